@@ -1,0 +1,207 @@
+"""Label sets: what a text may be tagged with, and how a decision is read from scores.
+
+Pure: no I/O, no database, no model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from yeban.errors import InvalidLabels, InvalidRequest, InvalidTemplate
+
+MAX_LABELS = 1_000
+MAX_LABEL_CHARS = 200
+MAX_TEMPLATE_CHARS = 200
+DEFAULT_TEMPLATE = "{}"
+
+# ModelScope's own rule for a label string: ASCII and full-width commas.
+_SEPARATORS = re.compile("[,，]")
+
+
+class Status(StrEnum):
+    """What became of one row."""
+
+    OK = "ok"  # tagged
+    ABSTAINED = "abstained"  # scored, but nothing reached the threshold
+    ERROR = "error"  # could not be scored; the reason stands beside it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """One candidate label. ``description`` and ``examples`` are optional help for the model."""
+
+    name: str
+    description: str = ""
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSet:
+    """Candidate labels with the way to ask for them.
+
+    ``template`` has exactly one ``{}`` and makes the hypothesis of a label.
+    ``threshold`` is a probability in [0, 1]: under it a text abstains (single label), or a label
+    is not assigned (multi-label). ``None`` means 0 for single label and 0.5 for multi-label.
+    """
+
+    labels: tuple[Label, ...]
+    template: str = DEFAULT_TEMPLATE
+    multi_label: bool = False
+    threshold: float | None = None
+    _names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = tuple(label.name for label in self.labels)
+        _check_names(names)
+        _check_template(self.template)
+        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
+            raise InvalidRequest(
+                f"The threshold must be a probability between 0 and 1, not {self.threshold}.", field="threshold"
+            )
+        object.__setattr__(self, "_names", names)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Label names in the order they were given."""
+        return self._names
+
+    @property
+    def hypotheses(self) -> tuple[str, ...]:
+        """The template filled in with each label, in label order."""
+        return tuple(self.template.replace("{}", name) for name in self._names)
+
+    @property
+    def effective_threshold(self) -> float:
+        """The threshold that applies when none was set."""
+        if self.threshold is not None:
+            return self.threshold
+        return 0.5 if self.multi_label else 0.0
+
+    def decide(self, scores: Sequence[float]) -> Decision:
+        """Read the decision from one row of scores, shape ``(n_labels,)``, in label order.
+
+        Ties go to the label given first. The margin is the distance between the best two
+        scores (single label), or of the best score from the threshold (multi-label); it is the
+        score itself when there is one label.
+        """
+        if len(scores) != len(self.labels):
+            raise ValueError(f"{len(scores)} scores for {len(self.labels)} labels")
+        best = max(range(len(scores)), key=scores.__getitem__)
+        top = scores[best]
+        threshold = self.effective_threshold
+        if self.multi_label:
+            margin = abs(top - threshold)
+            assigned = tuple(i for i, score in enumerate(scores) if score >= threshold)
+        else:
+            second = max((s for i, s in enumerate(scores) if i != best), default=0.0)
+            margin = top - second
+            assigned = (best,) if top >= threshold else ()
+        return Decision(best=best, score=top, margin=margin, assigned=assigned)
+
+    def to_json(self) -> dict[str, Any]:
+        """The snapshot that a job keeps."""
+        return {
+            "labels": [
+                {"name": label.name, "description": label.description, "examples": list(label.examples)}
+                for label in self.labels
+            ],
+            "template": self.template,
+            "multi_label": self.multi_label,
+            "threshold": self.threshold,
+        }
+
+    @classmethod
+    def from_json(cls, snapshot: Mapping[str, Any]) -> LabelSet:
+        """The inverse of :meth:`to_json`."""
+        return cls(
+            labels=tuple(
+                Label(
+                    name=label["name"],
+                    description=label.get("description", ""),
+                    examples=tuple(label.get("examples", ())),
+                )
+                for label in snapshot["labels"]
+            ),
+            template=snapshot.get("template", DEFAULT_TEMPLATE),
+            multi_label=bool(snapshot.get("multi_label", False)),
+            threshold=snapshot.get("threshold"),
+        )
+
+    @classmethod
+    def of(
+        cls,
+        names: str | Iterable[str],
+        *,
+        template: str = DEFAULT_TEMPLATE,
+        multi_label: bool = False,
+        threshold: float | None = None,
+    ) -> LabelSet:
+        """Build from plain names, or from one string separated by ``,`` or ``，``."""
+        parsed = split_labels(names) if isinstance(names, str) else [name.strip() for name in names]
+        return cls(
+            labels=tuple(Label(name=name) for name in parsed),
+            template=template,
+            multi_label=multi_label,
+            threshold=threshold,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What the scores of one text say. Indices point into the label set."""
+
+    best: int
+    score: float
+    margin: float
+    assigned: tuple[int, ...]
+
+    @property
+    def status(self) -> Status:
+        return Status.OK if self.assigned else Status.ABSTAINED
+
+
+def split_labels(text: str) -> list[str]:
+    """Split a label string as ModelScope does: on ``,`` and ``，``, stripped, blanks dropped."""
+    return [part.strip() for part in _SEPARATORS.split(text) if part.strip()]
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    if not names:
+        raise InvalidLabels("Give at least one label.", field="labels")
+    if len(names) > MAX_LABELS:
+        raise InvalidLabels(f"{len(names)} labels are over the limit of {MAX_LABELS}.", limit=MAX_LABELS)
+    seen: set[str] = set()
+    for name in names:
+        if not name.strip():
+            raise InvalidLabels("A label must not be blank.", field="labels")
+        if len(name) > MAX_LABEL_CHARS:
+            raise InvalidLabels(
+                f"The label “{name[:20]}…” has {len(name)} characters; the limit is {MAX_LABEL_CHARS}.",
+                limit=MAX_LABEL_CHARS,
+            )
+        if "\x00" in name:
+            raise InvalidLabels(f"The label {name!r} holds a NUL character.", field="labels")
+        if name in seen:
+            raise InvalidLabels(f"The label “{name}” is given twice; keep one.", label=name)
+        seen.add(name)
+
+
+def _check_template(template: str) -> None:
+    if template.count("{}") != 1:
+        raise InvalidTemplate(
+            f"The template {template!r} must contain {{}} exactly once, where the label goes.", field="template"
+        )
+    if len(template) > MAX_TEMPLATE_CHARS:
+        raise InvalidTemplate(
+            f"The template has {len(template)} characters; the limit is {MAX_TEMPLATE_CHARS}.",
+            limit=MAX_TEMPLATE_CHARS,
+        )
+    if "\x00" in template:
+        raise InvalidTemplate("The template holds a NUL character.", field="template")

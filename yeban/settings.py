@@ -1,0 +1,118 @@
+"""The only reader of the environment. Every setting, its default and its meaning stand here."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from yeban.errors import ConfigurationError
+
+PREFIX = "YEBAN_"
+_SECRETS = ("database_url", "redis_url")
+
+
+def _default_data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "yeban"
+
+
+class Settings(BaseSettings):
+    """Each field is read from ``YEBAN_<NAME>``; each secret also from the file named by ``YEBAN_<NAME>_FILE``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    data_dir: Path = Field(
+        default_factory=_default_data_dir, description="Where models and the bundled servers keep their files."
+    )
+    database_url: str | None = Field(None, description="PostgreSQL URL; unset starts the bundled server.")
+    redis_url: str | None = Field(None, description="Redis or Valkey URL; unset starts the bundled server.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe log level.")
+
+    model: str = Field("e5-small", description="The model used where a request names none.")
+    precision: Literal["auto", "fp32", "fp16", "int8"] = Field("auto", description="Arithmetic of the engine.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the engine runs.")
+    session: Literal["auto", "openvino", "onnxruntime"] = Field("auto", description="What runs the graph.")
+    engine_threads: int | None = Field(None, ge=1, le=512, description="Engine threads; unset means one a core.")
+
+    host: str = Field("127.0.0.1", description="Address the web server listens on.")
+    port: int = Field(8400, ge=0, le=65535, description="Port the web server listens on; 0 picks a free one.")
+    allow_remote: bool = Field(
+        False, description="Listen beyond this machine; there are no accounts, so only in a trusted network."
+    )
+    allowed_hosts: str = Field("", description="Further host names the web server answers to, separated by commas.")
+    web_threads: int = Field(8, ge=1, le=256, description="Request threads of a web process.")
+    web_processes: int = Field(1, ge=1, le=64, description="Web processes.")
+    max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
+    max_rows: int = Field(5_000_000, ge=1, description="Most rows a job may have.")
+    max_cell_chars: int = Field(100_000, ge=1_000, description="Longest cell accepted in a table.")
+    max_columns: int = Field(1_000, ge=1, description="Most columns accepted in a table.")
+    max_text_chars: int = Field(20_000, ge=100, description="Longest text of an interactive request.")
+
+    interactive_deadline_ms: int = Field(5_000, ge=100, description="How long the web waits for an answer.")
+    interactive_group_texts: int = Field(8, ge=1, le=256, description="Most texts in one interactive engine call.")
+    interactive_wait_ms: int = Field(4, ge=0, le=1_000, description="Longest a text waits for company.")
+    interactive_queue_limit: int = Field(200, ge=1, description="Waiting texts over which new ones get 429.")
+
+    chunk_rows: int = Field(128, ge=1, le=10_000, description="Rows in one chunk of a job.")
+    group_chunks: int = Field(8, ge=1, le=256, description="Most chunks in one bulk engine call.")
+    group_wait_ms: int = Field(20, ge=0, le=10_000, description="Longest a chunk waits for company.")
+    lease_s: float = Field(30.0, gt=0, description="Seconds a claimed chunk stays its worker's without renewal.")
+    group_deadline_s: float = Field(300.0, gt=0, description="Seconds after which a stuck group ends its process.")
+    hint_ttl_s: float = Field(30.0, gt=0, description="Seconds after which an unanswered hint is sent again.")
+    sweep_interval_s: float = Field(2.0, gt=0, description="Seconds between two sweeps of one worker.")
+    heartbeat_s: float = Field(5.0, gt=0, description="Seconds between two heartbeats of one worker.")
+    drain_s: float = Field(30.0, gt=0, description="Seconds a stopping worker may spend on what it has claimed.")
+
+    cache_label_entries: int = Field(20_000, ge=0, description="Label embeddings kept in memory.")
+    cache_text_entries: int = Field(20_000, ge=0, description="Text embeddings kept in memory.")
+    cache_ttl_s: int = Field(7 * 24 * 3600, ge=1, description="Seconds a cached value lives in Redis.")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def model_dir(self) -> Path:
+        """Where built models live, one folder a model."""
+        return self.data_dir / "models"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment afresh; ``overrides`` win over it.
+
+    Raises :class:`~yeban.errors.ConfigurationError` naming each bad variable.
+    """
+    values = {name: _secret_from_file(name) for name in _SECRETS}
+    values = {name: value for name, value in values.items() if value is not None}
+    try:
+        return Settings(**{**values, **overrides})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()
+        )
+        raise ConfigurationError(f"Bad settings: {problems}.") from error
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process-wide settings, read once."""
+    return load_settings()
+
+
+def _secret_from_file(name: str) -> str | None:
+    variable = f"{PREFIX}{name.upper()}"
+    path = os.environ.get(f"{variable}_FILE")
+    if not path:
+        return None
+    if os.environ.get(variable):
+        raise ConfigurationError(f"Set either {variable} or {variable}_FILE, not both.")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(f"{variable}_FILE: cannot read {path}: {error.strerror}.") from error
