@@ -1,0 +1,21 @@
+"""Tables in, tables out: CSV, TSV, XLSX and JSONL as streams.
+
+Memory does not grow with the file, but for reading XLSX, where the workbook's table of texts is held.
+"""
+
+from yeban.tabular.model import Format, Header, ReadOptions, Row
+from yeban.tabular.reading import Table, open_table
+from yeban.tabular.writing import WriteFormat, write_table
+from yeban.tabular.xlsx_writing import MAX_XLSX_ROWS
+
+__all__ = [
+    "MAX_XLSX_ROWS",
+    "Format",
+    "Header",
+    "ReadOptions",
+    "Row",
+    "Table",
+    "WriteFormat",
+    "open_table",
+    "write_table",
+]

@@ -1,0 +1,121 @@
+"""Which column holds the text, which the known label."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from yeban.errors import InvalidRequest, UnknownColumn
+
+# Names that are taken for the text column when none is named, best first.
+TEXT_COLUMN_NAMES = (
+    "text",
+    "文本",
+    "工单内容",
+    "问题描述",
+    "投诉内容",
+    "留言内容",
+    "评论内容",
+    "内容",
+    "正文",
+    "content",
+    "message",
+    "body",
+    "ticket",
+    "comment",
+    "review",
+    "问题",
+    "描述",
+    "留言",
+    "评论",
+    "description",
+    "question",
+    "sentence",
+    "query",
+)
+
+_NUMBER = re.compile(r"#([1-9]\d{0,5})")
+
+
+def find_column(columns: Sequence[str], name: str, *, role: str) -> int:
+    """Index of the column that a user named: exactly, or ignoring case and outer blanks, or as ``#3``.
+
+    ``role`` is what the column is for, as in "text column". Raises ``UnknownColumn``, also when the
+    name fits more than one column.
+    """
+    exact = [index for index, column in enumerate(columns) if column == name]
+    found = exact or [index for index, column in enumerate(columns) if _plain(column) == _plain(name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        numbers = [f"#{index + 1}" for index in found]
+        raise UnknownColumn(
+            f"The header has {len(found)} columns named “{name}”: {', '.join(numbers)}. Name the {role} by its number.",
+            column=name,
+            columns=list(columns),
+            candidates=numbers,
+        )
+    number = _NUMBER.fullmatch(name.strip())
+    if number is not None and int(number[1]) <= len(columns):
+        return int(number[1]) - 1
+    raise UnknownColumn(
+        f"There is no column “{name}” for the {role}. The columns are: {describe(columns)}.",
+        column=name,
+        columns=list(columns),
+    )
+
+
+def find_text_column(columns: Sequence[str], name: str | None, *, first_row: tuple[int, int] | None) -> int:
+    """Index of the text column: the one named, else one with a well-known name, else the only one.
+
+    ``first_row`` is the file's row number of the first data row and how many cells it has: where it has
+    more than the only column, that column's name is more likely a title above the header. Nothing is
+    taken by the looks of its values: labels for a million wrong cells cost more than a question.
+    """
+    if name is not None:
+        return find_column(columns, name, role="text column")
+    plain = [_plain(column) for column in columns]
+    for known in TEXT_COLUMN_NAMES:
+        if known in plain:
+            return find_column(columns, columns[plain.index(known)], role="text column")
+    if len(columns) == 1:
+        if first_row is not None and first_row[1] > 1:
+            raise UnknownColumn(
+                f"The first line has one cell, “{columns[0]}”, but row {first_row[0]} has {first_row[1]}. If it is a "
+                "title above the header, delete it; otherwise name the text column.",
+                row=first_row[0],
+                columns=list(columns),
+            )
+        return 0
+    raise UnknownColumn(
+        f"Name the text column; no column has a name such as text or 内容. The columns are: {describe(columns)}.",
+        columns=list(columns),
+    )
+
+
+def find_gold_column(columns: Sequence[str], name: str | None, *, text_index: int) -> int | None:
+    """Index of the column with known labels, if one was named. It is never guessed."""
+    if name is None:
+        return None
+    index = find_column(columns, name, role="gold column")
+    if index == text_index:
+        raise InvalidRequest(f"The column “{name}” cannot hold both the text and the known label.", field="gold_column")
+    return index
+
+
+def describe(columns: Sequence[str], *, most: int = 30) -> str:
+    """Column names with their numbers, for an error message."""
+    shown = [f"#{index} “{_shortened(column)}”" for index, column in enumerate(columns[:most], start=1)]
+    if len(columns) > most:
+        shown.append(f"and {len(columns) - most} more")
+    return ", ".join(shown)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:39]}…"
+
+
+def _plain(name: str) -> str:
+    """A name without what does not tell two names apart: case, outer blanks, full-width forms."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()

@@ -1,0 +1,153 @@
+"""CSV and TSV as a stream of records."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Generator, Iterator
+from itertools import chain
+from typing import BinaryIO, Literal
+
+from yeban.errors import InvalidTable, TooLarge
+from yeban.tabular.dialect import NO_DELIMITER, find_delimiter, parse_delimiter, sep_line
+from yeban.tabular.encodings import Undecodable, text_blocks
+from yeban.tabular.lines import LineBlocks, LineTooLong
+from yeban.tabular.model import ReadOptions, Record
+
+_MIN_RECORD_CHARS_LIMIT = 1 << 22
+# The csv module's limit holds for the whole process, so cells are measured against ours elsewhere.
+_CSV_FIELD_CHARS = 2**31 - 1
+
+
+class DelimitedReader:
+    """Records of a CSV or TSV file, blank ones included, from its first line.
+
+    Quotes are read as RFC 4180 has them; a stray quote within one line (``"urgent" order``) is read as
+    Excel does, but one that runs over line ends is an error, since it may have swallowed rows.
+    """
+
+    def __init__(self, file: BinaryIO, encoding: str, options: ReadOptions, *, prefer_tab: bool = False) -> None:
+        self.encoding = encoding
+        self._file = file
+        # A file needs no bound as such, but an unclosed quote would take all that follows into memory.
+        self._max_record_chars = max(_MIN_RECORD_CHARS_LIMIT, 2 * options.max_cell_chars)
+        self._skip_chars = 0
+        self._separator = self._find_separator(options, prefer_tab=prefer_tab)
+        self._record_line = 0  # the line on which the last record ended
+        self._reader = csv.reader(())
+
+    @property
+    def delimiter(self) -> str | None:
+        return None if self._separator == NO_DELIMITER else self._separator
+
+    @property
+    def format(self) -> Literal["csv", "tsv"]:
+        return "tsv" if self._separator == "\t" else "csv"
+
+    @property
+    def _next_line(self) -> int:
+        return self._record_line + (2 if self._skip_chars else 1)
+
+    def records(self) -> Generator[Record, None, None]:
+        """Yield each record once. Raises ``InvalidTable`` or ``TooLarge`` with its row."""
+        csv.field_size_limit(_CSV_FIELD_CHARS)
+        lines = LineBlocks(self._text(), self._max_record_chars)
+        self._reader = csv.reader(chain.from_iterable(self._bounded(lines)), delimiter=self._separator, strict=True)
+        self._record_line = 0
+        row = 0
+        while True:
+            try:
+                for cells in self._reader:
+                    row += 1
+                    self._record_line = self._reader.line_num
+                    yield row, cells, None
+                return
+            except csv.Error as error:
+                row += 1
+                cells = self._read_leniently(lines, row, error)
+                self._record_line = self._reader.line_num
+            except Undecodable as error:
+                raise undecodable(error, row + 1) from error
+            except LineTooLong as error:
+                raise self._record_too_long(row + 1) from error
+            yield row, cells, None
+
+    def _find_separator(self, options: ReadOptions, *, prefer_tab: bool) -> str:
+        blocks = text_blocks(self._file, self.encoding)
+        text, more = "", ""
+        try:
+            text = next(blocks, "")
+            more = next(blocks, "")
+        except Undecodable:
+            more = "…"
+        named = sep_line(text)
+        if named is not None:
+            self._skip_chars = named[1]
+        if options.delimiter:
+            return parse_delimiter(options.delimiter)
+        if options.format == "tsv":
+            return "\t"
+        if named is not None:
+            return named[0]
+        return find_delimiter(text[self._skip_chars :], complete=not more, prefer_tab=prefer_tab)
+
+    def _text(self) -> Iterator[str]:
+        blocks = text_blocks(self._file, self.encoding)
+        first = next(blocks, "")
+        yield first[self._skip_chars :]
+        yield from blocks
+
+    def _bounded(self, lines: LineBlocks) -> Iterator[Iterator[str]]:
+        """Hand the blocks on until one record spans too many of them."""
+        open_chars = 0
+        block_line = 0
+        for block in lines:
+            if self._record_line > block_line:
+                open_chars = 0
+            if open_chars > self._max_record_chars:
+                raise LineTooLong
+            block_line = self._reader.line_num
+            open_chars += lines.block_chars
+            yield block
+
+    def _read_leniently(self, lines: LineBlocks, row: int, error: csv.Error) -> list[str]:
+        """Cells of a line that strict reading refused, or the reason why it cannot be read."""
+        line = self._next_line
+        if lines.ended:
+            raise InvalidTable(
+                f"Row {row} (line {line}): a quote opens there and is not closed before the end of the file. "
+                'Close it, or write "" for a quote within a cell.',
+                row=row,
+                line=line,
+            ) from error
+        if self._reader.line_num == self._record_line + 1:
+            # A second line shows whether the first left a quote open.
+            records = list(csv.reader([lines.last_line(), "-"], delimiter=self._separator))
+            if len(records) == 2:
+                return records[0]
+        raise InvalidTable(
+            f"Row {row} (line {line}): a quote opens there and is closed in the middle of another cell, on line "
+            f'{line + self._reader.line_num - self._record_line - 1}. Write "" for a quote within a cell.',
+            row=row,
+            line=line,
+        ) from error
+
+    def _record_too_long(self, row: int) -> TooLarge:
+        line = self._next_line
+        return TooLarge(
+            f"Row {row} (line {line}) does not end within {self._max_record_chars} characters; most often a quote "
+            "opens there that is never closed.",
+            row=row,
+            line=line,
+            limit=self._max_record_chars,
+        )
+
+
+def undecodable(error: Undecodable, row: int) -> InvalidTable:
+    """The user's error for a byte that does not decode, met while reading ``row``."""
+    return InvalidTable(
+        f"Row {row}: byte {error.offset} of the file is not valid {error.encoding.upper()}. Save the file as UTF-8, "
+        "or name its encoding if it is another one.",
+        row=row,
+        offset=error.offset,
+        encoding=error.encoding,
+    )

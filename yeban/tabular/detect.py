@@ -1,0 +1,73 @@
+"""Which format a file is in: by its first bytes, then by its text, then by its name."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import BinaryIO
+
+from yeban.errors import InvalidTable
+from yeban.tabular.encodings import Undecodable, text_blocks
+from yeban.tabular.jsonl import is_object
+from yeban.tabular.model import Format, ReadOptions
+
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+
+# First bytes of files that people upload by mistake, and what to say.
+_FOREIGN = (
+    (_OLE, "This is an old Excel workbook (.xls) or one with a password. Save it as .xlsx without a password, or CSV."),
+    (b"%PDF-", "This is a PDF, not a table. Export the table as CSV or XLSX."),
+    (b"\x1f\x8b", "This file is compressed (gzip). Unpack it first."),
+    (b"7z\xbc\xaf\x27\x1c", "This file is compressed (7z). Unpack it first."),
+    (b"Rar!\x1a\x07", "This file is compressed (rar). Unpack it first."),
+    (b"PAR1", "This is a Parquet file. Export it as CSV or JSONL."),
+)
+
+_MARKUP = ("<html", "<!doctype", "<table", "<?xml", "<meta", "<head")
+
+
+def is_xlsx(file: BinaryIO, options: ReadOptions) -> bool:
+    """Whether the file is a zip archive, which then must hold a workbook.
+
+    Raises ``InvalidTable`` for other binary formats, and where the bytes contradict ``options.format``.
+    """
+    file.seek(0)
+    head = file.read(8)
+    for magic, advice in _FOREIGN:
+        if head.startswith(magic):
+            raise InvalidTable(advice)
+    zipped = head.startswith(_ZIP)
+    if zipped and options.format not in {"auto", "xlsx"}:
+        raise InvalidTable(f"The file is an Excel workbook or another zip archive, not {options.format.upper()}.")
+    if options.format == "xlsx" and not zipped:
+        raise InvalidTable("The file is not an Excel workbook (.xlsx).")
+    return zipped
+
+
+def text_format(file: BinaryIO, encoding: str, name: str, options: ReadOptions) -> Format:
+    """Tell JSONL from CSV and TSV: the first line is a JSON object, or the name says so.
+
+    ``tsv`` means no more here than that a tab is the first delimiter to try. Raises ``InvalidTable``
+    for a JSON document that is not JSONL.
+    """
+    if options.format != "auto":
+        return options.format
+    suffix = PurePath(name.lower()).suffix
+    try:
+        first_block = next(text_blocks(file, encoding), "").lstrip()
+    except Undecodable:
+        first_block = ""
+    if first_block[:9].lower().startswith(_MARKUP):
+        # What many web systems export as "Excel" is a page with a table in it.
+        raise InvalidTable(
+            "This is a web page or XML, whatever its name. Open it in Excel and save it as .xlsx or CSV."
+        )
+    first_line = first_block.partition("\n")[0].partition("\r")[0]
+    named_json = suffix in {".jsonl", ".ndjson", ".json"}
+    if first_line.startswith("{") and is_object(first_line):
+        return "jsonl"
+    if named_json and (first_block.startswith("[") or (suffix == ".json" and first_line.rstrip() == "{")):
+        raise InvalidTable("This is one JSON document. Write one object a line (JSONL), or use CSV or XLSX.")
+    if named_json:
+        return "jsonl"
+    return "tsv" if suffix in {".tsv", ".tab"} else "csv"

@@ -1,0 +1,116 @@
+"""Write a table as a stream of bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
+
+from yeban.errors import InvalidRequest
+from yeban.tabular.formulas import guarded
+from yeban.tabular.xlsx_writing import write_xlsx
+
+WriteFormat = Literal["csv", "xlsx", "jsonl"]
+Cell = str | float | None
+
+_BLOCK_CHARS = 1 << 15
+
+
+def write_table(
+    format: WriteFormat,  # noqa: A002 (the word of the HTTP API and the command line)
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    guard: bool = True,
+    bom: bool = True,
+) -> Iterator[bytes]:
+    """Yield a file in blocks of about 64 KiB, in memory that does not grow with it.
+
+    ``csv`` is RFC 4180 (comma, CRLF) in UTF-8; ``bom`` adds the mark by which Excel knows it, and
+    ``guard`` puts ``'`` before text that a spreadsheet would run as a formula: ``guard=False`` makes
+    an exact copy. ``xlsx`` writes every string as a string, so needs no guard; a cell over Excel's
+    32,767 characters is cut with a visible mark, and rows over Excel's 1,048,576 raise ``TooLarge``.
+    All rows are taken before its first block, since they wait in a temporary file.
+    ``jsonl`` writes one object a row; of columns with one name, the later become ``name_2``, ``name_3``.
+
+    ``None``, NaN and infinities are empty cells (``null`` in JSONL). A row may be shorter than the
+    header, or longer: its further cells follow without a column (in JSONL as a list under ``extra``).
+    Raises ``InvalidRequest`` at once for an unknown format.
+    """
+    if format == "csv":
+        return _write_csv(columns, rows, guard=guard, bom=bom)
+    if format == "jsonl":
+        return _write_jsonl(columns, rows)
+    if format == "xlsx":
+        return write_xlsx(columns, rows)
+    raise InvalidRequest(f"The format {format!r} is not known; there are csv, xlsx and jsonl.", field="format")
+
+
+def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, guard: bool, bom: bool) -> Iterator[bytes]:
+    buffer = io.StringIO(newline="")
+    if bom:
+        buffer.write("\ufeff")
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    cell: Callable[[Cell], Cell] = _guarded_cell if guard else _plain_cell
+    writer.writerow([cell(column) for column in columns])
+    for row in rows:
+        writer.writerow([cell(value) for value in row])
+        if buffer.tell() >= _BLOCK_CHARS:
+            yield _encoded(buffer.getvalue())
+            buffer.seek(0)
+            buffer.truncate()
+    yield _encoded(buffer.getvalue())
+
+
+def _guarded_cell(value: Cell) -> Cell:
+    return guarded(value) if isinstance(value, str) else _plain_cell(value)
+
+
+def _plain_cell(value: Cell) -> Cell:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_jsonl(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
+    keys = _distinct([*columns, "extra"])
+    extra = keys.pop()
+    width = len(keys)
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+    lines: list[str] = []
+    chars = 0
+    for row in rows:
+        values = [_plain_cell(value) for value in row]
+        item: dict[str, object] = dict(zip(keys, values, strict=False))
+        if len(values) > width:
+            item[extra] = values[width:]
+        line = encode(item)
+        lines.append(line)
+        chars += len(line)
+        if chars >= _BLOCK_CHARS:
+            yield _encoded("\n".join(lines) + "\n")
+            lines.clear()
+            chars = 0
+    if lines:
+        yield _encoded("\n".join(lines) + "\n")
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, those that occur again with a number that makes no name anew."""
+    taken = set(names)
+    seen: set[str] = set()
+    result = []
+    for name in names:
+        distinct, number = name, 1
+        while distinct in seen or (number > 1 and distinct in taken):
+            number += 1
+            distinct = f"{name}_{number}"
+        seen.add(distinct)
+        result.append(distinct)
+    return result
+
+
+def _encoded(text: str) -> bytes:
+    # Half a surrogate pair cannot be encoded; its escape is also what JSON writes for it.
+    return text.encode("utf-8", "backslashreplace")

@@ -1,0 +1,115 @@
+"""Whether a workbook may be opened: refuse archives that would take more memory than their size lets expect.
+
+openpyxl unpacks and parses what it is given, so this is settled first, from the zip directory alone.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from typing import BinaryIO
+from xml.etree.ElementTree import ParseError, XMLParser
+
+from yeban.errors import InvalidTable, TooLarge
+
+_MAX_MEMBERS = 10_000
+_MAX_DIRECTORY_BYTES = 4 << 20
+_MAX_UNPACKED_BYTES = 2 << 30
+# Sheets compress about 10:1, and 60:1 if very uniform; deflate's own limit is 1032:1.
+_MAX_RATIO = 200
+_RATIO_FREE_BYTES = 64 << 20
+
+_PROLOG_BLOCK_BYTES = 1 << 12
+_END = struct.Struct("<4s8xL")  # the record at the end of an archive, with the directory's size in bytes
+_END64 = struct.Struct("<4s36xQ")  # its 64-bit form, which stands before a locator of 20 bytes
+_LOCATOR_BYTES = 20
+_MAX_TAIL_BYTES = (1 << 16) + 22 + _LOCATOR_BYTES + 56
+
+
+def check_archive(file: BinaryIO) -> None:
+    """Raise ``TooLarge`` or ``InvalidTable`` for a zip archive that is no workbook to be opened.
+
+    ``zipfile`` hands out no more bytes than the directory declares, so the declared sizes are bounds.
+    Raises what ``zipfile`` raises for a damaged archive.
+    """
+    if _directory_bytes(file) > _MAX_DIRECTORY_BYTES:
+        raise TooLarge("The workbook is a zip archive of too many files.", limit=_MAX_DIRECTORY_BYTES)
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        _check_sizes(members)
+        _check_kind(members)
+        for member in members:
+            _refuse_document_type(archive, member)
+
+
+def _check_sizes(members: list[zipfile.ZipInfo]) -> None:
+    if len(members) > _MAX_MEMBERS:
+        raise TooLarge(f"The workbook is a zip archive of more than {_MAX_MEMBERS} files.", limit=_MAX_MEMBERS)
+    unpacked_bytes = sum(member.file_size for member in members)
+    if unpacked_bytes > _MAX_UNPACKED_BYTES:
+        raise TooLarge(
+            f"The workbook unpacks to {unpacked_bytes >> 20} MiB; the limit is {_MAX_UNPACKED_BYTES >> 20} MiB. "
+            "Save the table as CSV.",
+            limit=_MAX_UNPACKED_BYTES,
+        )
+    packed_bytes = sum(member.compress_size for member in members)
+    if unpacked_bytes > _RATIO_FREE_BYTES and unpacked_bytes > _MAX_RATIO * packed_bytes:
+        raise TooLarge(
+            f"The workbook unpacks to more than {_MAX_RATIO} times its size. Save it anew, or as CSV.",
+            limit=_MAX_RATIO,
+        )
+
+
+def _check_kind(members: list[zipfile.ZipInfo]) -> None:
+    names = {member.filename for member in members}
+    if "xl/workbook.bin" in names:
+        raise InvalidTable("This is a binary workbook (.xlsb). Save it as .xlsx or CSV.")
+    if "[Content_Types].xml" not in names:
+        raise InvalidTable("This is a zip archive but no Excel workbook. Save the table as .xlsx or CSV.")
+    if any(member.flag_bits & 1 for member in members):
+        raise InvalidTable("The workbook is encrypted. Save it as .xlsx without a password, or as CSV.")
+
+
+def _refuse_document_type(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Raise ``InvalidTable`` for XML that may define entities, which can expand to a hundred times their size.
+
+    XLSX allows no document type declaration. Every member is looked at, since its name need not tell that it is XML.
+    """
+    prolog = _Prolog(member.filename)
+    parser = XMLParser(target=prolog)  # noqa: S314 (it ends before anything could be expanded)
+    with archive.open(member) as stream:
+        while not prolog.ended and (block := stream.read(_PROLOG_BLOCK_BYTES)):
+            try:
+                parser.feed(block)
+            except ParseError:
+                return  # not XML; openpyxl fails on it in the same way if it reads it at all
+
+
+class _Prolog:
+    """What comes before the first element of an XML document, as a parser reports it."""
+
+    def __init__(self, name: str) -> None:
+        self.ended = False
+        self._name = name
+
+    def doctype(self, *_: object) -> None:
+        raise InvalidTable(f"The workbook's {self._name} holds a document type declaration, which XLSX does not allow.")
+
+    def start(self, *_: object) -> None:
+        self.ended = True
+
+
+def _directory_bytes(file: BinaryIO) -> int:
+    """Size of the archive's directory, which ``zipfile`` reads into memory at once (APPNOTE 4.3.14 to 4.3.16)."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _MAX_TAIL_BYTES))
+    tail = file.read(_MAX_TAIL_BYTES)
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or end + _END.size > len(tail):
+        raise zipfile.BadZipFile("cut off")
+    directory_bytes = int(_END.unpack_from(tail, end)[1])
+    end64 = end - _LOCATOR_BYTES - 56
+    if end64 >= 0 and tail[end64:].startswith(b"PK\x06\x06"):
+        directory_bytes = int(_END64.unpack_from(tail, end64)[1])
+    return directory_bytes

@@ -1,0 +1,147 @@
+"""XLSX as a stream of records, read by openpyxl."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, time, timedelta
+from typing import Any, BinaryIO, Literal
+
+from openpyxl import load_workbook
+from openpyxl.utils.datetime import from_excel
+from openpyxl.utils.escape import unescape
+from openpyxl.xml.constants import MAX_ROW
+
+from yeban.errors import InvalidRequest, InvalidTable, YebanError
+from yeban.tabular.model import ReadOptions, Record
+from yeban.tabular.xlsx_guard import check_archive
+
+# ECMA-376 part 1, 18.8.30: date formats of Chinese, Japanese and Korean Excel, known by number alone. openpyxl
+# knows the others.
+_EAST_ASIAN_DATES = frozenset([*range(27, 37), *range(50, 59)])
+
+_MAX_PLAIN = 1e21  # whole numbers under this are written out, for they may be identifiers
+_MAX_REASON_CHARS = 200
+
+
+class XlsxReader:
+    """Records of one sheet, from its first row; a row that the sheet leaves out is a blank record.
+
+    A formula gives the value that Excel stored with it, an error its text (``#N/A``), a boolean
+    ``TRUE`` or ``FALSE``, a date ISO 8601; a cell that is empty, or covered by a merged one, gives ``""``.
+    """
+
+    encoding = "utf-8"
+    delimiter = None
+    format: Literal["xlsx"] = "xlsx"
+
+    def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
+        self._file = file
+        self._sheet = options.sheet
+        self._row = 0  # the last row that was read
+
+    def records(self) -> Generator[Record, None, None]:
+        """Yield each record once, without the empty cells at its end. Raises ``InvalidTable`` or ``TooLarge``."""
+        # openpyxl warns of what it leaves out, such as validation rules; none of that concerns a table.
+        warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
+        with self._damage_reported():
+            check_archive(self._file)
+            book = load_workbook(self._file, read_only=True, data_only=True, keep_links=False)
+            try:
+                sheet = _choose(book.worksheets, self._sheet)
+                # The size that a sheet declares is often wrong, and openpyxl would fill every row up to it.
+                sheet.reset_dimensions()
+                for number, row in enumerate(sheet.iter_rows(), start=1):
+                    if number > MAX_ROW:
+                        raise InvalidTable(f"The sheet has a row beyond {MAX_ROW}, the last that Excel knows.")
+                    cells = [_text(cell, book.epoch) for cell in row]
+                    while cells and not cells[-1]:
+                        cells.pop()
+                    self._row = number
+                    yield number, cells, None
+            finally:
+                book.close()
+
+    @contextmanager
+    def _damage_reported(self) -> Iterator[None]:
+        """Turn whatever zipfile, XML and openpyxl raise on broken files into ``InvalidTable``."""
+        try:
+            yield
+        except (YebanError, MemoryError):
+            raise
+        except Exception as error:
+            where = f" after row {self._row}" if self._row else ""
+            reason = str(error.__cause__ or error)[:_MAX_REASON_CHARS]
+            raise InvalidTable(
+                f"The workbook is damaged{where}, or of an unknown kind ({reason}). Open it in Excel and save it anew "
+                "as .xlsx, or as CSV.",
+                row=self._row + 1,
+            ) from error
+
+
+def _choose(sheets: list[Any], wanted: str | None) -> Any:
+    """The sheet of that name, or the first visible one."""
+    if wanted is None:
+        for sheet in sheets:
+            if sheet.sheet_state == "visible":
+                return sheet
+        raise InvalidTable(
+            "The workbook has no visible sheet with cells. If Excel shows one, save it as .xlsx (not as Strict Open "
+            "XML) or CSV."
+        )
+    for sheet in sheets:
+        if sheet.title == wanted:
+            return sheet
+    names = [sheet.title for sheet in sheets]
+    raise InvalidRequest(
+        f"The workbook has no sheet “{wanted}”. Its sheets are: {', '.join(names)}.", field="sheet", sheets=names
+    )
+
+
+def _text(cell: Any, epoch: datetime) -> str:
+    """The text of a cell, ``""`` if it is empty. ``epoch`` is the day from which the workbook counts."""
+    value = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _unescaped(value) if "_x" in value else value
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | float):
+        if cell.has_style and cell.style_array.numFmtId in _EAST_ASIAN_DATES:
+            with suppress(ValueError, OverflowError):  # what is no date stays the number it is
+                return _moment_text(from_excel(value, epoch))
+        return _number_text(value)
+    return _moment_text(value)
+
+
+def _unescaped(text: str) -> str:
+    """Undo Excel's ``_x000D_`` spelling of characters that XML cannot hold; halves of a pair become one character."""
+    return unescape(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _number_text(value: float) -> str:
+    """A number without a trailing ``.0``."""
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < _MAX_PLAIN:
+        return f"{value:.0f}"
+    return str(value)
+
+
+def _moment_text(value: date | time | timedelta) -> str:
+    """A date, a time or both in ISO 8601 to the millisecond; an elapsed time as ``h:mm:ss``."""
+    if isinstance(value, timedelta):
+        return _duration_text(value)
+    if isinstance(value, datetime) and value.time() == time():
+        value = value.date()
+    if isinstance(value, datetime | time):
+        return value.isoformat(timespec="milliseconds").removesuffix(".000")
+    return value.isoformat()
+
+
+def _duration_text(value: timedelta) -> str:
+    seconds, milliseconds = divmod(round(abs(value) / timedelta(milliseconds=1)), 1000)
+    sign = "-" if value < timedelta() else ""
+    whole = f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return f"{whole}.{milliseconds:03}" if milliseconds else whole
