@@ -1,0 +1,170 @@
+"""Where the servers keep data, sockets and logs.
+
+Normally all of it is in the data directory. Two things can force a part elsewhere: a socket path has only
+about 100 bytes, and as root the servers' account may be unable to reach the data directory (``/root`` is
+closed to others, and opening a parent directory is not ours to do).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from yeban.embedded import account as accounts
+from yeban.embedded.account import Account
+from yeban.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+POSTGRES_SOCKET = ".s.PGSQL.5432"
+VALKEY_SOCKET = "valkey.sock"
+
+# In use when the servers' account cannot reach the data directory; only root ever needs it.
+FALLBACK_ROOT = Path("/var/lib/yeban")
+# A link in the data directory to the folder under FALLBACK_ROOT, so that the data can be found.
+_LINK = "servers"
+
+# sun_path has 108 bytes on Linux and 104 on macOS, the closing NUL included.
+_MAX_SOCKET_BYTES = 103
+# Both libpq and the server split a socket directory at commas; other marks would need quoting in URLs.
+_PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """``home`` holds one folder a server, ``run`` the sockets, ``logs`` one file a server; ``data_dir`` the locks.
+
+    ``account`` owns what the servers write; None means that they run as ourselves.
+    """
+
+    data_dir: Path
+    home: Path
+    run: Path
+    logs: Path
+    account: Account | None
+
+    def server_dir(self, name: str) -> Path:
+        """The private folder of one server, made if missing."""
+        path = self.home / name
+        if not _make_private(path, self.account):
+            raise ConfigurationError(
+                f"{path} cannot be used by the user the bundled servers run as. "
+                "Mend its owner and permissions, or set YEBAN_DATA_DIR to another path."
+            )
+        return path
+
+    def tidy(self) -> None:
+        """Remove ``run`` where it is not in ``home`` but in the system's temporary folder."""
+        if self.run.parent != self.home:
+            with contextlib.suppress(OSError):
+                self.run.rmdir()
+
+
+def make(data_dir: Path) -> Places:
+    """Create the folders the servers need. ``data_dir`` exists.
+
+    Raises :class:`ConfigurationError` where no place is usable.
+    """
+    try:
+        logs = data_dir / "logs"
+        logs.mkdir(exist_ok=True)
+        home, account = _home(data_dir)
+        return Places(data_dir=data_dir, home=home, run=_run_dir(home, account), logs=logs, account=account)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot prepare the data directory {data_dir}: {error}. "
+            "Make it writable to the user running Yeban, or set YEBAN_DATA_DIR to another path."
+        ) from error
+
+
+def _home(data_dir: Path) -> tuple[Path, Account | None]:
+    link = data_dir / _LINK
+    if link.is_symlink():
+        home = link.resolve()
+        if not home.is_dir():
+            raise ConfigurationError(f"{link} points to {home}, which is gone. Restore it, or remove the link.")
+        return home, accounts.choose(home / "run")
+    account = accounts.choose(data_dir / "run")
+    if _make_private(data_dir / "run", account):
+        return data_dir, account
+    if account is None:
+        raise ConfigurationError(f"{data_dir / 'run'} is not writable. Set YEBAN_DATA_DIR to a path of your own.")
+    if (data_dir / "postgres").exists():
+        raise ConfigurationError(
+            f"{data_dir / 'postgres'} holds data, but the account of the bundled servers (user id {account.uid}) "
+            f"cannot reach it any more. Let other users enter the folders above it, or set YEBAN_DATA_DIR."
+        )
+    home = _fallback_home(data_dir, account)
+    link.symlink_to(home)
+    logger.warning(
+        "The bundled servers run as user id %d, which cannot reach %s; their data is kept in %s.",
+        account.uid,
+        data_dir,
+        home,
+    )
+    return home, account
+
+
+def _fallback_home(data_dir: Path, account: Account) -> Path:
+    try:
+        FALLBACK_ROOT.mkdir(mode=0o755, exist_ok=True)
+        home = Path(tempfile.mkdtemp(prefix=f"{data_dir.name}-", dir=FALLBACK_ROOT))
+    except OSError as error:
+        problem = f"is not usable ({error.strerror})"
+    else:
+        home.chmod(0o711)
+        if _make_private(home / "run", account):
+            (data_dir / "run").rmdir()
+            return home
+        shutil.rmtree(home)
+        problem = "is out of its reach too"
+    raise ConfigurationError(
+        f"The bundled servers cannot run as root, the account they run as (user id {account.uid}) cannot reach "
+        f"{data_dir}, and {FALLBACK_ROOT} {problem}. Set YEBAN_DATA_DIR to a folder that other users can enter."
+    )
+
+
+def _run_dir(home: Path, account: Account | None) -> Path:
+    run = home / "run"
+    if _fits(run):
+        _make_private(run, account)
+        return run
+    owner = account.uid if account else os.geteuid()
+    name = f"yeban-{owner}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
+    candidates = [Path(tempfile.gettempdir()), Path("/tmp")]  # noqa: S108 - the folder made in it is private
+    if account is None and (base := os.environ.get("XDG_RUNTIME_DIR")):
+        candidates.insert(0, Path(base))
+    for base_dir in candidates:
+        run = base_dir / name
+        if base_dir.is_dir() and _fits(run) and _make_private(run, account):
+            return run
+    raise ConfigurationError(
+        f"No private folder for sockets could be made in {' or '.join(map(str, candidates))}, "
+        f"and {home} is too long a path for them. Set YEBAN_DATA_DIR to a shorter path."
+    )
+
+
+def _fits(run: Path) -> bool:
+    return len(os.fsencode(run / POSTGRES_SOCKET)) <= _MAX_SOCKET_BYTES and bool(_PLAIN.fullmatch(str(run)))
+
+
+def _make_private(path: Path, account: Account | None) -> bool:
+    """Make ``path`` a 0700 folder of ``account``; False where it is another's, or ``account`` cannot write to it."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode) or (account is None and status.st_uid != os.geteuid()):
+            return False
+        accounts.give(path, account)
+        path.chmod(0o700)
+    except OSError:
+        return False
+    return accounts.can_access(account, os.R_OK | os.W_OK | os.X_OK, path)
