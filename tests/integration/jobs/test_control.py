@@ -1,0 +1,140 @@
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from yeban.errors import Conflict, InvalidRequest, NotFound
+from yeban.jobs import control, views
+from yeban.jobs.ending import finish_job
+from yeban.jobs.states import JobState
+
+
+def test_cancel_is_immediate_when_nothing_is_claimed(work):
+    job = work.job(4)
+    control.cancel(work.database, job.id)
+    view = work.view(job)
+    assert view.state is JobState.CANCELLED
+    assert "ended_at" in view.times
+
+
+def test_cancel_waits_for_claimed_chunks_and_keeps_their_results(work, sweep):
+    job = work.job(8)
+    held = work.claim(work.chunk_ids(job)[:1])
+    control.cancel(work.database, job.id)
+    assert work.view(job).state is JobState.CANCELLING
+    work.finish(held)
+    sweep()
+    assert work.view(job).state is JobState.CANCELLED
+    assert len(work.results(job)) == 4
+
+
+def test_resume_runs_only_what_is_missing(work):
+    job = work.job(8)
+    ids = work.chunk_ids(job)
+    work.finish(work.claim(ids[:1]))
+    control.cancel(work.database, job.id)
+    control.resume(work.database, job.id)
+    rest = work.claim(ids)
+    assert [lease.chunk_id for lease in rest] == ids[1:]
+    work.finish(rest)
+    finish_job(work.database, job.internal_id)
+    assert work.view(job).state is JobState.COMPLETED
+    assert len(work.results(job)) == 8
+
+
+def test_a_paused_job_lets_claimed_chunks_finish_and_goes_on_when_resumed(work, sweep):
+    job = work.job(4)
+    held = work.claim(work.chunk_ids(job))
+    control.pause(work.database, job.id)
+    work.finish(held)
+    sweep()
+    assert work.view(job).state is JobState.PAUSED
+    control.resume(work.database, job.id)
+    assert sweep().finished == 1
+    assert work.view(job).state is JobState.COMPLETED
+
+
+def test_asking_twice_is_harmless(work):
+    job = work.job(4)
+    for verb in (control.pause, control.pause, control.resume, control.resume, control.cancel, control.cancel):
+        verb(work.database, job.id)
+    assert work.view(job).state is JobState.CANCELLED
+
+
+def test_a_completed_job_cannot_be_changed(work):
+    job = work.job(4)
+    work.finish(work.claim(work.chunk_ids(job)))
+    finish_job(work.database, job.internal_id)
+    for verb, word in ((control.pause, "paused"), (control.cancel, "cancelled"), (control.resume, "resumed")):
+        with pytest.raises(Conflict, match=f"completed cannot be {word}"):
+            verb(work.database, job.id)
+
+
+def test_someone_elses_job_is_not_found(work):
+    job = work.job(4)
+    for verb in (control.pause, control.cancel, control.resume):
+        with pytest.raises(NotFound):
+            verb(work.database, job.id, owner="mallory")
+        with pytest.raises(NotFound):
+            verb(work.database, uuid.uuid4())
+
+
+def test_a_failed_job_keeps_its_reason_and_may_be_resumed(work):
+    job = work.job(4)
+    control.fail_job(work.database, job.internal_id, "no model")
+    view = work.view(job)
+    assert (view.state, view.error) == (JobState.FAILED, "no model")
+    control.resume(work.database, job.id)
+    assert (work.view(job).state, work.view(job).error) == (JobState.QUEUED, None)
+
+
+def test_a_scheduled_job_waits_for_its_time(work, sweep, sender):
+    job = work.job(4, start_at=datetime.now(UTC) + timedelta(hours=1))
+    sweep()
+    assert (work.view(job).state, sender.hinted) == (JobState.SCHEDULED, [])
+    work.execute("UPDATE job SET start_at = now()")
+    assert sweep().started == 1
+    assert sender.hinted == work.chunk_ids(job)
+
+
+def test_a_job_that_is_late_expires(work, sweep):
+    job = work.job(4, expires_at=datetime.now(UTC) + timedelta(hours=1))
+    work.execute("UPDATE job SET expires_at = now()")
+    assert sweep().expired_jobs == 1
+    assert work.view(job).state is JobState.EXPIRED
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"start_at": datetime(2030, 1, 1)},  # noqa: DTZ001  # without a zone on purpose
+        {"expires_at": datetime.now(UTC) - timedelta(seconds=1)},
+        {"start_at": datetime.now(UTC) + timedelta(2), "expires_at": datetime.now(UTC) + timedelta(1)},
+    ],
+)
+def test_impossible_times_are_refused(work, times):
+    with pytest.raises(InvalidRequest):
+        work.job(1, **times)
+
+
+def test_jobs_are_listed_newest_first_in_pages(work):
+    made = [work.job(1).id for _ in range(5)]
+    first = views.list_jobs(work.database, limit=2)
+    second = views.list_jobs(work.database, limit=2, before=first.next_before)
+    third = views.list_jobs(work.database, limit=2, before=second.next_before)
+    assert [view.id for page in (first, second, third) for view in page.jobs] == made[::-1]
+    assert third.next_before is None
+    control.cancel(work.database, made[1])
+    assert [view.id for view in views.list_jobs(work.database, states=[JobState.CANCELLED]).jobs] == [made[1]]
+
+
+def test_the_rate_and_eta_come_from_the_last_window(work):
+    job = work.job(100, chunk_rows=10)
+    assert work.view(job).progress.rows_per_s is None
+    work.finish(work.claim(work.chunk_ids(job)[:4]))
+    work.execute("UPDATE job SET running_at = now() - interval '20 s', queued_at = now() - interval '20 s'")
+    progress = work.view(job).progress
+    assert progress.rows_per_s == pytest.approx(2.0, rel=0.05)
+    assert progress.eta_s == pytest.approx(30.0, rel=0.05)
+    work.execute("UPDATE chunk SET finished_at = now() - interval '5 minutes' WHERE state = 'done'")
+    assert work.view(job).progress.rows_per_s is None

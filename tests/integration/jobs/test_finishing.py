@@ -1,0 +1,116 @@
+import pytest
+
+from yeban.jobs import finishing, results
+from yeban.jobs.ending import finish_job
+from yeban.jobs.finishing import FailureAction
+from yeban.jobs.states import JobState
+
+
+def test_finished_chunks_have_one_result_a_row_and_counts(work):
+    job = work.job(["a,甲", ",甲", "c,乙"], chunk_rows=4)
+    complete = work.finish(work.claim(work.chunk_ids(job)))
+    assert complete == [job.internal_id]
+    assert work.results(job) == [(1, "ok"), (2, "error"), (3, "ok")]
+    progress = work.view(job).progress
+    assert (progress.done, progress.ok, progress.errors) == (3, 2, 1)
+
+
+def test_a_stalled_workers_late_finish_changes_nothing(work, sweep):
+    job = work.job(4)
+    ids = work.chunk_ids(job)
+    stalled = work.claim(ids)
+    work.let_leases_run_out()
+    assert sweep().lost_leases == 1
+    fresh = work.claim(ids)
+    assert work.finish(stalled) == []
+    assert work.results(job) == []
+    work.finish(fresh)
+    assert work.finish(stalled) == []
+    assert [row_no for row_no, _ in work.results(job)] == [1, 2, 3, 4]
+
+
+def test_of_a_group_only_the_chunks_still_held_are_stored(work, sweep):
+    job = work.job(8)
+    held = work.claim(work.chunk_ids(job))
+    work.execute("UPDATE chunk SET lease_until = now() - interval '1 s' WHERE id = :id", id=held[0].chunk_id)
+    sweep()
+    work.finish(held)
+    assert [row_no for row_no, _ in work.results(job)] == [5, 6, 7, 8]
+
+
+def test_a_failing_chunk_is_retried_then_halved_until_the_bad_row_is_alone(work):
+    job = work.job(8, chunk_rows=8)
+    poison = 6
+    actions = []
+    for _ in range(30):
+        work.execute("UPDATE chunk SET not_before = NULL")
+        claimed = work.claim(work.column("SELECT id FROM chunk WHERE state = 'queued' ORDER BY id"))
+        if not claimed:
+            break
+        for lease in claimed:
+            if lease.first_row <= poison <= lease.last_row:
+                actions.append(finishing.fail_chunk(work.database, lease, "boom"))
+            else:
+                assert lease.attempt >= finishing.ALONE_FROM_ATTEMPT
+                work.finish([lease])
+    assert actions == [
+        FailureAction.RETRIED,
+        FailureAction.BISECTED,
+        FailureAction.BISECTED,
+        FailureAction.BISECTED,
+        FailureAction.QUARANTINED,
+    ]
+    assert work.results(job) == [(row, "error" if row == poison else "ok") for row in range(1, 9)]
+    assert work.column("SELECT error FROM result WHERE status = 'error'") == ["boom"]
+    assert finish_job(work.database, job.internal_id)
+    assert work.view(job).state is JobState.COMPLETED_WITH_ERRORS
+
+
+def test_a_failure_told_by_a_worker_that_lost_its_lease_is_ignored(work, sweep):
+    ids = work.chunk_ids(work.job(4))
+    (lease,) = work.claim(ids)
+    work.let_leases_run_out()
+    sweep()
+    assert finishing.fail_chunk(work.database, lease, "late") is FailureAction.STALE
+
+
+def test_the_summary_counts_labels_and_compares_with_gold(work):
+    job = work.job(["a,甲", "b,乙", "c,", "d,甲"], chunk_rows=4)
+    (internal_id,) = work.finish(work.claim(work.chunk_ids(job)))
+    assert finish_job(work.database, internal_id)
+    assert not finish_job(work.database, internal_id)
+    view = work.view(job)
+    assert view.state is JobState.COMPLETED
+    assert view.summary is not None
+    assert view.summary["labels"] == {"甲": 4, "乙": 0}
+    assert view.summary["evaluation"]["accuracy"] == pytest.approx(2 / 3)
+    assert view.summary["evaluation"]["without_gold"] == 1
+
+
+def test_a_job_with_open_chunks_does_not_end(work):
+    work.finish(work.claim(work.chunk_ids(work.job(2))))  # so that ids of jobs and chunks differ
+    job = work.job(8)
+    assert work.finish(work.claim(work.chunk_ids(job)[:1])) == []
+    assert not finish_job(work.database, job.internal_id)
+    assert work.view(job).state is JobState.RUNNING
+
+
+def test_the_export_holds_every_row_in_order_while_the_job_runs(work):
+    job = work.job(["a,甲", "b,乙,surplus", "c"], chunk_rows=2)
+    work.finish(work.claim(work.chunk_ids(job)[:1]))
+    assert results.export_columns(job) == [
+        "text", "label", "yeban_label", "yeban_score", "yeban_margin", "yeban_status",
+    ]  # fmt: skip
+    assert list(results.export_rows(work.database, job)) == [
+        ["a", "甲", "甲", 0.9, 0.8, "ok"],
+        ["b", "乙", "甲", 0.9, 0.8, "ok", "surplus"],
+        ["c", "", "", None, None, "pending"],
+    ]
+
+
+def test_errors_are_listed_with_the_files_own_row_numbers(work):
+    job = work.job(["a,甲", ",乙", "c,甲"])
+    work.finish(work.claim(work.chunk_ids(job)))
+    (error,) = results.error_rows(work.database, job)
+    assert error[0] == 3
+    assert "empty" in str(error[1])

@@ -1,0 +1,73 @@
+import threading
+
+from yeban.jobs import control, leases
+from yeban.jobs.states import JobState
+
+
+def test_a_claim_takes_the_chunk_and_starts_the_job(work):
+    job = work.job(10)
+    taken = work.claim(work.chunk_ids(job))
+    assert [(lease.first_row, lease.last_row, lease.attempt) for lease in taken] == [(1, 4, 1), (5, 8, 1), (9, 10, 1)]
+    assert work.view(job).state is JobState.RUNNING
+
+
+def test_a_claimed_chunk_is_not_claimed_again(work):
+    ids = work.chunk_ids(work.job(10))
+    assert len(work.claim(ids)) == 3
+    assert work.claim(ids) == []
+
+
+def test_many_claimers_at_once_share_the_chunks_without_overlap(work):
+    ids = work.chunk_ids(work.job(400, chunk_rows=4))
+    taken: list[int] = []
+    lock = threading.Lock()
+
+    def claim(order: list[int]) -> None:
+        for start in range(0, len(order), 7):
+            mine = work.claim(order[start : start + 7])
+            with lock:
+                taken.extend(lease.chunk_id for lease in mine)
+
+    threads = [threading.Thread(target=claim, args=(order,)) for order in (ids, ids[::-1], ids[50:] + ids[:50], ids)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == ids
+
+
+def test_chunks_of_a_paused_or_cancelled_job_are_not_claimed(work):
+    paused, cancelled = work.job(4), work.job(4)
+    control.pause(work.database, paused.id)
+    control.cancel(work.database, cancelled.id)
+    assert work.claim(work.chunk_ids(paused) + work.chunk_ids(cancelled)) == []
+
+
+def test_a_released_chunk_may_be_claimed_again_as_a_first_attempt(work):
+    ids = work.chunk_ids(work.job(4))
+    leases.release(work.database, work.claim(ids))
+    assert [lease.attempt for lease in work.claim(ids)] == [1]
+
+
+def test_a_deferred_chunk_waits(work):
+    ids = work.chunk_ids(work.job(4))
+    leases.release(work.database, work.claim(ids), delay_s=3600)
+    assert work.claim(ids) == []
+
+
+def test_renewal_extends_only_leases_still_held(work, sweep):
+    ids = work.chunk_ids(work.job(8))
+    (kept,) = work.claim(ids[:1])
+    (lost,) = work.claim(ids[1:])
+    work.let_leases_run_out()
+    leases.renew(work.database, [kept.token], lease_s=60)
+    assert sweep().lost_leases == 1
+    assert work.column("SELECT id FROM chunk WHERE state = 'leased'") == [kept.chunk_id]
+    leases.renew(work.database, [lost.token], lease_s=60)
+    assert work.column("SELECT state FROM chunk WHERE id = :id", id=lost.chunk_id) == ["queued"]
+
+
+def test_the_first_worker_pins_the_model_for_all(work):
+    job = work.job(4)
+    assert leases.pin_model(work.database, job.internal_id, "one") == "one"
+    assert leases.pin_model(work.database, job.internal_id, "two") == "one"

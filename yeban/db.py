@@ -1,0 +1,143 @@
+"""The engine, its transactions, COPY and migrations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg import sql
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from yeban.errors import ConfigurationError, ServiceUnavailable
+
+_MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+_CONNECT_TIMEOUT_S = 5
+_IDLE_IN_TRANSACTION_MS = 10_000
+# Two processes that migrate at once wait for one another on this key.
+_MIGRATION_LOCK = 0x59454241
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database."""
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        """``url`` is an SQLAlchemy or libpq URL; the driver is always psycopg 3."""
+        self.engine = _engine(url, pool_size)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction: committed on leaving, rolled back by an exception.
+
+        Raises :class:`~yeban.errors.ServiceUnavailable` when the server cannot be reached or goes away.
+        """
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            if error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError):
+                raise ServiceUnavailable(f"The database did not answer: {_reason(error.orig)}.") from error
+            raise
+        except psycopg.OperationalError as error:  # COPY speaks to the driver directly
+            raise ServiceUnavailable(f"The database did not answer: {_reason(error)}.") from error
+        except PoolTimeout as error:
+            raise ServiceUnavailable("Every database connection of this process is busy; try again soon.") from error
+
+    def ping(self) -> None:
+        """One round trip. Raises :class:`~yeban.errors.ServiceUnavailable`."""
+        with self.begin() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """Load ``rows`` by COPY inside ``connection``'s transaction; returns how many.
+
+    Far faster than INSERT, and an error anywhere undoes all of it.
+    """
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    count = 0
+    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+            count += 1
+    return count
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the schema to ``revision``; safe to run from several processes at once."""
+    engine = _engine(url, 1)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.commit()
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            if revision == "base" or revision.startswith("-"):
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
+            connection.commit()
+    except DBAPIError as error:
+        raise ServiceUnavailable(f"The database did not answer: {_reason(error.orig)}.") from error
+    finally:
+        engine.dispose()
+
+
+def pending_migrations(database: Database) -> bool:
+    """Whether the schema is behind (or ahead of) this code."""
+    with database.begin() as connection:
+        current = MigrationContext.configure(connection).get_current_heads()
+    return set(current) != set(ScriptDirectory.from_config(alembic_config()).get_heads())
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, made in code so that it works from an installed package."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _engine(url: str, pool_size: int) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError("YEBAN_DATABASE_URL is not a database URL (postgresql://user@host/name).") from error
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ConfigurationError(
+            f"YEBAN_DATABASE_URL names {parsed.get_backend_name()!r}; only PostgreSQL (postgresql://…) is supported."
+        )
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        hide_parameters=True,  # an error that is logged must not carry ticket text along
+        pool_timeout=10,
+        connect_args={
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "keepalives_idle": 15,
+            "keepalives_interval": 5,
+            # A process that stands still in mid-transaction must not keep its locks from everyone else.
+            "options": f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}",
+        },
+    )
+
+
+def _reason(error: BaseException | None) -> str:
+    lines = str(error or "").strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,112 @@
+"""What a person may do to a job: pause, resume, cancel. Finished rows survive all of it."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import text
+
+from yeban.db import Database
+from yeban.errors import Conflict, NotFound
+from yeban.jobs.states import CANCELLABLE, PAUSABLE, RESUMABLE, JobState
+
+_LOCK = text("SELECT id, state FROM job WHERE public_id = :id AND owner = :owner FOR UPDATE")
+
+_LIVE_LEASES = "EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')"
+
+
+def pause(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
+    """Claim nothing more of this job until it is resumed; what is claimed now finishes.
+
+    Pausing a paused job changes nothing. Raises ``NotFound``, ``Conflict``.
+    """
+    _change(
+        database,
+        public_id,
+        owner,
+        verb="pause",
+        done={JobState.PAUSED},
+        allowed=PAUSABLE,
+        statement="UPDATE job SET state = 'paused', paused_at = now() WHERE id = :id",
+    )
+
+
+def cancel(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
+    """Stop a job for good, keeping its finished rows; cancelled at once, or when claimed chunks have ended.
+
+    Cancelling twice changes nothing. Raises ``NotFound``, ``Conflict``.
+    """
+    _change(
+        database,
+        public_id,
+        owner,
+        verb="cancel",
+        done={JobState.CANCELLING, JobState.CANCELLED},
+        allowed=CANCELLABLE,
+        statement=(
+            f"UPDATE job SET state = CASE WHEN {_LIVE_LEASES} THEN 'cancelling' ELSE 'cancelled' END,"  # noqa: S608
+            f" cancelling_at = now(), ended_at = CASE WHEN {_LIVE_LEASES} THEN NULL ELSE now() END WHERE id = :id"
+        ),
+    )
+
+
+def resume(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
+    """Take a stopped job up again; only rows without a result are run.
+
+    Resuming an active job changes nothing. Raises ``NotFound``, and ``Conflict`` for a completed job.
+    """
+    _change(
+        database,
+        public_id,
+        owner,
+        verb="resume",
+        done={JobState.QUEUED, JobState.RUNNING, JobState.SCHEDULED},
+        allowed=RESUMABLE,
+        statement=(
+            "UPDATE job SET state = CASE WHEN start_at > now() THEN 'scheduled' ELSE 'queued' END, queued_at = now(),"
+            " ended_at = NULL, error = NULL, summary = NULL,"
+            " expires_at = CASE WHEN expires_at > now() THEN expires_at END WHERE id = :id"
+        ),
+        # The messages sent before were dropped while the job stood still: hint anew at once.
+        also="UPDATE chunk SET hinted_at = NULL WHERE job_id = :id AND state = 'queued' AND hinted_at IS NOT NULL",
+    )
+
+
+def fail_job(database: Database, job_id: int, reason: str) -> None:
+    """End an active job that cannot go on; finished rows are kept and it may be resumed."""
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE job SET state = 'failed', error = :reason, ended_at = now()"
+                " WHERE id = :id AND state IN ('queued', 'running')"
+            ),
+            {"id": job_id, "reason": reason},
+        )
+
+
+def _change(
+    database: Database,
+    public_id: uuid.UUID,
+    owner: str,
+    *,
+    verb: str,
+    done: set[JobState],
+    allowed: frozenset[JobState],
+    statement: str,
+    also: str | None = None,
+) -> None:
+    with database.begin() as connection:
+        job = connection.execute(_LOCK, {"id": public_id, "owner": owner}).one_or_none()
+        if job is None:
+            raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
+        state = JobState(job.state)
+        if state in done:
+            return
+        if state not in allowed:
+            raise Conflict(f"A job that is {state.value} cannot be {_PARTICIPLE[verb]}.", state=state.value)
+        connection.execute(text(statement), {"id": job.id})
+        if also is not None:
+            connection.execute(text(also), {"id": job.id})
+
+
+_PARTICIPLE = {"pause": "paused", "cancel": "cancelled", "resume": "resumed"}

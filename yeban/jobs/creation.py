@@ -1,0 +1,167 @@
+"""Creating a job: the table's rows, the chunks and the job itself, in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, text, update
+
+from yeban.db import Database, copy_rows
+from yeban.errors import Conflict, InvalidRequest, InvalidTable
+from yeban.jobs.states import JobState
+from yeban.labels import LabelSet
+from yeban.tables import Job
+from yeban.tabular import Row, Table
+
+_ROW_COLUMNS = ("job_id", "row_no", "file_row", "text", "gold", "cells", "problem")
+_MAX_KEY_CHARS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """Everything a job is made of, but its rows."""
+
+    label_set: LabelSet
+    model: str
+    source_name: str
+    source_sha256: str
+    chunk_rows: int
+    owner: str = ""
+    idempotency_key: str | None = None
+    start_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.idempotency_key is not None and not 1 <= len(self.idempotency_key) <= _MAX_KEY_CHARS:
+            raise InvalidRequest(f"An idempotency key has 1 to {_MAX_KEY_CHARS} characters.", field="Idempotency-Key")
+        for name in ("start_at", "expires_at"):
+            moment = getattr(self, name)
+            if moment is not None and moment.tzinfo is None:
+                raise InvalidRequest(f"{name} needs a time zone, as in 2026-11-22T22:00:00+08:00.", field=name)
+        now = datetime.now(UTC)
+        if self.expires_at is not None and self.expires_at <= max(now, self.start_at or now):
+            raise InvalidRequest("expires_at must lie in the future and after start_at.", field="expires_at")
+
+    def request_sha256(self, read_options: dict[str, Any]) -> str:
+        """What must be equal for an idempotency key to mean the same request."""
+        request = {
+            "labels": self.label_set.to_json(),
+            "model": self.model,
+            "source": [self.source_name, self.source_sha256],
+            "read": read_options,
+            "times": [moment.isoformat() if moment else None for moment in (self.start_at, self.expires_at)],
+        }
+        return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Created:
+    """``replayed`` is true when an earlier request with the same key had made the job."""
+
+    public_id: uuid.UUID
+    replayed: bool
+
+
+def find_replay(database: Database, new: NewJob, request_sha256: str) -> Created | None:
+    """The job that an earlier request with the same idempotency key made, if any.
+
+    Raises :class:`~yeban.errors.Conflict` if that request was a different one.
+    """
+    if new.idempotency_key is None:
+        return None
+    with database.begin() as connection:
+        return _replay(connection, new, request_sha256)
+
+
+def create_job(database: Database, new: NewJob, table: Table, request_sha256: str) -> Created:
+    """Store the job with all rows of ``table``; nothing is visible until all of it is.
+
+    Raises what reading the table raises (:class:`~yeban.errors.InvalidTable`, ``TooLarge``), and
+    :class:`~yeban.errors.Conflict` for a reused idempotency key; then nothing is stored.
+    """
+    with database.begin() as connection:
+        if new.idempotency_key is not None:
+            # Two requests with one key at the same time: the second waits here and finds the first's job.
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),
+                {"key": f"{new.owner}\n{new.idempotency_key}"},
+            )
+            if (earlier := _replay(connection, new, request_sha256)) is not None:
+                return earlier
+        waits = new.start_at is not None and new.start_at > datetime.now(UTC)
+        header = table.header
+        job = connection.execute(
+            insert(Job)
+            .values(
+                owner=new.owner,
+                state=JobState.SCHEDULED if waits else JobState.QUEUED,
+                label_set=new.label_set.to_json(),
+                model=new.model,
+                source_name=new.source_name,
+                source_sha256=new.source_sha256,
+                source_format=header.format,
+                source_encoding=header.encoding,
+                source_delimiter=header.delimiter,
+                columns=[_storable(column) for column in header.columns],
+                text_index=header.text_index,
+                gold_index=header.gold_index,
+                row_count=0,
+                idempotency_key=new.idempotency_key,
+                request_sha256=request_sha256,
+                start_at=new.start_at,
+                expires_at=new.expires_at,
+                queued_at=None if waits else func.now(),
+            )
+            .returning(Job.id, Job.public_id)
+        ).one()
+        try:
+            rows = copy_rows(connection, "row", _ROW_COLUMNS, _copied(job.id, table))
+        except UnicodeEncodeError as error:  # some encodings, such as UTF-7, can spell it
+            raise InvalidTable(
+                "The file holds half a surrogate pair, which is no character. Save it as UTF-8."
+            ) from error
+        if rows == 0:
+            raise InvalidTable("The table has a header but no data rows.", row=1)
+        connection.execute(update(Job).where(Job.id == job.id).values(row_count=rows))
+        connection.execute(
+            text(
+                "INSERT INTO chunk (job_id, first_row, last_row)"
+                " SELECT :job, first_row, least(first_row + :step - 1, :rows)"
+                " FROM generate_series(1, :rows, :step) AS first_row"
+            ),
+            {"job": job.id, "rows": rows, "step": new.chunk_rows},
+        )
+    return Created(public_id=job.public_id, replayed=False)
+
+
+def _storable(name: str) -> str:
+    """A column's name without what JSONB cannot hold: NUL characters and halves of surrogate pairs."""
+    return name.replace("\x00", " ").encode("utf-8", "replace").decode()
+
+
+def _copied(job_id: int, table: Table) -> Iterator[Sequence[Any]]:
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    row: Row
+    for row in table:
+        yield (job_id, row.row_no, row.file_row, row.text, row.gold, encode(row.cells), row.problem)
+
+
+def _replay(connection: Connection, new: NewJob, request_sha256: str) -> Created | None:
+    earlier = connection.execute(
+        select(Job.public_id, Job.request_sha256).where(
+            Job.owner == new.owner, Job.idempotency_key == new.idempotency_key
+        )
+    ).one_or_none()
+    if earlier is None:
+        return None
+    if earlier.request_sha256 != request_sha256:
+        raise Conflict(
+            "This idempotency key was used for a different request; use a new key.", job_id=str(earlier.public_id)
+        )
+    return Created(public_id=earlier.public_id, replayed=True)

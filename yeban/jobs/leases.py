@@ -1,0 +1,156 @@
+"""Claiming chunks under a lease, keeping the lease, and giving chunks back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+
+from yeban.db import Database
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """One claimed chunk. Whoever finishes it must still hold ``token``."""
+
+    chunk_id: int
+    token: uuid.UUID
+    attempt: int  # 1 for the first claim
+    first_row: int
+    last_row: int
+    job_id: int
+    label_set: dict[str, Any]
+    model: str
+    model_fingerprint: str | None
+
+    @property
+    def rows(self) -> int:
+        return self.last_row - self.first_row + 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """What a worker needs of a row."""
+
+    row_no: int
+    text: str
+    problem: str | None
+
+
+_CLAIM = text(
+    """
+    WITH picked AS (
+        SELECT chunk.id FROM chunk JOIN job ON job.id = chunk.job_id
+        WHERE chunk.id = ANY(:ids) AND chunk.state = 'queued'
+          AND (chunk.not_before IS NULL OR chunk.not_before <= now())
+          AND job.state IN ('queued', 'running')
+        ORDER BY chunk.id FOR UPDATE OF chunk SKIP LOCKED
+    )
+    UPDATE chunk SET state = 'leased', lease_token = :token, worker_id = :worker, attempt = attempt + 1,
+        lease_until = now() + make_interval(secs => :lease_s)
+    FROM picked, job
+    WHERE chunk.id = picked.id AND job.id = chunk.job_id
+    RETURNING chunk.id, chunk.attempt, chunk.first_row, chunk.last_row, chunk.job_id,
+        job.state, job.label_set, job.model, job.model_fingerprint
+    """
+)
+
+
+_ROWS = text(
+    """
+    SELECT chunk.id, "row".row_no, "row".text, "row".problem
+    FROM chunk JOIN "row" ON "row".job_id = chunk.job_id AND "row".row_no BETWEEN chunk.first_row AND chunk.last_row
+    WHERE chunk.id = ANY(:ids) ORDER BY chunk.id, "row".row_no
+    """
+)
+
+
+def claim(database: Database, chunk_ids: Sequence[int], *, worker_id: uuid.UUID, lease_s: float) -> list[Lease]:
+    """Take the queued chunks among ``chunk_ids`` of active jobs, under one fresh token, in id order.
+
+    What is not returned is done, someone else's, or not wanted now: drop its message.
+    """
+    token = uuid.uuid4()
+    with database.begin() as connection:
+        taken = connection.execute(
+            _CLAIM, {"ids": list(chunk_ids), "token": token, "worker": worker_id, "lease_s": lease_s}
+        ).all()
+        started = sorted({row.job_id for row in taken if row.state == "queued"})
+        if started:
+            connection.execute(
+                text(
+                    "UPDATE job SET state = 'running', running_at = coalesce(running_at, now())"
+                    " WHERE id = ANY(:ids) AND state = 'queued'"
+                ),
+                {"ids": started},
+            )
+    return [
+        Lease(
+            chunk_id=row.id,
+            token=token,
+            attempt=row.attempt,
+            first_row=row.first_row,
+            last_row=row.last_row,
+            job_id=row.job_id,
+            label_set=row.label_set,
+            model=row.model,
+            model_fingerprint=row.model_fingerprint,
+        )
+        for row in sorted(taken, key=lambda row: int(row.id))
+    ]
+
+
+def renew(database: Database, tokens: Collection[uuid.UUID], *, lease_s: float) -> None:
+    """Extend the leases that are still ours, by the database's clock."""
+    if not tokens:
+        return
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE chunk SET lease_until = now() + make_interval(secs => :lease_s)"
+                " WHERE state = 'leased' AND lease_token = ANY(:tokens)"
+            ),
+            {"tokens": list(tokens), "lease_s": lease_s},
+        )
+
+
+def release(database: Database, leases: Sequence[Lease], *, delay_s: float = 0.0) -> None:
+    """Give chunks back untried (the attempt is not counted), to be claimed after ``delay_s``."""
+    if not leases:
+        return
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE chunk SET state = 'queued', attempt = attempt - 1, lease_token = NULL, lease_until = NULL,"
+                " worker_id = NULL, hinted_at = NULL, not_before = now() + make_interval(secs => :delay_s)"
+                " WHERE state = 'leased' AND id = ANY(:ids) AND lease_token = ANY(:tokens)"
+            ),
+            {
+                "ids": [lease.chunk_id for lease in leases],
+                "tokens": list({lease.token for lease in leases}),
+                "delay_s": delay_s,
+            },
+        )
+
+
+def pin_model(database: Database, job_id: int, fingerprint: str) -> str:
+    """Bind a job to the model that scores its first chunk; returns the fingerprint it is bound to."""
+    with database.begin() as connection:
+        connection.execute(
+            text("UPDATE job SET model_fingerprint = :fingerprint WHERE id = :id AND model_fingerprint IS NULL"),
+            {"id": job_id, "fingerprint": fingerprint},
+        )
+        return str(connection.scalar(text("SELECT model_fingerprint FROM job WHERE id = :id"), {"id": job_id}))
+
+
+def read_rows(database: Database, leases: Sequence[Lease]) -> dict[int, list[StoredRow]]:
+    """The rows of claimed chunks, by chunk id, each in row order; one query for all."""
+    found: dict[int, list[StoredRow]] = {lease.chunk_id: [] for lease in leases}
+    with database.begin() as connection:
+        rows = connection.execute(_ROWS, {"ids": list(found)})
+        for chunk_id, row_no, content, problem in rows:
+            found[chunk_id].append(StoredRow(row_no, content, problem))
+    return found

@@ -1,0 +1,140 @@
+"""The sweep: what keeps jobs moving whatever was lost.
+
+Any worker runs it, any number at once: each step locks what it changes with SKIP LOCKED, or changes only
+what is still in the state it expects.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from yeban.db import Database
+from yeban.jobs import hints
+from yeban.jobs.ending import finish_job
+from yeban.jobs.finishing import MAX_LOST_LEASES, MAX_LOST_LEASES_ROW, bisect, quarantine, requeue
+from yeban.queues import TaskSender
+
+log = logging.getLogger(__name__)
+
+_BATCH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """What one sweep changed."""
+
+    started: int
+    expired_jobs: int
+    cancelled: int
+    lost_leases: int
+    lost_hints: int
+    finished: int
+    hinted: int
+
+
+def sweep(database: Database, sender: TaskSender, *, hint_ttl_s: float) -> Swept:
+    """One round over all jobs. Raises :class:`~yeban.errors.ServiceUnavailable` if the database is away."""
+    started = _start_due_jobs(database)
+    expired_jobs = _expire_jobs(database)
+    lost_leases = _end_lost_leases(database)
+    cancelled = _end_cancelled_jobs(database)
+    lost_hints = _forget_lost_hints(database, hint_ttl_s)
+    finished = sum(finish_job(database, job_id) for job_id in _finished_jobs(database))
+    _forget_dead_workers(database)
+    hinted = hints.top_up(database, sender)
+    swept = Swept(
+        started=started,
+        expired_jobs=expired_jobs,
+        cancelled=cancelled,
+        lost_leases=lost_leases,
+        lost_hints=lost_hints,
+        finished=finished,
+        hinted=hinted,
+    )
+    if lost_leases or lost_hints:
+        log.warning("sweep recovered work", extra={"lost_leases": lost_leases, "lost_hints": lost_hints})
+    return swept
+
+
+def _start_due_jobs(database: Database) -> int:
+    with database.begin() as connection:
+        return connection.execute(
+            text(
+                "UPDATE job SET state = 'queued', queued_at = now()"
+                " WHERE state = 'scheduled' AND (start_at IS NULL OR start_at <= now())"
+            )
+        ).rowcount
+
+
+def _expire_jobs(database: Database) -> int:
+    with database.begin() as connection:
+        return connection.execute(
+            text(
+                "UPDATE job SET state = 'expired', ended_at = now()"
+                " WHERE state IN ('scheduled', 'queued', 'running', 'paused') AND expires_at <= now()"
+            )
+        ).rowcount
+
+
+def _end_lost_leases(database: Database) -> int:
+    """Queue chunks whose worker vanished; one that keeps losing workers is taken apart."""
+    with database.begin() as connection:
+        lost = connection.execute(
+            text(
+                "SELECT id, attempt, last_row - first_row + 1 AS rows FROM chunk"
+                " WHERE state = 'leased' AND lease_until < now() ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED"
+            ),
+            {"batch": _BATCH},
+        ).all()
+        for chunk in lost:
+            reason = f"its worker was lost {chunk.attempt} times"
+            if chunk.rows > 1 and chunk.attempt >= MAX_LOST_LEASES:
+                bisect(connection, chunk.id, reason)
+            elif chunk.rows == 1 and chunk.attempt >= MAX_LOST_LEASES_ROW:
+                quarantine(connection, chunk.id, reason)
+            else:
+                requeue(connection, chunk.id, reason)
+    return len(lost)
+
+
+def _end_cancelled_jobs(database: Database) -> int:
+    with database.begin() as connection:
+        return connection.execute(
+            text(
+                "UPDATE job SET state = 'cancelled', ended_at = now() WHERE state = 'cancelling'"
+                " AND NOT EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')"
+            )
+        ).rowcount
+
+
+def _forget_lost_hints(database: Database, hint_ttl_s: float) -> int:
+    """Hints nobody acted on: Redis may have lost them. Hinting a chunk twice is harmless."""
+    with database.begin() as connection:
+        return connection.execute(
+            text(
+                "WITH lost AS (SELECT id FROM chunk WHERE state = 'queued'"
+                " AND hinted_at < now() - make_interval(secs => :ttl) ORDER BY id FOR UPDATE SKIP LOCKED)"
+                " UPDATE chunk SET hinted_at = NULL FROM lost WHERE chunk.id = lost.id"
+            ),
+            {"ttl": hint_ttl_s},
+        ).rowcount
+
+
+def _finished_jobs(database: Database) -> list[int]:
+    with database.begin() as connection:
+        return list(
+            connection.scalars(
+                text(
+                    "SELECT id FROM job WHERE state IN ('queued', 'running', 'finishing')"
+                    " AND NOT EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state <> 'done') ORDER BY id"
+                )
+            )
+        )
+
+
+def _forget_dead_workers(database: Database) -> None:
+    with database.begin() as connection:
+        connection.execute(text("DELETE FROM worker WHERE seen_at < now() - interval '1 day'"))

@@ -1,0 +1,163 @@
+"""Reading jobs: one, a page of them, and how far each has come."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from yeban.db import Database
+from yeban.errors import NotFound
+from yeban.jobs.states import ACTIVE, JobState
+
+#: Length of the window that the rate is measured over.
+RATE_WINDOW_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Counts of rows, and the rate over the last :data:`RATE_WINDOW_S` seconds."""
+
+    rows: int
+    done: int
+    ok: int
+    abstained: int
+    errors: int
+    rows_per_s: float | None  # None until something was measured
+    eta_s: float | None  # seconds to the end at that rate; None where it cannot be told
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobView:
+    """A job as its owner sees it."""
+
+    internal_id: int  # the key of rows and results; never shown
+    id: uuid.UUID
+    state: JobState
+    label_set: dict[str, Any]
+    model: str
+    model_fingerprint: str | None
+    source: dict[str, Any]  # name, sha256, format, encoding, delimiter
+    columns: tuple[str, ...]
+    text_index: int
+    gold_index: int | None
+    progress: Progress
+    times: dict[str, datetime]  # when the job entered each state it has been in
+    start_at: datetime | None
+    expires_at: datetime | None
+    error: str | None
+    summary: dict[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPage:
+    """Newest first; ``next_before`` is the cursor of the following page, if there is one."""
+
+    jobs: tuple[JobView, ...]
+    next_before: int | None
+
+
+_TIMES = ("created_at", "queued_at", "running_at", "paused_at", "finishing_at", "cancelling_at", "ended_at")
+
+_SELECT = """
+    SELECT job.*, done.*, now() AS now
+    FROM job CROSS JOIN LATERAL (
+        SELECT coalesce(sum(last_row - first_row + 1), 0) AS done, coalesce(sum(ok), 0) AS ok,
+            coalesce(sum(abstained), 0) AS abstained, coalesce(sum(errors), 0) AS errors,
+            coalesce(sum(last_row - first_row + 1) FILTER (
+                WHERE finished_at > now() - make_interval(secs => :window)), 0) AS recent
+        FROM chunk WHERE job_id = job.id AND state = 'done'
+    ) AS done
+"""
+
+
+def get_job(database: Database, public_id: uuid.UUID, *, owner: str = "") -> JobView:
+    """One job. Raises ``NotFound``, also for someone else's."""
+    with database.begin() as connection:
+        return find_job(connection, public_id, owner=owner)
+
+
+def find_job(connection: Connection, public_id: uuid.UUID, *, owner: str = "") -> JobView:
+    """As :func:`get_job`, inside a transaction."""
+    row = connection.execute(
+        text(_SELECT + " WHERE public_id = :id AND owner = :owner"),
+        {"id": public_id, "owner": owner, "window": RATE_WINDOW_S},
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
+    return _view(row)
+
+
+def list_jobs(
+    database: Database,
+    *,
+    owner: str = "",
+    states: Sequence[JobState] = (),
+    before: int | None = None,
+    limit: int = 50,
+) -> JobPage:
+    """A page of jobs, newest first, optionally only those in ``states``; ``before`` is an earlier page's cursor."""
+    with database.begin() as connection:
+        rows = connection.execute(
+            text(
+                _SELECT + " WHERE owner = :owner AND (CAST(:before AS bigint) IS NULL OR job.id < :before)"
+                " AND (CAST(:states AS text[]) = '{}' OR state = ANY(:states)) ORDER BY job.id DESC LIMIT :limit"
+            ),
+            {
+                "owner": owner,
+                "before": before,
+                "states": [state.value for state in states],
+                "limit": limit + 1,
+                "window": RATE_WINDOW_S,
+            },
+        ).all()
+    views = tuple(_view(row) for row in rows[:limit])
+    return JobPage(jobs=views, next_before=views[-1].internal_id if len(rows) > limit else None)
+
+
+def _view(row: Row[Any]) -> JobView:
+    return JobView(
+        internal_id=row.id,
+        id=row.public_id,
+        state=JobState(row.state),
+        label_set=row.label_set,
+        model=row.model,
+        model_fingerprint=row.model_fingerprint,
+        source={
+            "name": row.source_name,
+            "sha256": row.source_sha256,
+            "format": row.source_format,
+            "encoding": row.source_encoding,
+            "delimiter": row.source_delimiter,
+        },
+        columns=tuple(row.columns),
+        text_index=row.text_index,
+        gold_index=row.gold_index,
+        progress=_progress(row),
+        times={name: moment for name in _TIMES if (moment := getattr(row, name)) is not None},
+        start_at=row.start_at,
+        expires_at=row.expires_at,
+        error=row.error,
+        summary=row.summary,
+    )
+
+
+def _progress(row: Row[Any]) -> Progress:
+    rows_per_s = eta_s = None
+    if row.state in ACTIVE and row.recent and row.running_at:
+        running_s = (row.now - max(row.running_at, row.queued_at or row.running_at)).total_seconds()
+        rows_per_s = row.recent / max(min(running_s, RATE_WINDOW_S), 0.1)
+        eta_s = (row.row_count - row.done) / rows_per_s
+    return Progress(
+        rows=row.row_count,
+        done=row.done,
+        ok=row.ok,
+        abstained=row.abstained,
+        errors=row.errors,
+        rows_per_s=rows_per_s,
+        eta_s=eta_s,
+    )
