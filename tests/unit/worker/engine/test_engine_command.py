@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.engine.__main__ import main
+
+HEAVY = ("openvino", "onnxruntime", "onnx", "tokenizers", "torch")
+
+
+def test_importing_the_engine_loads_no_runtime() -> None:
+    program = f"import sys, worker.engine; print([name for name in {HEAVY!r} if name in sys.modules])"
+
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert result.stdout.strip() == "[]"
+
+
+def test_build_and_list_name_the_model(model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "e5-small", "--model-dir", str(model_dir)]) == 0
+    built = capsys.readouterr().out
+    assert main(["list", "--model-dir", str(model_dir)]) == 0
+
+    assert capsys.readouterr().out == built
+    assert built.startswith("e5-small  embedding  int8, fp32")
+
+
+def test_list_as_json_has_the_facts(model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json", "--model-dir", str(model_dir)]) == 0
+
+    (model,) = json.loads(capsys.readouterr().out)
+    assert model["name"] == "e5-small"
+    assert model["precisions"] == ["int8", "fp32"]
+    assert len(model["fingerprint"]) == 64
+
+
+def test_an_empty_list_says_how_to_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--model-dir", str(tmp_path)]) == 0
+
+    assert "yeban models build e5-small" in capsys.readouterr().out
+
+
+def test_check_reports_parity_as_text_and_json(model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "e5-small", "--model-dir", str(model_dir)]) == 0
+    assert "int8 in openvino" in capsys.readouterr().out
+    assert main(["check", "e5-small", "--json", "--model-dir", str(model_dir)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["good"] is True
+    assert report["parity"][0]["worst_cosine"] > 0.99
+
+
+def test_a_damaged_model_fails_the_check(model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "e5-small"
+    folder.mkdir()
+    (folder / "manifest.json").write_bytes((model_dir / "e5-small" / "manifest.json").read_bytes())
+
+    assert main(["check", "e5-small", "--model-dir", str(tmp_path)]) == 1
+
+    assert "fp32.onnx is missing" in capsys.readouterr().err
+
+
+def test_an_unknown_model_is_an_error_with_its_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "gpt", "--model-dir", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: The model gpt")
+    assert main(["build", "gpt", "--json", "--model-dir", str(tmp_path)]) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "unknown_model"
+
+
+def test_doctor_says_what_would_run_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+
+    document = json.loads(capsys.readouterr().out)
+    assert "openvino" in document["sessions"]
+    assert document["choice"]["reason"]
+    assert main(["doctor"]) == 0
+    assert document["choice"]["session"] in capsys.readouterr().out

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from worker.engine import sessions
+from worker.engine.manifest import Manifest
+from worker.engine.sessions import SESSIONS, Session, choose, open_session
+from yeban.errors import EngineFailed, EngineUnavailable, ModelUnusable
+
+BUILT = {"openvino": ("int8", "fp32"), "onnxruntime": ("int8", "fp32")}
+
+
+@pytest.fixture
+def only_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "available_sessions", lambda: ("onnxruntime",))
+
+
+@pytest.fixture(params=SESSIONS)
+def session(request: pytest.FixtureRequest, model_dir: Path, manifest: Manifest) -> Session:
+    choice = choose(BUILT, session=request.param, threads=1)
+    return open_session(model_dir / manifest.name / manifest.graph("int8", request.param), choice)
+
+
+def call(length: int, rows: int = 1) -> dict[str, np.ndarray]:
+    ids = np.random.default_rng(length).integers(4, 1_000, (rows, length))
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
+def test_the_best_session_and_precision_are_picked() -> None:
+    choice = choose(BUILT)
+
+    assert (choice.session, choice.precision, choice.device) == ("openvino", "int8", "cpu")
+    assert choice.threads >= 1
+    assert "openvino" in choice.reason
+
+
+@pytest.mark.usefixtures("only_onnxruntime")
+def test_the_next_best_is_picked_when_the_best_is_missing_and_says_why() -> None:
+    choice = choose(BUILT)
+
+    assert choice.session == "onnxruntime"
+    assert "openvino is not installed" in choice.reason
+
+
+def test_what_was_asked_for_is_obeyed() -> None:
+    choice = choose(BUILT, session="onnxruntime", precision="fp32", threads=3)
+
+    assert (choice.session, choice.precision, choice.threads) == ("onnxruntime", "fp32", 3)
+
+
+@pytest.mark.usefixtures("only_onnxruntime")
+def test_a_session_that_was_asked_for_and_is_missing_names_the_package() -> None:
+    with pytest.raises(EngineUnavailable, match=r"pip install openvino.*yeban\[worker\]"):
+        choose(BUILT, session="openvino")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "cuda"}, "device cuda"),
+        ({"session": "abacus"}, "no session abacus"),
+        ({"precision": "fp16"}, "not built in fp16 but in int8, fp32"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(options: dict[str, str], message: str) -> None:
+    with pytest.raises(EngineUnavailable, match=message):
+        choose(BUILT, **options)  # type: ignore[arg-type]
+
+
+def test_a_precision_that_only_another_session_has_leads_to_that_session() -> None:
+    assert choose({"openvino": ("int8",), "onnxruntime": ("fp32",)}, precision="fp32").session == "onnxruntime"
+
+
+def test_outputs_come_in_the_order_of_the_calls_and_do_not_share_memory(session: Session) -> None:
+    calls = [call(length, rows) for length, rows in ((40, 2), (5, 1), (40, 2), (17, 3))]
+
+    together = session.run(calls)
+    one_by_one = [session.run([one])[0] for one in calls]
+
+    for left, right in zip(together, one_by_one, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-5)
+    assert [output.shape for output in together] == [(2, 384), (1, 384), (2, 384), (3, 384)]
+    assert session.run([]) == []
+
+
+def test_two_threads_at_once_get_their_own_results(session: Session) -> None:
+    work = [[call(length) for length in range(start, start + 12)] for start in (3, 20)]
+    expected = [session.run(calls) for calls in work]
+    start_line = threading.Barrier(2)
+
+    def run(calls: list[dict[str, np.ndarray]]) -> list[np.ndarray]:
+        start_line.wait()
+        return session.run(calls)
+
+    with ThreadPoolExecutor(2) as pool:
+        got = list(pool.map(run, work))
+
+    for wanted, outputs in zip(expected, got, strict=True):
+        for left, right in zip(wanted, outputs, strict=True):
+            np.testing.assert_allclose(left, right, atol=1e-5)
+
+
+def test_a_call_that_the_engine_refuses_is_an_engine_failure(session: Session) -> None:
+    with pytest.raises(EngineFailed):
+        session.run([{"input_ids": np.zeros((1, 600), np.int64), "attention_mask": np.ones((1, 600), np.int64)}])
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_a_damaged_graph_is_a_model_that_cannot_be_used(name: str, tmp_path: Path) -> None:
+    bad = tmp_path / "graph.onnx"
+    bad.write_bytes(b"not a graph")
+
+    with pytest.raises(ModelUnusable, match=r"graph\.onnx"):
+        open_session(bad, choose(BUILT, session=name))

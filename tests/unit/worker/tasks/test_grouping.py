@@ -1,0 +1,183 @@
+"""The grouper against a fake consumer whose clock, timers, pool and event loop the test turns by hand."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import SimpleNamespace
+
+import pytest
+from pydantic import BaseModel
+
+from worker.tasks.grouping import Grouper, GroupPolicy
+
+
+class Payload(BaseModel):
+    number: int
+
+
+class FakeConsumer:
+    connection_errors = ()
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, object]] = []
+        self.submitted: deque = deque()
+        self.soon: deque = deque()
+        self.timer = SimpleNamespace(call_after=self._call_after)
+        self.pool = SimpleNamespace(apply_async=self._apply_async)
+
+    def _call_after(self, delay_s, action):
+        self.timers.append((self.now + delay_s, action))
+        return object()
+
+    def _apply_async(self, target, args, callback):
+        self.submitted.append((target, args))
+
+    def call_soon(self, action, *args):
+        self.soon.append((action, args))
+
+    def work_one(self) -> None:
+        """A pool thread takes the oldest submitted group and ends it."""
+        target, args = self.submitted.popleft()
+        target(*args)
+
+    def turn(self) -> None:
+        """One turn of the event loop."""
+        while self.soon:
+            action, args = self.soon.popleft()
+            action(*args)
+        due = [action for at, action in self.timers if at <= self.now]
+        self.timers = [(at, action) for at, action in self.timers if at > self.now]
+        for action in due:
+            action()
+
+    def reconnect(self) -> None:
+        """The hub forgets its timers without a word."""
+        self.timers.clear()
+
+
+class Rig:
+    def __init__(self, *, size=4, wait_s=0.05, slots=2, run=None) -> None:
+        self.consumer = FakeConsumer()
+        self.groups: list[list[int]] = []
+        self.acked: list[int] = []
+        self.rejected: list[object] = []
+        self._run = run
+        self.grouper = Grouper(
+            Payload, GroupPolicy(size=size, wait_s=wait_s, slots=slots), self._record, clock=lambda: self.consumer.now
+        )
+        self.receive = self.grouper.bind(self.consumer)
+
+    def _record(self, payloads) -> None:
+        self.groups.append([payload.number for payload in payloads])
+        if self._run:
+            self._run(payloads)
+
+    def deliver(self, *numbers: int) -> None:
+        for number in numbers:
+            message = SimpleNamespace(payload=[[], {"number": number}, {}], headers={"task": "t"})
+            self.receive(message, None, lambda *_, n=number: self.acked.append(n), self._reject, [])
+
+    def _reject(self, *_args, **options) -> None:
+        self.rejected.append(options)
+
+    def pending(self) -> int:
+        return len(self.consumer.submitted)
+
+
+def test_given_an_idle_worker_expect_the_first_message_to_run_at_once():
+    rig = Rig()
+    rig.deliver(1)
+    rig.consumer.work_one()
+    assert rig.groups == [[1]]
+
+
+def test_given_a_busy_slot_expect_a_group_when_it_is_full():
+    rig = Rig()
+    rig.deliver(1, 2, 3, 4)
+    assert rig.pending() == 1
+    rig.deliver(5)
+    assert rig.pending() == 2
+    rig.consumer.work_one()
+    rig.consumer.work_one()
+    assert rig.groups == [[1], [2, 3, 4, 5]]
+
+
+def test_given_a_busy_slot_expect_a_partial_group_after_the_wait():
+    rig = Rig()
+    rig.deliver(1, 2, 3)
+    rig.consumer.now = 0.049
+    rig.consumer.turn()
+    assert rig.pending() == 1
+    rig.consumer.now = 0.051
+    rig.consumer.turn()
+    assert rig.pending() == 2
+
+
+def test_given_no_free_slot_expect_messages_to_gather_into_full_groups():
+    rig = Rig()
+    rig.deliver(*range(1, 6))
+    rig.deliver(*range(6, 46))
+    rig.consumer.now = 10.0
+    rig.consumer.turn()
+    assert rig.pending() == 2
+    while rig.pending():
+        rig.consumer.work_one()
+        rig.consumer.turn()
+    assert [len(group) for group in rig.groups] == [1, *[4] * 11]
+    assert [number for group in rig.groups for number in group] == list(range(1, 46))
+
+
+def test_acknowledgements_come_late_and_on_the_loop():
+    rig = Rig()
+    rig.deliver(1)
+    assert rig.acked == []
+    rig.consumer.work_one()
+    assert rig.acked == []
+    rig.consumer.turn()
+    assert rig.acked == [1]
+
+
+def test_given_a_group_that_raises_expect_its_slot_and_messages_to_be_freed(caplog):
+    def explode(_payloads):
+        raise RuntimeError("boom")
+
+    rig = Rig(slots=1, run=explode)
+    rig.deliver(1, 2)
+    for _ in range(2):
+        rig.consumer.work_one()
+        rig.consumer.turn()
+    assert rig.acked == [1, 2]
+    assert "group failed" in caplog.text
+
+
+@pytest.mark.parametrize("payload", [None, 3, [[], {"number": "x"}, {}], [[], {}, {}], [[], None, {}], [1]])
+def test_given_a_malformed_message_expect_it_rejected_without_requeue(payload, caplog):
+    rig = Rig()
+    rig.receive(SimpleNamespace(payload=payload, headers={"task": "t"}), None, None, rig._reject, [])
+    assert rig.rejected == [{"requeue": False}]
+    assert rig.pending() == 0
+    assert "malformed" in caplog.text
+
+
+def test_given_a_reconnect_expect_buffered_messages_to_go_on_without_their_lost_timer():
+    rig = Rig()
+    rig.deliver(1, 2, 3)
+    rig.consumer.reconnect()
+    rig.receive = rig.grouper.bind(rig.consumer)
+    rig.consumer.turn()
+    rig.consumer.now = 0.051
+    rig.consumer.turn()
+    assert rig.pending() == 2
+
+
+def test_given_a_reconnect_expect_running_groups_to_keep_their_slots():
+    rig = Rig(slots=1)
+    rig.deliver(1)
+    rig.consumer.reconnect()
+    rig.receive = rig.grouper.bind(rig.consumer)
+    rig.deliver(2, 3, 4, 5)
+    assert rig.pending() == 1
+    rig.consumer.work_one()
+    rig.consumer.turn()
+    assert rig.pending() == 1

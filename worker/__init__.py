@@ -1,0 +1,1 @@
+"""Runs models: the engine, its caches, and the Celery worker around them."""

@@ -1,0 +1,10 @@
+"""What can be reused between runs: small float32 vectors by key, in memory and in Redis."""
+
+from __future__ import annotations
+
+from worker.cache.layered import LayeredStore
+from worker.cache.memory import MemoryStore
+from worker.cache.redis import RedisStore
+from worker.cache.stats import CacheStats
+
+__all__ = ["CacheStats", "LayeredStore", "MemoryStore", "RedisStore"]

@@ -1,0 +1,32 @@
+"""Classifiers and what they stand on. Importing this package loads no runtime."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, Ranking, RunStats, Scored
+from worker.engine.stores import NoStore, Stores, VectorStore
+
+if TYPE_CHECKING:
+    from worker.engine.opening import open_classifier
+
+__all__ = [
+    "Batch",
+    "Classifier",
+    "ModelInfo",
+    "NoStore",
+    "Plan",
+    "Ranking",
+    "RunStats",
+    "Scored",
+    "Stores",
+    "VectorStore",
+    "open_classifier",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "open_classifier":
+        return importlib.import_module("worker.engine.opening").open_classifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

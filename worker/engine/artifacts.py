@@ -1,0 +1,157 @@
+"""Built models on disk: one folder a model, complete or absent."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker.engine import e5_build
+from worker.engine.manifest import MANIFEST_FILE, Manifest, read_manifest, record_file
+from yeban.errors import ModelUnusable, UnknownModel
+
+BUILDERS: dict[str, Callable[[Path], Manifest]] = {e5_build.NAME: e5_build.build_into}
+"""Models that can be built without a network: name to a function that fills an empty folder."""
+
+_SMALL_FILE = 1 << 20
+
+
+def find(name_or_path: str, model_dir: Path) -> Path:
+    """The folder of a built model, by name or by path.
+
+    Raises :class:`~yeban.errors.UnknownModel` saying how to get it.
+    """
+    folder = model_dir / name_or_path
+    if _is_plain(name_or_path) and (folder / MANIFEST_FILE).is_file():
+        return folder
+    if (Path(name_or_path) / MANIFEST_FILE).is_file():
+        return Path(name_or_path)
+    if name_or_path in BUILDERS:
+        raise UnknownModel(
+            f"The model {name_or_path} is not built yet; run: yeban models build {name_or_path}", model=name_or_path
+        )
+    raise UnknownModel(
+        f"There is no model {name_or_path}: it is neither built in {model_dir} nor a folder with a {MANIFEST_FILE}. "
+        f"Models that can be built here: {', '.join(BUILDERS)}.",
+        model=name_or_path,
+    )
+
+
+def ensure(name_or_path: str, model_dir: Path) -> Path:
+    """As :func:`find`, but a model that can be built without a network is built when missing."""
+    if name_or_path in BUILDERS and not (model_dir / name_or_path / MANIFEST_FILE).is_file():
+        build(name_or_path, model_dir)
+    return find(name_or_path, model_dir)
+
+
+def load(folder: Path) -> Manifest:
+    """The manifest of the model in ``folder``, after a cheap check: sizes, and hashes of small files.
+
+    Raises :class:`~yeban.errors.ModelUnusable` naming the first file that does not match.
+    """
+    manifest = read_manifest(folder)
+    for problem in damage(folder, manifest, full=False):
+        raise ModelUnusable(f"The model in {folder} is damaged: {problem}. Build it again.", model=manifest.name)
+    return manifest
+
+
+def damage(folder: Path, manifest: Manifest, *, full: bool) -> Iterator[str]:
+    """What is wrong with the files, one sentence each; ``full`` hashes large files too."""
+    for record in manifest.files:
+        path = folder / record.path
+        if not path.is_file():
+            yield f"{record.path} is missing"
+        elif path.stat().st_size != record.size:
+            yield f"{record.path} has {path.stat().st_size} bytes, not {record.size}"
+        elif (full or record.size < _SMALL_FILE) and record_file(folder, record.path).sha256 != record.sha256:
+            yield f"{record.path} does not have the recorded contents"
+
+
+def build(name: str, model_dir: Path, *, force: bool = False) -> Manifest:
+    """Build the model ``name`` into ``model_dir / name`` and return its manifest.
+
+    A model that is there and intact is left alone unless ``force``. The folder appears whole or not
+    at all; of several processes that build at once, one does and the others wait for it.
+    """
+    builder = BUILDERS.get(name)
+    if builder is None:
+        raise UnknownModel(f"The model {name} cannot be built here; these can: {', '.join(BUILDERS)}.", model=name)
+    model_dir.mkdir(parents=True, exist_ok=True)
+    with _lock(model_dir / f".{name}.lock"):
+        target = model_dir / name
+        if not force:
+            manifest = _intact(target)
+            if manifest is not None:
+                return manifest
+        scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=model_dir))
+        try:
+            manifest = builder(scratch)
+            (scratch / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+            _sync(scratch)
+            _swap(scratch, target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return manifest
+
+
+def list_models(model_dir: Path) -> list[Manifest]:
+    """The models built in ``model_dir``, by name; folders that cannot be read as one are left out."""
+    manifests = []
+    for path in sorted(model_dir.glob(f"[!.]*/{MANIFEST_FILE}")):
+        try:
+            manifests.append(read_manifest(path.parent))
+        except ModelUnusable:
+            continue
+    return manifests
+
+
+def _intact(folder: Path) -> Manifest | None:
+    try:
+        return load(folder)
+    except ModelUnusable:
+        return None
+
+
+def _is_plain(name: str) -> bool:
+    return Path(name).name == name and not name.startswith(".")
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sync(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _swap(scratch: Path, target: Path) -> None:
+    # A process that has the old folder open keeps its files until it closes them.
+    scratch.chmod(0o755)
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        target.rename(old / target.name)
+        scratch.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        scratch.rename(target)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,51 @@
+"""The thorough check of a built model: every hash, and parity with float32 measured again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.engine import artifacts, parity
+from worker.engine.manifest import Parity, fingerprint, read_manifest
+from yeban.errors import ModelUnusable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a check found. ``problems`` are sentences; a good model has none."""
+
+    name: str
+    folder: str
+    fingerprint: str
+    problems: tuple[str, ...]
+    parity: tuple[Parity, ...]
+
+    @property
+    def good(self) -> bool:
+        return not self.problems
+
+
+def verify(name_or_path: str, model_dir: Path) -> Report:
+    """Hash every file and run every variant against float32 in every installed session.
+
+    Parity is left out when files are damaged. Raises :class:`~yeban.errors.UnknownModel` when there
+    is no such model and :class:`~yeban.errors.ModelUnusable` when its manifest cannot be read.
+    """
+    folder = artifacts.find(name_or_path, model_dir)
+    manifest = read_manifest(folder)
+    problems = list(artifacts.damage(folder, manifest, full=True))
+    if fingerprint(manifest.spec, manifest.files) != manifest.fingerprint:
+        problems.append("the fingerprint does not match the manifest, which was changed after the build")
+    figures: tuple[Parity, ...] = ()
+    if not problems:
+        try:
+            figures = parity.measure(folder, manifest.spec, manifest.variants)
+        except ModelUnusable as error:
+            problems.append(error.detail)
+    return Report(
+        name=manifest.name,
+        folder=str(folder),
+        fingerprint=manifest.fingerprint,
+        problems=tuple(problems),
+        parity=figures,
+    )

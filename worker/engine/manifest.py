@@ -1,0 +1,167 @@
+"""``manifest.json``: what a built model consists of, how it was made, and how good its copies are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from worker.engine.calibration import Calibration
+from worker.engine.phrasing import Phrasing, Phrasings
+from worker.engine.tokenise import Frame
+from yeban.errors import ModelUnusable
+
+MANIFEST_FILE = "manifest.json"
+SCHEMA = 1
+
+_HASH_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """One file of the model, by its path inside the folder."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """The graph in one precision, in the form that these sessions run best."""
+
+    precision: str
+    sessions: tuple[str, ...]
+    graph: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far one precision in one session is from float32: cosines of the same texts' embeddings.
+
+    ``shape`` is (rows, tokens) of the block that was compared.
+    """
+
+    session: str
+    precision: str
+    shape: tuple[int, int]
+    worst_cosine: float
+    mean_cosine: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingSpec:
+    """How a bi-encoder is used. These settle scores as much as the weights do."""
+
+    max_tokens: int
+    dimension: int
+    text_prefix: str
+    label_prefix: str
+    phrasings: Phrasings
+    frame: Frame
+    calibration: Calibration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A built model. ``variants`` come best first; ``origin`` and ``built`` are for people."""
+
+    name: str
+    kind: str
+    fingerprint: str
+    spec: EmbeddingSpec
+    variants: tuple[Variant, ...]
+    files: tuple[FileRecord, ...]
+    parity: tuple[Parity, ...]
+    origin: Mapping[str, str]
+    built: Mapping[str, str]
+
+    def to_json(self) -> str:
+        """The file's text."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, ensure_ascii=False, indent=1) + "\n"
+
+    def precisions(self, session: str) -> tuple[str, ...]:
+        """The precisions that ``session`` can run, best first."""
+        return tuple(variant.precision for variant in self.variants if session in variant.sessions)
+
+    def graph(self, precision: str, session: str) -> str:
+        """The path of the graph for a precision and session that go together."""
+        for variant in self.variants:
+            if variant.precision == precision and session in variant.sessions:
+                return variant.graph
+        raise ModelUnusable(f"{self.name} has no {precision} build for {session}.", model=self.name)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``manifest.json`` in ``folder``.
+
+    Raises :class:`~yeban.errors.ModelUnusable` when it is absent, malformed or of another schema.
+    """
+    try:
+        document = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelUnusable(f"{folder} holds no built model: it has no {MANIFEST_FILE}.") from None
+    except (OSError, ValueError) as error:
+        raise ModelUnusable(f"{folder / MANIFEST_FILE} cannot be read ({error}); build the model again.") from error
+    try:
+        if document["schema"] != SCHEMA:
+            raise ModelUnusable(
+                f"{folder} was built by another release (schema {document['schema']}, not {SCHEMA}); build it again.",
+                schema=document["schema"],
+            )
+        return _from_document(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelUnusable(f"{folder / MANIFEST_FILE} is malformed ({error!r}); build the model again.") from error
+
+
+def fingerprint(spec: EmbeddingSpec, files: Iterable[FileRecord]) -> str:
+    """SHA-256 over everything that settles scores: the spec and the hash of each file."""
+    facts = {"spec": asdict(spec), "files": sorted((record.path, record.sha256) for record in files)}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def record_file(folder: Path, path: str) -> FileRecord:
+    """Measure and hash one file."""
+    digest = hashlib.sha256()
+    with (folder / path).open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK):
+            digest.update(chunk)
+    return FileRecord(path=path, size=(folder / path).stat().st_size, sha256=digest.hexdigest())
+
+
+def _from_document(document: Mapping[str, Any]) -> Manifest:
+    manifest = Manifest(
+        name=document["name"],
+        kind=document["kind"],
+        fingerprint=document["fingerprint"],
+        spec=_spec_from(document["spec"]),
+        variants=tuple(Variant(**{**entry, "sessions": tuple(entry["sessions"])}) for entry in document["variants"]),
+        files=tuple(FileRecord(**entry) for entry in document["files"]),
+        parity=tuple(Parity(**{**entry, "shape": tuple(entry["shape"])}) for entry in document["parity"]),
+        origin=document["origin"],
+        built=document["built"],
+    )
+    inside = {record.path for record in manifest.files}
+    for path in [*inside, *(variant.graph for variant in manifest.variants)]:
+        if path not in inside or Path(path).is_absolute() or ".." in Path(path).parts:
+            raise ValueError(f"bad path {path!r}")
+    return manifest
+
+
+def _spec_from(document: Mapping[str, Any]) -> EmbeddingSpec:
+    phrasings = {
+        language: Phrasing(frames=tuple(entry["frames"]), nothing=tuple(entry["nothing"]))
+        for language, entry in document["phrasings"].items()
+    }
+    return EmbeddingSpec(
+        max_tokens=int(document["max_tokens"]),
+        dimension=int(document["dimension"]),
+        text_prefix=document["text_prefix"],
+        label_prefix=document["label_prefix"],
+        phrasings=Phrasings(**phrasings),
+        frame=Frame(**document["frame"]),
+        calibration=Calibration(**document["calibration"]),
+    )

@@ -1,0 +1,52 @@
+"""OpenVINO on CPU: the default."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from worker.engine.sessions.base import Inputs, Session
+from yeban.errors import EngineFailed, ModelUnusable
+
+_ACTIVATION_GROUP = 64
+"""Activations that share one int8 scale: 128 is no faster, 32 a tenth slower."""
+
+
+class OpenVinoSession(Session):
+    """A compiled model and one queue of requests; concurrent runs take turns."""
+
+    name = "openvino"
+    device = "cpu"
+
+    def __init__(self, path: Path, *, precision: str, threads: int) -> None:
+        self.threads = threads
+        config: dict[str, Any] = {
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": _ACTIVATION_GROUP if precision == "int8" else 0,
+        }
+        try:
+            self._model = openvino.Core().compile_model(path, "CPU", config)
+        except RuntimeError as error:
+            raise ModelUnusable(f"OpenVINO cannot load {path.name}: {error}") from error
+        self._request = self._model.create_infer_request()
+        self._turn = threading.Lock()
+
+    def run(self, calls: Sequence[Inputs]) -> list[NDArray[np.float32]]:
+        with self._turn:
+            try:
+                return [self._infer(inputs) for inputs in calls]
+            except RuntimeError as error:
+                raise EngineFailed(f"OpenVINO failed: {error}") from error
+
+    def _infer(self, inputs: Inputs) -> NDArray[np.float32]:
+        self._request.infer(dict(inputs), share_inputs=True)
+        # The request's own buffer is written over by the next call.
+        return np.array(self._request.get_output_tensor(0).data, np.float32)
