@@ -1,0 +1,118 @@
+"""Real worker processes on real servers, and the means to hurt them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.waiting import wait_until
+from yeban.jobs import hints
+from yeban.jobs.states import JobState
+from yeban.queues import TaskSender
+from yeban.settings import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[3]
+
+# Short times, so that what takes half a minute in production takes a second here.
+TIMES = {
+    "YEBAN_LEASE_S": "1.5",
+    "YEBAN_HEARTBEAT_S": "0.3",
+    "YEBAN_SWEEP_INTERVAL_S": "0.3",
+    "YEBAN_HINT_TTL_S": "3",
+    "YEBAN_GROUP_CHUNKS": "4",
+}
+
+
+class WorkerUnderTest:
+    """One ``tests.fixtures.fake_worker`` process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit status."""
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def start_worker(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerUnderTest]]:
+    """Start a worker whose engine takes ``per_text_s`` a text."""
+    started: list[WorkerUnderTest] = []
+
+    def start(
+        role: str = "bulk", *, per_text_s: float = 0.0, redis_url: str = redis_url, **settings: str
+    ) -> WorkerUnderTest:
+        log = tmp_path / f"{role}-{len(started)}.log"
+        environment = os.environ | TIMES | settings
+        environment |= {"YEBAN_DATABASE_URL": database_url, "YEBAN_REDIS_URL": redis_url, "YEBAN_LOG_LEVEL": "INFO"}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fixtures.fake_worker", role, str(per_text_s)],
+                env=environment,
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        started.append(WorkerUnderTest(process, log))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        if worker.process.poll() is None:
+            worker.process.send_signal(signal.SIGCONT)
+            worker.kill()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return load_settings()
+
+
+@pytest.fixture
+def submit(work, settings, redis_url):
+    """Create a job and hint it, as the web does."""
+    sender = TaskSender.connect("tests", settings, redis_url)
+
+    def submit(*args, **options):
+        job = work.job(*args, **options)
+        hints.top_up(work.database, sender)
+        return job
+
+    return submit
+
+
+@pytest.fixture
+def await_state(work):
+    def await_state(job, *states: JobState, timeout_s: float = 40.0):
+        return wait_until(
+            lambda: (view := work.view(job)).state in states and view,
+            timeout_s=timeout_s,
+            what=f"job in {' or '.join(states)}",
+        )
+
+    return await_state
+
+
+@pytest.fixture
+def await_claim(work):
+    """Wait until a worker holds a chunk."""
+
+    def await_claim():
+        wait_until(lambda: work.column("SELECT id FROM chunk WHERE state = 'leased'"), what="a claimed chunk")
+
+    return await_claim

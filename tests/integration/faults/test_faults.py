@@ -1,0 +1,216 @@
+"""Jobs that go through a disaster: each must end with exactly one result a row."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+import redis
+from sqlalchemy import text
+
+from tests.fixtures.waiting import wait_until
+from yeban import db
+from yeban.embedded import open_servers
+from yeban.errors import ServiceUnavailable
+from yeban.jobs import control
+from yeban.jobs.states import JobState
+from yeban.settings import load_settings
+
+COMPLETED = JobState.COMPLETED
+
+
+def assert_one_result_a_row(work, job, *, errors: int = 0):
+    rows = work.results(job)
+    assert [row_no for row_no, _ in rows] == list(range(1, job.progress.rows + 1))
+    assert sum(status == "error" for _, status in rows) == errors
+    progress = work.view(job).progress
+    assert (progress.done, progress.ok, progress.errors) == (len(rows), len(rows) - errors, errors)
+
+
+def test_a_job_is_tagged_by_a_real_worker(work, submit, start_worker, await_state):
+    job = submit(500, chunk_rows=16)
+    worker = start_worker()
+    await_state(job, COMPLETED)
+    assert_one_result_a_row(work, job)
+    assert worker.stop() == 0
+
+
+def test_kill_9_of_a_worker_in_mid_group_loses_and_doubles_nothing(
+    work, submit, start_worker, await_claim, await_state
+):
+    job = submit(200, chunk_rows=8)
+    first = start_worker(per_text_s=0.02)
+    await_claim()
+    first.kill()
+    assert work.column("SELECT count(*) FROM chunk WHERE state = 'leased'")[0] > 0
+    start_worker()
+    await_state(job, COMPLETED)
+    assert_one_result_a_row(work, job)
+
+
+def test_a_worker_told_to_stop_finishes_what_it_claimed(work, submit, start_worker, await_claim, await_state):
+    job = submit(64, chunk_rows=8)
+    first = start_worker(per_text_s=0.01)
+    await_claim()
+    assert first.stop() == 0
+    assert work.column("SELECT count(*) FROM chunk WHERE state = 'leased'") == [0]
+    assert work.column("SELECT count(*) FROM worker") == [0]
+    assert work.view(job).progress.done > 0
+    start_worker()
+    await_state(job, COMPLETED)
+    assert_one_result_a_row(work, job)
+
+
+def test_a_worker_that_stood_still_past_its_lease_cannot_mix_in(work, submit, start_worker, await_claim, await_state):
+    job = submit(64, chunk_rows=8)
+    frozen = start_worker(per_text_s=0.02)
+    await_claim()
+    frozen.send(signal.SIGSTOP)
+    start_worker()
+    await_state(job, COMPLETED)
+    frozen.send(signal.SIGCONT)
+    wait_until(lambda: b"lease was lost" in frozen.log.read_bytes(), what="the frozen worker's late finish")
+    assert frozen.stop() == 0
+    assert_one_result_a_row(work, job)
+
+
+def test_a_process_that_stands_still_in_a_transaction_loses_its_locks(work, monkeypatch):
+    monkeypatch.setattr(db, "_IDLE_IN_TRANSACTION_MS", 300)
+    frozen = db.Database(work.database.engine.url.render_as_string(hide_password=False))
+    job = work.job(4)
+
+    def hold_a_row_lock_and_stand_still() -> None:
+        with frozen.begin() as connection:
+            connection.execute(text("UPDATE job SET error = 'x'"))
+            control.cancel(work.database, job.id)  # waits for that lock
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(ServiceUnavailable):
+        hold_a_row_lock_and_stand_still()
+    frozen.close()
+    assert work.view(job).state is JobState.CANCELLED
+
+
+def test_a_poison_row_that_kills_its_worker_costs_only_itself(work, submit, start_worker, await_state):
+    job = submit(["fine,甲", "CRASH,甲", "fine,甲", "fine,甲"], chunk_rows=2)
+    workers = [start_worker(YEBAN_LEASE_S="0.6")]
+
+    def ended():
+        if workers[-1].process.poll() is not None:  # what the supervisor does in production
+            workers.append(start_worker(YEBAN_LEASE_S="0.6"))
+        return work.view(job).state is JobState.COMPLETED_WITH_ERRORS
+
+    wait_until(ended, timeout_s=120, what="the job's end")
+    assert_one_result_a_row(work, job, errors=1)
+    assert work.column("SELECT row_no FROM result WHERE status = 'error'") == [2]
+
+
+def test_a_stuck_group_ends_its_process_and_its_work_is_done_elsewhere(
+    work, submit, start_worker, await_claim, await_state
+):
+    job = submit(8, chunk_rows=8)
+    stuck = start_worker(per_text_s=60.0, YEBAN_GROUP_DEADLINE_S="1")
+    await_claim()
+    assert stuck.process.wait(20) == 70
+    start_worker()
+    await_state(job, COMPLETED)
+    assert_one_result_a_row(work, job)
+
+
+def test_flushing_redis_in_the_middle_loses_nothing(work, submit, start_worker, await_state, redis_url):
+    job = submit(400, chunk_rows=8)
+    start_worker(per_text_s=0.002)
+    wait_until(lambda: work.view(job).progress.done > 0, what="the first results")
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
+    await_state(job, COMPLETED)
+    assert_one_result_a_row(work, job)
+
+
+def test_kill_9_of_valkey_in_the_middle_loses_nothing(work, start_worker, await_state, fast_folder):
+    job = work.job(400, chunk_rows=8)
+    database_url = work.database.engine.url.render_as_string(hide_password=False)
+    with open_servers(load_settings(data_dir=fast_folder, database_url=database_url)) as endpoints:
+        worker = start_worker(per_text_s=0.004, redis_url=endpoints.redis_url)
+        wait_until(lambda: work.view(job).progress.done > 0, what="the first results")
+        for _ in range(2):
+            before = work.view(job).progress.done
+            _kill_server(endpoints.redis_url)
+            wait_until(lambda seen=before: work.view(job).progress.done > seen, what="progress after the restart")
+        await_state(job, COMPLETED, timeout_s=60)
+        assert worker.process.poll() is None, "the worker must outlive its broker"
+        assert worker.stop() == 0
+    assert_one_result_a_row(work, job)
+
+
+def test_without_redis_nothing_is_lost_and_work_goes_on_when_it_is_back(work, sender, sweep, start_worker, await_state):
+    sender.away = True
+    job = work.job(32, chunk_rows=8)
+    sweep()
+    assert work.view(job).state is JobState.QUEUED
+    start_worker()
+    await_state(job, COMPLETED)
+    assert_one_result_a_row(work, job)
+
+
+def test_a_small_job_behind_a_huge_one_ends_soon(work, submit, start_worker, await_state):
+    huge = submit(100_000, chunk_rows=128)
+    start_worker(per_text_s=0.0002)
+    wait_until(lambda: work.view(huge).progress.done > 0, what="the huge job's first results")
+    small = submit(50, chunk_rows=128)
+    done_before = work.view(huge).progress.done
+    await_state(small, COMPLETED, timeout_s=20)
+    huge_now = work.view(huge)
+    assert huge_now.state is JobState.RUNNING
+    assert huge_now.progress.done - done_before < 20_000
+    assert_one_result_a_row(work, small)
+    control.cancel(work.database, huge.id)
+
+
+def test_cancel_pause_and_resume_while_workers_run(work, submit, start_worker, await_state):
+    job = submit(600, chunk_rows=8)
+    start_worker(per_text_s=0.002)
+    wait_until(lambda: work.view(job).progress.done > 0, what="the first results")
+    control.pause(work.database, job.id)
+    wait_until(lambda: not work.column("SELECT id FROM chunk WHERE state = 'leased'"), what="the last claimed chunk")
+    held = work.view(job)
+    assert 0 < held.progress.done < 600
+    assert held.state is JobState.PAUSED
+    control.resume(work.database, job.id)
+    wait_until(lambda: work.view(job).progress.done > held.progress.done, what="progress after resume")
+    control.cancel(work.database, job.id)
+    cancelled = await_state(job, JobState.CANCELLED)
+    assert cancelled.progress.done == len(work.results(job)) < 600
+    control.resume(work.database, job.id)
+    await_state(job, COMPLETED)
+    assert_one_result_a_row(work, job)
+
+
+def test_two_workers_share_a_job(work, submit, start_worker, await_state):
+    start_worker(per_text_s=0.001)
+    start_worker(per_text_s=0.001)
+    wait_until(lambda: work.column("SELECT count(*) FROM worker") == [2], what="two live workers")
+    job = submit(2_000, chunk_rows=16)
+    seen: set[object] = set()
+
+    def both() -> bool:
+        seen.update(work.column("SELECT DISTINCT worker_id FROM chunk WHERE worker_id IS NOT NULL"))
+        return len(seen) == 2
+
+    wait_until(both, what="chunks of both workers")
+    await_state(job, COMPLETED)
+    assert_one_result_a_row(work, job)
+
+
+def _kill_server(redis_url: str) -> None:
+    """Kill -9 the Redis server behind ``redis_url`` once it answers."""
+
+    def pid() -> int | None:
+        try:
+            with redis.Redis.from_url(redis_url) as client:
+                return client.info("server")["process_id"]
+        except redis.ConnectionError:
+            return None
+
+    os.kill(wait_until(pid, what="a running Valkey"), signal.SIGKILL)

@@ -1,0 +1,30 @@
+"""``python -m worker --role bulk|interactive``: one worker process (the `yeban worker` command runs this)."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from worker.lifecycle import Role, WorkerProcess
+from yeban.embedded import find_endpoints
+from yeban.errors import YebanError
+from yeban.logs import configure_logging
+from yeban.settings import get_settings
+
+
+@click.command()
+@click.option("--role", type=click.Choice(["bulk", "interactive"]), required=True, help="Which queue to serve.")
+def main(role: Role) -> None:
+    """Serve one queue until stopped."""
+    try:
+        settings = get_settings()
+        configure_logging(settings.log_level)
+        status = WorkerProcess(role, settings, find_endpoints(settings)).run()
+    except YebanError as error:
+        raise click.ClickException(error.detail) from error
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

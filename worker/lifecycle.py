@@ -1,0 +1,197 @@
+"""The life of a worker process: load, warm up, serve, keep its leases, and end when something is stuck."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any, Literal
+
+from celery import signals
+from celery.worker import state as celery_state
+from redis import Redis
+
+from worker.app import bulk_app, interactive_app
+from worker.cache import LayeredStore, MemoryStore, RedisStore
+from worker.engine import Stores, open_classifier
+from worker.engine.classifier import Classifier
+from worker.tasks.classify_chunks import ChunkRunner
+from worker.tasks.classify_text import TextRunner
+from worker.tasks.in_flight import InFlight
+from worker.tasks.models import Models
+from yeban.db import Database
+from yeban.embedded import Endpoints
+from yeban.errors import ServiceUnavailable
+from yeban.jobs import leases, workers
+from yeban.jobs.ending import finish_job
+from yeban.jobs.sweeping import sweep
+from yeban.queues import TaskSender, make_redis
+from yeban.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Role = Literal["bulk", "interactive"]
+
+#: Exit status of a process that its own watchdog ended (EX_SOFTWARE); start another.
+EXIT_STUCK = 70
+_DATABASE_CONNECTIONS = 6
+# The cache stands in the engine's path: a slow answer is worse than none.
+_CACHE_TIMEOUT_S = 0.25
+_LEASE_RENEWALS = 3  # renewals within one lease's length, so that one lost renewal does no harm
+
+
+class WorkerProcess:
+    """Everything one worker process holds."""
+
+    def __init__(
+        self,
+        role: Role,
+        settings: Settings,
+        endpoints: Endpoints,
+        *,
+        open_model: Callable[[str], Classifier] | None = None,
+    ) -> None:
+        """``open_model`` replaces the way classifiers are loaded by name."""
+        self._role: Role = role
+        self._settings = settings
+        self._id = uuid.uuid4()
+        self._database = Database(endpoints.database_url, pool_size=_DATABASE_CONNECTIONS)
+        self._redis: Redis = make_redis(endpoints.redis_url)
+        self._cache_redis = make_redis(endpoints.redis_url, timeout_s=_CACHE_TIMEOUT_S)
+        self._stores = Stores(
+            labels=LayeredStore(
+                MemoryStore(settings.cache_label_entries), RedisStore(self._cache_redis, ttl_s=settings.cache_ttl_s)
+            ),
+            texts=MemoryStore(settings.cache_text_entries),
+        )
+        self._in_flight = InFlight()
+        self._models = Models(open_model or self._open)
+        self._stop = threading.Event()
+        if role == "bulk":
+            runner = ChunkRunner(
+                database=self._database,
+                sender=(sender := TaskSender.connect("yeban-worker", settings, endpoints.redis_url)),
+                models=self._models,
+                in_flight=self._in_flight,
+                worker_id=self._id,
+                lease_s=settings.lease_s,
+                on_broken_engine=_ask_to_stop,
+            )
+            self._sender = sender
+            self._app = bulk_app(
+                settings,
+                endpoints.redis_url,
+                classify=runner,
+                finish_job=lambda job_id: finish_job(self._database, job_id),
+            )
+        else:
+            texts = TextRunner(redis=self._redis, models=self._models, in_flight=self._in_flight)
+            self._app = interactive_app(settings, endpoints.redis_url, classify=texts)
+
+    def run(self) -> int:
+        """Serve until told to stop; returns the exit status."""
+        self._models.get(self._settings.model).classifier.warm_up()
+        threads = [self._every("keeper", self._keep_interval_s(), self._keep)]
+        threads.append(self._every("watchdog", 1.0, self._watch))
+        if self._role == "bulk":
+            threads.append(self._every("sweeper", self._settings.sweep_interval_s, self._sweep))
+        signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
+        celery_worker = self._app.Worker(
+            hostname=f"{self._role}-{self._id.hex[:8]}@{socket.gethostname()}",
+            loglevel=self._settings.log_level,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        try:
+            celery_worker.start()
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join(timeout=5)
+            self._leave()
+        return int(celery_worker.exitcode or 0)
+
+    def _open(self, name: str) -> Classifier:
+        settings = self._settings
+        return open_classifier(
+            name,
+            precision=settings.precision,
+            device=settings.device,
+            session=settings.session,
+            threads=settings.engine_threads,
+            model_dir=settings.model_dir,
+            stores=self._stores,
+        )
+
+    def _keep_interval_s(self) -> float:
+        return min(self._settings.heartbeat_s, self._settings.lease_s / _LEASE_RENEWALS)
+
+    def _keep(self) -> None:
+        leases.renew(self._database, self._in_flight.tokens(), lease_s=self._settings.lease_s)
+        workers.beat(
+            self._database,
+            workers.WorkerInfo(
+                id=self._id,
+                role=self._role,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                models=self._models.describe(),
+                window=2 * self._settings.group_chunks if self._role == "bulk" else 0,
+            ),
+        )
+
+    def _sweep(self) -> None:
+        sweep(self._database, self._sender, hint_ttl_s=self._settings.hint_ttl_s)
+
+    def _watch(self) -> None:
+        age_s = self._in_flight.oldest_s()
+        if age_s > self._settings.group_deadline_s:
+            # A thread stuck in native code cannot be stopped; its leases bring the work back elsewhere.
+            log.critical("group stuck, ending the process", extra={"age_s": round(age_s)})
+            os._exit(EXIT_STUCK)
+
+    def _every(self, name: str, interval_s: float, action: Callable[[], None]) -> threading.Thread:
+        def loop() -> None:
+            while True:
+                try:
+                    action()
+                except ServiceUnavailable as error:
+                    log.warning("%s: %s", name, error.detail)
+                except Exception:
+                    log.exception("%s failed, goes on", name)
+                if self._stop.wait(interval_s):
+                    return
+
+        thread = threading.Thread(target=loop, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _on_shutting_down(self, **_: Any) -> None:
+        """Drain: claimed groups may finish, but not for ever."""
+
+        def give_up() -> None:
+            log.critical("drain took too long, ending the process", extra={"drain_s": self._settings.drain_s})
+            os._exit(EXIT_STUCK)
+
+        timer = threading.Timer(self._settings.drain_s, give_up)
+        timer.daemon = True
+        timer.start()
+
+    def _leave(self) -> None:
+        try:
+            workers.leave(self._database, self._id)
+        except ServiceUnavailable as error:
+            log.warning("not signed off: %s", error.detail)
+        self._database.close()
+        self._redis.close()
+        self._cache_redis.close()
+
+
+def _ask_to_stop(reason: str) -> None:
+    """End this process in order: a broken engine is cured by a fresh process."""
+    log.critical("engine broken, stopping", extra={"reason": reason})
+    celery_state.should_stop = EXIT_STUCK

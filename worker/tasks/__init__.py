@@ -1,0 +1,1 @@
+"""What a worker does with a message: group, claim, score, store or reply."""

@@ -1,0 +1,189 @@
+"""Scoring a group of chunks: claim, read, score in one engine call, store."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from worker.engine.classifier import Batch
+from worker.tasks.in_flight import InFlight
+from worker.tasks.models import Model, Models, rounded
+from yeban.db import Database
+from yeban.errors import (
+    EngineUnavailable,
+    InvalidLabels,
+    InvalidTemplate,
+    ModelUnusable,
+    ServiceUnavailable,
+    UnknownModel,
+)
+from yeban.jobs import finishing, hints, leases
+from yeban.jobs.control import fail_job
+from yeban.jobs.finishing import ALONE_FROM_ATTEMPT, ChunkOutcome, RowResult
+from yeban.jobs.leases import Lease, StoredRow
+from yeban.labels import LabelSet, Status
+from yeban.queues import SEND_ERRORS, ChunkHint, TaskSender
+
+log = logging.getLogger(__name__)
+
+# A text that any engine can score: when it fails on this one too, the rows are not to blame.
+_CANARY = "你好"
+_ENGINE_RETRY_DELAY_S = 5.0
+_MAX_ENGINE_FAILURES = 8
+_MAX_REASON_CHARS = 500
+
+#: What makes a job impossible as it stands, rather than one of its rows.
+_JOB_ERRORS = (EngineUnavailable, InvalidLabels, InvalidTemplate, ModelUnusable, UnknownModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ready:
+    """A claimed chunk with what is needed to score it."""
+
+    lease: Lease
+    model: Model
+    label_set: LabelSet
+    rows: Sequence[StoredRow]
+
+    def batch(self) -> Batch:
+        texts = tuple(row.text for row in self.rows if row.problem is None)
+        return Batch(texts=texts, label_set=self.label_set)
+
+
+class ChunkRunner:
+    """Runs groups of chunk hints; one instance a worker process, called from its slots' threads."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        sender: TaskSender,
+        models: Models,
+        in_flight: InFlight,
+        worker_id: uuid.UUID,
+        lease_s: float,
+        on_broken_engine: Callable[[str], None],
+    ) -> None:
+        """``on_broken_engine`` is told when the engine fails on a text that is known to be fine."""
+        self._database = database
+        self._sender = sender
+        self._models = models
+        self._in_flight = in_flight
+        self._worker_id = worker_id
+        self._lease_s = lease_s
+        self._on_broken_engine = on_broken_engine
+
+    def __call__(self, group: Sequence[ChunkHint]) -> None:
+        """Look at the hinted chunks. Never raises for what leases and the sweep will recover."""
+        try:
+            chunk_ids = list(dict.fromkeys(hint.chunk_id for hint in group))
+            claimed = leases.claim(self._database, chunk_ids, worker_id=self._worker_id, lease_s=self._lease_s)
+            if claimed:
+                with self._in_flight.hold(claimed[0].token):
+                    self._run(claimed)
+            hints.top_up(self._database, self._sender)
+        except ServiceUnavailable as error:
+            log.warning("group given up, its leases will run out", extra={"error": error.detail})
+
+    def _run(self, claimed: Sequence[Lease]) -> None:
+        ready = self._prepare(claimed)
+        together = [item for item in ready if item.lease.attempt < ALONE_FROM_ATTEMPT]
+        by_model: defaultdict[int, list[_Ready]] = defaultdict(list)
+        for item in together:
+            by_model[id(item.model)].append(item)
+        for items in by_model.values():
+            self._score(items)
+        for item in ready:
+            if item.lease.attempt >= ALONE_FROM_ATTEMPT:
+                self._score([item])
+
+    def _prepare(self, claimed: Sequence[Lease]) -> list[_Ready]:
+        by_job: defaultdict[int, list[Lease]] = defaultdict(list)
+        for lease in claimed:
+            by_job[lease.job_id].append(lease)
+        usable: list[tuple[list[Lease], Model, LabelSet]] = []
+        for job_id, of_job in by_job.items():
+            try:
+                usable.append((of_job, *self._model_and_labels(of_job[0])))
+            except _JOB_ERRORS as error:
+                log.error("job cannot be scored", extra={"job": job_id, "code": error.code})
+                fail_job(self._database, job_id, error.detail)
+                leases.release(self._database, of_job)
+        rows = leases.read_rows(self._database, [lease for of_job, _, _ in usable for lease in of_job])
+        return [
+            _Ready(lease=lease, model=model, label_set=label_set, rows=rows[lease.chunk_id])
+            for of_job, model, label_set in usable
+            for lease in of_job
+        ]
+
+    def _model_and_labels(self, lease: Lease) -> tuple[Model, LabelSet]:
+        model = self._models.get(lease.model)
+        mine = model.classifier.info.fingerprint
+        pinned = lease.model_fingerprint or leases.pin_model(self._database, lease.job_id, mine)
+        if pinned != mine:
+            raise ModelUnusable(
+                f"This job began with another build of {lease.model} ({pinned[:12]}, here {mine[:12]});"
+                " submit it again to tag every row with one model."
+            )
+        label_set = LabelSet.from_json(lease.label_set)
+        model.classifier.check(label_set)
+        return model, label_set
+
+    def _score(self, items: Sequence[_Ready]) -> None:
+        try:
+            scored = items[0].model.score([item.batch() for item in items])
+        except Exception as error:
+            # Whatever an engine raises is about the rows or the engine, never a reason to lose the group.
+            log.warning("engine call failed", exc_info=True, extra={"chunks": [item.lease.chunk_id for item in items]})
+            self._recover(items, f"{type(error).__name__}: {error}"[:_MAX_REASON_CHARS])
+            return
+        outcomes = [
+            ChunkOutcome(lease=item.lease, results=_results(item, rounded(scores)))
+            for item, scores in zip(items, scored.scores, strict=True)
+        ]
+        for job_id in finishing.finish_chunks(self._database, outcomes):
+            self._end_job(job_id)
+
+    def _recover(self, items: Sequence[_Ready], reason: str) -> None:
+        if self._engine_is_sound(items[0]):
+            for item in items:
+                action = finishing.fail_chunk(self._database, item.lease, reason)
+                log.info("chunk failed", extra={"chunk": item.lease.chunk_id, "action": action.value})
+            return
+        for item in items:
+            if item.lease.attempt >= _MAX_ENGINE_FAILURES:
+                fail_job(self._database, item.lease.job_id, f"The engine failed {item.lease.attempt} times: {reason}")
+            finishing.defer_chunk(self._database, item.lease, reason, delay_s=_ENGINE_RETRY_DELAY_S)
+        self._on_broken_engine(reason)
+
+    def _engine_is_sound(self, item: _Ready) -> bool:
+        try:
+            item.model.score([Batch(texts=(_CANARY,), label_set=item.label_set)])
+        except Exception:
+            log.exception("engine failed on a known text")
+            return False
+        return True
+
+    def _end_job(self, job_id: int) -> None:
+        try:
+            self._sender.finish_job(job_id)
+        except SEND_ERRORS as error:
+            log.warning("job end not sent, the sweep will end it", extra={"job": job_id, "error": str(error)})
+
+
+def _results(item: _Ready, scores: Sequence[Sequence[float]]) -> list[RowResult]:
+    scored = iter(scores)
+    results = []
+    for row in item.rows:
+        if row.problem is not None:
+            results.append(RowResult(row.row_no, Status.ERROR, error=row.problem))
+            continue
+        row_scores = next(scored)
+        decision = item.label_set.decide(row_scores)
+        results.append(
+            RowResult(row.row_no, decision.status, decision.best, decision.score, round(decision.margin, 6), row_scores)
+        )
+    return results

@@ -1,0 +1,164 @@
+"""Prefetch grouping: turns the messages Celery has prefetched into groups, one engine call each.
+
+Celery hands every message to a task's *strategy*. Ours buffers it, and sends a group to the pool when a slot
+is free and the group is full, its oldest message has waited long enough, or nothing else is running.
+
+Everything here but :meth:`Grouper._work` runs on the consumer's event-loop thread, so nothing is locked.
+Messages are acknowledged late, on that thread, whatever came of the group: what was not done is known elsewhere
+(the database for chunks, the caller's deadline for texts), never by a message being delivered twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from celery import Celery, Task
+from pydantic import BaseModel, ValidationError
+
+log = logging.getLogger(__name__)
+
+P = TypeVar("P", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupPolicy:
+    """When to flush. ``size`` messages make a group full; ``slots`` groups run at a time."""
+
+    size: int
+    wait_s: float
+    slots: int = 2  # one in the engine, one being prepared behind it
+
+
+@dataclass(frozen=True, slots=True)
+class _Received(Generic[P]):
+    payload: P
+    ack: Callable[..., Any]
+    at: float
+
+
+class Grouper(Generic[P]):
+    """Buffers one task's messages and runs them in groups.
+
+    It outlives connections: after a reconnect :meth:`bind` is called again, what is buffered stays (doing a
+    message twice is harmless by contract), and running groups keep their slots.
+    """
+
+    def __init__(
+        self,
+        payload_type: type[P],
+        policy: GroupPolicy,
+        run: Callable[[Sequence[P]], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``run`` is called in a pool thread with up to ``policy.size`` payloads, oldest first."""
+        self._payload_type = payload_type
+        self._policy = policy
+        self._run = run
+        self._clock = clock
+        self._buffer: deque[_Received[P]] = deque()
+        self._running = 0
+        self._consumer: Any = None
+        self._timer: Any = None
+
+    def bind(self, consumer: Any) -> Callable[..., None]:
+        """Attach to a consumer that has just (re)connected; returns its message handler."""
+        self._consumer = consumer
+        # A reconnect clears the loop's timers without telling their owners.
+        self._timer = None
+        if self._buffer:
+            consumer.call_soon(self._flush)
+        return self._receive
+
+    def run_now(self, payload: P) -> None:
+        """Run a group of one in the calling thread."""
+        self._run([payload])
+
+    def _receive(
+        self, message: Any, _body: Any, ack: Callable[..., Any], reject: Callable[..., Any], _callbacks: Any, **_: Any
+    ) -> None:
+        try:
+            _args, kwargs, _embed = message.payload
+            payload = self._payload_type.model_validate(kwargs)
+        except (ValidationError, TypeError, ValueError) as error:
+            log.error(
+                "malformed message dropped", extra={"task": message.headers.get("task"), "error": type(error).__name__}
+            )
+            reject(log, self._consumer.connection_errors, requeue=False)
+            return
+        self._buffer.append(_Received(payload, ack, self._clock()))
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._buffer and self._running < self._policy.slots and self._due():
+            count = min(self._policy.size, len(self._buffer))
+            self._start([self._buffer.popleft() for _ in range(count)])
+        self._arm()
+
+    def _due(self) -> bool:
+        return (
+            len(self._buffer) >= self._policy.size
+            or self._running == 0
+            or self._clock() - self._buffer[0].at >= self._policy.wait_s
+        )
+
+    def _arm(self) -> None:
+        """Wake up when the oldest message has waited long enough; a group that ends wakes us anyway."""
+        if self._timer is not None or not self._buffer or self._running >= self._policy.slots:
+            return
+        delay_s = max(0.0, self._buffer[0].at + self._policy.wait_s - self._clock())
+        self._timer = self._consumer.timer.call_after(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._flush()
+
+    def _start(self, group: list[_Received[P]]) -> None:
+        self._running += 1
+        consumer = self._consumer
+        consumer.pool.apply_async(self._work, (group, consumer), callback=_ignore)
+
+    def _work(self, group: list[_Received[P]], consumer: Any) -> None:
+        try:
+            self._run([received.payload for received in group])
+        except Exception:
+            # The group's work is recovered by its deadline or lease; the worker itself goes on.
+            log.exception("group failed", extra={"messages": len(group)})
+        finally:
+            consumer.call_soon(self._on_group_end, group, consumer)
+
+    def _on_group_end(self, group: list[_Received[P]], consumer: Any) -> None:
+        self._running -= 1
+        for received in group:
+            received.ack(log, consumer.connection_errors)
+        self._flush()
+
+
+class GroupedTask(Task):  # type: ignore[misc]  # celery ships no types
+    """A Celery task whose messages go through a :class:`Grouper`."""
+
+    abstract = True
+    ignore_result = True
+    grouper: Grouper[Any]
+
+    def Strategy(self, _task: Task, _app: Celery, consumer: Any) -> Callable[..., None]:  # noqa: N802  # Celery's name
+        """Called by Celery on each (re)connect."""
+        return self.grouper.bind(consumer)
+
+
+def register(app: Celery, name: str, grouper: Grouper[P]) -> None:
+    """Make ``grouper`` the consumer of the task called ``name``."""
+
+    def run(**payload: Any) -> None:
+        grouper.run_now(grouper._payload_type.model_validate(payload))
+
+    app.task(run, base=GroupedTask, name=name, grouper=grouper)
+
+
+def _ignore(_result: Any) -> None:
+    """The pool wants a callback; a group reports its end itself."""

@@ -1,0 +1,75 @@
+"""The classifiers a worker process has loaded, each with its caches and its turn at the engine."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engine.classifier import Batch, Classifier, Scored
+
+#: Models kept loaded; the least recently used one makes room for another.
+_MAX_LOADED = 2
+
+
+@dataclass
+class Model:
+    """A loaded classifier. Preparing is free-threaded; only one group is in the engine at a time."""
+
+    classifier: Classifier
+    _engine: threading.Lock = field(default_factory=threading.Lock)
+
+    def score(self, batches: Sequence[Batch]) -> Scored:
+        """Score batches: tokenised at once, then in turn through the engine."""
+        plan = self.classifier.plan(batches)
+        with self._engine:
+            return self.classifier.run(plan)
+
+    def describe(self) -> dict[str, Any]:
+        """What heartbeats and replies tell of the model."""
+        info = self.classifier.info
+        return {
+            "name": info.name,
+            "kind": info.kind,
+            "fingerprint": info.fingerprint,
+            "precision": info.precision,
+            "session": info.session,
+            "device": info.device,
+        }
+
+
+class Models:
+    """Loads models by name on first use."""
+
+    def __init__(self, load: Callable[[str], Classifier]) -> None:
+        self._load = load
+        self._loaded: OrderedDict[str, Model] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Model:
+        """The model called ``name``. Raises ``UnknownModel``, ``ModelUnusable`` or ``EngineUnavailable``."""
+        with self._lock:
+            model = self._loaded.get(name)
+            if model is None:
+                model = Model(self._load(name))
+                self._loaded[name] = model
+                if len(self._loaded) > _MAX_LOADED:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(name)
+            return model
+
+    def describe(self) -> list[dict[str, Any]]:
+        """All loaded models."""
+        # Copied without the lock: a heartbeat must not wait for a model to load.
+        return [model.describe() for model in tuple(self._loaded.values())]
+
+
+def rounded(scores: NDArray[np.float32]) -> list[list[float]]:
+    """Scores as they are stored and sent: six decimals, so that a decision can be made again from them."""
+    rows: list[list[float]] = np.round(scores.astype(np.float64), 6).tolist()
+    return rows
