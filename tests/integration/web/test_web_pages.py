@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import html
+import io
+import re
+import uuid
+from html.parser import HTMLParser
+
+import pytest
+
+from yeban.queues import TextReply
+
+CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
+
+
+class _Checker(HTMLParser):
+    """Finds what the content security policy would block, and tags left open."""
+
+    VOID = frozenset({"meta", "link", "input", "img", "br", "rect"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.blocked: list[str] = []
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.blocked += [name for name in given if name.startswith("on") or name == "style"]
+        self.blocked += [value for name, value in attrs if name in {"src", "href", "action"} and "//" in (value or "")]
+        if tag == "style" or (tag == "script" and "src" not in given):
+            self.blocked.append(tag)
+        if "id" in given:
+            self.ids.append(given["id"])
+        if tag not in self.VOID and tag != "option":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        if tag != "option":
+            assert self.open.pop() == tag
+
+
+def _page(response, status: int = 200) -> str:
+    assert response.status_code == status, response.text
+    assert response.content_type == "text/html; charset=utf-8"
+    checked = _Checker(response.text)
+    assert checked.blocked == []
+    assert checked.open == []
+    assert len(set(checked.ids)) == len(checked.ids)
+    return response.text
+
+
+def _upload(client, content: str = CSV, name: str = "tickets.csv", **fields: str):
+    form = {"key": "k", "labels": "物流,退款,发票", **fields, "file": (io.BytesIO(content.encode()), name)}
+    return client.post("/upload", data=form, content_type="multipart/form-data")
+
+
+def test_a_text_is_tagged_and_shown_with_its_bars(client, start_worker):
+    start_worker(lambda _: TextReply(scores=[0.2, 0.8], model="e5-small", precision="int8", inference_ms=3))
+    page = _page(
+        client.post("/", data={"text": "退我钱<b>", "labels": "物流\n退款", "template": "{}", "threshold": ""})
+    )
+    assert '<span class="tag">退款</span>' in page
+    assert page.index("80.0 %") < page.index("20.0 %")
+    assert 'width="80.00"' in page
+    assert "退我钱&lt;b&gt;</textarea>" in page
+
+
+def test_a_text_under_the_threshold_is_shown_without_label(client, start_worker):
+    start_worker()
+    page = _page(client.post("/", data={"text": "x", "labels": "a,b", "threshold": "0.9"}))
+    assert "No label reached the threshold" in page
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("text", " ", "not blank"),
+        ("labels", "", "at least one label"),
+        ("labels", "a,a", "given twice"),
+        ("template", "none", "exactly once"),
+        ("threshold", "7", "between 0 and 1"),
+        ("threshold", "much", "threshold"),
+        ("model", "none", "No worker serves"),
+        ("colour", "red", "no such field"),
+    ],
+)
+def test_what_is_wrong_stands_beside_what_was_entered(client, field, value, problem):
+    form = {
+        "text": "我的包裹",
+        "labels": "甲,乙",
+        "template": "这是{}",
+        "threshold": "0.3",
+        "multi_label": "on",
+        field: value,
+    }
+    page = html.unescape(_page(client.post("/", data=form), 422))
+    assert 'role="alert"' in page
+    assert problem in page
+    for name, kept in form.items():
+        if name != field:
+            assert ("checked" if name == "multi_label" else kept) in page
+
+
+def test_no_answer_is_shown_with_the_text_kept(make_app):
+    client = make_app(interactive_deadline_ms=100).test_client()
+    page = _page(client.post("/", data={"text": "我的包裹", "labels": "a,b"}), 504)
+    assert "no interactive worker is running" in page
+    assert "我的包裹</textarea>" in page
+
+
+def test_an_upload_leads_to_the_page_of_its_job(client):
+    response = _upload(client, gold_column="label")
+    assert response.status_code == 303
+    page = _page(client.get(response.headers["Location"]))
+    assert "tickets.csv" in page
+    assert "0 of 4 rows" in page
+    assert "job.js" in page
+
+
+def test_pressing_twice_makes_one_job_and_changing_something_another(client):
+    first, again, other = _upload(client), _upload(client), _upload(client, threshold="0.4")
+    assert first.headers["Location"] == again.headers["Location"] != other.headers["Location"]
+
+
+def test_a_time_without_zone_is_the_servers(client):
+    response = _upload(client, start_at="2999-01-01T00:00")
+    job = client.get("/api/v1" + response.headers["Location"]).json
+    assert job["state"] == "scheduled"
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"text_column": "txt"}, "no column “txt”"),
+        ({"labels": "a,a"}, "given twice"),
+        ({"content": 'text\n"open'}, "Row 2"),
+        ({"content": ""}, "empty"),
+        ({"start_at": "soon"}, "start_at"),
+        ({"threshold": "2"}, "between 0 and 1"),
+    ],
+)
+def test_a_refused_upload_keeps_what_was_entered(client, fields, problem):
+    page = html.unescape(_page(_upload(client, **{"template": "这是{}", **fields}), 422))
+    assert problem in page
+    assert 'value="这是{}"' in page
+    assert "choose the file again" in page
+
+
+def test_an_upload_over_the_limit_is_told_on_the_page(client):
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+    body = part + b"x" * 6_000_000 + b"\r\n--x--\r\n"
+    page = _page(client.post("/upload", data=body, content_type="multipart/form-data; boundary=x"), 413)
+    assert "larger than 1 MiB" in page
+
+
+def test_an_ended_job_shows_counts_labels_accuracy_and_errors(client, tag):
+    location = _upload(client, gold_column="label").headers["Location"]
+    tag(location.rpartition("/")[2])
+    page = _page(client.get(location))
+    assert "completed with errors" in page
+    assert "25.0 %" in page  # accuracy
+    assert "empty text" in page
+    assert "job.js" not in page
+    assert re.findall(r'href="(/api[^"]+)"', page) == [
+        f"/api/v1{location}/{end}" for end in ("results.csv", "results.xlsx", "results.jsonl", "errors.csv")
+    ]
+
+
+def test_buttons_pause_resume_and_cancel(client, job_id):
+    for action, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
+        assert f'action="/jobs/{job_id}/{action}"' in client.get(f"/jobs/{job_id}").text
+        response = client.post(f"/jobs/{job_id}/{action}")
+        assert (response.status_code, response.headers["Location"]) == (303, f"/jobs/{job_id}")
+        assert client.get(f"/api/v1/jobs/{job_id}").json["state"] == state
+
+
+def test_a_button_that_comes_too_late_is_told_on_the_page(client, job_id, tag):
+    tag(job_id)
+    page = _page(client.post(f"/jobs/{job_id}/pause"), 409)
+    assert "cannot be paused" in page
+    assert "tickets.csv" in page
+
+
+def test_the_live_part_says_when_nothing_will_change_any_more(client, job_id, tag):
+    running = client.get(f"/jobs/{job_id}/live")
+    assert "X-Job-Still" not in running.headers
+    tag(job_id)
+    ended = client.get(f"/jobs/{job_id}/live")
+    assert ended.headers["X-Job-Still"] == "true"
+    assert "<html" not in ended.text
+    assert _Checker(ended.text).blocked == []
+
+
+def test_jobs_are_listed_with_a_way_to_older_ones(client, upload):
+    assert "No jobs yet" in _page(client.get("/jobs"))
+    names = [f"file{number}.csv" for number in range(27)]
+    for name in names:
+        upload(name=name)
+    page = _page(client.get("/jobs"))
+    assert re.findall(r"file\d+", page) == [name[:-4] for name in reversed(names[2:])]
+    older = html.unescape(re.search(r'href="(/jobs\?cursor=[^"]+)"', page)[1])
+    assert re.findall(r"file\d+", _page(client.get(older))) == ["file1", "file0"]
+
+
+def test_names_and_labels_are_shown_as_text(client, tag):
+    evil = "<img src=x onerror=alert(1)>"
+    location = _upload(client, f"text\n{evil}\n", name=f"{evil}.csv", labels=f"{evil},b,c").headers["Location"]
+    tag(location.rpartition("/")[2])
+    for path in (location, "/jobs"):
+        page = _page(client.get(path))
+        assert "<img src=x" not in page
+        assert "&lt;img src=x" in page
+
+
+@pytest.mark.parametrize("path", [f"/jobs/{uuid.uuid4()}", "/jobs/abc", "/nowhere"])
+def test_what_is_not_there_is_a_page(client, path):
+    assert "Not found" in _page(client.get(path), 404).replace("Not Found", "Not found")
+
+
+def test_pages_stand_while_the_servers_are_away(make_app):
+    client = make_app(database_url="postgresql://127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0").test_client()
+    _page(client.get("/"))
+    _page(client.get("/upload"))
+    _page(client.get("/jobs"), 503)
+    _page(client.post("/", data={"text": "x", "labels": "a,b"}), 503)
+
+
+@pytest.mark.parametrize("name", ["yeban.css", "job.js", "moon.svg"])
+def test_what_the_pages_need_is_served_from_here(client, name):
+    response = client.get(f"/static/{name}")
+    assert response.status_code == 200
+    assert "://" not in response.text.replace("http://www.w3.org/2000/svg", "")
+    response.close()

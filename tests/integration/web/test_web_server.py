@@ -1,0 +1,146 @@
+"""The server as a process of its own: where it listens, how it begins and ends, and what only a real socket shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+_REPOSITORY = Path(__file__).resolve().parents[3]
+_PATIENCE_S = 30.0
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "web", *arguments]
+
+
+@pytest.fixture
+def environment(database_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("YEBAN_")}
+    return {
+        **kept,
+        "YEBAN_DATABASE_URL": database_url,
+        "YEBAN_REDIS_URL": redis_url,
+        "YEBAN_DATA_DIR": str(tmp_path),
+        "YEBAN_MAX_UPLOAD_MB": "8",
+    }
+
+
+@pytest.fixture
+def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Start the server and wait until it says where it is; returns the process, its ready file and a client."""
+    processes: list[subprocess.Popen[str]] = []
+    clients: list[httpx.Client] = []
+
+    def start(**changes: str) -> tuple[subprocess.Popen[str], Path, httpx.Client]:
+        ready = tmp_path / "ready.json"
+        process = subprocess.Popen(
+            _command("--port", "0", "--ready-file", str(ready)),
+            env={**environment, **changes},
+            cwd=_REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        said = []
+        while not said or "Yeban is at" not in said[-1]:
+            said.append(process.stdout.readline())
+            assert said[-1], "".join(said)
+        clients.append(
+            httpx.Client(base_url=json.loads(ready.read_text())["url"], timeout=_PATIENCE_S, trust_env=False)
+        )
+        return process, ready, clients[-1]
+
+    yield start
+    for client in clients:
+        client.close()
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=_PATIENCE_S)
+
+
+def test_it_says_where_it_is_answers_and_ends_in_order(serve):
+    process, ready, client = serve()
+    assert client.base_url.host == "127.0.0.1"
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/").status_code == 200
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=_PATIENCE_S)
+    assert process.returncode == 0
+    assert "Traceback" not in output
+    assert not ready.exists()
+    with pytest.raises(httpx.ConnectError):
+        client.get("/healthz")
+
+
+def test_several_processes_serve_one_address(serve):
+    _process, _ready, client = serve(YEBAN_WEB_PROCESSES="2", YEBAN_WEB_THREADS="2")
+    assert {client.get("/readyz").json()["checks"]["database"]["ok"] for _ in range(10)} == {True}
+
+
+def test_the_answer_to_too_large_an_upload_reaches_the_one_who_is_still_sending(serve):
+    _process, _ready, client = serve()
+    response = client.post("/api/v1/jobs", data={"labels": "a,b"}, files={"file": ("big.csv", b"x" * 40_000_000)})
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
+def test_an_upload_of_unknown_length_is_cut_off_at_the_limit(serve):
+    def body() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\ntext\r\n'
+        for _ in range(40):
+            yield b"line\r\n" * 100_000
+        yield b"\r\n--x--\r\n"
+
+    _process, _ready, client = serve()
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    response = client.post("/api/v1/jobs", content=body(), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
+def test_a_large_upload_leaves_no_file_behind(serve, tmp_path):
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    _process, _ready, client = serve(TMPDIR=str(spool))
+    content = "text\n" + "一行文字\n" * 200_000
+    response = client.post("/api/v1/jobs", data={"labels": "a,b"}, files={"file": ("t.csv", content.encode())})
+    assert response.status_code == 201
+    assert response.json()["progress"]["rows"] == 200_000
+    assert list(spool.iterdir()) == []
+    with client.stream("GET", response.json()["links"]["csv"]) as download:
+        assert "content-length" not in download.headers
+        assert sum(1 for _ in download.iter_lines()) == 200_001
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "said"),
+    [
+        ({}, ["--host", "0.0.0.0"], "YEBAN_ALLOW_REMOTE"),  # noqa: S104
+        ({"YEBAN_DATABASE_URL": "", "YEBAN_REDIS_URL": ""}, [], "yeban up"),
+        ({"YEBAN_DATABASE_URL": "mysql://x/y"}, [], "PostgreSQL"),
+        ({"YEBAN_REDIS_URL": "http://x"}, [], "YEBAN_REDIS_URL"),
+        ({"YEBAN_WEB_THREADS": "none"}, [], "YEBAN_WEB_THREADS"),
+    ],
+)
+def test_it_refuses_a_bad_configuration_in_one_sentence(environment, changes, arguments, said):
+    ended = subprocess.run(
+        _command("--port", "0", *arguments),
+        env={**environment, **changes},
+        cwd=_REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from sqlalchemy import text
+
+
+def test_it_is_alive_without_any_server(make_app):
+    client = make_app(database_url="postgresql://127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0").test_client()
+    assert client.get("/healthz").json == {"status": "ok"}
+
+
+def test_it_is_ready_when_every_part_is_there(client, beating):
+    beating("interactive")
+    beating("bulk")
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json["status"] == "ready"
+    assert set(response.json["checks"]) == {"database", "migrations", "redis", "worker.interactive", "worker.bulk"}
+
+
+def test_it_says_which_worker_is_missing(client, beating):
+    beating("bulk")
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    failing = {name for name, part in response.json["checks"].items() if not part["ok"]}
+    assert failing == {"worker.interactive"}
+
+
+def test_a_worker_that_stopped_beating_is_not_alive(client, beating, database):
+    beating("interactive")
+    beating("bulk")
+    with database.begin() as connection:
+        connection.execute(text("UPDATE worker SET seen_at = now() - interval '5 minutes' WHERE role = 'bulk'"))
+    assert not client.get("/readyz").json["checks"]["worker.bulk"]["ok"]
+
+
+def test_it_says_which_server_is_away(make_app):
+    client = make_app(database_url="postgresql://127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0").test_client()
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.content_type == "application/json"
+    assert not any(part["ok"] for part in response.json["checks"].values())
+
+
+def test_an_old_schema_is_not_ready(client, database, beating):
+    beating("interactive")
+    beating("bulk")
+    with database.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'older'"))
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert not response.json["checks"]["migrations"]["ok"]
+
+
+def test_a_missing_schema_is_not_ready(client, database):
+    with database.begin() as connection:
+        connection.execute(text("DROP TABLE worker"))
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert not response.json["checks"]["worker.bulk"]["ok"]
+
+
+def test_models_are_told_once_with_who_serves_them(client, beating):
+    assert client.get("/api/v1/models").json == {"default": "e5-small", "models": []}
+    beating("bulk")
+    beating("bulk")
+    beating("interactive")
+    beating("bulk", "structbert-large")
+    first, second = client.get("/api/v1/models").json["models"]
+    assert first == {
+        "name": "e5-small",
+        "fingerprint": "f" * 16,
+        "precision": "int8",
+        "session": "openvino",
+        "default": True,
+        "workers": {"bulk": 2, "interactive": 1},
+    }
+    assert (second["name"], second["default"], second["workers"]) == ("structbert-large", False, {"bulk": 1})

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web import cursors
+from yeban.errors import InvalidRequest
+
+
+@given(st.integers(min_value=0, max_value=2**63 - 1))
+def test_a_cursor_leads_back_to_its_key(key):
+    assert cursors.decode("jobs", cursors.encode("jobs", key)) == key
+
+
+def test_no_cursor_is_no_key():
+    assert cursors.decode("jobs", None) is None
+
+
+@given(st.text(max_size=60))
+def test_anything_else_is_refused(text):
+    with pytest.raises(InvalidRequest):
+        cursors.decode("jobs", f"{text}!")
+
+
+@pytest.mark.parametrize("key", [-1, 2**63])
+def test_keys_out_of_range_are_refused(key):
+    with pytest.raises(InvalidRequest):
+        cursors.decode("jobs", cursors.encode("jobs", key))
+
+
+def test_a_cursor_of_another_list_is_refused():
+    with pytest.raises(InvalidRequest):
+        cursors.decode("jobs", cursors.encode("rows", 3))

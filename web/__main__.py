@@ -1,0 +1,49 @@
+"""``python -m web``: serve the pages and the API."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from web.app import create_app
+from web.security import check_listen_address
+from web.server import WebServer
+from yeban.embedded import running_endpoints
+from yeban.errors import ConfigurationError
+from yeban.logs import configure_logging
+from yeban.settings import load_settings
+
+_EXIT_CONFIGURATION = 2
+
+
+def main() -> int:
+    """Run until stopped; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m web", description="Serve Yeban's pages and API.")
+    parser.add_argument("--host", help="address to listen on (YEBAN_HOST)")
+    parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (YEBAN_PORT)")
+    parser.add_argument("--ready-file", type=Path, help='file to write {"url": …} to, once listening')
+    options = parser.parse_args()
+    given: dict[str, Any] = {"host": options.host, "port": options.port}
+    try:
+        settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+        check_listen_address(settings)
+        endpoints = running_endpoints(settings)
+        if endpoints is None:
+            raise ConfigurationError(
+                "There is no database or no Redis: set YEBAN_DATABASE_URL and YEBAN_REDIS_URL, "
+                "or start everything with `yeban up`."
+            )
+        urls = endpoints.database_url, endpoints.redis_url
+        create_app(settings, *urls)  # a malformed URL ends it here, and not in every process
+    except ConfigurationError as error:
+        print(error.detail, file=sys.stderr)  # noqa: T201
+        return _EXIT_CONFIGURATION
+    configure_logging(settings.log_level)
+    WebServer(settings, lambda: create_app(settings, *urls), options.ready_file).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

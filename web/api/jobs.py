@@ -1,0 +1,83 @@
+"""Jobs: hand a file in, list, look, and stop or go on."""
+
+from __future__ import annotations
+
+import uuid
+from http import HTTPStatus
+from typing import Annotated
+
+from flask import Response, request, url_for
+from pydantic import Field
+from werkzeug.exceptions import UnsupportedMediaType
+
+from web import cursors
+from web.answers import json_response
+from web.api.blueprint import api
+from web.edge import Fields, fields, query
+from web.jobactions import change
+from web.jobview import job_json
+from web.services import services
+from web.uploads import JobFields, expect_upload, source_of, submit
+from yeban.errors import InvalidRequest
+from yeban.jobs.states import JobState
+from yeban.jobs.views import get_job, list_jobs
+
+
+class JobsQuery(Fields):
+    """Which jobs to list."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: str | None = None
+    state: JobState | None = None
+
+
+@api.post("/jobs")
+def create_job() -> Response:
+    """Make a job of an uploaded table."""
+    if request.mimetype != "multipart/form-data":
+        raise UnsupportedMediaType("Send the file as multipart/form-data, in the field “file”.")
+    expect_upload(services())
+    values = fields(JobFields, request.form)
+    if strange := [name for name in request.files if name != "file"]:
+        raise InvalidRequest(f"There is no file field {strange[0][:100]!r}; send one file, in the field “file”.")
+    source = source_of(request.files.getlist("file"))
+    created = submit(services(), source, values, request.headers.get("Idempotency-Key"))
+    headers = {"Location": url_for("api.show_job", job_id=created.public_id)}
+    if created.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return json_response(
+        job_json(get_job(services().database, created.public_id)),
+        HTTPStatus.OK if created.replayed else HTTPStatus.CREATED,
+        headers,
+    )
+
+
+@api.get("/jobs")
+def index_jobs() -> Response:
+    """A page of jobs, newest first."""
+    asked = query(JobsQuery)
+    page = list_jobs(
+        services().database,
+        states=[asked.state] if asked.state else [],
+        before=cursors.decode("jobs", asked.cursor),
+        limit=asked.limit,
+    )
+    return json_response(
+        {
+            "jobs": [job_json(job) for job in page.jobs],
+            "next_cursor": None if page.next_before is None else cursors.encode("jobs", page.next_before),
+        }
+    )
+
+
+@api.get("/jobs/<uuid:job_id>")
+def show_job(job_id: uuid.UUID) -> Response:
+    """One job."""
+    return json_response(job_json(get_job(services().database, job_id)))
+
+
+@api.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>")
+def change_job(job_id: uuid.UUID, action: str) -> Response:
+    """Stop a job, hold it, or take it up again."""
+    change(services(), job_id, action)
+    return json_response(job_json(get_job(services().database, job_id)))

@@ -1,0 +1,44 @@
+"""The Flask app."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from flask import Flask, Response
+
+from web import edge, problems, requestlog, security
+from web import services as service
+from web.api import api, probes
+from web.pages import pages
+from web.uploads import FORM_BYTES, MAX_FORM_PARTS
+from yeban.settings import Settings
+
+# Room for the labels of a request; its text may take twelve bytes a character ("\ud83d\ude00").
+_JSON_BYTES = 2**20
+_JSON_BYTES_A_CHAR = 12
+
+
+def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
+    """Make the app. Nothing is connected until a request needs it.
+
+    Raises :class:`~yeban.errors.ConfigurationError` for a malformed URL.
+    """
+    app = Flask("web")
+    app.request_class = edge.Request
+    app.config.update(
+        MAX_CONTENT_LENGTH=_JSON_BYTES + _JSON_BYTES_A_CHAR * settings.max_text_chars,
+        MAX_FORM_MEMORY_SIZE=FORM_BYTES,
+        MAX_FORM_PARTS=MAX_FORM_PARTS,
+    )
+    service.install(app.extensions, service.open_services(settings, database_url, redis_url))
+    requestlog.install(app)
+    security.install(app, settings)
+    problems.install(app)
+    app.after_request(_drain_if_too_large)
+    for blueprint in (api, probes, pages):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _drain_if_too_large(response: Response) -> Response:
+    return edge.drain_later(response) if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else response

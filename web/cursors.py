@@ -1,0 +1,29 @@
+"""Cursors of paged lists: opaque to callers, a key of the last item to us."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from yeban.errors import InvalidRequest
+
+_MAX_KEY = 2**63 - 1
+
+
+def encode(kind: str, key: int) -> str:
+    """The cursor behind item ``key`` of the list ``kind``."""
+    return base64.urlsafe_b64encode(f"{kind}:{key}".encode()).decode().rstrip("=")
+
+
+def decode(kind: str, cursor: str | None) -> int | None:
+    """The inverse of :func:`encode`; ``None`` without a cursor. Raises :class:`~yeban.errors.InvalidRequest`."""
+    if cursor is None:
+        return None
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        found, _, key = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").partition(":")
+    except (binascii.Error, UnicodeError, ValueError):
+        found, key = "", ""
+    if found != kind or not (key.isdigit() and len(key) < 20 and int(key) <= _MAX_KEY):
+        raise InvalidRequest("The cursor is none that this list gave out; start without one.", field="cursor")
+    return int(key)

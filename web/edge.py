@@ -1,0 +1,123 @@
+"""Reading what callers send: bodies, queries and forms into models, each refusal naming the field."""
+
+from __future__ import annotations
+
+import time
+from typing import IO, Any, TypeVar
+
+from flask import Request as FlaskRequest
+from flask import Response, request
+from pydantic import BaseModel, ConfigDict, ValidationError
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from yeban.errors import InvalidRequest
+
+_MAX_PROBLEMS = 10
+_DRAIN_BYTES = 1 << 16
+_DRAIN_S = 30.0
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Request(FlaskRequest):
+    """A request that closes the temporary files of its uploads, also where the form could not be read to its end.
+
+    Werkzeug keeps an upload over 500 KB in a file that has no name, so it takes no memory and nothing is left behind.
+    """
+
+    def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
+        stream = super()._get_file_stream(*args, **kwargs)
+        self.__dict__.setdefault("upload_streams", []).append(stream)
+        return stream
+
+    def close(self) -> None:
+        super().close()
+        for stream in self.__dict__.get("upload_streams", ()):
+            stream.close()
+
+
+class JsonBody(BaseModel):
+    """Base of JSON bodies: types as JSON has them, no field that is not known."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Fields(BaseModel):
+    """Base of queries and forms, where every value comes as a string."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def json_body(model: type[Model]) -> Model:
+    """The request's JSON body.
+
+    Raises 415 for another content type, 400 for what is no JSON, and
+    :class:`~yeban.errors.InvalidRequest` for JSON of the wrong shape.
+    """
+    if not request.is_json:
+        raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
+    try:
+        return model.model_validate_json(request.get_data(cache=False))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        if first["type"] == "json_invalid":
+            raise BadRequest(f"The body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}.") from None
+        raise _invalid(error) from None
+
+
+def query(model: type[Model]) -> Model:
+    """The request's query parameters. Raises :class:`~yeban.errors.InvalidRequest`."""
+    return fields(model, request.args)
+
+
+def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
+    """Fields of a query or a form; a repeated one is taken where the model has a list, and refused elsewhere.
+
+    A blank field counts as absent, as a browser sends what nobody filled in.
+    Raises :class:`~yeban.errors.InvalidRequest`.
+    """
+    given: dict[str, str | list[str]] = {}
+    for name, found in values.lists():
+        filled = [value for value in found if value.strip(" \r\n")]  # a tab is a delimiter
+        known = model.model_fields.get(name)
+        if known is not None and known.annotation == list[str]:
+            given[name] = filled
+        elif len(found) > 1:
+            raise InvalidRequest(f"The field {name[:100]!r} is given {len(found)} times; give it once.", field=name)
+        elif filled or known is None:
+            given[name] = found[0]
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def drain_later(response: Response) -> Response:
+    """Read on, after the answer is sent, what the caller still sends of a body that is too large.
+
+    Closing with data unread resets the connection, and the caller would see that in place of the answer.
+    """
+    stream = request.environ["wsgi.input"]
+
+    def drain() -> None:
+        end = time.monotonic() + _DRAIN_S
+        try:
+            while time.monotonic() < end and stream.read(_DRAIN_BYTES):
+                pass
+        except (OSError, ValueError):
+            return  # the caller has gone
+
+    response.call_on_close(drain)
+    return response
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
+    problems = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_PROBLEMS]:
+        place = ".".join(str(part) for part in item["loc"] if not str(part).startswith("@"))[:100]
+        what = "there is no such field" if item["type"] == "extra_forbidden" else item["msg"]
+        problems.append((place, what[0].lower() + what[1:]))
+    sentence = "; ".join(f"{place}: {what}" if place else what for place, what in problems)
+    context: dict[str, Any] = {"field": problems[0][0]} if problems[0][0] else {}
+    return InvalidRequest(f"{sentence}.", **context)

@@ -1,0 +1,124 @@
+"""One text, answered now: over the interactive queue to a worker and back."""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import ValidationError
+
+from web.models import check_model
+from web.services import Services
+from yeban.errors import (
+    EngineFailed,
+    InvalidRequest,
+    NoAnswer,
+    Overloaded,
+    ServiceUnavailable,
+    TooLarge,
+    error_from_code,
+)
+from yeban.jobs.workers import live_workers
+from yeban.labels import Decision, LabelSet
+from yeban.queues import INTERACTIVE_QUEUE, SEND_ERRORS, TextReply, TextRequest
+
+#: Workers that answer single texts.
+ROLE = "interactive"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """A text's scores and what they say. ``order`` holds label indices, best first; times are in milliseconds."""
+
+    label_set: LabelSet
+    reply: TextReply
+    decision: Decision
+    order: tuple[int, ...]
+    total_ms: float
+
+    @property
+    def assigned(self) -> tuple[str, ...]:
+        """Assigned labels, best first; empty when the text abstained."""
+        kept = set(self.decision.assigned)
+        return tuple(self.label_set.names[index] for index in self.order if index in kept)
+
+
+def classify(services: Services, text: str, label_set: LabelSet, model: str | None = None) -> Classification:
+    """Score one text.
+
+    Raises ``InvalidRequest`` (blank text), ``TooLarge``, ``UnknownModel``, ``Overloaded`` when too many texts wait,
+    ``NoAnswer`` after ``interactive_deadline_ms``, ``ServiceUnavailable`` without Redis, and whatever the worker met.
+    """
+    started = time.perf_counter()
+    settings = services.settings
+    if not text.strip():
+        raise InvalidRequest("Give a text that is not blank.", field="text")
+    if len(text) > settings.max_text_chars:
+        raise TooLarge(
+            f"The text has {len(text)} characters; the limit is {settings.max_text_chars}.",
+            field="text",
+            limit=settings.max_text_chars,
+        )
+    model = check_model(services, model, role=ROLE)
+    reply = _ask(services, text, label_set, model)
+    scores = reply.scores
+    return Classification(
+        label_set=label_set,
+        reply=reply,
+        decision=label_set.decide(scores),
+        order=tuple(sorted(range(len(scores)), key=lambda index: (-scores[index], index))),
+        total_ms=(time.perf_counter() - started) * 1000,
+    )
+
+
+def _ask(services: Services, text: str, label_set: LabelSet, model: str) -> TextReply:
+    settings = services.settings
+    sent_at = time.time()
+    wait_s = settings.interactive_deadline_ms / 1000
+    request = TextRequest(
+        text=text,
+        label_set=label_set.to_json(),
+        model=model,
+        reply_to=f"yeban:reply:{uuid.uuid4().hex}",
+        sent_at=sent_at,
+        deadline=sent_at + wait_s,
+    )
+    try:
+        # kombu keeps a queue in the Redis list of its name.
+        waiting = services.redis.llen(INTERACTIVE_QUEUE)
+        if waiting >= settings.interactive_queue_limit:
+            raise Overloaded(
+                f"{waiting} texts are waiting already; try again in a second.", waiting=waiting, retry_after_s=1
+            )
+        services.sender.classify_text(request)
+        answer = cast("tuple[bytes, bytes] | None", services.redis.blpop([request.reply_to], timeout=wait_s))
+    except SEND_ERRORS as error:
+        raise ServiceUnavailable("Redis did not answer, so the text could not be sent to a worker.") from error
+    if answer is None:
+        raise _no_answer(services, wait_s)
+    return _read(answer[1], label_set)
+
+
+def _read(answer: bytes, label_set: LabelSet) -> TextReply:
+    try:
+        reply = TextReply.model_validate_json(answer)
+    except ValidationError as error:
+        raise EngineFailed("The worker's answer could not be read; web and worker may differ in version.") from error
+    if reply.error_code is not None:
+        raise error_from_code(reply.error_code, reply.error_detail or "The worker could not score this text.")
+    if len(reply.scores) != len(label_set) or not all(map(math.isfinite, reply.scores)):
+        raise EngineFailed(f"The worker did not answer with {len(label_set)} finite scores.")
+    return reply
+
+
+def _no_answer(services: Services, wait_s: float) -> NoAnswer:
+    try:
+        served = any(worker.role == ROLE for worker in live_workers(services.database))
+    except ServiceUnavailable:
+        served = True  # unknown: say only what is known
+    if served:
+        return NoAnswer(f"No worker answered within {wait_s:g} s; they may be busy. Try again.")
+    return NoAnswer(f"No worker answered within {wait_s:g} s: no interactive worker is running.")

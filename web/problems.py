@@ -1,0 +1,92 @@
+"""Every failure as an answer: problem details (RFC 9457) for programs, a page for people."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, g, render_template, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wrappers import Response as AnyResponse
+
+from web.answers import dumps
+from web.services import services
+from web.statuses import retry_after_s, status_of, title_of
+from yeban.errors import TooLarge, YebanError
+
+log = logging.getLogger(__name__)
+
+_HTML = "text/html; charset=utf-8"
+_MACHINE_PATHS = ("/api/", "/healthz", "/readyz")
+_CODES = {
+    HTTPStatus.BAD_REQUEST: "malformed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.code,
+    HTTPStatus.INTERNAL_SERVER_ERROR: YebanError.code,
+}
+
+
+def install(app: Flask) -> None:
+    """Answer every error of ``app`` in the caller's own form."""
+    app.register_error_handler(YebanError, answer)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def answer(error: YebanError) -> Response:
+    """The answer to an expected failure."""
+    problem = {"title": title_of(error), "detail": error.detail, "code": error.code}
+    return _respond(status_of(error), {**error.context, **problem}, headers_of(error))
+
+
+def page(template: str, error: YebanError, **values: Any) -> Response:
+    """A page that shows ``error`` beside what was entered."""
+    rendered = render_template(template, problem={"title": title_of(error), "detail": error.detail}, **values)
+    return Response(rendered, status_of(error), headers_of(error), content_type=_HTML)
+
+
+def headers_of(error: YebanError) -> dict[str, str]:
+    """Further headers of the answer to ``error``, which is logged if it is not the caller's fault."""
+    if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning(error.detail, extra={"code": error.code, "request_id": g.request_id})
+    return {} if (seconds := retry_after_s(error)) is None else {"Retry-After": str(seconds)}
+
+
+def upload_too_large() -> TooLarge:
+    """The error for a request body over the limit of its route."""
+    limit = request.max_content_length or 0
+    if request.mimetype == "multipart/form-data":
+        megabytes = services().settings.max_upload_mb
+        return TooLarge(
+            f"The upload is larger than {megabytes} MiB; split the file, or raise YEBAN_MAX_UPLOAD_MB.",
+            limit=megabytes * 2**20,
+        )
+    return TooLarge(f"The request is larger than {limit} bytes.", limit=limit)
+
+
+def _http_error(error: HTTPException) -> AnyResponse:
+    if isinstance(error, RequestEntityTooLarge):
+        return answer(upload_too_large())
+    if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
+        return error.get_response()
+    status = HTTPStatus(error.code)
+    headers = {}
+    if allowed := getattr(error, "valid_methods", None):
+        headers["Allow"] = ", ".join(sorted(allowed))
+    code = _CODES.get(status, status.phrase.lower().replace(" ", "_").replace("-", "_"))
+    problem = {"title": status.phrase, "detail": error.description or status.description, "code": code}
+    return _respond(status, problem, headers)
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("unexpected error", exc_info=error, extra={"request_id": g.request_id})
+    return answer(
+        YebanError(f"Something went wrong here; the log has it under request {g.request_id}.", request_id=g.request_id)
+    )
+
+
+def _respond(status: HTTPStatus, problem: dict[str, Any], headers: dict[str, str]) -> Response:
+    if request.path.startswith(_MACHINE_PATHS):
+        document = {"type": f"urn:yeban:problem:{problem['code']}", **problem, "status": status.value}
+        return Response(dumps(document), status, headers, content_type="application/problem+json")
+    return Response(render_template("error.html", problem=problem), status, headers, content_type=_HTML)

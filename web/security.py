@@ -1,0 +1,103 @@
+"""What guards a service without accounts: who may listen, which Host is answered, which site may post."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import Forbidden, MisdirectedRequest
+
+from yeban.errors import ConfigurationError
+from yeban.settings import Settings
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAME_SITE = frozenset({"same-origin", "none"})
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not "no-referrer": browsers would then send "Origin: null" with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def check_listen_address(settings: Settings) -> None:
+    """Refuse an address that other machines reach, unless the settings allow it.
+
+    Raises :class:`~yeban.errors.ConfigurationError`.
+    """
+    if settings.allow_remote or is_loopback(settings.host):
+        return
+    raise ConfigurationError(
+        f"YEBAN_HOST={settings.host} can be reached from other machines, and Yeban has no accounts yet: whoever "
+        "reaches it can read every ticket. Keep 127.0.0.1, or set YEBAN_ALLOW_REMOTE=true in a network you trust."
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches ``host``, a name or an address."""
+    address = _address(host)
+    return host in _LOOPBACK_NAMES if address is None else address.is_loopback
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Check each request before its view, and mark each answer."""
+    hosts = _allowed_hosts(settings)
+
+    def check_host() -> None:
+        # A page elsewhere can point its own name at this machine (DNS rebinding) and then read our answers
+        # as its own; its name in the Host header gives it away. An address cannot be rebound.
+        host = _host_name(request.host)
+        if host in hosts or (settings.allow_remote and _address(host) is not None):
+            return
+        raise MisdirectedRequest("This service does not answer to that host name (YEBAN_ALLOWED_HOSTS adds names).")
+
+    def check_origin() -> None:
+        if request.method in _SAFE_METHODS:
+            return
+        site = request.headers.get("Sec-Fetch-Site")
+        origin = request.headers.get("Origin")
+        foreign = site is not None and site not in _SAME_SITE
+        if origin is not None:
+            # Host and port only: a proxy in front may have taken TLS off.
+            foreign = foreign or origin.partition("://")[2].lower() != request.host.lower()
+        if foreign:
+            raise Forbidden("Requests that change something are taken from this site's own pages only.")
+
+    def add_headers(response: Response) -> Response:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    app.before_request(check_host)
+    app.before_request(check_origin)
+    app.after_request(add_headers)
+
+
+def _allowed_hosts(settings: Settings) -> frozenset[str]:
+    names = {name.strip().lower() for name in settings.allowed_hosts.split(",")}
+    names |= _LOOPBACK_NAMES | {settings.host.lower().strip("[]")}
+    if settings.allow_remote:
+        names.add(socket.gethostname().lower())
+    return frozenset(names - {""})
+
+
+def _host_name(host: str) -> str:
+    """The Host header without its port and an IPv6 address's brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None

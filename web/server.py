@@ -1,0 +1,69 @@
+"""The web server process: gunicorn, set up from the settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from yeban.settings import Settings
+
+_GRACEFUL_S = 30
+
+
+class WebServer(BaseApplication):  # type: ignore[misc]
+    """``web_processes`` processes with ``web_threads`` threads each, on one listening socket.
+
+    Once it listens, the address is written to standard output and to ``ready_file``, as ``{"url": …}``;
+    the file is taken away at the end.
+    """
+
+    def __init__(self, settings: Settings, make_app: Callable[[], Flask], ready_file: Path | None = None) -> None:
+        """``make_app`` is called in each process, so that no connection is shared between them."""
+        self._settings = settings
+        self._make_app = make_app
+        self._ready_file = ready_file
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self._settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        options: dict[str, Any] = {
+            "bind": f"{host}:{settings.port}",
+            "workers": settings.web_processes,
+            "threads": settings.web_threads,
+            "worker_class": "gthread",
+            "graceful_timeout": _GRACEFUL_S,
+            "loglevel": settings.log_level.lower(),
+            # Each request is logged by the app, without what the caller typed.
+            "accesslog": None,
+            "control_socket_disable": True,
+            "when_ready": self._announce,
+            "on_exit": self._retract,
+        }
+        for name, value in options.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._make_app()
+
+    def _announce(self, arbiter: Arbiter) -> None:
+        port = arbiter.LISTENERS[0].sock.getsockname()[1]
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        url = f"http://{host}:{port}"
+        if self._ready_file is not None:
+            # Whole or not at all: someone may be waiting for it to appear.
+            draft = self._ready_file.with_name(f"{self._ready_file.name}.new")
+            draft.write_text(json.dumps({"url": url}), encoding="utf-8")
+            draft.replace(self._ready_file)
+        print(f"Yeban is at {url}", flush=True)  # noqa: T201
+
+    def _retract(self, _arbiter: Arbiter) -> None:
+        if self._ready_file is not None:
+            self._ready_file.unlink(missing_ok=True)

@@ -1,0 +1,69 @@
+"""From error to HTTP status: one table for the API and the pages."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from yeban import errors
+from yeban.errors import YebanError
+
+#: Seconds after which a client may try again, where the error does not say.
+RETRY_AFTER_S = 5
+
+STATUS: dict[type[YebanError], HTTPStatus] = {
+    errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidLabels: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidTemplate: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidTable: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnknownColumn: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnknownModel: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.NoAnswer: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.ServiceUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ModelUnusable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.EngineUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.EngineFailed: HTTPStatus.BAD_GATEWAY,
+    errors.ConfigurationError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    YebanError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+TITLES: dict[type[YebanError], str] = {
+    errors.InvalidRequest: "The request is not valid",
+    errors.InvalidLabels: "The labels are not valid",
+    errors.InvalidTemplate: "The template is not valid",
+    errors.InvalidTable: "The file cannot be read as a table",
+    errors.UnknownColumn: "The table has no such column",
+    errors.UnknownModel: "There is no such model",
+    errors.TooLarge: "Too large",
+    errors.NotFound: "Not found",
+    errors.Conflict: "Not possible now",
+    errors.Overloaded: "Too many requests are waiting",
+    errors.NoAnswer: "No worker answered in time",
+    errors.ServiceUnavailable: "A server that is needed cannot be reached",
+    errors.ModelUnusable: "The model cannot be used",
+    errors.EngineUnavailable: "The engine cannot run here",
+    errors.EngineFailed: "The model failed",
+    errors.ConfigurationError: "The service is not configured rightly",
+    YebanError: "Something went wrong",
+}
+
+
+def status_of(error: YebanError) -> HTTPStatus:
+    """The status for ``error``: that of its class, or of the nearest ancestor in the table."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def title_of(error: YebanError) -> str:
+    """A heading that is the same for every error of a kind."""
+    return next(TITLES[kind] for kind in type(error).__mro__ if kind in TITLES)
+
+
+def retry_after_s(error: YebanError) -> int | None:
+    """Whole seconds for ``Retry-After``, for errors that pass by themselves."""
+    if status_of(error) not in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        return None
+    seconds: float = error.context.get("retry_after_s", RETRY_AFTER_S)
+    return max(1, round(seconds))

@@ -1,0 +1,156 @@
+"""From an uploaded file and its form to a stored job."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from flask import request
+from pydantic import BeforeValidator, Field
+from werkzeug.datastructures import FileStorage
+
+from web.edge import Fields
+from web.labelset import label_set, labels_of_form
+from web.models import check_model
+from web.services import Services
+from yeban.errors import InvalidRequest, ServiceUnavailable
+from yeban.jobs import hints
+from yeban.jobs.creation import Created, NewJob, create_job, find_replay
+from yeban.labels import DEFAULT_TEMPLATE
+from yeban.tabular import ReadOptions, open_table
+
+log = logging.getLogger(__name__)
+
+#: Bytes a form may have besides its file: a thousand labels of full length, and room.
+FORM_BYTES = 4 * 2**20
+MAX_FORM_PARTS = 1_100
+
+#: Workers that run jobs.
+ROLE = "bulk"
+
+_MAX_NAME_CHARS = 200
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+
+
+def _iso_moment(value: Any) -> Any:
+    # Pydantic would take "123" as a Unix time, and PostgreSQL keeps years that Python cannot read back.
+    if isinstance(value, str) and not (_ISO.match(value) and "2000" <= value[:4] <= "2999"):
+        raise ValueError("give a time like 2026-11-22T22:00:00+08:00")
+    return value
+
+
+_Moment = Annotated[datetime, BeforeValidator(_iso_moment)]
+_Short = Annotated[str, Field(max_length=200)]
+
+
+class JobFields(Fields):
+    """What is asked for beside the file. What is ``None`` is found out from the file or the settings."""
+
+    labels: list[str] = Field(default_factory=list)
+    template: str = DEFAULT_TEMPLATE
+    multi_label: bool = False
+    threshold: float | None = None
+    model: _Short | None = None
+    text_column: str | None = None
+    gold_column: str | None = None
+    format: Literal["auto", "csv", "tsv", "xlsx", "jsonl"] = "auto"
+    encoding: _Short | None = None
+    delimiter: _Short | None = None
+    sheet: _Short | None = None
+    start_at: _Moment | None = None
+    expires_at: _Moment | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """An uploaded file: a name that is safe to show and to store, and its content's SHA-256."""
+
+    file: FileStorage
+    name: str
+    sha256: str
+
+
+def expect_upload(services: Services) -> None:
+    """Allow this request a body of the size of an upload; call it before the form is read."""
+    request.max_content_length = services.settings.max_upload_mb * 2**20 + FORM_BYTES
+    request.max_form_memory_size = FORM_BYTES
+    request.max_form_parts = MAX_FORM_PARTS
+
+
+def source_of(files: Sequence[FileStorage]) -> Source:
+    """The one file of a request; it is read once for its checksum. Raises :class:`~yeban.errors.InvalidRequest`."""
+    chosen = [file for file in files if file.filename]
+    if len(chosen) != 1:
+        found = "no file" if not chosen else f"{len(chosen)} files"
+        raise InvalidRequest(f"The upload has {found}; send one, in the field “file”.", field="file")
+    stream = chosen[0].stream
+    digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
+    stream.seek(0)
+    return Source(file=chosen[0], name=safe_name(chosen[0].filename or ""), sha256=digest.hexdigest())
+
+
+def submit(services: Services, source: Source, fields: JobFields, idempotency_key: str | None) -> Created:
+    """Read the file into a new job and tell the workers; an earlier job is returned for a repeated key.
+
+    Raises what a bad label set, model, time or table raises, and ``Conflict`` for a key used otherwise before.
+    """
+    if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
+        raise InvalidRequest("An Idempotency-Key has 1 to 200 printable ASCII characters.", field="Idempotency-Key")
+    settings = services.settings
+    new = NewJob(
+        label_set=label_set(
+            labels_of_form(fields.labels),
+            template=fields.template,
+            multi_label=fields.multi_label,
+            threshold=fields.threshold,
+        ),
+        model=check_model(services, fields.model, role=ROLE),
+        source_name=source.name,
+        source_sha256=source.sha256,
+        chunk_rows=settings.chunk_rows,
+        idempotency_key=idempotency_key,
+        start_at=fields.start_at,
+        expires_at=fields.expires_at,
+    )
+    reading: dict[str, Any] = fields.model_dump(
+        include={"format", "encoding", "delimiter", "text_column", "gold_column", "sheet"}
+    )
+    request_sha256 = new.request_sha256(reading)
+    if (earlier := find_replay(services.database, new, request_sha256)) is not None:
+        return earlier
+    options = ReadOptions(
+        **reading,
+        max_cell_chars=settings.max_cell_chars,
+        max_columns=settings.max_columns,
+        max_rows=settings.max_rows,
+    )
+    with open_table(source.file.stream, source.name, options) as table:  # type: ignore[arg-type]
+        created = create_job(services.database, new, table, request_sha256)
+    tell_workers(services)
+    return created
+
+
+def tell_workers(services: Services) -> None:
+    """Put the next chunks on the queue. The job is stored, so failing here only means a later start."""
+    try:
+        hints.top_up(services.database, services.sender)
+    except ServiceUnavailable as error:
+        log.warning("hints not sent, a worker's sweep will", extra={"error": error.detail})
+
+
+def safe_name(given: str) -> str:
+    """The file's own name without its folders or characters that are not to be seen; never blank."""
+    name = given.replace("\\", "/").rpartition("/")[2]
+    name = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip(" .")
+    if len(name) > _MAX_NAME_CHARS:
+        stem, dot, suffix = name.rpartition(".")
+        kept = dot + suffix[:20] if stem else ""
+        name = (stem or name)[: _MAX_NAME_CHARS - len(kept)] + kept
+    return name or "upload"
