@@ -1,0 +1,32 @@
+# Shared by the scripts: one virtual environment beside the sources. POSIX sh; sourced, never run.
+
+cd "$(dirname "$0")/.." || exit 1
+root=$(pwd)
+venv="$root/.venv"
+
+# The newest supported interpreter there is, or $PYTHON.
+find_python() {
+    for candidate in ${PYTHON:-} python3.13 python3.12 python3.11 python3 python; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+            >/dev/null 2>&1; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    echo "Yeban needs Python 3.11, 3.12 or 3.13 with venv. Install one, or name it in PYTHON=…" >&2
+    exit 1
+}
+
+# ensure_venv EXTRAS: make .venv if missing and install the project with EXTRAS into it, once per change of setup.
+ensure_venv() {
+    [ -x "$venv/bin/python" ] || "$(find_python)" -m venv "$venv" || exit 1
+    constraints=$(ls "$root"/constraints/py"$("$venv/bin/python" -c 'import sys; print("%d%d" % sys.version_info[:2])')".txt)
+    stamp="$venv/.installed"
+    wanted=$(cat setup.cfg pyproject.toml "$constraints" | cksum; printf '%s\n' "$1")
+    if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
+        echo "Installing into $venv …" >&2
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --constraint "$constraints" --editable "$root[$1]" || exit 1
+        printf '%s\n' "$wanted" >"$stamp"
+    fi
+}

@@ -1,0 +1,5 @@
+"""The ``yeban`` command."""
+
+from yeban.cli.main import main
+
+__all__ = ["main"]

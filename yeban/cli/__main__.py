@@ -1,0 +1,5 @@
+"""``python -m yeban.cli``."""
+
+from yeban.cli.main import main
+
+main()
