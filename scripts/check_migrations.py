@@ -10,8 +10,9 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from yeban.db import Database, alembic_config, migrate
+from yeban.db import SCHEMA_REVISION, Database
 from yeban.embedded import open_servers
+from yeban.schema import alembic_config, migrate
 from yeban.settings import load_settings
 
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
@@ -20,8 +21,8 @@ _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND table
 def main() -> int:
     """Return 0 if the migrations are sound."""
     heads = ScriptDirectory.from_config(alembic_config()).get_heads()
-    if len(heads) != 1:
-        print(f"There must be one migration head, not {len(heads)}: {heads}")
+    if heads != [SCHEMA_REVISION]:
+        print(f"There must be one migration head, and yeban.db.SCHEMA_REVISION must name it: {heads}")
         return 1
     with tempfile.TemporaryDirectory(prefix="yeban-migrations-") as folder:
         Path(folder).chmod(0o711)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from yeban.db import Database, migrate
+from yeban.db import Database
+from yeban.schema import migrate
 
 pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.jobs"]
 

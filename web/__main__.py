@@ -10,7 +10,7 @@ from typing import Any
 from web.app import create_app
 from web.security import check_listen_address
 from web.server import WebServer
-from yeban.embedded import running_endpoints
+from yeban.embedded import find_endpoints
 from yeban.errors import ConfigurationError
 from yeban.logs import configure_logging
 from yeban.settings import load_settings
@@ -29,12 +29,7 @@ def main() -> int:
     try:
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
         check_listen_address(settings)
-        endpoints = running_endpoints(settings)
-        if endpoints is None:
-            raise ConfigurationError(
-                "There is no database or no Redis: set YEBAN_DATABASE_URL and YEBAN_REDIS_URL, "
-                "or start everything with `yeban up`."
-            )
+        endpoints = find_endpoints(settings)
         urls = endpoints.database_url, endpoints.redis_url
         create_app(settings, *urls)  # a malformed URL ends it here, and not in every process
     except ConfigurationError as error:

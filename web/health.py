@@ -11,8 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from web import interactive, uploads
 from web.services import Services
-from yeban.db import pending_migrations
-from yeban.errors import ServiceUnavailable
+from yeban.errors import ConfigurationError, ServiceUnavailable
 from yeban.jobs.workers import live_workers
 
 ROLES = (interactive.ROLE, uploads.ROLE)
@@ -30,7 +29,7 @@ def readiness(services: Services) -> dict[str, dict[str, Any]]:
     for name, check in checks.items():
         try:
             problem = check()
-        except ServiceUnavailable as error:
+        except (ConfigurationError, ServiceUnavailable) as error:
             problem = error.detail
         except SQLAlchemyError:
             problem = "The database refused the question; its schema may be missing."
@@ -42,8 +41,8 @@ def _database(services: Services) -> None:
     services.database.ping()
 
 
-def _migrations(services: Services) -> str | None:
-    return "The schema does not match this version." if pending_migrations(services.database) else None
+def _migrations(services: Services) -> None:
+    services.database.check_schema()
 
 
 def _redis(services: Services) -> str | None:

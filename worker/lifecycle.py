@@ -93,6 +93,7 @@ class WorkerProcess:
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
+        self._database.check_schema()
         self._models.get(self._settings.model).classifier.warm_up()
         threads = [self._every("keeper", self._keep_interval_s(), self._keep)]
         threads.append(self._every("watchdog", 1.0, self._watch))

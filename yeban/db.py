@@ -1,17 +1,12 @@
-"""The engine, its transactions, COPY and migrations."""
+"""The database: its connections, its transactions, and COPY."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -19,11 +14,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from yeban.errors import ConfigurationError, ServiceUnavailable
 
-_MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+#: The migration that this code is written for.
+SCHEMA_REVISION = "0001"
+
 _CONNECT_TIMEOUT_S = 5
 _IDLE_IN_TRANSACTION_MS = 10_000
-# Two processes that migrate at once wait for one another on this key.
-_MIGRATION_LOCK = 0x59454241
 
 
 class Database:
@@ -44,10 +39,10 @@ class Database:
                 yield connection
         except DBAPIError as error:
             if error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError):
-                raise ServiceUnavailable(f"The database did not answer: {_reason(error.orig)}.") from error
+                raise ServiceUnavailable(f"The database did not answer: {reason_of(error.orig)}.") from error
             raise
         except psycopg.OperationalError as error:  # COPY speaks to the driver directly
-            raise ServiceUnavailable(f"The database did not answer: {_reason(error)}.") from error
+            raise ServiceUnavailable(f"The database did not answer: {reason_of(error)}.") from error
         except PoolTimeout as error:
             raise ServiceUnavailable("Every database connection of this process is busy; try again soon.") from error
 
@@ -55,6 +50,23 @@ class Database:
         """One round trip. Raises :class:`~yeban.errors.ServiceUnavailable`."""
         with self.begin() as connection:
             connection.execute(text("SELECT 1"))
+
+    def schema_revision(self) -> str | None:
+        """The migration the schema is at; ``None`` for a database without one."""
+        with self.begin() as connection:
+            if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+                return None
+            found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+            return found
+
+    def check_schema(self) -> None:
+        """Raise :class:`~yeban.errors.ConfigurationError` if the schema is not the one this code is written for."""
+        found = self.schema_revision()
+        if found != SCHEMA_REVISION:
+            raise ConfigurationError(
+                f"The database's schema is {found or 'empty'}, and this version needs {SCHEMA_REVISION}: "
+                "run `yeban migrate` with the newest version in use."
+            )
 
     def close(self) -> None:
         """Close every pooled connection."""
@@ -76,40 +88,6 @@ def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: 
             copy.write_row(row)
             count += 1
     return count
-
-
-def migrate(url: str, revision: str = "head") -> None:
-    """Bring the schema to ``revision``; safe to run from several processes at once."""
-    engine = _engine(url, 1)
-    try:
-        with engine.connect() as connection:
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
-            connection.commit()
-            config = alembic_config()
-            config.attributes["connection"] = connection
-            if revision == "base" or revision.startswith("-"):
-                command.downgrade(config, revision)
-            else:
-                command.upgrade(config, revision)
-            connection.commit()
-    except DBAPIError as error:
-        raise ServiceUnavailable(f"The database did not answer: {_reason(error.orig)}.") from error
-    finally:
-        engine.dispose()
-
-
-def pending_migrations(database: Database) -> bool:
-    """Whether the schema is behind (or ahead of) this code."""
-    with database.begin() as connection:
-        current = MigrationContext.configure(connection).get_current_heads()
-    return set(current) != set(ScriptDirectory.from_config(alembic_config()).get_heads())
-
-
-def alembic_config() -> Config:
-    """Alembic's configuration, made in code so that it works from an installed package."""
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    return config
 
 
 def _engine(url: str, pool_size: int) -> Engine:
@@ -138,6 +116,7 @@ def _engine(url: str, pool_size: int) -> Engine:
     )
 
 
-def _reason(error: BaseException | None) -> str:
+def reason_of(error: BaseException | None) -> str:
+    """The first line of what the driver said."""
     lines = str(error or "").strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__

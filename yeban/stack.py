@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yeban.client import Client, wait_until_ready
-from yeban.db import migrate
 from yeban.embedded import Endpoints, open_servers, running_endpoints
 from yeban.embedded.guard import __file__ as _guard_file
 from yeban.errors import ServiceUnavailable
+from yeban.schema import migrate
 from yeban.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)

@@ -18,9 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from worker.engine.e5_file import BLOCK, E5Weights, Packed
 
-Linear = Literal["fp32", "int8", "int4"]
-"""How matrices are kept: float32; int8 with a scale a row, which OpenVINO multiplies by int8 activations;
-or the file's own 4-bit blocks, which ONNX Runtime multiplies by int8 activations."""
+Linear = Literal["fp32", "int8"]
+"""How matrices are kept: as float32, or in the file's own 4-bit blocks, which lose nothing more and which
+the runtimes multiply by int8 activations."""
 
 _OPSET = 20
 _INT8_ACTIVATIONS = 4
@@ -124,20 +124,12 @@ class _Graph:
             scales=np.concatenate([part.scales for part in packed]),
         )
         bias = self.constant(f"{name}.b", np.concatenate([self.weights.arrays[f"{part}.b"] for part in parts]))
-        if self.linear_kind == "int4":
-            return self.node("Add", self._int4_product(hidden, name, joined), bias)
-        matrix = joined.dequantise()
-        dense = self.linear_kind == "fp32"
-        weight = self.constant(f"{name}.w", matrix.T) if dense else self._int8_weight(name, matrix)
+        if self.linear_kind == "int8":
+            return self.node("Add", self._int8_product(hidden, name, joined), bias)
+        weight = self.constant(f"{name}.w", joined.dequantise().T)
         return self.node("Add", self.node("MatMul", hidden, weight), bias)
 
-    def _int8_weight(self, name: str, matrix: NDArray[np.float32]) -> str:
-        scales = np.abs(matrix).max(axis=1) / np.float32(127.0)
-        quants = self.constant(f"{name}.q", np.rint(matrix / scales[:, None]).astype(np.int8))
-        rows = self.node("DequantizeLinear", quants, self.constant(f"{name}.s", scales), axis=0)
-        return self.node("Transpose", rows, perm=[1, 0])
-
-    def _int4_product(self, hidden: str, name: str, packed: Packed) -> str:
+    def _int8_product(self, hidden: str, name: str, packed: Packed) -> str:
         # MatMulNBits wants neighbours in one byte; the file pairs weight j with weight j + 16.
         quants = np.concatenate([packed.nibbles & 0x0F, packed.nibbles >> 4], axis=-1)
         paired = quants[..., 0::2] | quants[..., 1::2] << 4

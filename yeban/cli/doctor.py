@@ -18,7 +18,7 @@ from rich.console import Console
 from yeban import __version__
 from yeban.cli import options
 from yeban.cli.exits import Exit
-from yeban.db import Database, pending_migrations
+from yeban.db import Database
 from yeban.embedded import running_endpoints
 from yeban.errors import YebanError
 from yeban.jobs.workers import live_workers
@@ -114,20 +114,14 @@ def _servers(settings: Settings) -> list[Finding]:
     findings = []
     try:
         database = Database(endpoints.database_url, pool_size=1)
-        behind = pending_migrations(database)
-        findings.append(
-            Finding(
-                "PostgreSQL", "problem" if behind else "ok", "run `yeban migrate`" if behind else "schema is current"
-            )
-        )
-        if not behind:
-            roles = [worker.role for worker in live_workers(database)]
-            lacking = [role for role in ("bulk", "interactive") if role not in roles]
-            findings.append(
-                Finding("workers", "note" if lacking else "ok", f"no live worker for: {', '.join(lacking)}")
-                if lacking
-                else Finding("workers", "ok", ", ".join(roles))
-            )
+        database.check_schema()
+        findings.append(Finding("PostgreSQL", "ok", "answers, schema is current"))
+        roles = [worker.role for worker in live_workers(database)]
+        lacking = [role for role in ("bulk", "interactive") if role not in roles]
+        if lacking:
+            findings.append(Finding("workers", "note", f"no live worker for: {', '.join(lacking)}"))
+        else:
+            findings.append(Finding("workers", "ok", ", ".join(roles)))
         database.close()
     except YebanError as error:
         findings.append(Finding("PostgreSQL", "problem", error.detail))

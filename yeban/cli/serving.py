@@ -9,9 +9,9 @@ import threading
 
 import click
 
-from yeban.db import migrate as migrate_database
 from yeban.embedded import find_endpoints, open_servers, running_endpoints
 from yeban.logs import configure_logging
+from yeban.schema import migrate as migrate_database
 from yeban.settings import get_settings, load_settings
 from yeban.stack import run_stack
 

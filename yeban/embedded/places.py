@@ -22,7 +22,7 @@ from yeban.embedded import account as accounts
 from yeban.embedded.account import Account
 from yeban.errors import ConfigurationError
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 POSTGRES_SOCKET = ".s.PGSQL.5432"
 VALKEY_SOCKET = "valkey.sock"
@@ -104,7 +104,7 @@ def _home(data_dir: Path) -> tuple[Path, Account | None]:
         )
     home = _fallback_home(data_dir, account)
     link.symlink_to(home)
-    logger.warning(
+    log.warning(
         "The bundled servers run as user id %d, which cannot reach %s; their data is kept in %s.",
         account.uid,
         data_dir,

@@ -20,7 +20,7 @@ from typing import ClassVar
 from yeban.embedded.places import Places
 from yeban.errors import ConfigurationError, ServiceUnavailable
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # Only Linux can send a process a signal when its parent dies; elsewhere the guard stays and watches a pipe.
 WATCH = not sys.platform.startswith("linux")
@@ -105,7 +105,7 @@ class Server(ABC):
         except BaseException:
             self.stop()
             raise
-        logger.info("%s is ready (process %d).", self.title, self._process.pid)
+        log.info("%s is ready (process %d).", self.title, self._process.pid)
 
     def stop(self) -> None:
         """Stop in good order if it runs; returns when the process is gone."""
@@ -117,7 +117,7 @@ class Server(ABC):
             try:
                 process.wait(patience_s)
             except subprocess.TimeoutExpired:
-                logger.warning("%s did not stop within %g s of %s.", self.title, patience_s, number.name)
+                log.warning("%s did not stop within %g s of %s.", self.title, patience_s, number.name)
             else:
                 break
         else:
@@ -144,12 +144,12 @@ class Server(ABC):
         environment = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
         if libraries := os.environ.get("LD_LIBRARY_PATH"):
             environment["LD_LIBRARY_PATH"] = libraries
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as output:
             # A session of its own: Ctrl-C in a terminal is for us, and we then stop the servers in order.
             return subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_GUARD), json.dumps(orders)],
                 stdin=subprocess.PIPE if WATCH else subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd="/",
                 env=environment,
@@ -159,9 +159,9 @@ class Server(ABC):
 
     def failure(self, what: str) -> ServiceUnavailable:
         """An error that quotes what the server has logged since its last start."""
-        with contextlib.suppress(OSError), self.log.open("rb") as log:
-            log.seek(max(self._log_start, self.log.stat().st_size - 64 * 1024))
-            lines = log.read().decode("utf-8", "replace").splitlines()[-_QUOTED_LINES:]
+        with contextlib.suppress(OSError), self.log.open("rb") as file:
+            file.seek(max(self._log_start, self.log.stat().st_size - 64 * 1024))
+            lines = file.read().decode("utf-8", "replace").splitlines()[-_QUOTED_LINES:]
             said = "\n".join(f"  {line}" for line in lines if line.strip())
             if said:
                 return ServiceUnavailable(f"{what} Its log ({self.log}) ends:\n{said}", log=str(self.log))

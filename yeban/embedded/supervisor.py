@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from yeban.embedded.server import Server, Stopped
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
 _TRIM_EVERY_S = 60.0
@@ -81,7 +81,7 @@ class Supervisor:
         while times and now - times[0] > _WINDOW_S:
             times.popleft()
         if len(times) >= _MAX_RESTARTS:
-            logger.critical(
+            log.critical(
                 "%s died %d times within %g s and is not started again. See %s, mend the cause and restart Yeban.",
                 server.title,
                 _MAX_RESTARTS + 1,
@@ -90,12 +90,12 @@ class Supervisor:
             )
             return False
         times.append(now)
-        logger.error("%s ended unexpectedly; starting it again. See %s.", server.title, server.log)
+        log.error("%s ended unexpectedly; starting it again. See %s.", server.title, server.log)
         server.stop()
         try:
             server.start(self._stopping)
         except Stopped:
             pass
         except Exception:
-            logger.exception("%s could not be started again.", server.title)
+            log.exception("%s could not be started again.", server.title)
         return True

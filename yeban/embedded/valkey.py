@@ -18,7 +18,7 @@ from yeban.embedded.server import NotYet, Server
 from yeban.embedded.software import Software
 from yeban.errors import ServiceUnavailable
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _DAMAGED = re.compile(r"bad file format reading the append only file|AOF manifest", re.IGNORECASE)
 
@@ -68,7 +68,7 @@ class Valkey(Server):
             if not _DAMAGED.search(error.detail):
                 raise
             kept = self._data / "appendonlydir.damaged"
-            logger.error("Valkey's append-only file is damaged and was moved to %s; starting empty.", kept)
+            log.error("Valkey's append-only file is damaged and was moved to %s; starting empty.", kept)
             if kept.exists():
                 shutil.rmtree(kept)
             (self._data / "appendonlydir").rename(kept)

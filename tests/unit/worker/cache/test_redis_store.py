@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from worker.cache import RedisStore
 
@@ -110,7 +112,7 @@ def test_it_tries_again_after_a_pause(redis_url: str) -> None:
     clock = Clock()
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    away = redis.Redis(port=port, socket_connect_timeout=0.2)
+    away = redis.Redis(port=port, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
     store = RedisStore(away, ttl_s=60, clock=clock)
     store.put_many({b"a": VECTOR})
     store._client = redis.Redis.from_url(redis_url)

@@ -8,7 +8,6 @@ from worker.engine.calibration import (
     expected_calibration_error,
     fit_sigmoid,
     fit_temperature,
-    sigmoid,
     softmax,
 )
 
@@ -37,22 +36,16 @@ def test_a_large_file_does_not_outvote_a_small_one() -> None:
     assert fit_temperature([small, large]) == pytest.approx(fit_temperature([small, ten_times]), rel=1e-3)
 
 
-def test_fit_sigmoid_finds_midpoint_and_width() -> None:
+def test_fit_sigmoid_finds_the_line_between_right_and_wrong_labels() -> None:
     random = np.random.default_rng(2)
-    lifts = random.normal(0.0, 0.03, (40_000, 1))
-    right = random.random((40_000, 1)) < sigmoid((lifts - 0.02) / 0.01)
-    # One column stands for "is the label"; the other is far below it and never right.
-    both = np.concatenate([lifts, np.full_like(lifts, -10.0)], axis=1)
+    # Lifts of right and wrong labels, normal and equally wide: the log-odds are linear, with the prior 1 : 1.
+    right, wrong = (random.normal(mean, 0.02, 50_000) for mean in (0.05, 0.01))
+    lifts = np.stack([right, wrong], axis=1)
 
-    midpoint, width = fit_sigmoid([(both[right[:, 0]], np.zeros(right.sum(), np.intp))] * 1 + [_nothing(both, right)])
+    midpoint, width = fit_sigmoid([(lifts, np.zeros(len(lifts), np.intp))])
 
-    assert width > 0
-    assert midpoint < 0.1
-
-
-def _nothing(both: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rest = both[~right[:, 0]]
-    return rest, np.ones(len(rest), np.intp)
+    assert midpoint == pytest.approx(0.03, abs=0.001)
+    assert width == pytest.approx(0.02**2 / (0.05 - 0.01), rel=0.03)
 
 
 def test_the_error_is_the_gap_between_confidence_and_accuracy() -> None:

@@ -47,6 +47,19 @@ def test_the_next_best_is_picked_when_the_best_is_missing_and_says_why() -> None
     assert "openvino is not installed" in choice.reason
 
 
+@pytest.mark.parametrize(
+    ("quota", "threads"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 6), ("6400000 100000", 6)]
+)
+def test_threads_stay_within_the_quota_of_a_container(
+    quota: str, threads: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(sessions, "_CGROUP_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(6)))
+
+    assert choose(BUILT).threads == threads
+
+
 def test_what_was_asked_for_is_obeyed() -> None:
     choice = choose(BUILT, session="onnxruntime", precision="fp32", threads=3)
 
@@ -107,7 +120,7 @@ def test_two_threads_at_once_get_their_own_results(session: Session) -> None:
 
 def test_a_call_that_the_engine_refuses_is_an_engine_failure(session: Session) -> None:
     with pytest.raises(EngineFailed):
-        session.run([{"input_ids": np.zeros((1, 600), np.int64), "attention_mask": np.ones((1, 600), np.int64)}])
+        session.run([{"nonsense": np.zeros((1, 6), np.int64)}])
 
 
 @pytest.mark.parametrize("name", SESSIONS)

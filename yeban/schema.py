@@ -1,0 +1,44 @@
+"""Migrations: bringing a database to the schema this code is written for. The only user of Alembic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from yeban.db import Database, reason_of
+from yeban.errors import ServiceUnavailable
+
+_MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+# Two processes that migrate at once wait for one another on this key.
+_LOCK = 0x59454241
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the schema to ``revision``, up or down; safe to run from several processes at once."""
+    database = Database(url, pool_size=1)
+    try:
+        with database.engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            connection.commit()
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            if revision == "base" or revision.startswith("-"):
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
+            connection.commit()
+    except DBAPIError as error:
+        raise ServiceUnavailable(f"The database did not answer: {reason_of(error.orig)}.") from error
+    finally:
+        database.close()
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, made in code so that it works from an installed package."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
