@@ -7,12 +7,9 @@ from typing import cast
 
 import redis
 from flask import current_app
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from yeban.db import Database
-from yeban.errors import ConfigurationError
-from yeban.queues import TaskSender, make_celery
+from yeban.queues import TaskSender, make_redis
 from yeban.settings import Settings
 
 _EXTENSION = "yeban"
@@ -39,23 +36,18 @@ class Services:
 
 def open_services(settings: Settings, database_url: str, redis_url: str) -> Services:
     """Make the pools; nothing is connected yet. Raises :class:`~yeban.errors.ConfigurationError` for a bad URL."""
-    try:
-        client = redis.Redis.from_url(
-            redis_url,
-            # One connection a request thread, and one to spare.
-            max_connections=settings.web_threads + 1,
-            socket_connect_timeout=_REDIS_CONNECT_TIMEOUT_S,
-            socket_timeout=settings.interactive_deadline_ms / 1000 + _REDIS_SLACK_S,
-            # A pooled connection may have been closed by the server: try a new one once, and at once.
-            retry=Retry(NoBackoff(), 1),
-        )
-    except ValueError as error:
-        raise ConfigurationError("YEBAN_REDIS_URL is not a Redis URL (redis://host:port/0 or unix://path).") from error
+    client = make_redis(
+        redis_url,
+        # One connection a request thread, and one to spare.
+        max_connections=settings.web_threads + 1,
+        connect_timeout_s=_REDIS_CONNECT_TIMEOUT_S,
+        timeout_s=settings.interactive_deadline_ms / 1000 + _REDIS_SLACK_S,
+    )
     return Services(
         settings=settings,
         database=Database(database_url, pool_size=settings.web_threads),
         redis=client,
-        sender=TaskSender(make_celery("yeban.web", settings, redis_url)),
+        sender=TaskSender.connect("yeban-web", settings, redis_url),
     )
 
 

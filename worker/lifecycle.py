@@ -38,8 +38,6 @@ Role = Literal["bulk", "interactive"]
 #: Exit status of a process that its own watchdog ended (EX_SOFTWARE); start another.
 EXIT_STUCK = 70
 _DATABASE_CONNECTIONS = 6
-# The cache stands in the engine's path: a slow answer is worse than none.
-_CACHE_TIMEOUT_S = 0.25
 _LEASE_RENEWALS = 3  # renewals within one lease's length, so that one lost renewal does no harm
 
 
@@ -60,10 +58,10 @@ class WorkerProcess:
         self._id = uuid.uuid4()
         self._database = Database(endpoints.database_url, pool_size=_DATABASE_CONNECTIONS)
         self._redis: Redis = make_redis(endpoints.redis_url)
-        self._cache_redis = make_redis(endpoints.redis_url, timeout_s=_CACHE_TIMEOUT_S)
         self._stores = Stores(
             labels=LayeredStore(
-                MemoryStore(settings.cache_label_entries), RedisStore(self._cache_redis, ttl_s=settings.cache_ttl_s)
+                MemoryStore(settings.cache_label_entries),
+                RedisStore.from_url(endpoints.redis_url, ttl_s=settings.cache_ttl_s),
             ),
             texts=MemoryStore(settings.cache_text_entries),
         )
@@ -106,6 +104,7 @@ class WorkerProcess:
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,
+            quiet=True,
         )
         try:
             celery_worker.start()
@@ -189,7 +188,6 @@ class WorkerProcess:
             log.warning("not signed off: %s", error.detail)
         self._database.close()
         self._redis.close()
-        self._cache_redis.close()
 
 
 def _ask_to_stop(reason: str) -> None:

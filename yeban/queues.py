@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from pydantic import BaseModel, ConfigDict
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -84,20 +85,31 @@ def broker_url(redis_url: str) -> str:
     return f"redis+socket://{credentials}{parts.path}?virtual_host={database}"
 
 
-def make_redis(redis_url: str, *, timeout_s: float = _SOCKET_TIMEOUT_S) -> Redis:
-    """A pooled redis-py client that fails within about ``timeout_s`` instead of hanging. Values stay bytes.
+def make_redis(
+    redis_url: str,
+    *,
+    timeout_s: float = _SOCKET_TIMEOUT_S,
+    connect_timeout_s: float = _SOCKET_TIMEOUT_S,
+    max_connections: int | None = None,
+) -> Redis:
+    """A pooled redis-py client that gives up after ``timeout_s`` instead of hanging. Values stay bytes.
 
-    A command is sent a second time at once, since a pooled connection may have died unseen; redis-py's own
-    default would go on for seconds.
+    Raises :class:`~yeban.errors.ConfigurationError` for a URL that is none; connects on first use.
+
+    A command whose connection is lost is sent once more at once, since the pool may hold one that the server closed
+    long ago; redis-py's own default would go on for seconds.
     """
+    # A Unix socket has no keepalive, and redis-py refuses to be asked for one.
+    keepalive = {} if redis_url.startswith("unix://") else {"socket_keepalive": True}
     try:
         return Redis.from_url(
             redis_url,
-            socket_connect_timeout=timeout_s,
+            max_connections=max_connections,
+            socket_connect_timeout=min(connect_timeout_s, timeout_s),
             socket_timeout=timeout_s,
-            socket_keepalive=True,
             health_check_interval=15,
-            retry=Retry(NoBackoff(), 1),
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+            **keepalive,
         )
     except ValueError as error:
         raise ConfigurationError("YEBAN_REDIS_URL is not a Redis URL (redis://, rediss:// or unix://).") from error

@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import redis
 from numpy.typing import NDArray
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from worker.cache.stats import CacheStats
+from yeban.queues import make_redis
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +45,7 @@ class RedisStore:
     @classmethod
     def from_url(cls, url: str, *, ttl_s: int) -> RedisStore:
         """Connect lazily, with timeouts short enough for the engine's path."""
-        # One retry, and only of a lost connection: the pool may hold one that the server closed long ago.
-        retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-        client = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=retry)
-        return cls(client, ttl_s=ttl_s)
+        return cls(make_redis(url, timeout_s=_TIMEOUT_S), ttl_s=ttl_s)
 
     def get_many(self, keys: Sequence[bytes]) -> list[NDArray[np.float32] | None]:
         """The vector of each key, or None, in order; all of them in one round trip."""

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from celery import Celery, Task
@@ -96,8 +97,8 @@ class Grouper(Generic[P]):
 
     def _flush(self) -> None:
         while self._buffer and self._running < self._policy.slots and self._due():
-            count = min(self._policy.size, len(self._buffer))
-            self._start([self._buffer.popleft() for _ in range(count)])
+            if not self._start(list(islice(self._buffer, self._policy.size))):
+                return
         self._arm()
 
     def _due(self) -> bool:
@@ -118,10 +119,20 @@ class Grouper(Generic[P]):
         self._timer = None
         self._flush()
 
-    def _start(self, group: list[_Received[P]]) -> None:
-        self._running += 1
+    def _start(self, group: list[_Received[P]]) -> bool:
+        """Send the oldest messages to the pool; ``False`` if it is shutting down.
+
+        What is left in the buffer then is unacknowledged, so closing the connection gives it back to the queue.
+        """
         consumer = self._consumer
-        consumer.pool.apply_async(self._work, (group, consumer), callback=_ignore)
+        try:
+            consumer.pool.apply_async(self._work, (group, consumer), callback=_ignore)
+        except RuntimeError:
+            return False
+        self._running += 1
+        for _ in group:
+            self._buffer.popleft()
+        return True
 
     def _work(self, group: list[_Received[P]], consumer: Any) -> None:
         try:

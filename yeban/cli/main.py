@@ -11,6 +11,7 @@ from yeban import __version__
 from yeban.cli import classify, doctor, jobs, models, serving, tag
 from yeban.cli.exits import Exit, status_of
 from yeban.errors import YebanError
+from yeban.logs import configure_logging
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -45,6 +46,7 @@ def main() -> None:
       6    no such job, or its state does not allow this
       130  stopped by Ctrl-C; what was done is kept
     """
+    configure_logging("WARNING")
     for stream in (sys.stdout, sys.stderr):
         # Labels are Chinese; a terminal with another locale must not end in a traceback.
         if hasattr(stream, "reconfigure"):

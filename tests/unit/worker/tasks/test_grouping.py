@@ -181,3 +181,16 @@ def test_given_a_reconnect_expect_running_groups_to_keep_their_slots():
     rig.consumer.work_one()
     rig.consumer.turn()
     assert rig.pending() == 1
+
+
+def test_given_a_pool_that_is_shutting_down_expect_messages_to_stay_unacknowledged():
+    rig = Rig()
+
+    def refuse(*_args, **_options):
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    rig.consumer.pool.apply_async = refuse
+    rig.deliver(1, 2)
+    rig.consumer.turn()
+    assert rig.acked == []
+    assert rig.groups == []
