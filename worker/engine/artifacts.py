@@ -42,8 +42,11 @@ def find(name_or_path: str, model_dir: Path) -> Path:
 
 
 def ensure(name_or_path: str, model_dir: Path) -> Path:
-    """As :func:`find`, but a model that can be built without a network is built when missing."""
-    if name_or_path in BUILDERS and not (model_dir / name_or_path / MANIFEST_FILE).is_file():
+    """As :func:`find`, but a model that can be built without a network is built when it is missing.
+
+    So it is when what stands there is damaged, or was built by a version with another form of manifest.
+    """
+    if name_or_path in BUILDERS and _intact(model_dir / name_or_path) is None:
         build(name_or_path, model_dir)
     return find(name_or_path, model_dir)
 

@@ -62,9 +62,13 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """One ``(n_texts, n_labels)`` float32 array of probabilities a batch, in order, and what it took."""
+    """One ``(n_texts, n_labels)`` float32 array of probabilities a batch, in order, and what it took.
+
+    ``cached`` says of each batch whether all its texts were known already.
+    """
 
     scores: list[NDArray[np.float32]]
+    cached: tuple[bool, ...]
     stats: RunStats
 
 
@@ -105,6 +109,10 @@ class Classifier(ABC):
 
         Raises :class:`~yeban.errors.EngineFailed` when the engine raised or a score is not finite.
         """
+
+    @abstractmethod
+    def truncates(self, text: str) -> bool:
+        """Whether ``text`` is over the model's length, so that only its beginning is scored."""
 
     @abstractmethod
     def warm_up(self) -> None:

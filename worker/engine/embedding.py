@@ -133,7 +133,14 @@ class EmbeddingClassifier(Classifier):
             self._score_batch(batch, text_keys, label_keys, vectors)
             for batch, text_keys, label_keys in zip(plan.batches, plan.text_keys, plan.label_keys, strict=True)
         ]
-        return Scored(scores=scores, stats=dataclasses.replace(plan.stats, engine_s=time.perf_counter() - started))
+        cached = tuple(not any(key in plan.missing_texts for key in keys) for keys in plan.text_keys)
+        stats = dataclasses.replace(plan.stats, engine_s=time.perf_counter() - started)
+        return Scored(scores=scores, cached=cached, stats=stats)
+
+    def truncates(self, text: str) -> bool:
+        # Normalising makes at most a few characters of one, so short texts need no tokeniser.
+        full = self._spec.text_prefix + text
+        return len(full) > self._spec.max_tokens // 4 and self._encoder.lengths([full])[0] > self._spec.max_tokens
 
     def embed(self, texts: Sequence[str]) -> Vector:
         """Unit embeddings ``(n_texts, dimension)`` float32 of texts, past the caches."""

@@ -76,8 +76,10 @@ class TextRunner:
                 session=info.session,
                 queue_ms=max(0.0, (started - request.sent_at) * 1000),
                 inference_ms=inference_ms,
+                truncated=model.classifier.truncates(request.text),
+                cached=cached,
             )
-            for request, scores in zip(requests, scored.scores, strict=True)
+            for request, scores, cached in zip(requests, scored.scores, scored.cached, strict=True)
         ]
 
     def _send(self, answered: Iterable[tuple[TextRequest, TextReply]]) -> None:

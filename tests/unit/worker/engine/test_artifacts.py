@@ -99,6 +99,16 @@ def test_a_damaged_model_is_built_again(quick_builder: list[Path], tmp_path: Pat
     assert artifacts.load(tmp_path / "quick").name == "quick"
 
 
+def test_a_model_of_an_older_version_is_built_again_when_it_is_needed(
+    quick_builder: list[Path], tmp_path: Path
+) -> None:
+    artifacts.build("quick", tmp_path)
+    (tmp_path / "quick" / MANIFEST_FILE).write_text('{"schema": 0}')
+
+    assert artifacts.load(artifacts.ensure("quick", tmp_path)).name == "quick"
+    assert len(quick_builder) == 2
+
+
 def test_a_build_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fail(folder: Path) -> NoReturn:
         (folder / "half").touch()

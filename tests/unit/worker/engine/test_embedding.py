@@ -151,6 +151,19 @@ def test_texts_over_the_length_are_cut_and_counted(classifier: EmbeddingClassifi
     assert np.isfinite(scored.scores[0]).all()
 
 
+@pytest.mark.parametrize("unit", ["订单", "a", "…", "㍿", "ﷺ"])
+def test_it_tells_which_texts_are_cut(unit: str, classifier: EmbeddingClassifier) -> None:
+    for repeats in range(20, 700, 40):
+        text = unit * repeats
+        assert classifier.truncates(text) == (classifier.score([batch(text)]).stats.truncated_texts == 1)
+
+
+def test_it_tells_which_batches_were_known(caching: EmbeddingClassifier) -> None:
+    caching.score([batch("一", "二")])
+
+    assert caching.score([batch("二"), batch("二", "三"), batch("一")]).cached == (True, False, True)
+
+
 @pytest.mark.parametrize("text", ["", " ", "\x00", "\ud800", "\u200b", "😀" * 3_000, "a" * 20_000])
 def test_any_text_gets_a_score(text: str, classifier: EmbeddingClassifier) -> None:
     assert classifier.classify([text], "a,b")[0]["scores"][0] >= 0.5
