@@ -158,7 +158,10 @@ class Result(Base):
     """What became of one row. Label numbers point into the job's label set."""
 
     __tablename__ = "result"
-    __table_args__ = (_one_of("status", Status),)
+    __table_args__ = (
+        _one_of("status", Status),
+        Index("ix_result_error", "job_id", "row_no", postgresql_where=text("status = 'error'")),
+    )
 
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
     row_no: Mapped[int] = mapped_column(Integer, primary_key=True)

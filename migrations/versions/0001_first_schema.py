@@ -129,6 +129,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_result_job_id_job"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "row_no", name=op.f("pk_result")),
     )
+    op.create_index(
+        "ix_result_error", "result", ["job_id", "row_no"], unique=False, postgresql_where=sa.text("status = 'error'")
+    )
     op.create_table(
         "row",
         sa.Column("job_id", sa.BigInteger(), nullable=False),
@@ -145,6 +148,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("row")
+    op.drop_index("ix_result_error", table_name="result", postgresql_where=sa.text("status = 'error'"))
     op.drop_table("result")
     op.drop_index("uq_chunk_job_id_first_row", table_name="chunk")
     op.drop_index(

@@ -47,7 +47,7 @@ def list_results(job_id: uuid.UUID) -> Response:
         get_job(database, job_id),
         after=after,
         limit=asked.limit + 1,
-        statuses=[asked.status] if asked.status else [],
+        status=asked.status,
     )
     more = len(rows) > asked.limit
     rows = rows[: asked.limit]

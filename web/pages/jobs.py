@@ -77,5 +77,5 @@ def _shown(job: JobView) -> dict[str, Any]:
         "label_counts": sorted(counts.items(), key=lambda item: -item[1]),
         "evaluation": (job.summary or {}).get("evaluation"),
         "rows": results.page(database, job, limit=_SAMPLE_ROWS) if job.progress.done else [],
-        "error_rows": results.page(database, job, limit=_ERROR_ROWS, statuses=[Status.ERROR]) if errors else [],
+        "error_rows": results.page(database, job, limit=_ERROR_ROWS, status=Status.ERROR) if errors else [],
     }

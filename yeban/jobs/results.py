@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,34 +37,43 @@ class TaggedRow:
     error: str | None
 
 
-_SELECT = text(
-    """
-    SELECT "row".row_no, file_row, "row".text, gold, cells, coalesce(status, 'pending') AS status,
-        score, margin, scores, error
-    FROM "row" LEFT JOIN result USING (job_id, row_no)
-    WHERE "row".job_id = :job AND "row".row_no > :after
-      AND (CAST(:statuses AS text[]) = '{}' OR coalesce(status, 'pending') = ANY(:statuses))
-    ORDER BY "row".row_no LIMIT :limit
-    """
-)
+# Filtered by what PostgreSQL can look up: results there are by their status (errors by an index of their own),
+# pending rows by having none.
+_CONDITIONS = {
+    None: "true",
+    PENDING: "result.row_no IS NULL",
+    Status.OK: "result.status = 'ok'",
+    Status.ABSTAINED: "result.status = 'abstained'",
+    Status.ERROR: "result.status = 'error'",
+}
+_SELECT = {
+    status: text(
+        f"""
+        SELECT "row".row_no, file_row, "row".text, gold, cells, coalesce(status, '{PENDING}') AS status,
+            score, margin, scores, error
+        FROM "row" LEFT JOIN result ON result.job_id = "row".job_id AND result.row_no = "row".row_no
+        WHERE "row".job_id = :job AND "row".row_no > :after AND {condition}
+        ORDER BY "row".row_no LIMIT :limit
+        """  # noqa: S608  # made of the constants above
+    )
+    for status, condition in _CONDITIONS.items()
+}
 
 
 def page(
-    database: Database, job: JobView, *, after: int = 0, limit: int = 100, statuses: Sequence[str] = ()
+    database: Database, job: JobView, *, after: int = 0, limit: int = 100, status: str | None = None
 ) -> list[TaggedRow]:
-    """Up to ``limit`` rows with a row number over ``after``, in order, optionally only of some statuses."""
+    """Up to ``limit`` rows with a row number over ``after``, in order, optionally only of one status."""
     label_set = LabelSet.from_json(job.label_set)
     with database.begin() as connection:
-        found = connection.execute(
-            _SELECT, {"job": job.internal_id, "after": after, "limit": limit, "statuses": list(statuses)}
-        ).all()
+        found = connection.execute(_SELECT[status], {"job": job.internal_id, "after": after, "limit": limit}).all()
     return [_tagged(label_set, row) for row in found]
 
 
-def stream(database: Database, job: JobView, *, statuses: Sequence[str] = ()) -> Iterator[TaggedRow]:
+def stream(database: Database, job: JobView, *, status: str | None = None) -> Iterator[TaggedRow]:
     """Every row in order, read page by page, so that no transaction stays open while a client reads."""
     after = 0
-    while batch := page(database, job, after=after, limit=_PAGE_ROWS, statuses=statuses):
+    while batch := page(database, job, after=after, limit=_PAGE_ROWS, status=status):
         yield from batch
         after = batch[-1].row_no
         if len(batch) < _PAGE_ROWS:
@@ -93,7 +102,7 @@ ERROR_COLUMNS = ("file_row", "reason", "text")
 
 def error_rows(database: Database, job: JobView) -> Iterator[list[str | float | None]]:
     """Rows that could not be scored, in the order of :data:`ERROR_COLUMNS`; row numbers as the file shows them."""
-    for row in stream(database, job, statuses=[Status.ERROR]):
+    for row in stream(database, job, status=Status.ERROR):
         yield [row.file_row, row.error, row.text]
 
 
