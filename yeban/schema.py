@@ -6,11 +6,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from yeban.db import Database, reason_of
-from yeban.errors import ServiceUnavailable
+from yeban.errors import InvalidRequest, ServiceUnavailable
 
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Two processes that migrate at once wait for one another on this key.
@@ -18,7 +19,10 @@ _LOCK = 0x59454241
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the schema to ``revision``, up or down; safe to run from several processes at once."""
+    """Bring the schema to ``revision``, up or down; safe to run from several processes at once.
+
+    Raises ``InvalidRequest`` for a revision that there is not, and ``ServiceUnavailable``.
+    """
     database = Database(url, pool_size=1)
     try:
         with database.engine.connect() as connection:
@@ -31,6 +35,8 @@ def migrate(url: str, revision: str = "head") -> None:
             else:
                 command.upgrade(config, revision)
             connection.commit()
+    except CommandError as error:
+        raise InvalidRequest(f"The schema cannot go to revision {revision!r}: {error}.") from error
     except DBAPIError as error:
         raise ServiceUnavailable(f"The database did not answer: {reason_of(error.orig)}.") from error
     finally:

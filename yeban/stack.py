@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import logging
 import os
@@ -14,12 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from yeban.client import Client, wait_until_ready
 from yeban.embedded import Endpoints, open_servers, running_endpoints
 from yeban.embedded.guard import __file__ as _guard_file
-from yeban.errors import ServiceUnavailable
+from yeban.errors import ConfigurationError, ServiceUnavailable
 from yeban.schema import migrate
 from yeban.settings import PREFIX, Settings
 
@@ -32,19 +34,23 @@ _POLL_S = 0.1
 _MAX_RESTARTS = 5
 _RESTART_WINDOW_S = 60.0
 _QUOTED_LINES = 5
+# What a program says by ending with this status will not change by starting it again: its settings are wrong.
+_MISCONFIGURED = 2
+# One package of each extra that the programs need, as it is imported.
+_PACKAGES = {"web": "flask", "worker": "numpy"}
 
 
 @dataclass
 class _Program:
     name: str
-    arguments: list[str]
+    command: list[str]
     process: subprocess.Popen[bytes] | None = None
     starts: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A running stack. ``check()`` raises ``ServiceUnavailable`` once a part of it has been given up."""
+    """A running stack. ``check()`` raises ``ServiceUnavailable`` or ``ConfigurationError`` once a part is given up."""
 
     url: str
     logs: Path
@@ -58,11 +64,12 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
     ``port`` 0 picks a free one; ``None`` takes the setting. The processes end with this one however it ends.
     Raises ``ConfigurationError`` and ``ServiceUnavailable``, naming the log to look at.
     """
+    require_extras(*_PACKAGES)
     with open_servers(settings) as endpoints:
         migrate(endpoints.database_url)
-        host = settings.host
-        url = f"http://{host}:{_free_port(host, settings.port if port is None else port)}"
-        programs = _Programs(settings, endpoints, url)
+        free_port = _free_port(settings.host, settings.port if port is None else port)
+        url = local_url(settings.host, free_port)
+        programs = _Programs(settings, endpoints, free_port)
         programs.start()
         state = settings.data_dir / _STATE
         try:
@@ -73,6 +80,29 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
         finally:
             state.unlink(missing_ok=True)
             programs.stop()
+
+
+def require_extras(*extras: str) -> None:
+    """Raise ``ConfigurationError`` naming the extra to install where one of ``web`` and ``worker`` is missing."""
+    for extra in extras:
+        if find_spec(_PACKAGES[extra]) is None:
+            raise ConfigurationError(f"{_PACKAGES[extra]} is not installed here: pip install 'yeban[{extra}]'.")
+
+
+def python_command(module: str, *arguments: str) -> list[str]:
+    """The command line that runs one of our programs; -P, since the working directory may hold a ``web`` of its own."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def local_url(host: str, port: int) -> str:
+    """The URL under which this machine reaches a server that listens on ``host``."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return f"http://{host}:{port}"
+    if address.is_unspecified:
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}"
 
 
 def running_url(settings: Settings) -> str | None:
@@ -91,29 +121,33 @@ class _Programs:
     """Starts the programs, restarts one that ends, stops them all; on one thread, since the kernel ties a
     process's death signal to the thread that started it."""
 
-    def __init__(self, settings: Settings, endpoints: Endpoints, url: str) -> None:
-        port = url.rpartition(":")[2]
+    def __init__(self, settings: Settings, endpoints: Endpoints, port: int) -> None:
         self.logs = settings.data_dir / "logs"
         self._environment = os.environ | {
             f"{PREFIX}DATA_DIR": str(settings.data_dir),
             f"{PREFIX}DATABASE_URL": endpoints.database_url,
             f"{PREFIX}REDIS_URL": endpoints.redis_url,
-            f"{PREFIX}PORT": port,
+            f"{PREFIX}PORT": str(port),
             f"{PREFIX}MODEL": settings.model,
         }
         for secret in ("DATABASE_URL", "REDIS_URL"):
             self._environment.pop(f"{PREFIX}{secret}_FILE", None)
         self._programs = [
-            _Program("web", ["-m", "web"]),
-            _Program("interactive", ["-m", "worker", "--role", "interactive"]),
-            _Program("bulk", ["-m", "worker", "--role", "bulk"]),
+            _Program("web", python_command("web")),
+            _Program("interactive", python_command("worker", "--role", "interactive")),
+            _Program("bulk", python_command("worker", "--role", "bulk")),
         ]
         self._stopping = threading.Event()
-        self._failure: ServiceUnavailable | None = None
+        self._failure: ConfigurationError | ServiceUnavailable | None = None
         self._thread = threading.Thread(target=self._run, name="stack", daemon=True)
 
     def start(self) -> None:
-        self.logs.mkdir(parents=True, exist_ok=True)
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"Cannot write logs to {self.logs}: {error.strerror}. Set YEBAN_DATA_DIR to a path of your own."
+            ) from error
         self._thread.start()
 
     def stop(self) -> None:
@@ -139,7 +173,7 @@ class _Programs:
     def _launch(self, program: _Program) -> None:
         program.starts.append(time.monotonic())
         orders = {
-            "argv": [sys.executable, *program.arguments],
+            "argv": program.command,
             "parent": os.getpid(),
             "death_signal": int(signal.SIGTERM),
             "uid": None,
@@ -161,10 +195,12 @@ class _Programs:
         now = time.monotonic()
         program.starts = [start for start in program.starts if now - start < _RESTART_WINDOW_S]
         log_file = self.logs / f"{program.name}.log"
-        if len(program.starts) > _MAX_RESTARTS:
+        if status == _MISCONFIGURED or len(program.starts) > _MAX_RESTARTS:
             program.process = None
-            self._failure = ServiceUnavailable(
-                f"The {program.name} process keeps ending. Its log ({log_file}) ends:\n{_last_lines(log_file)}",
+            kind = ConfigurationError if status == _MISCONFIGURED else ServiceUnavailable
+            fate = "cannot run" if status == _MISCONFIGURED else "keeps ending"
+            self._failure = kind(
+                f"The {program.name} process {fate}. Its log ({log_file}) ends:\n{_last_lines(log_file)}",
                 log=str(log_file),
             )
             log.critical("process given up", extra={"program": program.name, "log": log_file})
@@ -197,7 +233,7 @@ def _free_port(host: str, port: int) -> int:
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((host.strip("[]"), port))
         except OSError as error:
             raise ServiceUnavailable(
                 f"Port {port} of {host} cannot be used ({error.strerror}); set YEBAN_PORT or --port to another."

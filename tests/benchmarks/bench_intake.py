@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 
@@ -51,18 +50,19 @@ def main() -> None:
 
 
 def _peak_rss_mb(url: str) -> float:
-    """Peak resident memory of all processes that listen on the server's port."""
-    port = url.rpartition(":")[2]
-    found = subprocess.run(["pgrep", "-f", "-- -m web|python.* -m web"], capture_output=True, text=True, check=False)
+    """Peak resident memory of the server's processes."""
+    port = f"YEBAN_PORT={url.rpartition(':')[2]}".encode()
     total = 0.0
-    for pid in found.stdout.split():
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-            status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-        except OSError:
+            if b"-m\0web\0" not in (folder / "cmdline").read_bytes():
+                continue
+            if port not in (folder / "environ").read_bytes().split(b"\0"):
+                continue
+            status = (folder / "status").read_text(encoding="utf-8")
+        except OSError:  # it ended meanwhile
             continue
-        if f"YEBAN_PORT={port}".encode() in environment:
-            total += next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+        total += next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
     if not total:
         raise SystemExit("the web process was not found")
     return total

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -10,24 +12,57 @@ import click
 from yeban import __version__
 from yeban.cli import classify, doctor, jobs, models, serving, tag
 from yeban.cli.exits import Exit, status_of
-from yeban.errors import YebanError
+from yeban.cli.interrupts import interrupt_on_sigterm
+from yeban.errors import ConfigurationError, YebanError
 from yeban.logs import configure_logging
+from yeban.settings import get_settings
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class _Group(click.Group):
-    """Turns the errors a user can meet into one line on standard error and a documented status."""
+    """Turns whatever can go wrong into one line on standard error and a documented status."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        sys.exit(self._run(*args, **extra))
+
+    def _run(self, *args: Any, **extra: Any) -> int:
         try:
-            return super().invoke(ctx)
+            with interrupt_on_sigterm():
+                return int(super().main(*args, standalone_mode=False, **extra) or Exit.OK)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            return Exit.USAGE
+        except click.ClickException as error:
+            command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else None
+            return _fail(error.format_message(), Exit.USAGE, hint=command and f"See {command} --help.")
         except YebanError as error:
-            click.echo(f"yeban: {error.detail}", err=True)
-            ctx.exit(status_of(error))
-        except KeyboardInterrupt:
-            click.echo("yeban: stopped", err=True)
-            ctx.exit(Exit.CANCELLED)
+            return _fail(error.detail, status_of(error))
+        except (click.Abort, KeyboardInterrupt):
+            return _fail("stopped", Exit.CANCELLED)
+        except Exception as error:  # noqa: BLE001  # a defect, told in one line
+            if _debugging():
+                traceback.print_exc()
+            reason = " ".join(str(error).split())
+            return _fail(
+                f"unexpected {type(error).__name__}{f': {reason}' if reason else ''}",
+                Exit.INTERNAL,
+                hint="This is a defect of Yeban; YEBAN_LOG_LEVEL=DEBUG shows where.",
+            )
+
+
+def _fail(message: str, status: Exit, *, hint: str | None = None) -> Exit:
+    click.echo(" ".join(filter(None, (f"yeban: {message}", hint))), err=True)
+    return status
+
+
+def _debugging() -> bool:
+    try:
+        return get_settings().log_level == logging.getLevelName(logging.DEBUG)
+    except ConfigurationError:
+        return False
 
 
 @click.group(cls=_Group, context_settings=_HELP)
@@ -41,10 +76,10 @@ def main() -> None:
       1    a defect of Yeban
       2    bad arguments, labels, template, settings or file
       3    done and written, but some rows could not be scored
-      4    the job failed or expired
+      4    the job failed or expired; what was done is written
       5    a server, worker, model or engine is missing or does not answer
       6    no such job, or its state does not allow this
-      130  stopped by Ctrl-C; what was done is kept
+      130  stopped by Ctrl-C or cancelled; what was done is written
     """
     configure_logging("WARNING")
     for stream in (sys.stdout, sys.stderr):
