@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 
 from worker.tasks.grouping import Grouper, GroupPolicy, register
 from yeban.queues import (
