@@ -6,17 +6,24 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from yeban.errors import InvalidRequest, ServiceUnavailable, YebanError, error_from_code
+from yeban.errors import InvalidRequest, ServiceUnavailable, YebanError, error_classes, error_from_code
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 # An upload is answered when its last row is stored; a million rows take about a minute.
 _UPLOAD_TIMEOUT = httpx.Timeout(3600.0, connect=5.0)
+
+
+# The server closes a connection that is idle for two seconds; a request sent just then would be lost.
+_LIMITS = httpx.Limits(keepalive_expiry=1.0)
+# What each kind of answer has, wherever it comes from a Yeban server.
+_CLASSIFICATION = ("labels", "scores", "assigned", "model", "timing")
+_JOB = ("id", "state", "source", "progress", "times", "model", "summary", "error")
 
 
 class Client:
@@ -26,8 +33,13 @@ class Client:
         """``url`` is the server's root, such as ``http://127.0.0.1:8400``."""
         if not url.startswith(("http://", "https://")):
             raise InvalidRequest(f"{url!r} is not a server URL; it starts with http:// or https://.")
-        # A proxy from the environment must not come between us and a server on this machine.
-        self._http = httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT, trust_env=False)
+        try:
+            # A proxy from the environment must not come between us and a server on this machine.
+            self._http = httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise InvalidRequest(f"{url!r} is not a server URL: {error}.") from error
+        if not self._http.base_url.host:
+            raise InvalidRequest(f"{url!r} is not a server URL: it names no host.")
 
     def __enter__(self) -> Self:
         return self
@@ -37,17 +49,22 @@ class Client:
 
     def classify(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Classify one text; ``request`` is the API's body."""
-        return self._json("POST", "/api/v1/classify", json=dict(request))
+        return self._json("POST", "/api/v1/classify", _CLASSIFICATION, json=dict(request))
 
     def create_job(
         self, file: Path, fields: Mapping[str, str | list[str]], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Upload ``file`` and create a job from it; ``fields`` are the API's form fields."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        with file.open("rb") as source:
+        try:
+            source = file.open("rb")
+        except OSError as error:
+            raise InvalidRequest(f"Cannot read {file}: {error.strerror}.") from error
+        with source:
             return self._json(
                 "POST",
                 "/api/v1/jobs",
+                _JOB,
                 data=dict(fields),
                 files={"file": (file.name, source)},
                 headers=headers,
@@ -56,19 +73,18 @@ class Client:
 
     def job(self, job_id: str) -> dict[str, Any]:
         """One job as it stands."""
-        return self._json("GET", f"/api/v1/jobs/{job_id}")
+        return self._json("GET", f"/api/v1/jobs/{job_id}", _JOB)
 
     def jobs(self, *, state: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """The newest jobs."""
         params: dict[str, str | int] = {"limit": limit}
         if state is not None:
             params["state"] = state
-        jobs: list[dict[str, Any]] = self._json("GET", "/api/v1/jobs", params=params)["jobs"]
-        return jobs
+        return self._listed("/api/v1/jobs", "jobs", params)
 
     def change(self, job_id: str, verb: str) -> dict[str, Any]:
         """``cancel``, ``pause`` or ``resume`` a job."""
-        return self._json("POST", f"/api/v1/jobs/{job_id}/{verb}")
+        return self._json("POST", f"/api/v1/jobs/{job_id}/{verb}", _JOB)
 
     def download(self, job_id: str, format_: str, target: Path) -> None:
         """Write the tagged table to ``target``, which appears only when it is whole."""
@@ -80,39 +96,54 @@ class Client:
 
     def models(self) -> list[dict[str, Any]]:
         """The models that live workers serve."""
-        models: list[dict[str, Any]] = self._json("GET", "/api/v1/models")["models"]
-        return models
+        return self._listed("/api/v1/models", "models", {})
 
     def readiness(self) -> dict[str, Any] | None:
-        """What ``/readyz`` says, ready or not; ``None`` when nobody answers yet."""
+        """What ``/readyz`` says, ready or not; ``None`` when nobody answers yet, or somebody else does."""
         try:
             response = self._http.get("/readyz")
-        except httpx.TransportError:
+            answer = response.json()
+        except (httpx.TransportError, ValueError):
             return None
-        answer: dict[str, Any] = response.json() | {"ready": response.status_code == httpx.codes.OK}
-        return answer
+        if not isinstance(answer, dict) or "checks" not in answer:
+            return None
+        return answer | {"ready": response.status_code == httpx.codes.OK}
 
-    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    def _listed(self, path: str, member: str, params: Mapping[str, str | int]) -> list[dict[str, Any]]:
+        listed = self._json("GET", path, (member,), params=dict(params))[member]
+        if not isinstance(listed, list):
+            raise self._stranger(f"no list of {member}")
+        return listed
+
+    def _json(self, method: str, path: str, members: Sequence[str], **options: Any) -> dict[str, Any]:
         with self._errors():
             response = self._http.request(method, path, **options)
-            _raise_for_problem(response)
-            answer: dict[str, Any] = response.json()
+            self._raise_for_problem(response)
+            try:
+                answer = response.json()
+            except ValueError:
+                raise self._stranger("no JSON") from None
+            if not isinstance(answer, dict) or any(member not in answer for member in members):
+                raise self._stranger("other JSON")
             return answer
 
     def _download(self, path: str, target: Path) -> None:
-        draft = tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False)  # noqa: SIM115
         try:
-            with self._errors(), draft, self._http.stream("GET", path) as response:
-                if response.is_error:
-                    response.read()
-                    _raise_for_problem(response)
-                for block in response.iter_bytes():
-                    draft.write(block)
-            Path(draft.name).chmod(0o666 & ~_umask())
-            Path(draft.name).replace(target)
-        except BaseException:
-            Path(draft.name).unlink(missing_ok=True)
-            raise
+            draft = tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False)  # noqa: SIM115
+            try:
+                with self._errors(), draft, self._http.stream("GET", path) as response:
+                    if not response.is_success:
+                        response.read()
+                    self._raise_for_problem(response)
+                    for block in response.iter_bytes():
+                        draft.write(block)
+                Path(draft.name).chmod(0o666 & ~_umask())
+                Path(draft.name).replace(target)
+            except BaseException:
+                Path(draft.name).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise InvalidRequest(f"Cannot write {target}: {error.strerror or error}.") from error
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -120,11 +151,35 @@ class Client:
             yield
         except httpx.TransportError as error:
             raise ServiceUnavailable(
-                f"No answer from the Yeban server at {self._http.base_url}: {error}. Is it running (`yeban up`)?"
+                f"No answer from the Yeban server at {self._http.base_url}: {error or type(error).__name__}. "
+                "Is it running (`yeban up`)?"
+            ) from error
+        except httpx.DecodingError as error:
+            raise self._stranger(str(error)) from error
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                "The text or a label holds bytes that this system's locale cannot read; use one with UTF-8, as C.UTF-8."
             ) from error
 
+    def _raise_for_problem(self, response: httpx.Response) -> None:
+        if response.is_success:
+            return
+        try:
+            problem = response.json()
+            detail, code = str(problem["detail"]), str(problem["code"])
+        except (ValueError, KeyError, TypeError):
+            raise self._stranger(f"{response.status_code} {response.reason_phrase}") from None
+        if code not in error_classes() and response.is_client_error:
+            raise InvalidRequest(detail)
+        raise error_from_code(code, detail)
 
-def wait_until_ready(client: Client, timeout_s: float, still_alive: Any) -> None:
+    def _stranger(self, answer: str) -> YebanError:
+        return ServiceUnavailable(
+            f"What answers at {self._http.base_url} does not speak as a Yeban server does ({answer}). Is the URL right?"
+        )
+
+
+def wait_until_ready(client: Client, timeout_s: float, still_alive: Callable[[], None]) -> None:
     """Wait until the server and its workers are ready; ``still_alive()`` may raise to stop the waiting."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -135,17 +190,6 @@ def wait_until_ready(client: Client, timeout_s: float, still_alive: Any) -> None
         if time.monotonic() > deadline:
             raise ServiceUnavailable(f"Yeban was not ready within {timeout_s:g} s: {answer or 'no answer'}.")
         time.sleep(0.1)
-
-
-def _raise_for_problem(response: httpx.Response) -> None:
-    if not response.is_error:
-        return
-    try:
-        problem = response.json()
-        detail, code = str(problem["detail"]), str(problem["code"])
-    except (ValueError, KeyError, TypeError):
-        raise YebanError(f"The server answered {response.status_code} {response.reason_phrase}.") from None
-    raise error_from_code(code, detail)
 
 
 def _umask() -> int:

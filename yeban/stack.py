@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from yeban.client import Client, wait_until_ready
-from yeban.embedded import Endpoints, open_servers, running_endpoints
-from yeban.embedded.guard import __file__ as _guard_file
-from yeban.errors import ConfigurationError, ServiceUnavailable
-from yeban.schema import migrate
+from yeban.errors import ConfigurationError, InvalidRequest, ServiceUnavailable
 from yeban.settings import PREFIX, Settings
+
+if TYPE_CHECKING:
+    from yeban.embedded import Endpoints
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ _QUOTED_LINES = 5
 _MISCONFIGURED = 2
 # One package of each extra that the programs need, as it is imported.
 _PACKAGES = {"web": "flask", "worker": "numpy"}
+_GUARD = Path(__file__).parent / "embedded" / "guard.py"
 
 
 @dataclass
@@ -64,6 +66,9 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
     ``port`` 0 picks a free one; ``None`` takes the setting. The processes end with this one however it ends.
     Raises ``ConfigurationError`` and ``ServiceUnavailable``, naming the log to look at.
     """
+    from yeban.embedded import open_servers  # noqa: PLC0415 - heavy, and most commands use a server that runs
+    from yeban.schema import migrate  # noqa: PLC0415 - heavy
+
     require_extras(*_PACKAGES)
     with open_servers(settings) as endpoints:
         migrate(endpoints.database_url)
@@ -107,14 +112,19 @@ def local_url(host: str, port: int) -> str:
 
 def running_url(settings: Settings) -> str | None:
     """The URL of a stack that another process runs on this data directory."""
+    try:
+        url = str(json.loads((settings.data_dir / _STATE).read_text(encoding="utf-8"))["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    from yeban.embedded import running_endpoints  # noqa: PLC0415 - heavy
+
     if running_endpoints(settings) is None:
         return None
     try:
-        url = str(json.loads((settings.data_dir / _STATE).read_text(encoding="utf-8"))["url"])
-    except (OSError, ValueError, KeyError):
+        with Client(url) as client:
+            return url if client.readiness() is not None else None
+    except InvalidRequest:  # no URL
         return None
-    with Client(url) as client:
-        return url if client.readiness() is not None else None
 
 
 class _Programs:
@@ -183,7 +193,7 @@ class _Programs:
         with (self.logs / f"{program.name}.log").open("ab") as output:
             # A session of its own: Ctrl-C in a terminal is for us, and we then stop the programs in order.
             program.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", _guard_file, json.dumps(orders)],
+                [sys.executable, "-I", "-S", str(_GUARD), json.dumps(orders)],
                 stdin=subprocess.PIPE if orders["watch"] else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

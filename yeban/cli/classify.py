@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from contextlib import ExitStack
+from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from yeban.cli import options
+from yeban.cli.reaching import reach_server
+from yeban.cli.terminal import console, phase, print_json
 from yeban.client import Client
+from yeban.errors import InvalidRequest
 
 _BAR_CHARS = 40
 
@@ -24,22 +27,38 @@ _BAR_CHARS = 40
 def classify(text: str, labels: options.Labels, model: str | None, server: str | None, as_json: bool) -> None:
     """Classify TEXT (or standard input, for -) and show how sure the model is of each label."""
     if text == "-":
-        text = sys.stdin.read()
+        text = _standard_input()
+    if not text.strip():
+        raise InvalidRequest("There is no text to classify.")
     body = {"text": text, **labels.body()} | ({"model": model} if model else {})
-    with options.reach_server(server) as reached, Client(reached.url) as client:
-        answer = client.classify(body)
-    if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False))
-        return
+    screen = console(stderr=True)
+    with ExitStack() as stack:
+        with phase(screen, "Starting…"):
+            reached = stack.enter_context(reach_server(server, model=model, say=screen.print))
+        answer = stack.enter_context(Client(reached.url)).classify(body)
+        # Before the servers are stopped, which takes seconds.
+        if as_json:
+            print_json(answer)
+        else:
+            _show(answer)
+
+
+def _show(answer: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False)
     for label, score in zip(answer["labels"], answer["scores"], strict=True):
         mark = "✓" if label in answer["assigned"] else ""
         table.add_row(mark, label, f"{score:.1%}", "█" * round(_BAR_CHARS * score))
-    console = Console()
-    console.print(table)
+    screen = console()
+    screen.print(table)
     timing = answer["timing"]
-    console.print(
+    screen.print(
         f"{answer['model']['name']} {answer['model']['precision']}: {timing['total_ms']:.0f} ms"
-        f" (queue {timing['queue_ms']:.0f}, engine {timing['inference_ms']:.0f})",
-        highlight=False,
+        f" (queue {timing['queue_ms']:.0f}, engine {timing['inference_ms']:.0f})"
     )
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("Standard input is not UTF-8.") from error

@@ -7,23 +7,25 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from typing import Any
 
 import click
-from rich.console import Console
+from redis.exceptions import RedisError
 
 from yeban import __version__
 from yeban.cli import options
 from yeban.cli.exits import Exit
+from yeban.cli.terminal import console, print_json
 from yeban.db import Database
 from yeban.embedded import running_endpoints
 from yeban.errors import YebanError
 from yeban.jobs.workers import live_workers
 from yeban.queues import make_redis
 from yeban.settings import Settings, get_settings
+from yeban.stack import python_command, running_url
 
 _EXTRAS = {
     "web": ("flask", "gunicorn"),
@@ -50,35 +52,40 @@ class Finding:
 def doctor(as_json: bool) -> None:
     """Check this installation and say what to do."""
     settings = get_settings()
-    checks: tuple[Callable[[Settings], list[Finding]], ...] = (_machine, _packages, _engine, _servers)
+    checks: tuple[Callable[[Settings], list[Finding]], ...] = (_machine, _packages, _engine, _model, _servers)
     findings = [finding for check in checks for finding in check(settings)]
+    failed = any(finding.state == "problem" for finding in findings)
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+        print_json({"ok": not failed, "findings": [asdict(finding) for finding in findings]})
     else:
-        console = Console()
+        screen = console()
         colours = {"ok": "green", "note": "yellow", "problem": "red"}
         for finding in findings:
-            colour = colours[finding.state]
-            console.print(f"[{colour}]{finding.state:>7}[/]  {finding.what}: ", end="", highlight=False)
-            console.print(finding.detail, markup=False, highlight=False)
-    failed = any(finding.state == "problem" for finding in findings)
+            screen.print(f"{finding.state:>7}", style=colours[finding.state], end="  ")
+            screen.print(f"{finding.what}: {finding.detail}", soft_wrap=True)
     click.get_current_context().exit(Exit.UNAVAILABLE if failed else Exit.OK)
 
 
 def _machine(settings: Settings) -> list[Finding]:
+    here = f"{__version__}, Python {platform.python_version()}, {os.cpu_count()} cores"
+    return [Finding("yeban", "ok", here), _data_directory(settings)]
+
+
+def _data_directory(settings: Settings) -> Finding:
+    what = "data directory"
     place = settings.data_dir
     while not place.exists():
         place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return Finding(
+            what, "problem", f"{settings.data_dir} cannot be written to; set YEBAN_DATA_DIR to a path of your own"
+        )
     free_gb = shutil.disk_usage(place).free / 1e9
-    return [
-        Finding("yeban", "ok", f"{__version__}, Python {platform.python_version()}, {os.cpu_count()} cores"),
-        Finding(
-            "data directory",
-            "ok" if free_gb >= _MIN_FREE_GB else "problem",
-            f"{settings.data_dir}, {free_gb:.1f} GB free"
-            + ("" if free_gb >= _MIN_FREE_GB else f"; make room, {_MIN_FREE_GB} GB are needed"),
-        ),
-    ]
+    if free_gb < _MIN_FREE_GB:
+        return Finding(
+            what, "problem", f"{settings.data_dir}, {free_gb:.1f} GB free; make room, {_MIN_FREE_GB} GB are needed"
+        )
+    return Finding(what, "ok", f"{settings.data_dir}, {free_gb:.1f} GB free")
 
 
 def _packages(settings: Settings) -> list[Finding]:
@@ -99,39 +106,69 @@ def _packages(settings: Settings) -> list[Finding]:
 def _engine(_settings: Settings) -> list[Finding]:
     """What the engine itself says; asked in a process of its own, since this package may not import it."""
     answer = subprocess.run(
-        [sys.executable, "-m", "worker.engine", "doctor", "--json"], capture_output=True, text=True, check=False
+        python_command("worker.engine", "doctor", "--json"), capture_output=True, text=True, check=False
     )
-    if answer.returncode != 0:
-        last = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
+    try:
+        said: dict[str, Any] = json.loads(answer.stdout)
+        if "error" in said:
+            return [Finding("engine", "problem", said["error"]["detail"])]
+        choice = said["choice"]
+        detail = f"{choice['session']}, {choice['precision']} on {choice['device']}, {choice['threads']} threads"
+        return [Finding("engine", "ok", f"{detail}: {choice['reason']}")]
+    except (ValueError, KeyError, TypeError):
+        last = (answer.stderr.strip().splitlines() or [f"ended with status {answer.returncode}"])[-1]
         return [Finding("engine", "problem", last)]
-    return [Finding(**finding) for finding in json.loads(answer.stdout)]
+
+
+def _model(settings: Settings) -> list[Finding]:
+    what = f"model {settings.model}"
+    if (settings.model_dir / settings.model).is_dir():
+        return [Finding(what, "ok", f"built; `yeban models check {settings.model}` verifies it")]
+    return [Finding(what, "note", "not built yet; the first start does that")]
 
 
 def _servers(settings: Settings) -> list[Finding]:
     endpoints = running_endpoints(settings)
     if endpoints is None:
-        return [Finding("servers", "note", "not running; `yeban up` starts the bundled ones")]
-    findings = []
+        return [Finding("servers", "note", "not running; `yeban up` starts them, and `yeban tag` its own")]
+    url = running_url(settings)
+    return [
+        *_database(endpoints.database_url),
+        _redis(endpoints.redis_url),
+        Finding("web", "note", "not started by `yeban up` here") if url is None else Finding("web", "ok", url),
+    ]
+
+
+def _database(url: str) -> list[Finding]:
     try:
-        database = Database(endpoints.database_url, pool_size=1)
-        database.check_schema()
-        findings.append(Finding("PostgreSQL", "ok", "answers, schema is current"))
-        roles = [worker.role for worker in live_workers(database)]
-        lacking = [role for role in ("bulk", "interactive") if role not in roles]
-        if lacking:
-            findings.append(Finding("workers", "note", f"no live worker for: {', '.join(lacking)}"))
-        else:
-            findings.append(Finding("workers", "ok", ", ".join(roles)))
-        database.close()
+        database = Database(url, pool_size=1)
     except YebanError as error:
-        findings.append(Finding("PostgreSQL", "problem", error.detail))
+        return [Finding("PostgreSQL", "problem", error.detail)]
     try:
-        with make_redis(endpoints.redis_url) as redis:
+        database.check_schema()
+        roles = [worker.role for worker in live_workers(database)]
+    except YebanError as error:
+        return [Finding("PostgreSQL", "problem", error.detail)]
+    finally:
+        database.close()
+    lacking = [role for role in ("bulk", "interactive") if role not in roles]
+    return [
+        Finding("PostgreSQL", "ok", "answers, schema is current"),
+        Finding("workers", "note", f"no live worker for: {', '.join(lacking)}")
+        if lacking
+        else Finding("workers", "ok", ", ".join(roles)),
+    ]
+
+
+def _redis(url: str) -> Finding:
+    try:
+        with make_redis(url) as redis:
             version = redis.info("server").get("redis_version", "?")
-        findings.append(Finding("Redis", "ok", f"answers, protocol of Redis {version}"))
-    except Exception as error:  # noqa: BLE001  # any failure is a finding, not a crash
-        findings.append(Finding("Redis", "problem", f"{error}"))
-    return findings
+    except YebanError as error:
+        return Finding("Redis", "problem", error.detail)
+    except (RedisError, OSError) as error:
+        return Finding("Redis", "problem", f"does not answer: {error}")
+    return Finding("Redis", "ok", f"answers, protocol of Redis {version}")
 
 
 def _version(package: str) -> str | None:

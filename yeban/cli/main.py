@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import click
 
 from yeban import __version__
-from yeban.cli import classify, doctor, jobs, models, serving, tag
 from yeban.cli.exits import Exit, status_of
 from yeban.cli.interrupts import interrupt_on_sigterm
 from yeban.errors import ConfigurationError, YebanError
@@ -19,19 +20,43 @@ from yeban.settings import get_settings
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
+# Where each command is; only the one that is asked for is imported, since some stand on much.
+_COMMANDS = {
+    "classify": "yeban.cli.classify",
+    "doctor": "yeban.cli.doctor",
+    "job": "yeban.cli.jobs",
+    "migrate": "yeban.cli.serving",
+    "models": "yeban.cli.models",
+    "tag": "yeban.cli.tag",
+    "up": "yeban.cli.serving",
+    "web": "yeban.cli.serving",
+    "worker": "yeban.cli.serving",
+}
+
 
 class _Group(click.Group):
-    """Turns whatever can go wrong into one line on standard error and a documented status."""
+    """Finds the commands, and turns whatever can go wrong into one line on standard error and a documented status."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click calls it
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command
+
+    def main(  # type: ignore[override]  # one signature for its two overloads
+        self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
+    ) -> Any:
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
-        sys.exit(self._run(*args, **extra))
+            return super().main(args, standalone_mode=False, **extra)
+        sys.exit(self._run(args, extra))
 
-    def _run(self, *args: Any, **extra: Any) -> int:
+    def _run(self, args: Sequence[str] | None, extra: dict[str, Any]) -> int:
         try:
             with interrupt_on_sigterm():
-                return int(super().main(*args, standalone_mode=False, **extra) or Exit.OK)
+                return int(super().main(args, standalone_mode=False, **extra) or Exit.OK)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             return Exit.USAGE
@@ -86,17 +111,3 @@ def main() -> None:
         # Labels are Chinese; a terminal with another locale must not end in a traceback.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-
-
-for command in (
-    tag.tag,
-    classify.classify,
-    jobs.job,
-    models.models,
-    serving.up,
-    serving.web,
-    serving.worker,
-    serving.migrate,
-    doctor.doctor,
-):
-    main.add_command(command)

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import signal
+import subprocess
 import sys
-from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import click
 
-from yeban.errors import EngineUnavailable
+from yeban.cli import options
+from yeban.cli.exits import Exit
+from yeban.settings import get_settings
+from yeban.stack import python_command, require_extras
+
+# What the engine's command ends with when a model could not be built, or is not what it should be.
+_FAILED = 1
+
+_model_dir = click.option(
+    "--model-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where models live; by default in the data directory.",
+)
 
 
 @click.group()
@@ -16,32 +30,51 @@ def models() -> None:
     """List, build and check models."""
 
 
-_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-
-
-@models.command(name="list", context_settings=_PASS_ON)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def list_(arguments: tuple[str, ...]) -> None:
+@models.command(name="list")
+@_model_dir
+@options.as_json
+def list_(**given: Any) -> None:
     """List the models that are built, and those that can be."""
-    _engine("list", arguments)
+    _engine("list", **given)
 
 
-@models.command(context_settings=_PASS_ON)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def build(arguments: tuple[str, ...]) -> None:
-    """Build a model (NAME or PATH) for this machine."""
-    _engine("build", arguments)
+@models.command()
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Build again even if it is there and intact.")
+@_model_dir
+@options.as_json
+def build(name: str, **given: Any) -> None:
+    """Build the model NAME for this machine."""
+    _engine("build", name, **given)
 
 
-@models.command(context_settings=_PASS_ON)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def check(arguments: tuple[str, ...]) -> None:
-    """Verify a built model against its manifest and fp32."""
-    _engine("check", arguments)
+@models.command()
+@click.argument("name")
+@_model_dir
+@options.as_json
+def check(name: str, **given: Any) -> None:
+    """Verify the built model NAME against its manifest and fp32."""
+    _engine("check", name, **given)
 
 
-def _engine(command: str, arguments: tuple[str, ...]) -> None:
-    if find_spec("numpy") is None:
-        raise EngineUnavailable("The engine is not installed here; install it with: pip install 'yeban[worker]'.")
+def _engine(command: str, *names: str, as_json: bool, model_dir: Path | None, force: bool = False) -> None:
+    get_settings()
+    require_extras("worker")
+    arguments = [command]
+    arguments += ["--json"] if as_json else []
+    arguments += ["--force"] if force else []
+    arguments += ["--model-dir", str(model_dir)] if model_dir is not None else []
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "worker.engine", command, *arguments])  # noqa: S606  # no shell
+    # In a session of its own, so that Ctrl-C reaches us alone and we end it in order.
+    with subprocess.Popen(python_command("worker.engine", *arguments, *names), start_new_session=True) as process:
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
+    if status == _FAILED:
+        status = Exit.UNAVAILABLE
+    elif status < 0:
+        click.echo(f"yeban: the engine was ended by {signal.Signals(-status).name}", err=True)
+        status = Exit.UNAVAILABLE
+    click.get_current_context().exit(status)

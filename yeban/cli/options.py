@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from yeban.errors import InvalidLabels, InvalidRequest
-from yeban.labels import split_labels
-from yeban.settings import get_settings
-from yeban.stack import run_stack, running_url
-
-_FORMATS = {".csv": "csv", ".xlsx": "xlsx", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+from yeban.cli.outputs import INPUT
+from yeban.errors import InvalidLabels
+from yeban.labels import Label, LabelSet, split_labels
 
 server = click.option("--server", metavar="URL", envvar="YEBAN_SERVER", help="Server to use, e.g. http://host:8400.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -32,9 +28,16 @@ class Labels:
     multi_label: bool
     threshold: float | None
 
-    def names(self) -> list[str]:
-        """The label names, in order."""
-        return [label if isinstance(label, str) else str(label.get("name")) for label in self.labels]
+    def check(self) -> None:
+        """Raise what the server would raise, before one is started only to be told."""
+        LabelSet(
+            labels=tuple(
+                Label(name=(label if isinstance(label, str) else str(label["name"])).strip()) for label in self.labels
+            ),
+            template=self.template,
+            multi_label=self.multi_label,
+            threshold=self.threshold,
+        )
 
     def form(self) -> dict[str, str | list[str]]:
         """As form fields of the API."""
@@ -63,7 +66,7 @@ def label_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--labels", "given", metavar="A,B,C", help="Candidate labels, separated by commas.")
     @click.option(
         "--labels-file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=INPUT,
         help="File with one label a line, or a JSON array of names or {name, description, examples}.",
     )
     @click.option("--template", default="{}", show_default=True, help="Hypothesis template; {} is the label.")
@@ -85,56 +88,57 @@ def label_options(command: Callable[..., Any]) -> Callable[..., Any]:
             list(split_labels(given)) if given is not None else read_labels_file(labels_file or Path())
         )
         labels = Labels(labels=parsed, template=template, multi_label=multi_label, threshold=threshold)
+        labels.check()
         return command(*args, labels=labels, **kwargs)
 
     return wrapped
 
 
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options about the table and the model; the command gets one ``fields`` argument, of the API's form."""
+
+    @click.option("--text-column", metavar="C", help="Column with the text (a name, or #N).")
+    @click.option("--gold-column", metavar="C", help="Column with the right label, to report accuracy.")
+    @click.option("--model", metavar="M", help="Model to use.")
+    @click.option("--encoding", metavar="E", help="Encoding of the file, where it is not detected right.")
+    @click.option("--delimiter", metavar="D", help="Delimiter of the file, where it is not detected right.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        names = ("text_column", "gold_column", "model", "encoding", "delimiter")
+        given = {name: kwargs.pop(name) for name in names}
+        return command(*args, fields={name: value for name, value in given.items() if value is not None}, **kwargs)
+
+    return wrapped
+
+
 def read_labels_file(path: Path) -> list[str | dict[str, Any]]:
-    """Labels from a file: a JSON array, or one a line (blank lines and ``#`` comments skipped)."""
+    """Labels from a file: a JSON array, or one a line (blank lines and ``#`` comments skipped).
+
+    Raises :class:`~yeban.errors.InvalidLabels`.
+    """
     try:
         content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidLabels(f"Cannot read labels from {path}: {error}. The file must be UTF-8.") from error
-    if content.lstrip().startswith("["):
-        try:
-            listed = json.loads(content)
-        except ValueError as error:
-            raise InvalidLabels(f"{path} starts like a JSON array but is not one: {error}.") from error
-        return list(listed)
+    except OSError as error:
+        raise InvalidLabels(f"Cannot read the labels in {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidLabels(f"The labels in {path} are not UTF-8; save the file as UTF-8.") from error
+    if content.lstrip().startswith(("[", "{")):
+        return _json_labels(path, content)
     lines = (line.strip() for line in content.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reached:
-    """A server to talk to. ``check()`` raises when it is ours and a part of it has been given up."""
-
-    url: str
-    check: Callable[[], None]
-
-
-@contextmanager
-def reach_server(given: str | None) -> Iterator[Reached]:
-    """The server named, the one running on this machine, or one started for this command."""
-    settings = get_settings()
-    url = given or running_url(settings)
-    if url is not None:
-        yield Reached(url=url, check=lambda: None)
-        return
-    with run_stack(settings, port=0) as stack:
-        yield Reached(url=stack.url, check=stack.check)
-
-
-def existing_server_url(given: str | None) -> str:
-    """The server named, the one running on this machine, or the default address."""
-    settings = get_settings()
-    return given or running_url(settings) or f"http://{settings.host}:{settings.port}"
-
-
-def output_format(path: Path) -> str:
-    """The download format that a file name asks for."""
-    format_ = _FORMATS.get(path.suffix.lower())
-    if format_ is None:
-        raise InvalidRequest(f"Cannot tell a format from {path.name}; end it in .csv, .xlsx or .jsonl.")
-    return format_
+def _json_labels(path: Path, content: str) -> list[str | dict[str, Any]]:
+    try:
+        listed = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InvalidLabels(f"{path} begins like JSON but is not: {error}.") from error
+    if not isinstance(listed, list):
+        raise InvalidLabels(f"{path} holds a JSON object; labels are a JSON array, or one name a line.")
+    for number, label in enumerate(listed, 1):
+        name = label.get("name") if isinstance(label, dict) else label
+        if not isinstance(name, str):
+            raise InvalidLabels(
+                f"Label {number} in {path} is neither a name nor an object with a name, description and examples."
+            )
+    return listed

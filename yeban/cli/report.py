@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ _BAR_CHARS = 30
 def summarise(job: dict[str, Any], output: Path | None = None) -> dict[str, Any]:
     """The one object that ``--json`` prints."""
     progress, made = job["progress"], job["summary"] or {}
-    seconds = made.get("seconds")
+    seconds = made.get("seconds", _seconds(job["times"]))
     summary: dict[str, Any] = {
         "job": job["id"],
         "state": job["state"],
@@ -46,21 +47,28 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         table.add_column("")
         most = max(summary["labels"].values()) or 1
         for label, count in sorted(summary["labels"].items(), key=lambda item: -item[1]):
-            share = count / summary["rows"]
+            share = count / max(summary["rows"], 1)
             table.add_row(label, f"{count:,}", f"{share:.1%}", "█" * round(_BAR_CHARS * count / most))
         console.print(table)
     parts = [f"{summary['rows']:,} rows", f"{summary['ok']:,} tagged"]
     parts += [f"{summary[name]:,} {name}" for name in ("abstained", "errors") if summary[name]]
     if summary["rows_per_s"]:
         parts.append(f"{summary['seconds']:.1f} s ({summary['rows_per_s']:,.0f} rows/s)")
-    console.print(f"{summary['state'].replace('_', ' ').capitalize()}: {', '.join(parts)}.", highlight=False)
+    console.print(f"{summary['state'].replace('_', ' ').capitalize()}: {', '.join(parts)}.")
     if summary.get("accuracy") is not None:
         console.print(
             f"Against the gold column: accuracy {summary['accuracy']:.3f}, macro-F1 {summary['macro_f1']:.3f}.",
-            highlight=False,
         )
     if summary.get("unknown_gold"):
         listed = ", ".join(f"{label} ({count})" for label, count in summary["unknown_gold"].items())
-        console.print(f"Gold labels that are not among the labels: {listed}.", highlight=False)
+        console.print(f"Gold labels that are not among the labels: {listed}.")
     if "output" in summary:
-        console.print(f"Written to {summary['output']}", highlight=False, soft_wrap=True)
+        console.print(f"Written to {summary['output']}", soft_wrap=True)
+
+
+def _seconds(times: dict[str, str]) -> float | None:
+    """How long a job ran that made no summary, since it did not come to its end."""
+    if "running_at" not in times or "ended_at" not in times:
+        return None
+    ran = datetime.fromisoformat(times["ended_at"]) - datetime.fromisoformat(times["running_at"])
+    return max(0.0, round(ran.total_seconds(), 3))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
+import time
 
 import click
 
@@ -13,7 +12,7 @@ from yeban.embedded import find_endpoints, open_servers, running_endpoints
 from yeban.logs import configure_logging
 from yeban.schema import migrate as migrate_database
 from yeban.settings import get_settings, load_settings
-from yeban.stack import run_stack
+from yeban.stack import python_command, require_extras, run_stack
 
 
 @click.command()
@@ -25,18 +24,15 @@ def up(port: int | None) -> None:
     """
     settings = get_settings()
     configure_logging(settings.log_level)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     click.echo("Starting (the first time builds the model)…", err=True)
     with run_stack(settings, port=port) as stack:
         click.echo(f"Yeban is ready: {stack.url}  (logs in {stack.logs}; Ctrl-C stops it)", err=True)
         try:
-            # In slices, so that a signal is seen at once on every platform.
-            while not stop.wait(1.0):
+            while True:
+                time.sleep(1.0)
                 stack.check()
-        except KeyboardInterrupt:
-            pass
-        click.echo("Stopping…", err=True)
+        except KeyboardInterrupt:  # also SIGTERM: the ordinary end
+            click.echo("Stopping…", err=True)
 
 
 @click.command()
@@ -70,9 +66,10 @@ def migrate(revision: str) -> None:
 
 def _become(module: str, *arguments: str, **overrides: str | int | None) -> None:
     """Replace this process by ``python -m module``: web and workers are programs of their own."""
+    require_extras(module)
     given = {name: value for name, value in overrides.items() if value is not None}
     settings = load_settings(**given)
     find_endpoints(settings)
     environment = os.environ | {f"YEBAN_{name.upper()}": str(value) for name, value in given.items()}
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment)  # noqa: S606  # no shell is wanted
+    os.execve(sys.executable, python_command(module, *arguments), environment)  # noqa: S606  # no shell is wanted

@@ -1,25 +1,16 @@
-"""A real model for the engine's tests, built once."""
+"""The real model, opened in the ways the engine's tests need it."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from worker.engine import artifacts, e5_build, e5_file
+from worker.engine import e5_build, e5_file
 from worker.engine.e5_file import E5Weights
 from worker.engine.embedding import EmbeddingClassifier
 from worker.engine.manifest import Manifest, read_manifest
 from worker.engine.opening import open_classifier
-
-
-@pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``e5-small`` built in it; ``YEBAN_TEST_MODEL_DIR`` names one to share between runs."""
-    folder = Path(os.environ.get("YEBAN_TEST_MODEL_DIR") or tmp_path_factory.mktemp("models"))
-    artifacts.build(e5_build.NAME, folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,106 @@
+"""The programs of one machine, on servers that are configured."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.waiting import wait_until
+from yeban.errors import ConfigurationError, ServiceUnavailable
+from yeban.settings import Settings, load_settings
+from yeban.stack import run_stack, running_url
+
+
+@pytest.fixture
+def make_settings(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Settings]:
+    """Settings on the test's own servers; what is changed reaches the programs through the environment too."""
+
+    def make(**changes: str) -> Settings:
+        for name, value in changes.items():
+            monkeypatch.setenv(f"YEBAN_{name.upper()}", value)
+        monkeypatch.setenv("YEBAN_DATA_DIR", changes.get("data_dir", str(tmp_path)))
+        return load_settings(database_url=database_url, redis_url=redis_url)
+
+    return make
+
+
+def test_a_program_whose_settings_are_wrong_is_not_started_again(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    settings = make_settings(host="0.0.0.0")  # noqa: S104 - that is the mistake
+
+    with pytest.raises(ConfigurationError, match="The web process cannot run") as caught, run_stack(settings, port=0):
+        pass
+    assert "YEBAN_ALLOW_REMOTE" in caught.value.detail
+    assert (tmp_path / "logs/web.log").read_text(encoding="utf-8").count("YEBAN_ALLOW_REMOTE") == 1
+    assert programs_of(tmp_path) == []
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ServiceUnavailable, match=f"Port {port} of 127"), run_stack(make_settings(), port=port):
+            pass
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_data_directory_that_cannot_hold_logs(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = make_settings(data_dir=str(tmp_path / "file"))
+
+    with pytest.raises(ConfigurationError, match="YEBAN_DATA_DIR"), run_stack(settings, port=0):
+        pass
+
+
+@pytest.mark.parametrize("state", ["{", "[]", '{"url": 7}', '{"url": "http://127.0.0.1:9"}'])
+def test_a_stale_state_file_is_not_believed(make_settings: Callable[..., Settings], tmp_path: Path, state: str) -> None:
+    (tmp_path / "stack.json").write_text(state, encoding="utf-8")
+
+    assert running_url(make_settings()) is None
+
+
+def test_another_program_on_the_port_of_a_stale_state_file_is_not_taken_for_ours(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(30)
+        url = f"http://127.0.0.1:{other.getsockname()[1]}"
+        (tmp_path / "stack.json").write_text(json.dumps({"url": url}), encoding="utf-8")
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert running_url(make_settings()) is None
+        thread.join(30)
+
+
+def programs_of(data_dir: Path) -> list[str]:
+    """Processes that were started for ``data_dir``."""
+    mark = f"YEBAN_DATA_DIR={data_dir}\0".encode()
+
+    def find() -> list[str]:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (folder / "environ").read_bytes():
+                    found.append(folder.name)
+            except OSError:  # ended meanwhile, or another user's
+                continue
+        return found
+
+    wait_until(lambda: not find(), what="the end of every program")
+    return find()
