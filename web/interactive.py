@@ -62,6 +62,17 @@ def classify(services: Services, text: str, label_set: LabelSet, model: str | No
             field="text",
             limit=settings.max_text_chars,
         )
+    # Every label is work for the engine, and others are waiting for their turn.
+    label_chars = sum(
+        len(label.name) + len(label.description) + sum(map(len, label.examples)) for label in label_set.labels
+    )
+    if label_chars > settings.interactive_label_chars:
+        raise TooLarge(
+            f"The labels have {label_chars} characters together; the limit for a single text is "
+            f"{settings.interactive_label_chars}. A job takes longer label sets.",
+            field="labels",
+            limit=settings.interactive_label_chars,
+        )
     model = check_model(services, model, role=ROLE)
     reply = _ask(services, text, label_set, model)
     scores = reply.scores

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,15 @@ from gunicorn.arbiter import Arbiter
 from yeban.settings import Settings
 
 _GRACEFUL_S = 30
+
+
+# A process whose master was killed would keep the port for as long as its requests last.
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_master(_arbiter: Arbiter, _worker: Any) -> None:
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class WebServer(BaseApplication):  # type: ignore[misc]
@@ -43,6 +55,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             # Each request is logged by the app, without what the caller typed.
             "accesslog": None,
             "control_socket_disable": True,
+            "post_fork": _end_with_master,
             "when_ready": self._announce,
             "on_exit": self._retract,
         }

@@ -6,11 +6,14 @@ import sys
 
 import click
 
-from worker.lifecycle import Role, WorkerProcess
+from worker.lifecycle import EXIT_MISCONFIGURED, Role, WorkerProcess
 from yeban.embedded import find_endpoints
-from yeban.errors import YebanError
+from yeban.errors import ConfigurationError, EngineUnavailable, UnknownModel, YebanError
 from yeban.logs import configure_logging
 from yeban.settings import get_settings
+
+#: What starting again does not mend.
+_FOR_A_PERSON = (ConfigurationError, EngineUnavailable, UnknownModel)
 
 
 @click.command()
@@ -22,7 +25,8 @@ def main(role: Role) -> None:
         configure_logging(settings.log_level)
         status = WorkerProcess(role, settings, find_endpoints(settings)).run()
     except YebanError as error:
-        raise click.ClickException(error.detail) from error
+        click.echo(f"yeban: {error.detail}", err=True)
+        status = EXIT_MISCONFIGURED if isinstance(error, _FOR_A_PERSON) else 1
     sys.exit(status)
 
 

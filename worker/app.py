@@ -63,7 +63,9 @@ def bulk_app(
     def end(job_id: int) -> None:
         finish_job(job_id)
 
-    app.task(end, name=FINISH_JOB, ignore_result=True)
+    # Acknowledged early: on a lost connection Celery cancels what is unacknowledged, which the threads pool cannot do,
+    # and the worker would end. The sweep ends a job whose message was lost.
+    app.task(end, name=FINISH_JOB, ignore_result=True, acks_late=False)
     return app
 
 

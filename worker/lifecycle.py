@@ -37,6 +37,8 @@ Role = Literal["bulk", "interactive"]
 
 #: Exit status of a process that its own watchdog ended (EX_SOFTWARE); start another.
 EXIT_STUCK = 70
+#: Exit status of a process that cannot start as it is configured; starting another is no use.
+EXIT_MISCONFIGURED = 2
 _DATABASE_CONNECTIONS = 6
 _LEASE_RENEWALS = 3  # renewals within one lease's length, so that one lost renewal does no harm
 

@@ -110,6 +110,7 @@ def _engine(url: str, pool_size: int) -> Engine:
             "connect_timeout": _CONNECT_TIMEOUT_S,
             "keepalives_idle": 15,
             "keepalives_interval": 5,
+            "tcp_user_timeout": 30_000,
             # A process that stands still in mid-transaction must not keep its locks from everyone else.
             "options": f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}",
         },

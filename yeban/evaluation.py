@@ -3,81 +3,81 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 _MAX_UNKNOWN_LISTED = 20
 
 
-class Confusion:
-    """Counts of (gold label, predicted label) pairs.
+class Agreement:
+    """How predicted labels agree with gold ones.
 
-    Rows without a gold label are not judged. A gold label outside the label set counts as a miss, since
-    the row was tagged wrongly whatever was predicted; such labels are listed so that a person can see why.
+    Gold and prediction are sets: of one label each where labels exclude one another, of any number where they do
+    not, and a prediction is empty for a row that abstained or failed. A row without a gold label is not judged. A gold
+    label outside the label set is a miss, whatever was predicted; such labels are listed, so that a person can see why.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = tuple(labels)
-        self._pairs: Counter[tuple[str, str | None]] = Counter()
-        self._ungraded = 0
+        self._rows = self._exact = self._ungraded = 0
+        self._support: Counter[str] = Counter()
+        self._predicted: Counter[str] = Counter()
+        self._hits: Counter[str] = Counter()
 
-    def add(self, gold: str | None, predicted: str | None, count: int = 1) -> None:
-        """Count ``count`` rows; ``predicted`` is ``None`` for rows that abstained or failed."""
-        if gold is None:
+    def add(self, gold: Collection[str], predicted: Collection[str], count: int = 1) -> None:
+        """Count ``count`` rows with these labels."""
+        if not gold:
             self._ungraded += count
-        else:
-            self._pairs[gold, predicted] += count
+            return
+        self._rows += count
+        self._exact += count if set(gold) == set(predicted) else 0
+        for label in set(gold):
+            self._support[label] += count
+        for label in set(predicted):
+            self._predicted[label] += count
+        for label in set(gold) & set(predicted):
+            self._hits[label] += count
 
     @property
     def rows(self) -> int:
         """Rows that have a gold label."""
-        return self._pairs.total()
+        return self._rows
 
     @property
     def accuracy(self) -> float | None:
-        """Share of judged rows whose prediction equals the gold label; ``None`` without judged rows."""
-        if not self.rows:
-            return None
-        return sum(count for (gold, predicted), count in self._pairs.items() if gold == predicted) / self.rows
+        """Share of judged rows whose labels are exactly the gold ones; ``None`` without judged rows."""
+        return self._exact / self._rows if self._rows else None
 
     @property
     def macro_f1(self) -> float | None:
         """Mean F1 over the labels that occur as gold or prediction; ``None`` without judged rows."""
         scores = [figures["f1"] for figures in self.per_label().values()]
-        return sum(scores) / len(scores) if self.rows and scores else None
+        return sum(scores) / len(scores) if scores else None
 
     def per_label(self) -> dict[str, dict[str, float]]:
         """Precision, recall, F1 and support of each label that occurs."""
-        support: Counter[str] = Counter()
-        predicted_as: Counter[str] = Counter()
-        hits: Counter[str] = Counter()
-        for (gold, predicted), count in self._pairs.items():
-            support[gold] += count
-            if predicted is not None:
-                predicted_as[predicted] += count
-                if predicted == gold:
-                    hits[gold] += count
         figures = {}
-        for label in (*self._labels, *sorted(set(support) - set(self._labels))):
-            if not support[label] and not predicted_as[label]:
-                continue
-            precision = hits[label] / predicted_as[label] if predicted_as[label] else 0.0
-            recall = hits[label] / support[label] if support[label] else 0.0
-            f1 = 2 * precision * recall / (precision + recall) if hits[label] else 0.0
-            figures[label] = {"precision": precision, "recall": recall, "f1": f1, "support": support[label]}
+        for label in dict.fromkeys((*self._labels, *sorted(self._support))):
+            support, predicted, hits = self._support[label], self._predicted[label], self._hits[label]
+            if support or predicted:
+                figures[label] = {
+                    "precision": hits / predicted if predicted else 0.0,
+                    "recall": hits / support if support else 0.0,
+                    "f1": 2 * hits / (support + predicted),
+                    "support": support,
+                }
         return figures
 
     def to_json(self) -> dict[str, Any]:
         """The form stored in a job's summary."""
-        unknown = Counter({gold: 0 for gold, _ in self._pairs if gold not in self._labels})
-        for (gold, _), count in self._pairs.items():
-            if gold in unknown:
-                unknown[gold] += count
+        known = set(self._labels)
+        unknown = Counter({label: count for label, count in self._support.items() if label not in known})
         return {
             "rows": self.rows,
             "without_gold": self._ungraded,
             "accuracy": self.accuracy,
             "macro_f1": self.macro_f1,
-            "per_label": self.per_label(),
+            # Of the label set only: a wrongly chosen gold column may hold a million different values.
+            "per_label": {label: figures for label, figures in self.per_label().items() if label in known},
             "unknown_gold": dict(unknown.most_common(_MAX_UNKNOWN_LISTED)),
         }

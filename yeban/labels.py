@@ -17,6 +17,8 @@ MAX_LABELS = 1_000
 MAX_LABEL_CHARS = 200
 MAX_TEMPLATE_CHARS = 200
 DEFAULT_TEMPLATE = "{}"
+#: Between the labels of one row in a multi-label job's files.
+LABEL_JOINER = "|"
 
 # ModelScope's own rule for a label string: ASCII and full-width commas.
 _SEPARATORS = re.compile("[,，]")
@@ -58,6 +60,11 @@ class LabelSet:
         names = tuple(label.name for label in self.labels)
         _check_names(names)
         _check_template(self.template)
+        if self.multi_label and (joined := next((name for name in names if LABEL_JOINER in name), None)) is not None:
+            raise InvalidLabels(
+                f"The label “{joined}” holds a {LABEL_JOINER}, which stands between the labels of one text.",
+                label=joined,
+            )
         if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
             raise InvalidRequest(
                 f"The threshold must be a probability between 0 and 1, not {self.threshold}.", field="threshold"
@@ -89,7 +96,7 @@ class LabelSet:
 
         Ties go to the label given first. The margin is the distance between the best two
         scores (single label), or of the best score from the threshold (multi-label); it is the
-        score itself when there is one label.
+        score itself when there is one label. It has six decimals, as scores do.
         """
         if len(scores) != len(self.labels):
             raise ValueError(f"{len(scores)} scores for {len(self.labels)} labels")
@@ -103,7 +110,7 @@ class LabelSet:
             second = max((s for i, s in enumerate(scores) if i != best), default=0.0)
             margin = top - second
             assigned = (best,) if top >= threshold else ()
-        return Decision(best=best, score=top, margin=margin, assigned=assigned)
+        return Decision(best=best, score=top, margin=round(margin, 6), assigned=assigned)
 
     def to_json(self) -> dict[str, Any]:
         """The snapshot that a job keeps."""

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     session: Literal["auto", "openvino", "onnxruntime"] = Field("auto", description="What runs the graph.")
     engine_threads: int | None = Field(None, ge=1, le=512, description="Engine threads; unset means one a core.")
 
+    server: str | None = Field(None, description="Server that the command line talks to; unset finds a local one.")
     host: str = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8400, ge=0, le=65535, description="Port the web server listens on; 0 picks a free one.")
     allow_remote: bool = Field(
@@ -56,6 +57,9 @@ class Settings(BaseSettings):
     interactive_deadline_ms: int = Field(5_000, ge=100, description="How long the web waits for an answer.")
     interactive_group_texts: int = Field(8, ge=1, le=256, description="Most texts in one interactive engine call.")
     interactive_wait_ms: int = Field(4, ge=0, le=1_000, description="Longest a text waits for company.")
+    interactive_label_chars: int = Field(
+        2_000, ge=10, description="Most characters that the labels of an interactive request may have together."
+    )
     interactive_queue_limit: int = Field(200, ge=1, description="Waiting texts over which new ones get 429.")
 
     chunk_rows: int = Field(128, ge=1, le=10_000, description="Rows in one chunk of a job.")

@@ -72,6 +72,7 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
     require_extras(*_PACKAGES)
     with open_servers(settings) as endpoints:
         migrate(endpoints.database_url)
+        _check_redis(endpoints.redis_url)
         free_port = _free_port(settings.host, settings.port if port is None else port)
         url = local_url(settings.host, free_port)
         programs = _Programs(settings, endpoints, free_port)
@@ -85,6 +86,18 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
         finally:
             state.unlink(missing_ok=True)
             programs.stop()
+
+
+def _check_redis(url: str) -> None:
+    from redis.exceptions import RedisError  # noqa: PLC0415 - heavy
+
+    from yeban.queues import make_redis  # noqa: PLC0415 - heavy
+
+    with make_redis(url) as redis:
+        try:
+            redis.ping()
+        except RedisError as error:
+            raise ServiceUnavailable(f"Redis does not answer ({error}). Check YEBAN_REDIS_URL.") from error
 
 
 def require_extras(*extras: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from tests.benchmarks.harness import bench_settings, report
 from worker.engine import Batch, Classifier, open_classifier
 from worker.engine.calibration import expected_calibration_error
-from yeban.evaluation import Confusion
+from yeban.evaluation import Agreement
 from yeban.labels import LabelSet
 
 _BATCH = 512
@@ -34,12 +34,12 @@ def main() -> None:
             texts, gold, names = _read(file)
             label_set = LabelSet.of(names)
             scores, exact = _score(by_default, texts, label_set), _score(reference, texts, label_set)
-            confusion = Confusion(names)
+            agreement = Agreement(names)
             for right, row in zip(gold, scores, strict=True):
-                confusion.add(names[right], names[int(row.argmax())])
+                agreement.add([names[right]], [names[int(row.argmax())]])
             figure = (
-                confusion.accuracy or 0.0,
-                confusion.macro_f1 or 0.0,
+                agreement.accuracy or 0.0,
+                agreement.macro_f1 or 0.0,
                 expected_calibration_error(scores.astype(np.float64), np.array(gold)),
                 float((scores.argmax(axis=1) == exact.argmax(axis=1)).mean()),
             )

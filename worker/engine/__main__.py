@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             _print_json({"error": {"code": error.code, "detail": error.detail}})
         else:
-            click.echo(f"error: {error.detail}", err=True)
+            click.echo(f"yeban: {error.detail}", err=True)
         return 1
 
 

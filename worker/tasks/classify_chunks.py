@@ -6,9 +6,11 @@ import logging
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from worker.engine.classifier import Batch
+from worker.tasks.gate import Gate
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Model, Models, rounded
 from yeban.db import Database
@@ -34,6 +36,7 @@ _CANARY = "你好"
 _ENGINE_RETRY_DELAY_S = 5.0
 _MAX_ENGINE_FAILURES = 8
 _MAX_REASON_CHARS = 500
+_MAX_LABEL_SETS = 200
 
 #: What makes a job impossible as it stands, rather than one of its rows.
 _JOB_ERRORS = (EngineUnavailable, InvalidLabels, InvalidTemplate, ModelUnusable, UnknownModel)
@@ -75,30 +78,42 @@ class ChunkRunner:
         self._worker_id = worker_id
         self._lease_s = lease_s
         self._on_broken_engine = on_broken_engine
+        self._gate = Gate()
+        # A job's labels never change, so they are parsed and checked once, not once a group.
+        self._label_sets: dict[tuple[int, str], LabelSet] = {}
 
     def __call__(self, group: Sequence[ChunkHint]) -> None:
         """Look at the hinted chunks. Never raises for what leases and the sweep will recover."""
         try:
-            chunk_ids = list(dict.fromkeys(hint.chunk_id for hint in group))
-            claimed = leases.claim(self._database, chunk_ids, worker_id=self._worker_id, lease_s=self._lease_s)
-            if claimed:
-                with self._in_flight.hold(claimed[0].token):
-                    self._run(claimed)
+            with ExitStack() as held:
+                with self._gate.shared():
+                    suspect = self._claim_and_run([hint.chunk_id for hint in group], held)
+                if suspect is not None:
+                    # It may end this process: then it must cost nobody else's chunk an attempt.
+                    with self._gate.alone():
+                        self._score([suspect])
             hints.top_up(self._database, self._sender)
         except ServiceUnavailable as error:
             log.warning("group given up, its leases will run out", extra={"error": error.detail})
 
-    def _run(self, claimed: Sequence[Lease]) -> None:
-        ready = self._prepare(claimed)
-        together = [item for item in ready if item.lease.attempt < ALONE_FROM_ATTEMPT]
+    def _claim_and_run(self, chunk_ids: Sequence[int], held: ExitStack) -> _Ready | None:
+        """Score what may be scored together; returns the one chunk claimed that must be scored alone, if any."""
+        claimed = leases.claim(
+            self._database, list(dict.fromkeys(chunk_ids)), worker_id=self._worker_id, lease_s=self._lease_s
+        )
+        if not claimed:
+            return None
+        held.enter_context(self._in_flight.hold(claimed[0].token))
+        suspects = [lease for lease in claimed if lease.attempt >= ALONE_FROM_ATTEMPT]
+        leases.release(self._database, suspects[1:])
+        ready = self._prepare([lease for lease in claimed if lease not in suspects[1:]])
         by_model: defaultdict[int, list[_Ready]] = defaultdict(list)
-        for item in together:
-            by_model[id(item.model)].append(item)
+        for item in ready:
+            if item.lease not in suspects:
+                by_model[id(item.model)].append(item)
         for items in by_model.values():
             self._score(items)
-        for item in ready:
-            if item.lease.attempt >= ALONE_FROM_ATTEMPT:
-                self._score([item])
+        return next((item for item in ready if item.lease in suspects), None)
 
     def _prepare(self, claimed: Sequence[Lease]) -> list[_Ready]:
         by_job: defaultdict[int, list[Lease]] = defaultdict(list)
@@ -128,8 +143,13 @@ class ChunkRunner:
                 f"This job began with another build of {lease.model} ({pinned[:12]}, here {mine[:12]});"
                 " submit it again to tag every row with one model."
             )
+        if (known := self._label_sets.get((lease.job_id, mine))) is not None:
+            return model, known
         label_set = LabelSet.from_json(lease.label_set)
         model.classifier.check(label_set)
+        if len(self._label_sets) >= _MAX_LABEL_SETS:
+            self._label_sets.clear()
+        self._label_sets[lease.job_id, mine] = label_set
         return model, label_set
 
     def _score(self, items: Sequence[_Ready]) -> None:
@@ -184,6 +204,6 @@ def _results(item: _Ready, scores: Sequence[Sequence[float]]) -> list[RowResult]
         row_scores = next(scored)
         decision = item.label_set.decide(row_scores)
         results.append(
-            RowResult(row.row_no, decision.status, decision.best, decision.score, round(decision.margin, 6), row_scores)
+            RowResult(row.row_no, decision.status, decision.best, decision.score, decision.margin, row_scores)
         )
     return results

@@ -50,8 +50,6 @@ class TextRunner:
         try:
             model = self._models.get(model_name)
             label_sets = [LabelSet.from_json(request.label_set) for request in requests]
-            for label_set in label_sets:
-                model.classifier.check(label_set)
             scored = model.score(
                 [
                     Batch(texts=(request.text,), label_set=label_set)

@@ -15,7 +15,7 @@ from yeban.cli.outputs import INPUT
 from yeban.errors import InvalidLabels
 from yeban.labels import Label, LabelSet, split_labels
 
-server = click.option("--server", metavar="URL", envvar="YEBAN_SERVER", help="Server to use, e.g. http://host:8400.")
+server = click.option("--server", metavar="URL", help="Server to use, e.g. http://host:8400 (YEBAN_SERVER).")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 
 

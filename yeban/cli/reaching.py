@@ -32,10 +32,11 @@ def reach_server(given: str | None, *, model: str | None = None, say: Callable[[
     A server that one command started may be used by others meanwhile; it is stopped when the last of them is done.
     ``say`` is told what is being waited for.
     """
+    settings = get_settings() if model is None else load_settings(model=model)
+    given = given or settings.server
     if given is not None:
         yield Reached(url=given, check=lambda: None)
         return
-    settings = get_settings() if model is None else load_settings(model=model)
     with _guest_book(settings) as book:
         url = _join(settings, book, say)
         if url is not None:
@@ -48,10 +49,8 @@ def reach_server(given: str | None, *, model: str | None = None, say: Callable[[
 
 def existing_server_url(given: str | None) -> str:
     """The server named, the one running on this machine, or the default address."""
-    if given is not None:
-        return given
     settings = get_settings()
-    return running_url(settings) or local_url(settings.host, settings.port)
+    return given or settings.server or running_url(settings) or local_url(settings.host, settings.port)
 
 
 def _join(settings: Settings, book: int, say: Callable[[str], None]) -> str | None:

@@ -8,11 +8,16 @@ from sqlalchemy import text
 
 from yeban.db import Database
 from yeban.errors import Conflict, NotFound
+from yeban.jobs.hints import WORKER_TIMEOUT_S
 from yeban.jobs.states import CANCELLABLE, PAUSABLE, RESUMABLE, JobState
 
 _LOCK = text("SELECT id, state FROM job WHERE public_id = :id AND owner = :owner FOR UPDATE")
 
-_LIVE_LEASES = "EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')"
+# A worker may hold a chunk, or be about to commit a claim that began before the cancel; the sweep ends the job then.
+_MAY_BE_WORKED_ON = (
+    "(EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased') OR (state IN ('queued', 'running')"
+    " AND EXISTS (SELECT FROM worker WHERE role = 'bulk' AND seen_at > now() - make_interval(secs => :timeout))))"
+)
 
 
 def pause(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
@@ -44,9 +49,10 @@ def cancel(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None
         done={JobState.CANCELLING, JobState.CANCELLED},
         allowed=CANCELLABLE,
         statement=(
-            f"UPDATE job SET state = CASE WHEN {_LIVE_LEASES} THEN 'cancelling' ELSE 'cancelled' END,"  # noqa: S608
-            f" cancelling_at = now(), ended_at = CASE WHEN {_LIVE_LEASES} THEN NULL ELSE now() END WHERE id = :id"
+            f"UPDATE job SET state = CASE WHEN {_MAY_BE_WORKED_ON} THEN 'cancelling' ELSE 'cancelled' END,"  # noqa: S608
+            f" cancelling_at = now(), ended_at = CASE WHEN {_MAY_BE_WORKED_ON} THEN NULL ELSE now() END WHERE id = :id"
         ),
+        timeout=WORKER_TIMEOUT_S,
     )
 
 
@@ -67,8 +73,11 @@ def resume(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None
             " ended_at = NULL, error = NULL, summary = NULL,"
             " expires_at = CASE WHEN expires_at > now() THEN expires_at END WHERE id = :id"
         ),
-        # The messages sent before were dropped while the job stood still: hint anew at once.
-        also="UPDATE chunk SET hinted_at = NULL WHERE job_id = :id AND state = 'queued' AND hinted_at IS NOT NULL",
+        # The messages sent before were dropped while the job stood still: hint anew at once. And what failed before
+        # gets a full set of attempts, since a person has presumably mended something.
+        also=(
+            "UPDATE chunk SET hinted_at = NULL, not_before = NULL, attempt = 0 WHERE job_id = :id AND state = 'queued'"
+        ),
     )
 
 
@@ -94,6 +103,7 @@ def _change(
     allowed: frozenset[JobState],
     statement: str,
     also: str | None = None,
+    **values: object,
 ) -> None:
     with database.begin() as connection:
         job = connection.execute(_LOCK, {"id": public_id, "owner": owner}).one_or_none()
@@ -104,7 +114,7 @@ def _change(
             return
         if state not in allowed:
             raise Conflict(f"A job that is {state.value} cannot be {_PARTICIPLE[verb]}.", state=state.value)
-        connection.execute(text(statement), {"id": job.id})
+        connection.execute(text(statement), {"id": job.id} | values)
         if also is not None:
             connection.execute(text(also), {"id": job.id})
 

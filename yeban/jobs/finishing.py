@@ -58,11 +58,15 @@ class FailureAction(StrEnum):
 
 _FENCE = text(
     """
+    WITH held AS (
+        SELECT id FROM chunk WHERE id = ANY(CAST(:ids AS bigint[])) AND state = 'leased' ORDER BY id FOR UPDATE
+    )
     UPDATE chunk SET state = 'done', lease_token = NULL, lease_until = NULL, hinted_at = NULL, finished_at = now(),
         ok = done.ok, abstained = done.abstained, errors = done.errors
     FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS uuid[]),
                 CAST(:ok AS int[]), CAST(:abstained AS int[]), CAST(:errors AS int[]))
         AS done (id, token, ok, abstained, errors)
+        JOIN held ON held.id = done.id
     WHERE chunk.id = done.id AND chunk.state = 'leased' AND chunk.lease_token = done.token
     RETURNING chunk.id
     """

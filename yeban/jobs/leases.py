@@ -110,8 +110,11 @@ def renew(database: Database, tokens: Collection[uuid.UUID], *, lease_s: float) 
     with database.begin() as connection:
         connection.execute(
             text(
-                "UPDATE chunk SET lease_until = now() + make_interval(secs => :lease_s)"
-                " WHERE state = 'leased' AND lease_token = ANY(:tokens)"
+                # Locked in id order, as everywhere, so that a finish of the same chunks cannot deadlock with it.
+                "WITH held AS (SELECT id FROM chunk WHERE state = 'leased' AND lease_token = ANY(:tokens)"
+                " ORDER BY id FOR UPDATE)"
+                " UPDATE chunk SET lease_until = now() + make_interval(secs => :lease_s)"
+                " FROM held WHERE chunk.id = held.id"
             ),
             {"tokens": list(tokens), "lease_s": lease_s},
         )

@@ -10,12 +10,10 @@ from sqlalchemy import text
 
 from yeban.db import Database
 from yeban.jobs.views import JobView
-from yeban.labels import LabelSet, Status
+from yeban.labels import LABEL_JOINER, LabelSet, Status
 
 #: ``yeban_status`` of a row that has no result yet.
 PENDING = "pending"
-#: Between the labels of one row in a multi-label job.
-LABEL_JOINER = "|"
 
 _PAGE_ROWS = 2_000
 
@@ -52,6 +50,7 @@ _SELECT = {
         SELECT "row".row_no, file_row, "row".text, gold, cells, coalesce(status, '{PENDING}') AS status,
             score, margin, scores, error
         FROM "row" LEFT JOIN result ON result.job_id = "row".job_id AND result.row_no = "row".row_no
+            AND result.job_id = :job AND result.row_no > :after
         WHERE "row".job_id = :job AND "row".row_no > :after AND {condition}
         ORDER BY "row".row_no LIMIT :limit
         """  # noqa: S608  # made of the constants above

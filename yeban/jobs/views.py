@@ -69,7 +69,8 @@ _SELECT = """
         SELECT coalesce(sum(last_row - first_row + 1), 0) AS done, coalesce(sum(ok), 0) AS ok,
             coalesce(sum(abstained), 0) AS abstained, coalesce(sum(errors), 0) AS errors,
             coalesce(sum(last_row - first_row + 1) FILTER (
-                WHERE finished_at > now() - make_interval(secs => :window)), 0) AS recent
+                WHERE finished_at > greatest(now() - make_interval(secs => :window), queued_at, running_at)
+            ), 0) AS recent
         FROM chunk WHERE job_id = job.id AND state = 'done'
     ) AS done
 """

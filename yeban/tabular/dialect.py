@@ -25,7 +25,8 @@ _SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|$)', re.IGNORECASE)
 def parse_delimiter(value: str) -> str:
     """The character meant by an option. Raises ``InvalidRequest``."""
     delimiter = _NAMES.get(value.lower(), value)
-    if len(delimiter) != 1 or delimiter in '"\r\n\ufeff' or delimiter == " " or delimiter.isalnum():
+    allowed = delimiter in {NO_DELIMITER, "\t"} or (delimiter.isprintable() and delimiter not in '" ')
+    if len(delimiter) != 1 or not allowed or delimiter.isalnum():
         raise InvalidRequest(
             f"The delimiter {value!r} must be one character such as , or ; or |, or one of: tab, comma, semicolon, "
             "pipe, none.",

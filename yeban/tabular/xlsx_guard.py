@@ -6,6 +6,7 @@ openpyxl unpacks and parses what it is given, so this is settled first, from the
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zipfile
 from typing import BinaryIO
@@ -21,6 +22,12 @@ _MAX_RATIO = 200
 _RATIO_FREE_BYTES = 64 << 20
 
 _PROLOG_BLOCK_BYTES = 1 << 12
+
+# About 150 bytes of memory each, and their text.
+_MAX_SHARED_STRINGS = 2_000_000
+_FEW_STRINGS_BYTES = 8 << 20
+_STRINGS_BLOCK_BYTES = 1 << 20
+_END_OF_STRING = re.compile(rb"</(?:[^<>/\s]{1,40}:)?si\s*>")
 _END = struct.Struct("<4s8xL")  # the record at the end of an archive, with the directory's size in bytes
 _END64 = struct.Struct("<4s36xQ")  # its 64-bit form, which stands before a locator of 20 bytes
 _LOCATOR_BYTES = 20
@@ -41,6 +48,7 @@ def check_archive(file: BinaryIO) -> None:
         _check_kind(members)
         for member in members:
             _refuse_document_type(archive, member)
+            _check_strings(archive, member)
 
 
 def _check_sizes(members: list[zipfile.ZipInfo]) -> None:
@@ -78,12 +86,34 @@ def _refuse_document_type(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
     """
     prolog = _Prolog(member.filename)
     parser = XMLParser(target=prolog)  # noqa: S314 (it ends before anything could be expanded)
+    # Newer expat holds back what it has been fed until there is more of it.
+    flush = getattr(parser, "flush", None)
     with archive.open(member) as stream:
         while not prolog.ended and (block := stream.read(_PROLOG_BLOCK_BYTES)):
             try:
                 parser.feed(block)
+                if flush is not None:
+                    flush()
             except ParseError:
                 return  # not XML; openpyxl fails on it in the same way if it reads it at all
+
+
+def _check_strings(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Raise ``TooLarge`` for a part with more shared strings than openpyxl, which keeps them all, may be given.
+
+    Sheets are read as a stream and hold none; what else holds them may have any name.
+    """
+    if member.file_size < _FEW_STRINGS_BYTES:
+        return
+    strings = 0
+    with archive.open(member) as stream:
+        while block := stream.read(_STRINGS_BLOCK_BYTES):
+            strings += len(_END_OF_STRING.findall(block))
+            if strings > _MAX_SHARED_STRINGS:
+                raise TooLarge(
+                    f"The workbook has more than {_MAX_SHARED_STRINGS:,} different texts. Save the table as CSV.",
+                    limit=_MAX_SHARED_STRINGS,
+                )
 
 
 class _Prolog:

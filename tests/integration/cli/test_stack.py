@@ -53,6 +53,17 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
     assert not (tmp_path / "logs").exists()
 
 
+def test_a_redis_that_does_not_answer_is_told_at_once(database_url: str, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    settings = load_settings(
+        database_url=database_url, redis_url=f"redis://127.0.0.1:{port}/0", data_dir=tmp_path, port=0
+    )
+    with pytest.raises(ServiceUnavailable, match="YEBAN_REDIS_URL"), run_stack(settings):
+        pass
+
+
 def test_a_data_directory_that_cannot_hold_logs(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings = make_settings(data_dir=str(tmp_path / "file"))

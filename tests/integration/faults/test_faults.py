@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 import redis
@@ -128,10 +131,19 @@ def test_flushing_redis_in_the_middle_loses_nothing(work, submit, start_worker, 
     assert_one_result_a_row(work, job)
 
 
-def test_kill_9_of_valkey_in_the_middle_loses_nothing(work, start_worker, await_state, fast_folder):
+@pytest.fixture
+def own_folder(fast_folder):
+    """A data directory that the servers' account can reach, gone after the test."""
+    folder = Path(tempfile.mkdtemp(prefix="yeban-test-", dir=fast_folder))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_kill_9_of_valkey_in_the_middle_loses_nothing(work, start_worker, await_state, own_folder):
     job = work.job(400, chunk_rows=8)
     database_url = work.database.engine.url.render_as_string(hide_password=False)
-    with open_servers(load_settings(data_dir=fast_folder, database_url=database_url)) as endpoints:
+    with open_servers(load_settings(data_dir=own_folder, database_url=database_url)) as endpoints:
         worker = start_worker(per_text_s=0.004, redis_url=endpoints.redis_url)
         wait_until(lambda: work.view(job).progress.done > 0, what="the first results")
         for _ in range(2):

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from yeban.errors import Conflict, InvalidRequest, NotFound
-from yeban.jobs import control, views
+from yeban.jobs import control, views, workers
 from yeban.jobs.ending import finish_job
 from yeban.jobs.states import JobState
+from yeban.jobs.workers import WorkerInfo
 
 
 def test_cancel_is_immediate_when_nothing_is_claimed(work):
@@ -15,6 +16,15 @@ def test_cancel_is_immediate_when_nothing_is_claimed(work):
     view = work.view(job)
     assert view.state is JobState.CANCELLED
     assert "ended_at" in view.times
+
+
+def test_cancel_leaves_room_for_a_claim_that_is_just_being_committed(work, sweep):
+    job = work.job(4)
+    workers.beat(work.database, WorkerInfo(id=uuid.uuid4(), role="bulk", host="h", pid=1, models=[], window=1))
+    control.cancel(work.database, job.id)
+    assert work.view(job).state is JobState.CANCELLING
+    sweep()
+    assert work.view(job).state is JobState.CANCELLED
 
 
 def test_cancel_waits_for_claimed_chunks_and_keeps_their_results(work, sweep):
@@ -126,6 +136,26 @@ def test_jobs_are_listed_newest_first_in_pages(work):
     assert third.next_before is None
     control.cancel(work.database, made[1])
     assert [view.id for view in views.list_jobs(work.database, states=[JobState.CANCELLED]).jobs] == [made[1]]
+
+
+def test_after_resume_only_what_was_done_since_counts_for_the_rate(work):
+    job = work.job(100, chunk_rows=10)
+    work.finish(work.claim(work.chunk_ids(job)[:4]))
+    control.pause(work.database, job.id)
+    control.resume(work.database, job.id)
+    work.claim(work.chunk_ids(job)[4:5])
+    assert work.view(job).progress.rows_per_s is None
+
+
+def test_a_resumed_job_has_all_its_attempts_again(work, sweep):
+    job = work.job(1)
+    for _ in range(3):
+        work.claim(work.chunk_ids(job))
+        work.let_leases_run_out()
+        sweep()
+    control.fail_job(work.database, job.internal_id, "no model")
+    control.resume(work.database, job.id)
+    assert [lease.attempt for lease in work.claim(work.chunk_ids(job))] == [1]
 
 
 def test_the_rate_and_eta_come_from_the_last_window(work):

@@ -1,9 +1,12 @@
+import time
+
 import pytest
 
 from yeban.jobs import finishing, results
 from yeban.jobs.ending import finish_job
-from yeban.jobs.finishing import FailureAction
+from yeban.jobs.finishing import ChunkOutcome, FailureAction, RowResult
 from yeban.jobs.states import JobState
+from yeban.labels import LabelSet
 
 
 def test_finished_chunks_have_one_result_a_row_and_counts(work):
@@ -85,6 +88,39 @@ def test_the_summary_counts_labels_and_compares_with_gold(work):
     assert view.summary["labels"] == {"甲": 4, "乙": 0}
     assert view.summary["evaluation"]["accuracy"] == pytest.approx(2 / 3)
     assert view.summary["evaluation"]["without_gold"] == 1
+
+
+def test_in_a_multi_label_job_every_assigned_label_counts(work):
+    labels = LabelSet.of("甲,乙,丙", multi_label=True, threshold=0.7)
+    job = work.job(["a,甲|丙", "b,乙", "c,"], chunk_rows=4, label_set=labels)
+    (lease,) = work.claim(work.chunk_ids(job))
+    scores = [[0.7, 0.1, 0.9], [0.2, 0.699999, 0.1], [0.8, 0.7, 0.1]]
+    rows = [labels.decide(row) for row in scores]
+    outcome = ChunkOutcome(
+        lease=lease,
+        results=[
+            RowResult(number, made.status, made.best, made.score, made.margin, row)
+            for number, (made, row) in enumerate(zip(rows, scores, strict=True), 1)
+        ],
+    )
+    finishing.finish_chunks(work.database, [outcome])
+    finish_job(work.database, job.internal_id)
+    summary = work.view(job).summary
+    assert summary["labels"] == {"甲": 2, "乙": 1, "丙": 1}
+    assert (summary["ok"], summary["abstained"]) == (2, 1)
+    assert summary["evaluation"]["accuracy"] == 0.5
+    assert summary["evaluation"]["unknown_gold"] == {}
+    assert [row[2] for row in results.export_rows(work.database, job)] == ["丙|甲", "", "甲|乙"]
+
+
+def test_the_summary_of_a_job_newer_than_the_statistics_is_quick(work):
+    work.job(1)
+    work.execute("ANALYZE")
+    job = work.job(8_000, chunk_rows=1_000)
+    work.finish(work.claim(work.chunk_ids(job)))
+    started = time.monotonic()
+    assert finish_job(work.database, job.internal_id)
+    assert time.monotonic() - started < 3  # ten seconds and more when joined row by row
 
 
 def test_a_job_with_open_chunks_does_not_end(work):

@@ -143,6 +143,12 @@ def test_a_blank_text_is_refused(client, text):
     assert (response.status_code, response.json["field"]) == (422, "text")
 
 
+def test_labels_that_would_keep_everyone_waiting_are_refused(client):
+    response = _ask(client, labels=[f"标签{number:04}" * 20 for number in range(30)])
+    assert (response.status_code, response.json["code"], response.json["field"]) == (413, "too_large", "labels")
+    assert "2000" in response.json["detail"]
+
+
 def test_a_text_over_the_limit_is_refused_with_the_limit(client):
     response = _ask(client, text="长" * 1001)
     assert (response.status_code, response.json["code"], response.json["limit"]) == (413, "too_large", 1000)

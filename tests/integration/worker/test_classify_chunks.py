@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 
 import pytest
@@ -85,6 +86,30 @@ def test_a_poison_row_becomes_an_error_and_its_neighbours_are_tagged(work, runne
     assert work.view(good).state is JobState.COMPLETED
     (reason,) = work.column("SELECT error FROM result WHERE status = 'error'")
     assert "engine" in reason
+
+
+def test_a_row_that_kills_its_worker_costs_none_of_its_neighbours(work, runner, sweep):
+    class ProcessDied(BaseException):
+        pass
+
+    def die_on_crash(plan):
+        if any("CRASH" in text for batch in plan.batches for text in batch.texts):
+            raise ProcessDied
+        return scored(plan)
+
+    scored = runner.classifier.run
+    runner.classifier.run = die_on_crash
+    job = work.job([f"{'CRASH' if number == 20 else 'fine'},甲" for number in range(1, 65)], chunk_rows=8)
+    for _ in range(40):
+        work.execute("UPDATE chunk SET not_before = NULL")
+        with contextlib.suppress(ProcessDied):
+            runner(job)
+        work.let_leases_run_out()
+        sweep()
+        if work.view(job).state is JobState.COMPLETED_WITH_ERRORS:
+            break
+    assert [row for row, status in work.results(job) if status == "error"] == [20]
+    assert len(work.results(job)) == 64
 
 
 def test_a_broken_engine_blames_no_row_and_asks_for_a_new_process(work, runner):

@@ -1,40 +1,57 @@
 import pytest
 
-from yeban.evaluation import Confusion
+from yeban.evaluation import Agreement
 
 
-def _confusion(pairs, labels=("a", "b", "c")):
-    confusion = Confusion(labels)
+def _agreement(pairs, labels=("a", "b", "c")):
+    """Rows of (gold, predicted, count); a string of letters is a set of labels."""
+    agreement = Agreement(labels)
     for gold, predicted, count in pairs:
-        confusion.add(gold, predicted, count)
-    return confusion
+        agreement.add([gold] if gold and gold.startswith("text") else list(gold or ""), list(predicted or ""), count)
+    return agreement
 
 
 def test_accuracy_and_macro_f1_by_hand():
-    confusion = _confusion([("a", "a", 6), ("a", "b", 2), ("b", "b", 3), ("b", "a", 1)])
-    assert confusion.accuracy == pytest.approx(9 / 12)
+    agreement = _agreement([("a", "a", 6), ("a", "b", 2), ("b", "b", 3), ("b", "a", 1)])
+    assert agreement.accuracy == pytest.approx(9 / 12)
     f1_a = 2 * (6 / 7) * (6 / 8) / (6 / 7 + 6 / 8)
     f1_b = 2 * (3 / 5) * (3 / 4) / (3 / 5 + 3 / 4)
-    assert confusion.macro_f1 == pytest.approx((f1_a + f1_b) / 2)
+    assert agreement.macro_f1 == pytest.approx((f1_a + f1_b) / 2)
 
 
 def test_an_abstained_row_counts_against_recall_but_not_precision():
-    figures = _confusion([("a", "a", 1), ("a", None, 1)]).per_label()["a"]
+    figures = _agreement([("a", "a", 1), ("a", None, 1)]).per_label()["a"]
     assert (figures["precision"], figures["recall"], figures["support"]) == (1.0, 0.5, 2)
 
 
 def test_rows_without_gold_are_not_judged():
-    confusion = _confusion([("a", "a", 1), (None, "b", 9)])
-    assert confusion.accuracy == 1.0
-    assert confusion.to_json()["without_gold"] == 9
+    agreement = _agreement([("a", "a", 1), (None, "b", 9)])
+    assert agreement.accuracy == 1.0
+    assert agreement.to_json()["without_gold"] == 9
 
 
 def test_a_gold_label_outside_the_label_set_is_a_miss_and_is_listed():
-    confusion = _confusion([("a", "a", 1), ("z", "a", 1)])
-    assert confusion.accuracy == 0.5
-    assert confusion.to_json()["unknown_gold"] == {"z": 1}
+    agreement = _agreement([("a", "a", 1), ("z", "a", 1)])
+    assert agreement.accuracy == 0.5
+    assert agreement.to_json()["unknown_gold"] == {"z": 1}
+
+
+def test_a_column_that_is_no_gold_column_does_not_swell_the_summary():
+    agreement = _agreement([(f"text {number}", "a", 1) for number in range(5_000)])
+    summary = agreement.to_json()
+    assert list(summary["per_label"]) == ["a"]
+    assert len(summary["unknown_gold"]) == 20
+    assert summary["macro_f1"] == 0
 
 
 def test_without_judged_rows_there_is_nothing_to_say():
-    confusion = _confusion([(None, "a", 3)])
-    assert (confusion.accuracy, confusion.macro_f1) == (None, None)
+    agreement = _agreement([(None, "a", 3)])
+    assert (agreement.accuracy, agreement.macro_f1) == (None, None)
+
+
+def test_with_several_labels_a_row_is_right_when_all_are_and_each_counts_for_f1():
+    agreement = _agreement([("ab", "ab", 1), ("ab", "a", 1), ("c", "bc", 2)])
+    assert agreement.accuracy == pytest.approx(1 / 4)
+    figures = agreement.per_label()
+    assert (figures["b"]["precision"], figures["b"]["recall"]) == (pytest.approx(1 / 3), 0.5)
+    assert figures["c"]["f1"] == 1.0

@@ -14,6 +14,8 @@ from yeban.errors import EngineFailed, ModelUnusable
 
 _ERRORS_ONLY = 3
 
+onnxruntime.disable_telemetry_events()
+
 
 class OnnxRuntimeSession(Session):
     """An inference session; ONNX Runtime itself allows concurrent runs."""

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from worker.engine.sessions.base import Inputs, Session
 from yeban.errors import EngineFailed, ModelUnusable
 
+# Importing openvino reports its use to its maker over the network, unless this package is absent; what runs on
+# people's tickets tells nobody.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+import openvino  # noqa: E402
+
 _ACTIVATION_GROUP = 32
 """Activations that share one int8 scale. Larger than the weights' blocks, it would switch int8 arithmetic off."""
+
+_CACHED_SHAPES = 64
+"""Measured over random shapes: 680 MB resident and no slower, against 900 MB with the default of 5,000."""
 
 
 class OpenVinoSession(Session):
@@ -30,6 +38,8 @@ class OpenVinoSession(Session):
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
+            # Kernels kept by shape: texts have hundreds of shapes, and by default memory would grow with each.
+            "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_SHAPES,
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": _ACTIVATION_GROUP if precision == "int8" else 0,
         }
         try:

@@ -65,7 +65,7 @@ def test_a_damaged_model_fails_the_check(model_dir: Path, tmp_path: Path, capsys
 
 def test_an_unknown_model_is_an_error_with_its_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "gpt", "--model-dir", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith("error: The model gpt")
+    assert capsys.readouterr().err.startswith("yeban: The model gpt")
     assert main(["build", "gpt", "--json", "--model-dir", str(tmp_path)]) == 1
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "unknown_model"
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +31,16 @@ def session(request: pytest.FixtureRequest, model_dir: Path, manifest: Manifest)
 def call(length: int, rows: int = 1) -> dict[str, np.ndarray]:
     ids = np.random.default_rng(length).integers(4, 1_000, (rows, length))
     return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
+def test_loading_the_engine_tells_nobody() -> None:
+    """OpenVINO reports its use over the network when it can import a package of its own for that."""
+    script = (
+        "import sys, worker.engine.sessions.openvino, openvino.tools.ovc.telemetry_utils as used;"
+        "assert used.tm.__name__.endswith('telemetry_stub'), used.tm;"
+        "assert not [name for name in sys.modules if name.startswith('openvino_telemetry.')]"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_the_best_session_and_precision_are_picked() -> None:

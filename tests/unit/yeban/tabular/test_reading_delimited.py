@@ -67,7 +67,7 @@ def test_a_named_delimiter(read, named, meant):
     assert (table.header.delimiter, table.texts) == (meant, ["x"])
 
 
-@pytest.mark.parametrize("named", ["ab", '"', "\n", "a", " "])
+@pytest.mark.parametrize("named", ["ab", '"', "\n", "a", " ", "\x00", "\ud800", "\u200b"])
 def test_a_delimiter_that_cannot_be_one_is_refused(read, named):
     with pytest.raises(InvalidRequest, match="must be one character"):
         read("text\nx\n", delimiter=named)

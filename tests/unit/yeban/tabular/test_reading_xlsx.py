@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from yeban.errors import InvalidRequest, InvalidTable, TooLarge
-from yeban.tabular import ReadOptions, open_table
+from yeban.tabular import ReadOptions, open_table, xlsx_guard
 
 SHEET = "xl/worksheets/sheet1.xml"
 QUOTE = {'"': "&quot;"}
@@ -324,6 +324,17 @@ def test_a_document_type_is_refused_in_any_part(read, plain, repack, part, prolo
 
     with pytest.raises(InvalidTable, match="document type"):
         read(repack(plain, {part: bomb.encode(codec)}), "t.xlsx")
+
+
+@pytest.mark.parametrize("prefix", ["", "x:"])
+def test_a_flood_of_shared_strings_is_refused_before_it_fills_the_memory(monkeypatch, read, plain, repack, prefix):
+    monkeypatch.setattr(xlsx_guard, "_MAX_SHARED_STRINGS", 1_000)
+    monkeypatch.setattr(xlsx_guard, "_FEW_STRINGS_BYTES", 1_000)
+    flood = f"<{prefix}si><t>ab</t></{prefix}si>" * 1_001
+    archive = repack(plain, {"xl/any.xml": f"<{prefix}sst>{flood}</{prefix}sst>".encode()})
+
+    with pytest.raises(TooLarge, match="1,000 different texts"):
+        read(archive, "t.xlsx")
 
 
 def test_zip_bombs_are_refused_before_they_unpack(read, plain, repack):

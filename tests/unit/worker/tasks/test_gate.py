@@ -1,0 +1,54 @@
+import threading
+
+from worker.tasks.gate import Gate
+
+
+def test_ordinary_groups_run_beside_one_another():
+    gate, both = Gate(), threading.Barrier(2, timeout=5)
+
+    def run() -> None:
+        with gate.shared():
+            both.wait()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert not both.broken
+
+
+def test_a_suspect_runs_when_all_others_are_out_and_keeps_them_out():
+    gate, order = Gate(), []
+    first_in, first_may_go, suspect_in, suspect_may_go = (threading.Event() for _ in range(4))
+
+    def first() -> None:
+        with gate.shared():
+            first_in.set()
+            first_may_go.wait(5)
+            order.append("first")
+
+    def suspect() -> None:
+        with gate.alone():
+            suspect_in.set()
+            suspect_may_go.wait(5)
+            order.append("suspect")
+
+    def late() -> None:
+        with gate.shared():
+            order.append("late")
+
+    threads = [threading.Thread(target=first)]
+    threads[0].start()
+    assert first_in.wait(5)
+    threads.append(threading.Thread(target=suspect))
+    threads[1].start()
+    assert not suspect_in.wait(0.05)
+    first_may_go.set()
+    assert suspect_in.wait(5)
+    threads.append(threading.Thread(target=late))
+    threads[2].start()
+    suspect_may_go.set()
+    for thread in threads:
+        thread.join(5)
+    assert order == ["first", "suspect", "late"]
