@@ -43,6 +43,30 @@ def test_loading_the_engine_tells_nobody() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_a_signal_after_a_model_was_let_go_does_no_harm(model_dir: Path) -> None:
+    """It ended the process where the thread that let go was not the one that had loaded."""
+    script = """
+import gc, os, signal, sys, threading
+from pathlib import Path
+from worker.engine import open_classifier
+
+signal.signal(signal.SIGUSR1, lambda *_: None)
+held = [open_classifier(model_dir=Path(sys.argv[1]))]
+held[0].classify(["text"], "a,b")
+
+def let_go():
+    held.clear()
+    gc.collect()
+
+thread = threading.Thread(target=let_go)
+thread.start()
+thread.join()
+for _ in range(10):
+    os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    subprocess.run([sys.executable, "-c", script, str(model_dir)], check=True)
+
+
 def test_the_best_session_and_precision_are_picked() -> None:
     choice = choose(BUILT)
 
