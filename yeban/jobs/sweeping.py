@@ -54,8 +54,11 @@ def sweep(database: Database, sender: TaskSender, *, hint_ttl_s: float) -> Swept
         finished=finished,
         hinted=hinted,
     )
-    if lost_leases or lost_hints:
-        log.warning("sweep recovered work", extra={"lost_leases": lost_leases, "lost_hints": lost_hints})
+    if lost_leases:
+        log.warning("leases ran out, their chunks are queued again", extra={"chunks": lost_leases})
+    if lost_hints:
+        # Redis lost them, or the workers are slower than the hints' time to live; sending them again does no harm.
+        log.info("hints sent again", extra={"chunks": lost_hints})
     return swept
 
 
