@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tests.fixtures.waiting import wait_until
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 _PATIENCE_S = 30.0
@@ -67,6 +70,20 @@ def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
         if process.poll() is None:
             process.terminate()
         process.communicate(timeout=_PATIENCE_S)
+
+
+def test_when_the_master_is_killed_its_processes_let_go_of_the_port_at_once(serve):
+    process, _ready, client = serve(YEBAN_WEB_PROCESSES="2")
+    assert client.get("/healthz").status_code == 200
+    process.kill()
+    process.wait(_PATIENCE_S)
+    host, port = client.base_url.host, client.base_url.port
+
+    def free() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((host, port)) != 0
+
+    wait_until(free, timeout_s=3, what="a free port")
 
 
 def test_it_says_where_it_is_answers_and_ends_in_order(serve):
