@@ -13,9 +13,8 @@ from web.server import WebServer
 from yeban.embedded import find_endpoints
 from yeban.errors import ConfigurationError
 from yeban.logs import configure_logging
+from yeban.programs import EXIT_MISCONFIGURED
 from yeban.settings import load_settings
-
-_EXIT_CONFIGURATION = 2
 
 
 def main() -> int:
@@ -34,7 +33,7 @@ def main() -> int:
         create_app(settings, *urls)  # a malformed URL ends it here, and not in every process
     except ConfigurationError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201
-        return _EXIT_CONFIGURATION
+        return EXIT_MISCONFIGURED
     configure_logging(settings.log_level)
     WebServer(settings, lambda: create_app(settings, *urls), options.ready_file).run()
     return 0

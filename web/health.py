@@ -9,12 +9,10 @@ from typing import Any
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from web import interactive, uploads
 from web.services import Services
 from yeban.errors import ConfigurationError, ServiceUnavailable
 from yeban.jobs.workers import live_workers
-
-ROLES = (interactive.ROLE, uploads.ROLE)
+from yeban.programs import ROLES
 
 
 def readiness(services: Services) -> dict[str, dict[str, Any]]:

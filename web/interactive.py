@@ -23,10 +23,8 @@ from yeban.errors import (
 )
 from yeban.jobs.workers import live_workers
 from yeban.labels import Decision, LabelSet
+from yeban.programs import INTERACTIVE_ROLE
 from yeban.queues import INTERACTIVE_QUEUE, SEND_ERRORS, TextReply, TextRequest
-
-#: Workers that answer single texts.
-ROLE = "interactive"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +71,7 @@ def classify(services: Services, text: str, label_set: LabelSet, model: str | No
             field="labels",
             limit=settings.interactive_label_chars,
         )
-    model = check_model(services, model, role=ROLE)
+    model = check_model(services, model, role=INTERACTIVE_ROLE)
     reply = _ask(services, text, label_set, model)
     scores = reply.scores
     return Classification(
@@ -127,7 +125,7 @@ def _read(answer: bytes, label_set: LabelSet) -> TextReply:
 
 def _no_answer(services: Services, wait_s: float) -> NoAnswer:
     try:
-        served = any(worker.role == ROLE for worker in live_workers(services.database))
+        served = any(worker.role == INTERACTIVE_ROLE for worker in live_workers(services.database))
     except ServiceUnavailable:
         served = True  # unknown: say only what is known
     if served:

@@ -23,6 +23,7 @@ from yeban.errors import InvalidRequest, ServiceUnavailable
 from yeban.jobs import hints
 from yeban.jobs.creation import Created, NewJob, create_job, find_replay
 from yeban.labels import DEFAULT_TEMPLATE
+from yeban.programs import BULK_ROLE
 from yeban.tabular import ReadOptions, open_table
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 FORM_BYTES = 4 * 2**20
 MAX_FORM_PARTS = 1_100
 
-#: Workers that run jobs.
-ROLE = "bulk"
 
 _MAX_NAME_CHARS = 200
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
@@ -111,7 +110,7 @@ def submit(services: Services, source: Source, fields: JobFields, idempotency_ke
             multi_label=fields.multi_label,
             threshold=fields.threshold,
         ),
-        model=check_model(services, fields.model, role=ROLE),
+        model=check_model(services, fields.model, role=BULK_ROLE),
         source_name=source.name,
         source_sha256=source.sha256,
         chunk_rows=settings.chunk_rows,

@@ -6,10 +6,11 @@ import sys
 
 import click
 
-from worker.lifecycle import EXIT_MISCONFIGURED, Role, WorkerProcess
+from worker.lifecycle import WorkerProcess
 from yeban.embedded import find_endpoints
 from yeban.errors import ConfigurationError, EngineUnavailable, UnknownModel, YebanError
 from yeban.logs import configure_logging
+from yeban.programs import EXIT_MISCONFIGURED, ROLES, Role
 from yeban.settings import get_settings
 
 #: What starting again does not mend.
@@ -17,7 +18,7 @@ _FOR_A_PERSON = (ConfigurationError, EngineUnavailable, UnknownModel)
 
 
 @click.command()
-@click.option("--role", type=click.Choice(["bulk", "interactive"]), required=True, help="Which queue to serve.")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="Which queue to serve.")
 def main(role: Role) -> None:
     """Serve one queue until stopped."""
     try:

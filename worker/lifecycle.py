@@ -8,7 +8,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from celery import signals
 from celery.worker import state as celery_state
@@ -28,17 +28,12 @@ from yeban.errors import ServiceUnavailable
 from yeban.jobs import leases, workers
 from yeban.jobs.ending import finish_job
 from yeban.jobs.sweeping import sweep
+from yeban.programs import BULK_ROLE, EXIT_STUCK, Role
 from yeban.queues import TaskSender, make_redis
 from yeban.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Role = Literal["bulk", "interactive"]
-
-#: Exit status of a process that its own watchdog ended (EX_SOFTWARE); start another.
-EXIT_STUCK = 70
-#: Exit status of a process that cannot start as it is configured; starting another is no use.
-EXIT_MISCONFIGURED = 2
 _DATABASE_CONNECTIONS = 6
 _LEASE_RENEWALS = 3  # renewals within one lease's length, so that one lost renewal does no harm
 
@@ -70,7 +65,7 @@ class WorkerProcess:
         self._in_flight = InFlight()
         self._models = Models(open_model or self._open)
         self._stop = threading.Event()
-        if role == "bulk":
+        if role == BULK_ROLE:
             runner = ChunkRunner(
                 database=self._database,
                 sender=(sender := TaskSender.connect("yeban-worker", settings, endpoints.redis_url)),
@@ -97,7 +92,7 @@ class WorkerProcess:
         self._models.get(self._settings.model).classifier.warm_up()
         threads = [self._every("keeper", self._keep_interval_s(), self._keep)]
         threads.append(self._every("watchdog", 1.0, self._watch))
-        if self._role == "bulk":
+        if self._role == BULK_ROLE:
             threads.append(self._every("sweeper", self._settings.sweep_interval_s, self._sweep))
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
         celery_worker = self._app.Worker(
@@ -142,7 +137,7 @@ class WorkerProcess:
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 models=self._models.describe(),
-                window=2 * self._settings.group_chunks if self._role == "bulk" else 0,
+                window=2 * self._settings.group_chunks if self._role == BULK_ROLE else 0,
             ),
         )
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from yeban.client import Client, wait_until_ready
 from yeban.errors import ConfigurationError, InvalidRequest, ServiceUnavailable
+from yeban.programs import BULK_ROLE, EXIT_MISCONFIGURED, INTERACTIVE_ROLE, python_command
 from yeban.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ _POLL_S = 0.1
 _MAX_RESTARTS = 5
 _RESTART_WINDOW_S = 60.0
 _QUOTED_LINES = 5
-# What a program says by ending with this status will not change by starting it again: its settings are wrong.
-_MISCONFIGURED = 2
 # One package of each extra that the programs need, as it is imported.
 _PACKAGES = {"web": "flask", "worker": "numpy"}
 _GUARD = Path(__file__).parent / "embedded" / "guard.py"
@@ -107,11 +106,6 @@ def require_extras(*extras: str) -> None:
             raise ConfigurationError(f"{_PACKAGES[extra]} is not installed here: pip install 'yeban[{extra}]'.")
 
 
-def python_command(module: str, *arguments: str) -> list[str]:
-    """The command line that runs one of our programs; -P, since the working directory may hold a ``web`` of its own."""
-    return [sys.executable, "-P", "-m", module, *arguments]
-
-
 def local_url(host: str, port: int) -> str:
     """The URL under which this machine reaches a server that listens on ``host``."""
     try:
@@ -157,8 +151,7 @@ class _Programs:
             self._environment.pop(f"{PREFIX}{secret}_FILE", None)
         self._programs = [
             _Program("web", python_command("web")),
-            _Program("interactive", python_command("worker", "--role", "interactive")),
-            _Program("bulk", python_command("worker", "--role", "bulk")),
+            *(_Program(role, python_command("worker", "--role", role)) for role in (INTERACTIVE_ROLE, BULK_ROLE)),
         ]
         self._stopping = threading.Event()
         self._failure: ConfigurationError | ServiceUnavailable | None = None
@@ -218,10 +211,10 @@ class _Programs:
         now = time.monotonic()
         program.starts = [start for start in program.starts if now - start < _RESTART_WINDOW_S]
         log_file = self.logs / f"{program.name}.log"
-        if status == _MISCONFIGURED or len(program.starts) > _MAX_RESTARTS:
+        if status == EXIT_MISCONFIGURED or len(program.starts) > _MAX_RESTARTS:
             program.process = None
-            kind = ConfigurationError if status == _MISCONFIGURED else ServiceUnavailable
-            fate = "cannot run" if status == _MISCONFIGURED else "keeps ending"
+            kind = ConfigurationError if status == EXIT_MISCONFIGURED else ServiceUnavailable
+            fate = "cannot run" if status == EXIT_MISCONFIGURED else "keeps ending"
             self._failure = kind(
                 f"The {program.name} process {fate}. Its log ({log_file}) ends:\n{_last_lines(log_file)}",
                 log=str(log_file),

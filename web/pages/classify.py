@@ -14,6 +14,7 @@ from web.pages.forms import entered
 from web.services import services
 from yeban.errors import YebanError
 from yeban.labels import DEFAULT_TEMPLATE
+from yeban.programs import INTERACTIVE_ROLE
 
 _TEMPLATE = "classify.html"
 
@@ -32,13 +33,13 @@ class ClassifyForm(Fields):
 @pages.get("/")
 def classify() -> str:
     """The empty form."""
-    return render_template(_TEMPLATE, values={}, models=served_models(services(), role=interactive.ROLE))
+    return render_template(_TEMPLATE, values={}, models=served_models(services(), role=INTERACTIVE_ROLE))
 
 
 @pages.post("/")
 def classify_text() -> str | Response:
     """The form with its answer, or with what was wrong."""
-    shown = {"values": entered(request.form), "models": served_models(services(), role=interactive.ROLE)}
+    shown = {"values": entered(request.form), "models": served_models(services(), role=INTERACTIVE_ROLE)}
     try:
         form = fields(ClassifyForm, request.form)
         labels = label_set(

@@ -17,8 +17,9 @@ from web.models import served_models
 from web.pages.blueprint import pages
 from web.pages.forms import entered
 from web.services import services
-from web.uploads import ROLE, JobFields, expect_upload, source_of, submit
+from web.uploads import JobFields, expect_upload, source_of, submit
 from yeban.errors import YebanError
+from yeban.programs import BULK_ROLE
 
 _TEMPLATE = "upload.html"
 _TIMES = ("start_at", "expires_at")
@@ -57,7 +58,7 @@ def _refused(error: YebanError, values: MultiDict[str, str]) -> Response:
 def _shown(values: MultiDict[str, str]) -> dict[str, object]:
     return {
         "values": entered(values),
-        "models": served_models(services(), role=ROLE),
+        "models": served_models(services(), role=BULK_ROLE),
         "key": uuid.uuid4().hex,
         "max_upload_mb": services().settings.max_upload_mb,
         "time_zone": f"UTC{datetime.now().astimezone().isoformat()[-6:]}",

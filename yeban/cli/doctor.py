@@ -23,9 +23,10 @@ from yeban.db import Database
 from yeban.embedded import running_endpoints
 from yeban.errors import YebanError
 from yeban.jobs.workers import live_workers
+from yeban.programs import ROLES, python_command
 from yeban.queues import make_redis
 from yeban.settings import Settings, get_settings
-from yeban.stack import python_command, running_url
+from yeban.stack import running_url
 
 _EXTRAS = {
     "web": ("flask", "gunicorn"),
@@ -151,7 +152,7 @@ def _database(url: str) -> list[Finding]:
         return [Finding("PostgreSQL", "problem", error.detail)]
     finally:
         database.close()
-    lacking = [role for role in ("bulk", "interactive") if role not in roles]
+    lacking = [role for role in ROLES if role not in roles]
     return [
         Finding("PostgreSQL", "ok", "answers, schema is current"),
         Finding("workers", "note", f"no live worker for: {', '.join(lacking)}")

@@ -12,8 +12,9 @@ import click
 
 from yeban.cli import options
 from yeban.cli.exits import Exit
+from yeban.programs import python_command
 from yeban.settings import get_settings
-from yeban.stack import python_command, require_extras
+from yeban.stack import require_extras
 
 # What the engine's command ends with when a model could not be built, or is not what it should be.
 _FAILED = 1

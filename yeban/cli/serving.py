@@ -10,9 +10,10 @@ import click
 
 from yeban.embedded import find_endpoints, open_servers, running_endpoints
 from yeban.logs import configure_logging
+from yeban.programs import ROLES, python_command
 from yeban.schema import migrate as migrate_database
 from yeban.settings import get_settings, load_settings
-from yeban.stack import python_command, require_extras, run_stack
+from yeban.stack import require_extras, run_stack
 
 
 @click.command()
@@ -44,7 +45,7 @@ def web(host: str | None, port: int | None) -> None:
 
 
 @click.command()
-@click.option("--role", type=click.Choice(["bulk", "interactive"]), required=True, help="Which queue to serve.")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="Which queue to serve.")
 def worker(role: str) -> None:
     """Run one worker: `bulk` tags jobs, `interactive` answers single texts."""
     _become("worker", "--role", role)

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from yeban.db import Database
 from yeban.errors import Conflict, NotFound
-from yeban.jobs.hints import WORKER_TIMEOUT_S
 from yeban.jobs.states import CANCELLABLE, PAUSABLE, RESUMABLE, JobState
+from yeban.jobs.workers import WORKER_TIMEOUT_S
 
 _LOCK = text("SELECT id, state FROM job WHERE public_id = :id AND owner = :owner FOR UPDATE")
 

@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from yeban.db import Database
+from yeban.jobs.workers import WORKER_TIMEOUT_S
 from yeban.queues import SEND_ERRORS, TaskSender
 
 log = logging.getLogger(__name__)
 
 #: Chunks outstanding when no worker has reported yet.
 MIN_WINDOW = 16
-#: A heartbeat older than this is a dead worker's.
-WORKER_TIMEOUT_S = 30.0
 
 # One process fills the window at a time; the others have nothing to add.
 _LOCK = 0x59454248

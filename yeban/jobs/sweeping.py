@@ -63,23 +63,19 @@ def sweep(database: Database, sender: TaskSender, *, hint_ttl_s: float) -> Swept
 
 
 def _start_due_jobs(database: Database) -> int:
-    with database.begin() as connection:
-        return connection.execute(
-            text(
-                "UPDATE job SET state = 'queued', queued_at = now()"
-                " WHERE state = 'scheduled' AND (start_at IS NULL OR start_at <= now())"
-            )
-        ).rowcount
+    return _change(
+        database,
+        "UPDATE job SET state = 'queued', queued_at = now()"
+        " WHERE state = 'scheduled' AND (start_at IS NULL OR start_at <= now())",
+    )
 
 
 def _expire_jobs(database: Database) -> int:
-    with database.begin() as connection:
-        return connection.execute(
-            text(
-                "UPDATE job SET state = 'expired', ended_at = now()"
-                " WHERE state IN ('scheduled', 'queued', 'running', 'paused') AND expires_at <= now()"
-            )
-        ).rowcount
+    return _change(
+        database,
+        "UPDATE job SET state = 'expired', ended_at = now()"
+        " WHERE state IN ('scheduled', 'queued', 'running', 'paused') AND expires_at <= now()",
+    )
 
 
 def _end_lost_leases(database: Database) -> int:
@@ -104,26 +100,22 @@ def _end_lost_leases(database: Database) -> int:
 
 
 def _end_cancelled_jobs(database: Database) -> int:
-    with database.begin() as connection:
-        return connection.execute(
-            text(
-                "UPDATE job SET state = 'cancelled', ended_at = now() WHERE state = 'cancelling'"
-                " AND NOT EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')"
-            )
-        ).rowcount
+    return _change(
+        database,
+        "UPDATE job SET state = 'cancelled', ended_at = now() WHERE state = 'cancelling'"
+        " AND NOT EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')",
+    )
 
 
 def _forget_lost_hints(database: Database, hint_ttl_s: float) -> int:
     """Hints nobody acted on: Redis may have lost them. Hinting a chunk twice is harmless."""
-    with database.begin() as connection:
-        return connection.execute(
-            text(
-                "WITH lost AS (SELECT id FROM chunk WHERE state = 'queued'"
-                " AND hinted_at < now() - make_interval(secs => :ttl) ORDER BY id FOR UPDATE SKIP LOCKED)"
-                " UPDATE chunk SET hinted_at = NULL FROM lost WHERE chunk.id = lost.id"
-            ),
-            {"ttl": hint_ttl_s},
-        ).rowcount
+    return _change(
+        database,
+        "WITH lost AS (SELECT id FROM chunk WHERE state = 'queued'"
+        " AND hinted_at < now() - make_interval(secs => :ttl) ORDER BY id FOR UPDATE SKIP LOCKED)"
+        " UPDATE chunk SET hinted_at = NULL FROM lost WHERE chunk.id = lost.id",
+        ttl=hint_ttl_s,
+    )
 
 
 def _finished_jobs(database: Database) -> list[int]:
@@ -139,5 +131,10 @@ def _finished_jobs(database: Database) -> list[int]:
 
 
 def _forget_dead_workers(database: Database) -> None:
+    _change(database, "DELETE FROM worker WHERE seen_at < now() - interval '1 day'")
+
+
+def _change(database: Database, statement: str, **values: object) -> int:
+    """Run one statement in a transaction of its own; returns how many rows it changed."""
     with database.begin() as connection:
-        connection.execute(text("DELETE FROM worker WHERE seen_at < now() - interval '1 day'"))
+        return connection.execute(text(statement), values).rowcount

@@ -11,8 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
 from yeban.db import Database
-from yeban.jobs.hints import WORKER_TIMEOUT_S
 from yeban.tables import Worker
+
+#: A heartbeat older than this is a dead worker's.
+WORKER_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
