@@ -30,3 +30,14 @@ ensure_venv() {
         printf '%s\n' "$wanted" >"$stamp"
     fi
 }
+
+# gpu_venv EXTRAS: as ensure_venv, in .venv-gpu: the packages for GPUs replace some of those for CPUs. Ends with 2 where
+# there is no NVIDIA driver, before anything large is installed.
+gpu_venv() {
+    if ! "$(find_python)" -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/dev/null; then
+        echo "This needs an NVIDIA GPU, and there is no NVIDIA driver: libcuda.so.1 not found." >&2
+        exit 2
+    fi
+    venv="$root/.venv-gpu"
+    ensure_venv "$1"
+}

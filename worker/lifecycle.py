@@ -35,6 +35,8 @@ from yeban.settings import Settings
 log = logging.getLogger(__name__)
 
 _DATABASE_CONNECTIONS = 6
+_ABANDON_AT = 0.8  # of the drain: even what is in the engine is then given back, between two of its blocks
+_PAIR_SHARE = 0.75  # of what the caches may take in Redis; label embeddings have the rest
 _LEASE_RENEWALS = 3  # renewals within one lease's length, so that one lost renewal does no harm
 
 
@@ -55,13 +57,7 @@ class WorkerProcess:
         self._id = uuid.uuid4()
         self._database = Database(endpoints.database_url, pool_size=_DATABASE_CONNECTIONS)
         self._redis: Redis = make_redis(endpoints.redis_url)
-        self._stores = Stores(
-            labels=LayeredStore(
-                MemoryStore(settings.cache_label_entries),
-                RedisStore.from_url(endpoints.redis_url, ttl_s=settings.cache_ttl_s),
-            ),
-            texts=MemoryStore(settings.cache_text_entries),
-        )
+        self._stores = _open_stores(settings, endpoints.redis_url)
         self._in_flight = InFlight()
         self._models = Models(open_model or self._open)
         self._stop = threading.Event()
@@ -138,6 +134,7 @@ class WorkerProcess:
                 pid=os.getpid(),
                 models=self._models.describe(),
                 window=2 * self._settings.group_chunks if self._role == BULK_ROLE else 0,
+                cache=_counters(self._stores),
             ),
         )
 
@@ -145,10 +142,10 @@ class WorkerProcess:
         sweep(self._database, self._sender, hint_ttl_s=self._settings.hint_ttl_s)
 
     def _watch(self) -> None:
-        age_s = self._in_flight.oldest_s()
-        if age_s > self._settings.group_deadline_s:
+        idle_s = self._in_flight.longest_idle_s()
+        if idle_s > self._settings.group_deadline_s:
             # A thread stuck in native code cannot be stopped; its leases bring the work back elsewhere.
-            log.critical("group stuck, ending the process", extra={"age_s": round(age_s)})
+            log.critical("group stuck, ending the process", extra={"idle_s": round(idle_s)})
             os._exit(EXIT_STUCK)
 
     def _every(self, name: str, interval_s: float, action: Callable[[], None]) -> threading.Thread:
@@ -168,15 +165,18 @@ class WorkerProcess:
         return thread
 
     def _on_shutting_down(self, **_: Any) -> None:
-        """Drain: claimed groups may finish, but not for ever."""
+        """Drain: what is in the engine may finish, but not for ever; what is not begun is given back."""
+        drain_s = self._settings.drain_s
 
         def give_up() -> None:
-            log.critical("drain took too long, ending the process", extra={"drain_s": self._settings.drain_s})
+            log.critical("drain took too long, ending the process", extra={"drain_s": drain_s})
             os._exit(EXIT_STUCK)
 
-        timer = threading.Timer(self._settings.drain_s, give_up)
-        timer.daemon = True
-        timer.start()
+        self._in_flight.stop()
+        for delay_s, action in ((_ABANDON_AT * drain_s, self._in_flight.abandon), (drain_s, give_up)):
+            timer = threading.Timer(delay_s, action)
+            timer.daemon = True
+            timer.start()
 
     def _leave(self) -> None:
         try:
@@ -185,6 +185,26 @@ class WorkerProcess:
             log.warning("not signed off: %s", error.detail)
         self._database.close()
         self._redis.close()
+
+
+def _open_stores(settings: Settings, redis_url: str) -> Stores:
+    def shared(name: str, share: float) -> RedisStore:
+        max_bytes = int(share * settings.cache_redis_mb * 2**20)
+        return RedisStore.from_url(redis_url, name, ttl_s=settings.cache_ttl_s, max_bytes=max_bytes)
+
+    return Stores(
+        labels=LayeredStore(MemoryStore(settings.cache_label_entries), shared("labels", 1 - _PAIR_SHARE)),
+        texts=MemoryStore(settings.cache_text_entries),
+        pairs=LayeredStore(MemoryStore(settings.cache_pair_entries), shared("pairs", _PAIR_SHARE)),
+    )
+
+
+def _counters(stores: Stores) -> dict[str, Any]:
+    """The counters of each layer of each store, as heartbeats tell them."""
+    named = {"labels": stores.labels, "texts": stores.texts, "pairs": stores.pairs}
+    return {
+        name: {layer: counters.to_json() for layer, counters in store.stats().items()} for name, store in named.items()
+    }
 
 
 def _ask_to_stop(reason: str) -> None:

@@ -32,6 +32,7 @@ FINISH_JOB = "yeban.finish_job"
 SEND_ERRORS: tuple[type[Exception], ...] = (BrokerError, RedisError, OSError)
 
 _SOCKET_TIMEOUT_S = 5
+# A group may take longer: its messages are then delivered again, and found to be claimed or done.
 _VISIBILITY_TIMEOUT_S = 600
 
 
@@ -69,7 +70,9 @@ class TextReply(BaseModel):
     queue_ms: float = 0.0
     inference_ms: float = 0.0
     truncated: bool = False
-    cached: bool = False
+    cached: bool = False  # nothing had to be computed
+    cache_lookups: int = 0  # in what the model keeps: texts, or pairs of text and label
+    cache_hits: int = 0
     error_code: str | None = None
     error_detail: str | None = None
 

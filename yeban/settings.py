@@ -34,9 +34,11 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe log level.")
 
     model: str = Field("e5-small", description="The model used where a request names none.")
-    precision: Literal["auto", "fp32", "fp16", "int8"] = Field("auto", description="Arithmetic of the engine.")
+    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field("auto", description="Arithmetic of the engine.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the engine runs.")
-    session: Literal["auto", "openvino", "onnxruntime"] = Field("auto", description="What runs the graph.")
+    session: Literal["auto", "openvino", "onnxruntime", "tensorrt", "torch"] = Field(
+        "auto", description="What runs the graph."
+    )
     engine_threads: int | None = Field(None, ge=1, le=512, description="Engine threads; unset means one a core.")
 
     server: str | None = Field(None, description="Server that the command line talks to; unset finds a local one.")
@@ -62,19 +64,29 @@ class Settings(BaseSettings):
     )
     interactive_queue_limit: int = Field(200, ge=1, description="Waiting texts over which new ones get 429.")
 
-    chunk_rows: int = Field(128, ge=1, le=10_000, description="Rows in one chunk of a job.")
-    group_chunks: int = Field(8, ge=1, le=256, description="Most chunks in one bulk engine call.")
+    chunk_rows: int = Field(
+        128, ge=1, le=10_000, description="Rows in one chunk of a job, which bounds what a killed worker loses."
+    )
+    group_chunks: int = Field(8, ge=1, le=256, description="Most chunks that a bulk worker claims at a time.")
     group_wait_ms: int = Field(20, ge=0, le=10_000, description="Longest a chunk waits for company.")
     lease_s: float = Field(30.0, gt=0, description="Seconds a claimed chunk stays its worker's without renewal.")
-    group_deadline_s: float = Field(300.0, gt=0, description="Seconds after which a stuck group ends its process.")
+    group_deadline_s: float = Field(
+        300.0, gt=0, description="Seconds without progress after which a group is stuck and ends its process."
+    )
     hint_ttl_s: float = Field(30.0, gt=0, description="Seconds after which an unanswered hint is sent again.")
     sweep_interval_s: float = Field(2.0, gt=0, description="Seconds between two sweeps of one worker.")
     heartbeat_s: float = Field(5.0, gt=0, description="Seconds between two heartbeats of one worker.")
     drain_s: float = Field(30.0, gt=0, description="Seconds a stopping worker may spend on what it has claimed.")
 
+    shortlist_labels: int = Field(
+        20, ge=2, le=1_000, description="Labels of a text that a shortlist model (EMBEDDING+CROSS-ENCODER) scores."
+    )
+
     cache_label_entries: int = Field(20_000, ge=0, description="Label embeddings kept in memory.")
     cache_text_entries: int = Field(20_000, ge=0, description="Text embeddings kept in memory.")
-    cache_ttl_s: int = Field(7 * 24 * 3600, ge=1, description="Seconds a cached value lives in Redis.")
+    cache_pair_entries: int = Field(200_000, ge=0, description="Scored pairs of text and label kept in memory.")
+    cache_redis_mb: int = Field(128, ge=0, description="Most MiB that cached values take in Redis; 0 keeps none there.")
+    cache_ttl_s: int = Field(7 * 24 * 3600, ge=2, description="Most seconds a cached value lives in Redis.")
 
     @field_validator("data_dir")
     @classmethod

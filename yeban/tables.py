@@ -185,5 +185,6 @@ class Worker(Base):
     pid: Mapped[int] = mapped_column(Integer)
     models: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     window: Mapped[int] = mapped_column(Integer)  # chunks this worker keeps busy with at a time
+    cache: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  # counters of its caches
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())

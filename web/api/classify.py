@@ -58,4 +58,5 @@ def _json(found: Classification) -> dict[str, Any]:
         },
         "truncated": reply.truncated,
         "cached": reply.cached,
+        "cache": {"lookups": reply.cache_lookups, "hits": reply.cache_hits},
     }

@@ -1,4 +1,4 @@
-"""What is here and whether it works: models, and the two probes."""
+"""What is here and whether it works: models, workers, and the two probes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from web.api.blueprint import api, probes
 from web.health import readiness
 from web.models import describe
 from web.services import services
+from web.workers import describe as describe_worker
 from yeban.jobs.workers import live_workers
 
 
@@ -19,6 +20,12 @@ def list_models() -> Response:
     """Models as live workers have loaded them."""
     default = services().settings.model
     return json_response({"default": default, "models": describe(live_workers(services().database), default)})
+
+
+@api.get("/workers")
+def list_workers() -> Response:
+    """Live workers, the longest-lived first, and how their caches do."""
+    return json_response({"workers": [describe_worker(worker) for worker in live_workers(services().database)]})
 
 
 @probes.get("/healthz")

@@ -12,10 +12,14 @@ from typing import Any
 
 import click
 
-from worker.engine import artifacts, checking
-from worker.engine.manifest import Manifest
-from worker.engine.sessions import SESSIONS, available_sessions, choose
-from yeban.errors import YebanError
+from worker.engine import artifacts, checking, trt_engines
+from worker.engine.devices import find_devices
+from worker.engine.machine import this_machine
+from worker.engine.manifest import Manifest, NliSpec
+from worker.engine.recipes import RECIPES
+from worker.engine.selecting import select
+from worker.engine.sessions import SESSIONS, Choice, Session, available_sessions, choose
+from yeban.errors import ModelUnusable, UnknownModel, YebanError
 from yeban.settings import get_settings
 
 
@@ -28,10 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "list":
             return _list(model_dir, as_json=options.json)
         if options.command == "build":
-            return _build(options.name, model_dir, force=options.force, as_json=options.json)
+            return _build(options.name, model_dir, called=options.called, force=options.force, as_json=options.json)
         if options.command == "check":
             return _check(options.name, model_dir, as_json=options.json)
-        return _doctor(as_json=options.json)
+        if options.command == "build-engine":
+            return _build_engine(options.name, model_dir, max_batch=options.max_batch, as_json=options.json)
+        return _doctor(model_dir, as_json=options.json)
     except YebanError as error:
         if options.json:
             _print_json({"error": {"code": error.code, "detail": error.detail}})
@@ -48,10 +54,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", parents=[common], help="list the models built here")
     build = commands.add_parser("build", parents=[common], help="build a model")
-    build.add_argument("name", help=f"one of: {', '.join(artifacts.BUILDERS)}")
+    build.add_argument("name", help=f"one of {', '.join(RECIPES)}; or a folder with a checkpoint")
+    build.add_argument("--name", dest="called", help="what to call the model of a folder (default: as the folder)")
     build.add_argument("--force", action="store_true", help="build again even if it is there and intact")
     check = commands.add_parser("check", parents=[common], help="hash a model's files and measure its parity again")
     check.add_argument("name", help="a model's name, or a folder that holds a built one")
+    engine = commands.add_parser(
+        "build-engine", parents=[common], help="build a model's TensorRT engine for this GPU and driver"
+    )
+    engine.add_argument("name", help="a model's name, or a folder that holds a built one")
+    engine.add_argument("--max-batch", type=_positive, help="most rows of one call, for GPUs with little memory")
     commands.add_parser("doctor", parents=[common], help="say what would run a model here, and why")
     return parser
 
@@ -64,14 +76,12 @@ def _list(model_dir: Path, *, as_json: bool) -> int:
         for manifest in manifests:
             click.echo(_line(manifest))
     else:
-        click.echo(
-            f"No model is built in {model_dir}. Build one with: yeban models build {next(iter(artifacts.BUILDERS))}"
-        )
+        click.echo(f"No model is built in {model_dir}. Build one with: yeban models build {next(iter(RECIPES))}")
     return 0
 
 
-def _build(name: str, model_dir: Path, *, force: bool, as_json: bool) -> int:
-    manifest = artifacts.build(name, model_dir, force=force)
+def _build(name: str, model_dir: Path, *, called: str | None, force: bool, as_json: bool) -> int:
+    manifest = artifacts.build(name, model_dir, called=called, force=force)
     if as_json:
         _print_json(_summary(manifest))
     else:
@@ -87,31 +97,81 @@ def _check(name: str, model_dir: Path, *, as_json: bool) -> int:
     for problem in report.problems:
         click.echo(f"{report.name}: {problem}", err=True)
     for figure in report.parity:
-        rows, tokens = figure.shape
-        click.echo(
-            f"{report.name}: {figure.precision} in {figure.session}, {rows} × {tokens} tokens: "
-            f"cosine to fp32 at least {figure.worst_cosine:.6f}, mean {figure.mean_cosine:.6f}"
-        )
+        measures = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figure.measures.items())
+        click.echo(f"{report.name}: {figure.precision} in {figure.session}, {figure.sample}: {measures}")
     click.echo(f"{report.name}: {'good' if report.good else 'damaged; build it again with --force'}")
     return 0 if report.good else 1
 
 
-def _doctor(*, as_json: bool) -> int:
+def _build_engine(name: str, model_dir: Path, *, max_batch: int | None, as_json: bool) -> int:
+    machine = this_machine()
+    folder = artifacts.find(name, model_dir)
+    manifest = artifacts.load(folder)
+    spec = manifest.spec
+    if not isinstance(spec, NliSpec):
+        raise ModelUnusable(f"{manifest.name} is of the kind {manifest.kind}; engines are built of cross-encoders.")
+    # As if there were an engine: says at once what else is missing to run one.
+    wanted = (trt_engines.PRECISION,)
+    choose({"tensorrt": wanted}, session="tensorrt", device="cuda", engines=wanted, machine=machine)
+    from worker.engine.nli.expected import Expected  # noqa: PLC0415 - heavy
+    from worker.engine.nli.parity import hold_against  # noqa: PLC0415 - heavy
+    from worker.engine.trt_build import build_engine  # noqa: PLC0415 - needs the extra gpu
+
+    def verify(session: Session, model: Path) -> None:
+        hold_against(session, Expected.load(model), spec, precision=trt_engines.PRECISION)
+
+    path = build_engine(folder, manifest, machine, verify=verify, max_batch=max_batch)
+    if as_json:
+        _print_json({"name": manifest.name, "engine": str(path), "bytes": path.stat().st_size})
+    else:
+        click.echo(f"{manifest.name}: {path}, {path.stat().st_size / 2**20:.0f} MiB")
+    return 0
+
+
+def _doctor(model_dir: Path, *, as_json: bool) -> int:
+    devices = find_devices()
+    choice = _chosen(model_dir)
+    if as_json:
+        _print_json({"sessions": available_sessions(), "choice": asdict(choice), "devices": asdict(devices)})
+        return 0
+    click.echo(f"{choice.session}, {choice.precision} on {choice.device}, {choice.threads} threads: {choice.reason}")
+    for gpu in devices.gpus:
+        click.echo(f"GPU {gpu.index}: {gpu}, driver {devices.driver}")
+    if devices.reason is not None:
+        click.echo(f"no GPU: {devices.reason}")
+    return 0
+
+
+def _chosen(model_dir: Path) -> Choice:
+    """What would run the configured model; one still to be built is taken to have what builds have for a CPU."""
     settings = get_settings()
-    choice = choose(
-        dict.fromkeys(SESSIONS, ("int8", "fp32")),
+    try:
+        folder = artifacts.find(settings.model, model_dir)
+        manifest = artifacts.load(folder)
+    except (UnknownModel, ModelUnusable):
+        return choose(
+            dict.fromkeys(SESSIONS, ("int8", "fp32")),
+            precision=settings.precision,
+            device=settings.device,
+            session=settings.session,
+            threads=settings.engine_threads,
+            model=settings.model,
+        )
+    choice, _ = select(
+        folder,
+        manifest,
         precision=settings.precision,
         device=settings.device,
         session=settings.session,
         threads=settings.engine_threads,
     )
-    if as_json:
-        _print_json({"sessions": available_sessions(), "choice": asdict(choice)})
-    else:
-        click.echo(
-            f"{choice.session}, {choice.precision} on {choice.device}, {choice.threads} threads: {choice.reason}"
-        )
-    return 0
+    return choice
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
+    return int(text)
 
 
 def _summary(manifest: Manifest) -> dict[str, Any]:

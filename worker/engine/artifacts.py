@@ -6,16 +6,13 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker.engine import e5_build
 from worker.engine.manifest import MANIFEST_FILE, Manifest, read_manifest, record_file
+from worker.engine.recipes import RECIPES, find_recipe
 from yeban.errors import ModelUnusable, UnknownModel
-
-BUILDERS: dict[str, Callable[[Path], Manifest]] = {e5_build.NAME: e5_build.build_into}
-"""Models that can be built without a network: name to a function that fills an empty folder."""
 
 _SMALL_FILE = 1 << 20
 
@@ -30,13 +27,13 @@ def find(name_or_path: str, model_dir: Path) -> Path:
         return folder
     if (Path(name_or_path) / MANIFEST_FILE).is_file():
         return Path(name_or_path)
-    if name_or_path in BUILDERS:
+    if name_or_path in RECIPES:
         raise UnknownModel(
             f"The model {name_or_path} is not built yet; run: yeban models build {name_or_path}", model=name_or_path
         )
     raise UnknownModel(
         f"There is no model {name_or_path}: it is neither built in {model_dir} nor a folder with a {MANIFEST_FILE}. "
-        f"Models that can be built here: {', '.join(BUILDERS)}.",
+        f"Models that can be built here: {', '.join(RECIPES)}.",
         model=name_or_path,
     )
 
@@ -46,7 +43,8 @@ def ensure(name_or_path: str, model_dir: Path) -> Path:
 
     So it is when what stands there is damaged, or was built by a version with another form of manifest.
     """
-    if name_or_path in BUILDERS and _intact(model_dir / name_or_path) is None:
+    recipe = RECIPES.get(name_or_path)
+    if recipe is not None and recipe.offline and _intact(model_dir / name_or_path) is None:
         build(name_or_path, model_dir)
     return find(name_or_path, model_dir)
 
@@ -74,15 +72,15 @@ def damage(folder: Path, manifest: Manifest, *, full: bool) -> Iterator[str]:
             yield f"{record.path} does not have the recorded contents"
 
 
-def build(name: str, model_dir: Path, *, force: bool = False) -> Manifest:
-    """Build the model ``name`` into ``model_dir / name`` and return its manifest.
+def build(name_or_path: str, model_dir: Path, *, called: str | None = None, force: bool = False) -> Manifest:
+    """Build a model by name, or from the checkpoint in a folder, into ``model_dir`` and return its manifest.
 
-    A model that is there and intact is left alone unless ``force``. The folder appears whole or not
-    at all; of several processes that build at once, one does and the others wait for it.
+    A model that is there and intact is left alone unless ``force``. Its folder appears whole or not
+    at all; of several processes that build at once, one does and the others wait for it. Raises
+    :class:`~yeban.errors.UnknownModel` as :func:`~worker.engine.recipes.find_recipe` does.
     """
-    builder = BUILDERS.get(name)
-    if builder is None:
-        raise UnknownModel(f"The model {name} cannot be built here; these can: {', '.join(BUILDERS)}.", model=name)
+    recipe = find_recipe(name_or_path, called=called)
+    name = recipe.name
     model_dir.mkdir(parents=True, exist_ok=True)
     with _lock(model_dir / f".{name}.lock"):
         target = model_dir / name
@@ -92,7 +90,7 @@ def build(name: str, model_dir: Path, *, force: bool = False) -> Manifest:
                 return manifest
         scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=model_dir))
         try:
-            manifest = builder(scratch)
+            manifest = recipe.build(scratch)
             (scratch / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
             _sync(scratch)
             _swap(scratch, target)

@@ -23,21 +23,26 @@ class Block:
         return {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
 
 
-def cut(token_rows: Sequence[Sequence[int]], *, pad: int, max_block_tokens: int) -> list[Block]:
-    """Sort by length and cut into blocks of at most ``max_block_tokens``, padding counted.
+def group(lengths: Sequence[int], *, max_block_tokens: int) -> list[list[int]]:
+    """Indices of rows sorted by length and grouped: at most ``max_block_tokens`` a group, padding counted.
 
     The longest come first, so that parallel streams end together. A row over the budget gets a
-    block to itself.
+    group to itself.
     """
-    order = sorted(range(len(token_rows)), key=lambda i: -len(token_rows[i]))
-    blocks: list[Block] = []
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    groups: list[list[int]] = []
     start = 0
     while start < len(order):
-        length = len(token_rows[order[start]])
-        end = min(len(order), start + max(1, max_block_tokens // max(1, length)))
-        blocks.append(_pad(token_rows, order[start:end], length, pad))
+        end = min(len(order), start + max(1, max_block_tokens // max(1, lengths[order[start]])))
+        groups.append(order[start:end])
         start = end
-    return blocks
+    return groups
+
+
+def cut(token_rows: Sequence[Sequence[int]], *, pad: int, max_block_tokens: int) -> list[Block]:
+    """Rows of tokens in blocks, grouped as by :func:`group`."""
+    groups = group([len(row) for row in token_rows], max_block_tokens=max_block_tokens)
+    return [_pad(token_rows, rows, len(token_rows[rows[0]]), pad) for rows in groups]
 
 
 def _pad(token_rows: Sequence[Sequence[int]], rows: list[int], length: int, pad: int) -> Block:

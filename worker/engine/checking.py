@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.engine import artifacts, parity
-from worker.engine.manifest import Parity, fingerprint, read_manifest
+from worker.engine.manifest import EmbeddingSpec, Manifest, Parity, fingerprint, read_manifest
+from worker.engine.nli import parity as nli_parity
 from yeban.errors import ModelUnusable
 
 
@@ -39,7 +40,7 @@ def verify(name_or_path: str, model_dir: Path) -> Report:
     figures: tuple[Parity, ...] = ()
     if not problems:
         try:
-            figures = parity.measure(folder, manifest.spec, manifest.variants)
+            figures = _measure(folder, manifest)
         except ModelUnusable as error:
             problems.append(error.detail)
     return Report(
@@ -49,3 +50,9 @@ def verify(name_or_path: str, model_dir: Path) -> Report:
         problems=tuple(problems),
         parity=figures,
     )
+
+
+def _measure(folder: Path, manifest: Manifest) -> tuple[Parity, ...]:
+    if isinstance(manifest.spec, EmbeddingSpec):
+        return parity.measure(folder, manifest.spec, manifest.variants)
+    return nli_parity.measure(folder, manifest.spec, manifest.variants)

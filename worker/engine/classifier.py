@@ -10,6 +10,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.engine.sessions.base import Progress, nothing
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 
 
@@ -38,7 +39,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStats:
-    """What one run took. Counts are of texts unless the name says tokens or labels."""
+    """What one run took. Counts are of texts unless the name says otherwise; pairs are of a text and a label."""
 
     texts: int = 0
     unique_texts: int = 0
@@ -46,6 +47,8 @@ class RunStats:
     truncated_texts: int = 0
     unique_labels: int = 0
     cached_labels: int = 0
+    unique_pairs: int = 0
+    cached_pairs: int = 0
     tokens: int = 0
     padded_tokens: int = 0
     plan_s: float = 0.0
@@ -61,14 +64,24 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
-    """One ``(n_texts, n_labels)`` float32 array of probabilities a batch, in order, and what it took.
+class Reuse:
+    """How much of a batch was known already, counted in what the model keeps: texts, or pairs of text and label."""
 
-    ``cached`` says of each batch whether all its texts were known already.
-    """
+    lookups: int
+    hits: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing had to be computed."""
+        return self.hits == self.lookups
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One ``(n_texts, n_labels)`` float32 array of probabilities a batch, in order, and what it took."""
 
     scores: list[NDArray[np.float32]]
-    cached: tuple[bool, ...]
+    reuse: tuple[Reuse, ...]
     stats: RunStats
 
 
@@ -104,11 +117,15 @@ class Classifier(ABC):
         """
 
     @abstractmethod
-    def run(self, plan: Plan) -> Scored:
-        """Carry out a plan that this classifier made.
+    def run(self, plan: Plan, *, progress: Progress = nothing) -> Scored:
+        """Carry out a plan that this classifier made, calling ``progress`` after each block of it.
 
         Raises :class:`~yeban.errors.EngineFailed` when the engine raised or a score is not finite.
         """
+
+    @abstractmethod
+    def weight(self, batch: Batch) -> int:
+        """About how many tokens the engine reads for ``batch`` when nothing of it is cached. Cheap."""
 
     @abstractmethod
     def truncates(self, text: str) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 from importlib import metadata
 from pathlib import Path
 
 import onnx
 
-from worker.engine import e5_file, parity
+from worker.engine import built_with, e5_file, parity
 from worker.engine.calibration import Calibration
-from worker.engine.e5_graph import Linear, build_graph
+from worker.engine.e5_file import BLOCK
+from worker.engine.graphs.e5 import Linear, build_graph
 from worker.engine.manifest import EmbeddingSpec, Manifest, Variant, fingerprint, record_file
 from worker.engine.phrasing import Phrasing, Phrasings
 from worker.engine.tokenise import Frame, unigram_files
@@ -47,7 +47,7 @@ _FITTED = (
 
 _GRAPHS: dict[Linear, str] = {"int8": "int8.onnx", "fp32": "fp32.onnx"}
 _VARIANTS = (
-    Variant(precision="int8", sessions=("openvino",), graph=_GRAPHS["int8"]),
+    Variant(precision="int8", sessions=("openvino",), graph=_GRAPHS["int8"], activation_group=BLOCK),
     Variant(precision="fp32", sessions=("openvino", "onnxruntime"), graph=_GRAPHS["fp32"]),
     # ONNX Runtime is no faster in int8 than in float32; it only needs less memory.
     Variant(precision="int8", sessions=("onnxruntime",), graph=_GRAPHS["int8"]),
@@ -83,7 +83,7 @@ def build_into(folder: Path) -> Manifest:
         files=files,
         parity=parity.measure(folder, spec, _VARIANTS),
         origin=_origin(source),
-        built=_built(),
+        built=built_with.versions(),
     )
 
 
@@ -95,16 +95,3 @@ def _origin(source: Path) -> dict[str, str]:
         "calibration": _FITTED,
         "weights_sha256": record_file(source.parent, source.name).sha256,
     }
-
-
-def _built() -> dict[str, str]:
-    packages = ("onnx", "openvino", "onnxruntime", "tokenizers", "numpy")
-    found = {name: version for name in packages if (version := _version(name))}
-    return {"python": platform.python_version(), "machine": platform.machine(), **found}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, RunStats, Scored
+from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, Reuse, RunStats, Scored
 from worker.engine.encoder import EncodePlan, Encoder
 from worker.engine.manifest import EmbeddingSpec
 from worker.engine.phrasing import Recipe, label_recipe, strings_that_must_fit, zero_recipe
-from worker.engine.stores import NoStore, Stores, Vector, VectorStore
+from worker.engine.sessions.base import Progress, nothing
+from worker.engine.stores import Stores, Vector, VectorStore
 from yeban.errors import EngineFailed, InvalidLabels
 from yeban.labels import LabelSet
 
@@ -53,7 +54,7 @@ class EmbeddingClassifier(Classifier):
         self._encoder = encoder
         self._info = info
         self._spec = spec
-        self._stores = stores or Stores(labels=NoStore(), texts=NoStore())
+        self._stores = stores or Stores()
         seed = (info.fingerprint, info.precision, info.session, info.device, str(info.max_tokens))
         self._hash = hashlib.blake2b("\x1f".join(seed).encode(), digest_size=20)
 
@@ -119,11 +120,11 @@ class EmbeddingClassifier(Classifier):
             encode=encode,
         )
 
-    def run(self, plan: Plan) -> Scored:
+    def run(self, plan: Plan, *, progress: Progress = nothing) -> Scored:
         if not isinstance(plan, EmbeddingPlan):
             raise TypeError(f"an EmbeddingClassifier cannot run a {type(plan).__name__}")
         started = time.perf_counter()
-        embedded = self._encoder.run(plan.encode)
+        embedded = self._encoder.run(plan.encode, progress=progress)
         labels = {key: _compose(recipe, plan.rows, embedded) for key, recipe in plan.recipes.items()}
         texts = {key: embedded[row] for key, row in plan.missing_texts.items()}
         self._stores.labels.put_many(labels)
@@ -133,9 +134,13 @@ class EmbeddingClassifier(Classifier):
             self._score_batch(batch, text_keys, label_keys, vectors)
             for batch, text_keys, label_keys in zip(plan.batches, plan.text_keys, plan.label_keys, strict=True)
         ]
-        cached = tuple(not any(key in plan.missing_texts for key in keys) for keys in plan.text_keys)
+        reuse = tuple(_reuse(keys, plan.missing_texts) for keys in plan.text_keys)
         stats = dataclasses.replace(plan.stats, engine_s=time.perf_counter() - started)
-        return Scored(scores=scores, cached=cached, stats=stats)
+        return Scored(scores=scores, reuse=reuse, stats=stats)
+
+    def weight(self, batch: Batch) -> int:
+        longest = self._spec.max_tokens
+        return sum(min(longest, len(text)) for text in batch.texts)
 
     def truncates(self, text: str) -> bool:
         # Normalising makes at most a few characters of one, so short texts need no tokeniser.
@@ -225,6 +230,10 @@ class EmbeddingClassifier(Classifier):
 
 def _independent(label_set: LabelSet) -> bool:
     return label_set.multi_label or len(label_set) == 1
+
+
+def _reuse(keys: Sequence[bytes], missing: Container[bytes]) -> Reuse:
+    return Reuse(lookups=len(keys), hits=sum(key not in missing for key in keys))
 
 
 def _compose(recipe: Recipe, rows: dict[str, int], embedded: Vector) -> Vector:

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from worker.engine.batching import Block, cut
-from worker.engine.sessions import Session
+from worker.engine.sessions.base import Progress, Session, nothing
 from worker.engine.stores import Vector
 from worker.engine.tokenise import Tokeniser
 from yeban.errors import EngineFailed
-
-_BLOCK_TOKENS_PER_THREAD = 256
-"""Padded tokens of one engine call: enough to fill the matrix units, few enough to stay in the caches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +33,6 @@ class Encoder:
         self.session = session
         self.max_tokens = max_tokens
         self.dimension = dimension
-        self._block_tokens = _BLOCK_TOKENS_PER_THREAD * max(2, session.threads)
 
     def plan(self, texts: Sequence[str]) -> EncodePlan:
         """Tokenise ``texts`` and cut them into blocks; those over ``max_tokens`` keep their beginning."""
@@ -44,7 +40,7 @@ class Encoder:
         truncated = tuple(i for i, row in enumerate(rows) if len(row) > self.max_tokens)
         for i in truncated:
             rows[i] = [*rows[i][: self.max_tokens - 1], rows[i][-1]]
-        blocks = cut(rows, pad=self.tokeniser.frame.pad, max_block_tokens=self._block_tokens)
+        blocks = cut(rows, pad=self.tokeniser.frame.pad, max_block_tokens=self.session.block_tokens)
         return EncodePlan(
             rows=len(rows),
             blocks=tuple(blocks),
@@ -53,13 +49,13 @@ class Encoder:
             truncated=truncated,
         )
 
-    def run(self, plan: EncodePlan) -> Vector:
+    def run(self, plan: EncodePlan, *, progress: Progress = nothing) -> Vector:
         """``(rows, dimension)`` float32 vectors of unit length.
 
         Raises :class:`~yeban.errors.EngineFailed` when one of them is not finite.
         """
         vectors = np.empty((plan.rows, self.dimension), np.float32)
-        outputs = self.session.run([block.inputs for block in plan.blocks])
+        outputs = self.session.run([block.inputs for block in plan.blocks], progress=progress)
         for block, output in zip(plan.blocks, outputs, strict=True):
             vectors[block.rows] = output
         if not np.isfinite(vectors).all():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from worker.engine.tokenise import Frame
 from yeban.errors import ModelUnusable
 
 MANIFEST_FILE = "manifest.json"
-SCHEMA = 1
+SCHEMA = 2
 
 _HASH_CHUNK = 1 << 20
 
@@ -36,20 +36,22 @@ class Variant:
     precision: str
     sessions: tuple[str, ...]
     graph: str
+    activation_group: int = 0
+    """Neighbouring activations that share one int8 scale found at run time, where a session can do so; 0: none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How far one precision in one session is from float32: cosines of the same texts' embeddings.
+    """How far one precision in one session is from float32.
 
-    ``shape`` is (rows, tokens) of the block that was compared.
+    ``sample`` says on what, ``measures`` how far: ``worst_cosine`` and ``mean_cosine`` of embeddings;
+    ``worst_difference`` of logits, and ``same_top_label``, the share of texts whose best label stayed the same.
     """
 
     session: str
     precision: str
-    shape: tuple[int, int]
-    worst_cosine: float
-    mean_cosine: float
+    sample: str
+    measures: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +68,27 @@ class EmbeddingSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NliSpec:
+    """How a cross-encoder is used: the most tokens of a pair, and the classes that decide."""
+
+    max_tokens: int
+    pad: int
+    classes: int
+    entailment: int
+    contradiction: int
+
+
+Spec = EmbeddingSpec | NliSpec
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A built model. ``variants`` come best first; ``origin`` and ``built`` are for people."""
 
     name: str
     kind: str
     fingerprint: str
-    spec: EmbeddingSpec
+    spec: Spec
     variants: tuple[Variant, ...]
     files: tuple[FileRecord, ...]
     parity: tuple[Parity, ...]
@@ -87,11 +103,11 @@ class Manifest:
         """The precisions that ``session`` can run, best first."""
         return tuple(variant.precision for variant in self.variants if session in variant.sessions)
 
-    def graph(self, precision: str, session: str) -> str:
-        """The path of the graph for a precision and session that go together."""
+    def variant(self, precision: str, session: str) -> Variant:
+        """What goes with a precision and a session. Raises :class:`~yeban.errors.ModelUnusable` if nothing does."""
         for variant in self.variants:
             if variant.precision == precision and session in variant.sessions:
-                return variant.graph
+                return variant
         raise ModelUnusable(f"{self.name} has no {precision} build for {session}.", model=self.name)
 
 
@@ -117,7 +133,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelUnusable(f"{folder / MANIFEST_FILE} is malformed ({error!r}); build the model again.") from error
 
 
-def fingerprint(spec: EmbeddingSpec, files: Iterable[FileRecord]) -> str:
+def fingerprint(spec: Spec, files: Iterable[FileRecord]) -> str:
     """SHA-256 over everything that settles scores: the spec and the hash of each file."""
     facts = {"spec": asdict(spec), "files": sorted((record.path, record.sha256) for record in files)}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -137,10 +153,10 @@ def _from_document(document: Mapping[str, Any]) -> Manifest:
         name=document["name"],
         kind=document["kind"],
         fingerprint=document["fingerprint"],
-        spec=_spec_from(document["spec"]),
+        spec=_SPECS[document["kind"]](document["spec"]),
         variants=tuple(Variant(**{**entry, "sessions": tuple(entry["sessions"])}) for entry in document["variants"]),
         files=tuple(FileRecord(**entry) for entry in document["files"]),
-        parity=tuple(Parity(**{**entry, "shape": tuple(entry["shape"])}) for entry in document["parity"]),
+        parity=tuple(Parity(**entry) for entry in document["parity"]),
         origin=document["origin"],
         built=document["built"],
     )
@@ -151,7 +167,7 @@ def _from_document(document: Mapping[str, Any]) -> Manifest:
     return manifest
 
 
-def _spec_from(document: Mapping[str, Any]) -> EmbeddingSpec:
+def _embedding_spec(document: Mapping[str, Any]) -> EmbeddingSpec:
     phrasings = {
         language: Phrasing(frames=tuple(entry["frames"]), nothing=tuple(entry["nothing"]))
         for language, entry in document["phrasings"].items()
@@ -165,3 +181,10 @@ def _spec_from(document: Mapping[str, Any]) -> EmbeddingSpec:
         frame=Frame(**document["frame"]),
         calibration=Calibration(**document["calibration"]),
     )
+
+
+def _nli_spec(document: Mapping[str, Any]) -> NliSpec:
+    return NliSpec(**{key: int(value) for key, value in document.items()})
+
+
+_SPECS: Mapping[str, Callable[[Mapping[str, Any]], Spec]] = {"embedding": _embedding_spec, "nli": _nli_spec}

@@ -8,11 +8,18 @@ from worker.engine import artifacts
 from worker.engine.classifier import Classifier, ModelInfo
 from worker.engine.embedding import EmbeddingClassifier
 from worker.engine.encoder import Encoder
-from worker.engine.sessions import SESSIONS, choose, open_session
+from worker.engine.manifest import EmbeddingSpec, NliSpec
+from worker.engine.nli.classifier import NliClassifier
+from worker.engine.pairs import PairTokeniser
+from worker.engine.selecting import select
+from worker.engine.sessions import Session, open_session
+from worker.engine.shortlist import ShortlistClassifier
 from worker.engine.stores import Stores
 from worker.engine.tokenise import Tokeniser
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, UnknownModel
 from yeban.settings import get_settings
+
+SHORTLIST_JOINER = "+"
 
 
 def open_classifier(
@@ -24,29 +31,33 @@ def open_classifier(
     threads: int | None = None,
     model_dir: Path | None = None,
     stores: Stores | None = None,
+    shortlist_labels: int | None = None,
 ) -> Classifier:
     """Load a model by name, or from a folder that holds a built one; ``e5-small`` is built on first use.
+
+    ``A+B`` is a shortlist: the embedding model A picks ``shortlist_labels`` labels of each text (by default the
+    setting), and the cross-encoder B scores those.
 
     Raises :class:`~yeban.errors.UnknownModel`, :class:`~yeban.errors.ModelUnusable` when the
     artifact is damaged, and :class:`~yeban.errors.EngineUnavailable` when what was asked for cannot run here.
     """
+    if SHORTLIST_JOINER in name_or_path and not Path(name_or_path).exists():
+        ranker, scorer = (
+            open_classifier(
+                part,
+                precision=precision,
+                device=device,
+                session=session,
+                threads=threads,
+                model_dir=model_dir,
+                stores=stores,
+            )
+            for part in _parts(name_or_path)
+        )
+        return _shortlist(ranker, scorer, shortlist_labels or get_settings().shortlist_labels)
     folder = artifacts.ensure(name_or_path, model_dir or get_settings().model_dir)
     manifest = artifacts.load(folder)
-    if manifest.kind != "embedding":
-        raise ModelUnusable(f"{manifest.name} is of the kind {manifest.kind}, which this release cannot run.")
-    built = {name: manifest.precisions(name) for name in SESSIONS}
-    choice = choose(built, precision=precision, device=device, session=session, threads=threads)
-    spec = manifest.spec
-    try:
-        tokeniser = Tokeniser.load(folder, spec.frame)
-    except Exception as error:  # the tokenizers library raises Exception itself
-        raise ModelUnusable(f"The tokeniser in {folder} cannot be read: {error}. Build it again.") from error
-    encoder = Encoder(
-        tokeniser,
-        open_session(folder / manifest.graph(choice.precision, choice.session), choice),
-        max_tokens=spec.max_tokens,
-        dimension=spec.dimension,
-    )
+    choice, graph = select(folder, manifest, precision=precision, device=device, session=session, threads=threads)
     info = ModelInfo(
         name=manifest.name,
         kind=manifest.kind,
@@ -55,7 +66,45 @@ def open_classifier(
         session=choice.session,
         device=choice.device,
         threads=choice.threads,
-        max_tokens=spec.max_tokens,
+        max_tokens=manifest.spec.max_tokens,
         reason=choice.reason,
     )
+    opened = open_session(graph, choice)
+    if isinstance(manifest.spec, EmbeddingSpec):
+        return _embedding(folder, manifest.spec, opened, info, stores)
+    return _nli(folder, manifest.spec, opened, info, stores)
+
+
+def _parts(name: str) -> list[str]:
+    parts = name.split(SHORTLIST_JOINER)
+    if len(parts) != 2 or not all(parts):
+        raise UnknownModel(
+            f"There is no model {name}: a shortlist is two models, EMBEDDING{SHORTLIST_JOINER}CROSS-ENCODER.",
+            model=name,
+        )
+    return parts
+
+
+def _shortlist(ranker: Classifier, scorer: Classifier, keep: int) -> ShortlistClassifier:
+    kinds = (ranker.info.kind, scorer.info.kind)
+    if kinds != ("embedding", "nli"):
+        raise UnknownModel(
+            f"A shortlist is an embedding model and a cross-encoder, in this order, and not {' and '.join(kinds)}."
+        )
+    return ShortlistClassifier(ranker, scorer, keep=keep)
+
+
+def _embedding(
+    folder: Path, spec: EmbeddingSpec, session: Session, info: ModelInfo, stores: Stores | None
+) -> EmbeddingClassifier:
+    try:
+        tokeniser = Tokeniser.load(folder, spec.frame)
+    except Exception as error:  # the tokenizers library raises Exception itself
+        raise ModelUnusable(f"The tokeniser in {folder} cannot be read: {error}. Build it again.") from error
+    encoder = Encoder(tokeniser, session, max_tokens=spec.max_tokens, dimension=spec.dimension)
     return EmbeddingClassifier(encoder, info, spec, stores=stores)
+
+
+def _nli(folder: Path, spec: NliSpec, session: Session, info: ModelInfo, stores: Stores | None) -> NliClassifier:
+    tokeniser = PairTokeniser.load(folder, max_tokens=spec.max_tokens)
+    return NliClassifier(tokeniser, session, info, spec, stores=stores)

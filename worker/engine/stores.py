@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,7 +40,8 @@ class NoStore:
 
 @dataclass(frozen=True, kw_only=True)
 class Stores:
-    """Where an embedding classifier keeps what it computed."""
+    """Where classifiers keep what they computed: embeddings of labels and texts, logits of pairs of both."""
 
-    labels: VectorStore
-    texts: VectorStore
+    labels: VectorStore = field(default_factory=NoStore)
+    texts: VectorStore = field(default_factory=NoStore)
+    pairs: VectorStore = field(default_factory=NoStore)

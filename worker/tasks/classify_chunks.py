@@ -1,18 +1,28 @@
-"""Scoring a group of chunks: claim, read, score in one engine call, store."""
+"""Scoring a group of chunks: claim, read, score in slices, store each slice at once.
+
+A cross-encoder needs minutes for what a bi-encoder does in a second. So that progress shows, that a killed worker
+loses little, and that nobody waits for a slow group, a slice is no more than a chunk or two of that work; and a group
+whose time is over gives back, untried, what it has not begun.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from worker.engine.classifier import Batch
 from worker.tasks.gate import Gate
-from worker.tasks.in_flight import InFlight
+from worker.tasks.in_flight import InFlight, Work
 from worker.tasks.models import Model, Models, rounded
+from worker.tasks.slicing import cut
 from yeban.db import Database
 from yeban.errors import (
     EngineUnavailable,
@@ -38,6 +48,14 @@ _MAX_ENGINE_FAILURES = 8
 _MAX_REASON_CHARS = 500
 _MAX_LABEL_SETS = 200
 
+#: Tokens of one engine call, unless one chunk alone has more: a whole group for a bi-encoder, a chunk or so for a
+#: cross-encoder with ten labels.
+_SLICE_TOKENS = 65_536
+#: Seconds after which a group begins no further slice, so that other jobs' chunks have their turn.
+_GROUP_S = 10.0
+#: Seconds of waiting for the engine after which it is asked again whether the work is still wanted.
+_STALE_S = 1.0
+
 #: What makes a job impossible as it stands, rather than one of its rows.
 _JOB_ERRORS = (EngineUnavailable, InvalidLabels, InvalidTemplate, ModelUnusable, UnknownModel)
 
@@ -54,6 +72,10 @@ class _Ready:
     def batch(self) -> Batch:
         texts = tuple(row.text for row in self.rows if row.problem is None)
         return Batch(texts=texts, label_set=self.label_set)
+
+    def weight(self) -> int:
+        """About how many tokens the engine will read."""
+        return self.model.classifier.weight(self.batch())
 
 
 class ChunkRunner:
@@ -84,45 +106,48 @@ class ChunkRunner:
 
     def __call__(self, group: Sequence[ChunkHint]) -> None:
         """Look at the hinted chunks. Never raises for what leases and the sweep will recover."""
+        chunk_ids = list(dict.fromkeys(hint.chunk_id for hint in group))
         try:
+            if self._in_flight.stopping:
+                hints.drop_hints(self._database, chunk_ids)
+                return
             with ExitStack() as held:
-                with self._gate.shared():
-                    suspect = self._claim_and_run([hint.chunk_id for hint in group], held)
-                if suspect is not None:
-                    # It may end this process: then it must cost nobody else's chunk an attempt.
-                    with self._gate.alone():
-                        self._score([suspect])
+                self._run(chunk_ids, held)
             hints.top_up(self._database, self._sender)
         except ServiceUnavailable as error:
             log.warning("group given up, its leases will run out", extra={"error": error.detail})
 
-    def _claim_and_run(self, chunk_ids: Sequence[int], held: ExitStack) -> _Ready | None:
-        """Score what may be scored together; returns the one chunk claimed that must be scored alone, if any."""
-        claimed = leases.claim(
-            self._database, list(dict.fromkeys(chunk_ids)), worker_id=self._worker_id, lease_s=self._lease_s
-        )
-        if not claimed:
-            return None
-        held.enter_context(self._in_flight.hold(claimed[0].token))
+    def _run(self, chunk_ids: Sequence[int], held: ExitStack) -> None:
+        """Claim and score; ``held`` keeps what is claimed counted as in flight."""
+        with self._gate.shared():
+            claimed = leases.claim(self._database, chunk_ids, worker_id=self._worker_id, lease_s=self._lease_s)
+            if not claimed:
+                return
+            work = held.enter_context(self._in_flight.hold(claimed[0].token))
+            suspect = self._run_together(claimed, work)
+        if suspect is not None:
+            # It may end this process: then it must cost nobody else's chunk an attempt.
+            with ExitStack() as alone:
+                with work.waiting():
+                    alone.enter_context(self._gate.alone())
+                self._score_all(self._wanted([suspect]), work)
+
+    def _run_together(self, claimed: Sequence[Lease], work: Work) -> _Ready | None:
+        """Score what may be scored together; returns the one chunk that must be scored alone, if any."""
         suspects = [lease for lease in claimed if lease.attempt >= ALONE_FROM_ATTEMPT]
         leases.release(self._database, suspects[1:])
-        ready = self._prepare([lease for lease in claimed if lease not in suspects[1:]])
-        by_model: defaultdict[int, list[_Ready]] = defaultdict(list)
-        for item in ready:
-            if item.lease not in suspects:
-                by_model[id(item.model)].append(item)
-        for items in by_model.values():
-            self._score(items)
+        ready = self._prepare([lease for lease in claimed if lease not in suspects[1:]], work)
+        self._score_all([item for item in ready if item.lease not in suspects], work)
         return next((item for item in ready if item.lease in suspects), None)
 
-    def _prepare(self, claimed: Sequence[Lease]) -> list[_Ready]:
+    def _prepare(self, claimed: Sequence[Lease], work: Work) -> list[_Ready]:
         by_job: defaultdict[int, list[Lease]] = defaultdict(list)
         for lease in claimed:
             by_job[lease.job_id].append(lease)
         usable: list[tuple[list[Lease], Model, LabelSet]] = []
         for job_id, of_job in by_job.items():
             try:
-                usable.append((of_job, *self._model_and_labels(of_job[0])))
+                usable.append((of_job, *self._model_and_labels(of_job[0], work)))
             except _JOB_ERRORS as error:
                 log.error("job cannot be scored", extra={"job": job_id, "code": error.code})
                 fail_job(self._database, job_id, error.detail)
@@ -134,8 +159,9 @@ class ChunkRunner:
             for lease in of_job
         ]
 
-    def _model_and_labels(self, lease: Lease) -> tuple[Model, LabelSet]:
-        model = self._models.get(lease.model)
+    def _model_and_labels(self, lease: Lease, work: Work) -> tuple[Model, LabelSet]:
+        with work.waiting():  # a model that is built for this machine on its first use takes minutes
+            model = self._models.get(lease.model)
         mine = model.classifier.info.fingerprint
         pinned = lease.model_fingerprint or leases.pin_model(self._database, lease.job_id, mine)
         if pinned != mine:
@@ -152,23 +178,69 @@ class ChunkRunner:
         self._label_sets[lease.job_id, mine] = label_set
         return model, label_set
 
-    def _score(self, items: Sequence[_Ready]) -> None:
+    def _score_all(self, items: Sequence[_Ready], work: Work) -> None:
+        """Score slice after slice until all is done, or the group's time is over, or the process is to end."""
+        by_model: defaultdict[int, list[_Ready]] = defaultdict(list)
+        for item in items:
+            by_model[id(item.model)].append(item)
+        slices = [part for of_model in by_model.values() for part in cut(of_model, _Ready.weight, _SLICE_TOKENS)]
+        ends_at = time.monotonic() + _GROUP_S
+        for number, part in enumerate(slices):
+            if number and (self._in_flight.stopping or time.monotonic() > ends_at):
+                leases.release(self._database, [item.lease for rest in slices[number:] for item in rest])
+                return
+            self._score(self._wanted(part) if number else part, work)
+
+    def _score(self, items: Sequence[_Ready], work: Work) -> None:
+        """Score one slice and store its results."""
+        if not items:
+            return
         try:
-            scored = items[0].model.score([item.batch() for item in items])
+            scored = self._engine_call(items, work)
+        except ServiceUnavailable:
+            raise
         except Exception as error:
             # Whatever an engine raises is about the rows or the engine, never a reason to lose the group.
-            log.warning("engine call failed", exc_info=True, extra={"chunks": [item.lease.chunk_id for item in items]})
-            self._recover(items, f"{type(error).__name__}: {error}"[:_MAX_REASON_CHARS])
+            if not self._in_flight.abandoned:
+                chunks = [item.lease.chunk_id for item in items]
+                log.warning("engine call failed", exc_info=True, extra={"chunks": chunks})
+            self._recover(items, f"{type(error).__name__}: {error}"[:_MAX_REASON_CHARS], work)
             return
-        outcomes = [
-            ChunkOutcome(lease=item.lease, results=_results(item, rounded(scores)))
-            for item, scores in zip(items, scored.scores, strict=True)
-        ]
-        for job_id in finishing.finish_chunks(self._database, outcomes):
-            self._end_job(job_id)
+        outcomes = [ChunkOutcome(lease=item.lease, results=_results(item, rounded(scores))) for item, scores in scored]
+        if outcomes:
+            for job_id in finishing.finish_chunks(self._database, outcomes):
+                self._end_job(job_id)
 
-    def _recover(self, items: Sequence[_Ready], reason: str) -> None:
-        if self._engine_is_sound(items[0]):
+    def _engine_call(self, items: Sequence[_Ready], work: Work) -> list[tuple[_Ready, NDArray[np.float32]]]:
+        """The scores of those items that are still wanted when their turn at the engine has come."""
+        model = items[0].model
+        plan = model.classifier.plan([item.batch() for item in items])
+        asked_at = time.monotonic()
+        with model.turn(work):
+            wanted = items
+            if self._in_flight.stopping:
+                leases.release(self._database, [item.lease for item in items])
+                wanted = []
+            elif time.monotonic() - asked_at > _STALE_S:
+                wanted = self._wanted(items)
+            if not wanted:
+                return []
+            if len(wanted) < len(items):
+                plan = model.classifier.plan([item.batch() for item in wanted])
+            scored = model.classifier.run(plan, progress=work.progress)
+        return list(zip(wanted, scored.scores, strict=True))
+
+    def _wanted(self, items: Sequence[_Ready]) -> list[_Ready]:
+        """The items whose jobs still want them; the others are given back."""
+        wanted = {lease.chunk_id for lease in leases.keep_wanted(self._database, [item.lease for item in items])}
+        return [item for item in items if item.lease.chunk_id in wanted]
+
+    def _recover(self, items: Sequence[_Ready], reason: str, work: Work) -> None:
+        sound = not self._in_flight.abandoned and self._engine_is_sound(items[0], work)
+        if self._in_flight.abandoned:  # then it was us who broke off the call
+            leases.release(self._database, [item.lease for item in items])
+            return
+        if sound:
             for item in items:
                 action = finishing.fail_chunk(self._database, item.lease, reason)
                 log.info("chunk failed", extra={"chunk": item.lease.chunk_id, "action": action.value})
@@ -179,9 +251,9 @@ class ChunkRunner:
             finishing.defer_chunk(self._database, item.lease, reason, delay_s=_ENGINE_RETRY_DELAY_S)
         self._on_broken_engine(reason)
 
-    def _engine_is_sound(self, item: _Ready) -> bool:
+    def _engine_is_sound(self, item: _Ready, work: Work) -> bool:
         try:
-            item.model.score([Batch(texts=(_CANARY,), label_set=item.label_set)])
+            item.model.score([Batch(texts=(_CANARY,), label_set=item.label_set)], work)
         except Exception:
             log.exception("engine failed on a known text")
             return False

@@ -1,4 +1,4 @@
-"""Scoring a group of single texts for people who wait: score in one engine call, reply at once."""
+"""Scoring a group of single texts for people who wait: the lightest first, each answered as soon as it is scored."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.engine.classifier import Batch
-from worker.tasks.in_flight import InFlight
-from worker.tasks.models import Models, rounded
+from worker.tasks.in_flight import InFlight, Work
+from worker.tasks.models import Model, Models, rounded
+from worker.tasks.slicing import cut
 from yeban.errors import EngineFailed, YebanError
 from yeban.labels import LabelSet
 from yeban.queues import TextReply, TextRequest
@@ -22,6 +24,18 @@ log = logging.getLogger(__name__)
 
 #: Seconds an answer nobody fetched stays in Redis.
 _REPLY_TTL_S = 30
+#: Tokens of one engine call, unless one request alone has more: eight short texts for a bi-encoder, or a few texts with
+#: ten labels each for a cross-encoder.
+_SLICE_TOKENS = 2_048
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """A request that can be scored; ``weight`` is in tokens."""
+
+    request: TextRequest
+    batch: Batch
+    weight: int
 
 
 class TextRunner:
@@ -35,49 +49,77 @@ class TextRunner:
     def __call__(self, group: Sequence[TextRequest]) -> None:
         """Answer every request that still has a reader; late ones are dropped."""
         now = time.time()
-        live = [request for request in group if request.deadline > now]
-        if not live:
-            return
-        with self._in_flight.hold(uuid.uuid4()):
-            by_model: defaultdict[str, list[TextRequest]] = defaultdict(list)
-            for request in live:
+        by_model: defaultdict[str, list[TextRequest]] = defaultdict(list)
+        for request in group:
+            if request.deadline > now:
                 by_model[request.model].append(request)
-            for model, requests in by_model.items():
-                self._send(zip(requests, self._answer(model, requests), strict=True))
+        if by_model:
+            with self._in_flight.hold(uuid.uuid4()) as work:
+                for name, requests in by_model.items():
+                    self._serve(name, requests, work)
 
-    def _answer(self, model_name: str, requests: Sequence[TextRequest]) -> list[TextReply]:
+    def _serve(self, model_name: str, requests: Sequence[TextRequest], work: Work) -> None:
+        try:
+            with work.waiting():  # a model that is built for this machine on its first use takes minutes
+                model = self._models.get(model_name)
+        except Exception as error:
+            log.exception("model cannot be used", extra={"model": model_name})
+            refusal = _refusal(error)
+            self._send((request, refusal) for request in requests)
+            return
+        asked = []
+        for request in requests:
+            try:
+                batch = Batch(texts=(request.text,), label_set=LabelSet.from_json(request.label_set))
+            except Exception as error:
+                log.exception("labels cannot be read")
+                self._send([(request, _refusal(error))])
+                continue
+            asked.append(_Asked(request=request, batch=batch, weight=model.classifier.weight(batch)))
+        asked.sort(key=lambda one: one.weight)
+        for part in cut(asked, lambda one: one.weight, _SLICE_TOKENS):
+            self._send(self._answer(model, part, work))
+
+    def _answer(self, model: Model, asked: Sequence[_Asked], work: Work) -> list[tuple[TextRequest, TextReply]]:
+        """Replies to those whose readers still wait when their turn at the engine has come."""
         started = time.time()
         try:
-            model = self._models.get(model_name)
-            label_sets = [LabelSet.from_json(request.label_set) for request in requests]
-            scored = model.score(
-                [
-                    Batch(texts=(request.text,), label_set=label_set)
-                    for request, label_set in zip(requests, label_sets, strict=True)
-                ]
-            )
+            plan = model.classifier.plan([one.batch for one in asked])
+            planned = time.time()
+            with model.turn(work):
+                turn = time.time()
+                live = [one for one in asked if one.request.deadline > turn]
+                if not live:
+                    return []
+                if len(live) < len(asked):
+                    plan = model.classifier.plan([one.batch for one in live])
+                scored = model.classifier.run(plan, progress=work.progress)
         except Exception as error:
-            if len(requests) > 1:  # one bad request must not answer for its neighbours
-                return [reply for request in requests for reply in self._answer(model_name, [request])]
+            if len(asked) > 1:  # one bad request must not answer for its neighbours
+                return [reply for one in asked for reply in self._answer(model, [one], work)]
             if not isinstance(error, YebanError):
                 log.exception("text request failed")
-                error = EngineFailed("The engine could not score this text.")
-            return [TextReply(error_code=error.code, error_detail=error.detail)]
-        inference_ms = (time.time() - started) * 1000
+            return [(asked[0].request, _refusal(error))]
+        inference_ms = (time.time() - turn + planned - started) * 1000
         info = model.classifier.info
         return [
-            TextReply(
-                scores=rounded(scores)[0],
-                model=info.name,
-                fingerprint=info.fingerprint,
-                precision=info.precision,
-                session=info.session,
-                queue_ms=max(0.0, (started - request.sent_at) * 1000),
-                inference_ms=inference_ms,
-                truncated=model.classifier.truncates(request.text),
-                cached=cached,
+            (
+                one.request,
+                TextReply(
+                    scores=rounded(scores)[0],
+                    model=info.name,
+                    fingerprint=info.fingerprint,
+                    precision=info.precision,
+                    session=info.session,
+                    queue_ms=max(0.0, (started - one.request.sent_at + turn - planned) * 1000),
+                    inference_ms=inference_ms,
+                    truncated=model.classifier.truncates(one.request.text),
+                    cached=reuse.complete,
+                    cache_lookups=reuse.lookups,
+                    cache_hits=reuse.hits,
+                ),
             )
-            for request, scores, cached in zip(requests, scored.scores, scored.cached, strict=True)
+            for one, scores, reuse in zip(live, scored.scores, scored.reuse, strict=True)
         ]
 
     def _send(self, answered: Iterable[tuple[TextRequest, TextReply]]) -> None:
@@ -89,3 +131,9 @@ class TextRunner:
             pipeline.execute()
         except RedisError as error:
             log.warning("replies not sent", extra={"error": str(error)})
+
+
+def _refusal(error: Exception) -> TextReply:
+    if not isinstance(error, YebanError):
+        error = EngineFailed("The engine could not score this text.")
+    return TextReply(error_code=error.code, error_detail=error.detail)

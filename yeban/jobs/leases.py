@@ -59,6 +59,29 @@ _CLAIM = text(
 )
 
 
+# Locked in id order, as everywhere, so that it cannot deadlock with whoever renews or finishes the same chunks.
+_HELD = text(
+    """
+    SELECT chunk.id, job.state IN ('queued', 'running') AS wanted FROM chunk JOIN job ON job.id = chunk.job_id
+    WHERE chunk.id = ANY(:ids) AND chunk.state = 'leased' AND chunk.lease_token = ANY(:tokens)
+    ORDER BY chunk.id FOR UPDATE OF chunk
+    """
+)
+
+
+_RELEASE = text(
+    """
+    WITH held AS (
+        SELECT id FROM chunk WHERE state = 'leased' AND id = ANY(:ids) AND lease_token = ANY(:tokens)
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE chunk SET state = 'queued', attempt = attempt - 1, lease_token = NULL, lease_until = NULL,
+        worker_id = NULL, hinted_at = NULL, not_before = now() + make_interval(secs => :delay_s)
+    FROM held WHERE chunk.id = held.id
+    """
+)
+
+
 _ROWS = text(
     """
     SELECT chunk.id, "row".row_no, "row".text, "row".problem
@@ -125,18 +148,26 @@ def release(database: Database, leases: Sequence[Lease], *, delay_s: float = 0.0
     if not leases:
         return
     with database.begin() as connection:
-        connection.execute(
-            text(
-                "UPDATE chunk SET state = 'queued', attempt = attempt - 1, lease_token = NULL, lease_until = NULL,"
-                " worker_id = NULL, hinted_at = NULL, not_before = now() + make_interval(secs => :delay_s)"
-                " WHERE state = 'leased' AND id = ANY(:ids) AND lease_token = ANY(:tokens)"
-            ),
-            {
-                "ids": [lease.chunk_id for lease in leases],
-                "tokens": list({lease.token for lease in leases}),
-                "delay_s": delay_s,
-            },
-        )
+        connection.execute(_RELEASE, _identified(leases) | {"delay_s": delay_s})
+
+
+def keep_wanted(database: Database, leases: Sequence[Lease]) -> list[Lease]:
+    """The leases among ``leases`` that are still ours and of jobs still active.
+
+    Chunks of a job that was paused, cancelled or ended meanwhile are given back untried.
+    """
+    if not leases:
+        return []
+    with database.begin() as connection:
+        wanted = {row.id: bool(row.wanted) for row in connection.execute(_HELD, _identified(leases))}
+        unwanted = [lease for lease in leases if wanted.get(lease.chunk_id) is False]
+        if unwanted:
+            connection.execute(_RELEASE, _identified(unwanted) | {"delay_s": 0.0})
+    return [lease for lease in leases if wanted.get(lease.chunk_id)]
+
+
+def _identified(leases: Sequence[Lease]) -> dict[str, Any]:
+    return {"ids": [lease.chunk_id for lease in leases], "tokens": list({lease.token for lease in leases})}
 
 
 def pin_model(database: Database, job_id: int, fingerprint: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import text
@@ -19,7 +19,11 @@ WORKER_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerInfo:
-    """One worker process. ``models`` holds one JSON object a loaded model (name, fingerprint, precision, …)."""
+    """One worker process.
+
+    ``models`` holds one JSON object a loaded model (name, fingerprint, precision, …). ``cache`` holds the counters of
+    each layer of each store since the process began: ``{"pairs": {"memory": {"hits": …, "misses": …}, …}, …}``.
+    """
 
     id: uuid.UUID
     role: str
@@ -27,6 +31,7 @@ class WorkerInfo:
     pid: int
     models: Sequence[dict[str, Any]]
     window: int  # chunks it keeps busy with at a time
+    cache: dict[str, Any] = field(default_factory=dict)
 
 
 def beat(database: Database, worker: WorkerInfo) -> None:
@@ -37,6 +42,7 @@ def beat(database: Database, worker: WorkerInfo) -> None:
         "pid": worker.pid,
         "models": list(worker.models),
         "window": worker.window,
+        "cache": worker.cache,
     }
     statement = insert(Worker).values(id=worker.id, **values)
     with database.begin() as connection:
@@ -56,7 +62,7 @@ def live_workers(database: Database) -> list[WorkerInfo]:
     with database.begin() as connection:
         rows = connection.execute(
             text(
-                'SELECT id, role, host, pid, models, "window" FROM worker'
+                'SELECT id, role, host, pid, models, "window", cache FROM worker'
                 " WHERE seen_at > now() - make_interval(secs => :timeout) ORDER BY started_at, id"
             ),
             {"timeout": WORKER_TIMEOUT_S},

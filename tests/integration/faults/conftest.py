@@ -51,18 +51,24 @@ class WorkerUnderTest:
 
 @pytest.fixture
 def start_worker(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerUnderTest]]:
-    """Start a worker whose engine takes ``per_text_s`` a text."""
+    """Start a worker whose engine takes ``per_text_s`` a text; with ``heavy`` a chunk is a slice of its own."""
     started: list[WorkerUnderTest] = []
 
     def start(
-        role: str = "bulk", *, per_text_s: float = 0.0, redis_url: str = redis_url, **settings: str
+        role: str = "bulk",
+        *,
+        per_text_s: float = 0.0,
+        heavy: bool = False,
+        redis_url: str = redis_url,
+        **settings: str,
     ) -> WorkerUnderTest:
+        text_tokens = 100_000 if heavy else 1
         log = tmp_path / f"{role}-{len(started)}.log"
         environment = os.environ | TIMES | settings
         environment |= {"YEBAN_DATABASE_URL": database_url, "YEBAN_REDIS_URL": redis_url, "YEBAN_LOG_LEVEL": "INFO"}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.fixtures.fake_worker", role, str(per_text_s)],
+                [sys.executable, "-m", "tests.fixtures.fake_worker", role, str(per_text_s), str(text_tokens)],
                 env=environment,
                 cwd=ROOT,
                 stdout=output,

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -52,23 +53,88 @@ def test_kill_9_of_a_worker_in_mid_group_loses_and_doubles_nothing(
     assert_one_result_a_row(work, job)
 
 
-def test_a_worker_told_to_stop_finishes_what_it_claimed(work, submit, start_worker, await_claim, await_state):
+def test_a_worker_told_to_stop_finishes_the_slice_in_the_engine_and_gives_the_rest_back(
+    work, submit, start_worker, await_state
+):
     job = submit(64, chunk_rows=8)
-    first = start_worker(per_text_s=0.01)
-    await_claim()
+    first = start_worker(per_text_s=0.05, heavy=True)
+    wait_until(lambda: work.view(job).progress.done > 0, what="the first results")
+    started = time.monotonic()
     assert first.stop() == 0
+    assert time.monotonic() - started < 8, "eight rows were left of the slice, not forty"
     assert work.column("SELECT count(*) FROM chunk WHERE state = 'leased'") == [0]
+    assert work.column("SELECT max(attempt) FROM chunk WHERE state = 'queued'") == [0]
     assert work.column("SELECT count(*) FROM worker") == [0]
-    assert work.view(job).progress.done > 0
+    assert 0 < work.view(job).progress.done < 64
     start_worker()
     await_state(job, COMPLETED)
     assert_one_result_a_row(work, job)
 
 
-def test_a_worker_that_stood_still_past_its_lease_cannot_mix_in(work, submit, start_worker, await_claim, await_state):
+def test_a_worker_told_to_stop_breaks_off_a_slice_that_outlasts_the_drain(
+    work, submit, start_worker, await_claim, await_state
+):
+    job = submit(200, chunk_rows=200)
+    first = start_worker(per_text_s=0.1, heavy=True, YEBAN_DRAIN_S="2")
+    await_claim()
+    assert first.stop() == 0
+    assert work.column("SELECT state || attempt FROM chunk") == ["queued0"]
+    start_worker()
+    await_state(job, COMPLETED)
+    assert_one_result_a_row(work, job)
+
+
+def test_a_slow_group_that_makes_progress_is_not_stuck_and_keeps_its_leases(work, submit, start_worker, await_state):
+    job = submit(32, chunk_rows=16)
+    slow = start_worker(per_text_s=0.3, heavy=True, YEBAN_GROUP_DEADLINE_S="2", YEBAN_LEASE_S="2")
+    await_state(job, COMPLETED)  # a slice takes more than twice the deadline and the lease
+    assert_one_result_a_row(work, job)
+    assert work.column("SELECT max(attempt) FROM chunk") == [1]
+    assert slow.stop() == 0
+
+
+def test_kill_9_between_slices_costs_only_the_slice_in_the_engine(work, submit, start_worker, await_state):
+    job = submit(32, chunk_rows=8)
+    first = start_worker(per_text_s=0.05, heavy=True)
+    wait_until(lambda: work.view(job).progress.done > 0, what="the first slice's results")
+    first.kill()
+    stored = work.column("SELECT id FROM chunk WHERE state = 'done'")
+    assert 0 < len(stored) < 4
+    start_worker()
+    await_state(job, COMPLETED)
+    assert set(work.column("SELECT attempt FROM chunk WHERE id = ANY(:ids)", ids=stored)) == {1}
+    assert_one_result_a_row(work, job)
+
+
+def test_a_cancel_takes_hold_before_a_slow_group_is_through(work, submit, start_worker, await_state):
+    job = submit(64, chunk_rows=8)
+    start_worker(per_text_s=0.05, heavy=True)
+    wait_until(lambda: work.view(job).progress.done > 0, what="the first results")
+    control.cancel(work.database, job.id)
+    cancelled = await_state(job, JobState.CANCELLED)
+    assert cancelled.progress.done == len(work.results(job)) <= 32
+
+
+def test_heartbeats_tell_how_the_caches_do(work, start_worker):
+    start_worker()
+
+    def told():
+        return work.column("SELECT cache FROM worker")
+
+    (cache,) = wait_until(told, what="a heartbeat")
+    assert {store: set(layers) for store, layers in cache.items()} == {
+        "labels": {"memory", "redis"},
+        "texts": {"memory"},
+        "pairs": {"memory", "redis"},
+    }
+    assert cache["pairs"]["redis"]["hits"] == 0
+
+
+def test_a_worker_that_stood_still_past_its_lease_cannot_mix_in(work, submit, start_worker, await_state):
     job = submit(64, chunk_rows=8)
     frozen = start_worker(per_text_s=0.02)
-    await_claim()
+    # Not earlier: standing still within a transaction, it would lose its connection and give up by itself.
+    wait_until(lambda: b"the engine begins a call" in frozen.log.read_bytes(), what="a group in the engine")
     frozen.send(signal.SIGSTOP)
     start_worker()
     await_state(job, COMPLETED)

@@ -71,3 +71,29 @@ def test_the_first_worker_pins_the_model_for_all(work):
     job = work.job(4)
     assert leases.pin_model(work.database, job.internal_id, "one") == "one"
     assert leases.pin_model(work.database, job.internal_id, "two") == "one"
+
+
+def test_only_leases_of_active_jobs_are_kept_and_the_others_are_given_back_untried(work):
+    active, paused, cancelled = work.job(8), work.job(4), work.job(4)
+    taken = work.claim([chunk_id for job in (active, paused, cancelled) for chunk_id in work.chunk_ids(job)])
+    control.pause(work.database, paused.id)
+    control.cancel(work.database, cancelled.id)
+
+    kept = leases.keep_wanted(work.database, taken)
+
+    assert {lease.chunk_id for lease in kept} == set(work.chunk_ids(active))
+    assert work.column("SELECT state FROM chunk WHERE job_id = :id", id=paused.internal_id) == ["queued"]
+    assert work.column("SELECT attempt FROM chunk WHERE state = 'queued'") == [0, 0]
+    control.resume(work.database, paused.id)
+    assert [lease.attempt for lease in work.claim(work.chunk_ids(paused))] == [1]
+
+
+def test_a_lease_that_was_lost_is_not_kept_and_not_given_back(work, sweep):
+    ids = work.chunk_ids(work.job(4))
+    lost = work.claim(ids)
+    work.let_leases_run_out()
+    sweep()
+    (now,) = work.claim(ids)
+
+    assert leases.keep_wanted(work.database, lost) == []
+    assert leases.keep_wanted(work.database, [now]) == [now]

@@ -20,7 +20,7 @@ def _reply(*scores: float) -> TextReply:
 
 
 def test_answers_best_first_with_how_it_was_made(client, start_worker):
-    start_worker(lambda _: _reply(0.1, 0.6, 0.3))
+    start_worker(lambda _: _reply(0.1, 0.6, 0.3).model_copy(update={"cache_lookups": 3, "cache_hits": 2}))
     response = _ask(client, labels="物流，退款,发票")
     assert response.status_code == 200
     answer = response.json
@@ -35,6 +35,7 @@ def test_answers_best_first_with_how_it_was_made(client, start_worker):
         "model": {"name": "e5-small", "fingerprint": "f", "precision": "int8", "session": "openvino"},
         "truncated": False,
         "cached": False,
+        "cache": {"lookups": 3, "hits": 2},
     }
 
 

@@ -60,13 +60,17 @@ def _upload(client, content: str = CSV, name: str = "tickets.csv", **fields: str
 
 
 def test_a_text_is_tagged_and_shown_with_its_bars(client, start_worker):
-    start_worker(lambda _: TextReply(scores=[0.2, 0.8], model="e5-small", precision="int8", inference_ms=3))
+    reply = TextReply(
+        scores=[0.2, 0.8], model="e5-small", precision="int8", inference_ms=3, cache_lookups=10, cache_hits=7
+    )
+    start_worker(lambda _: reply)
     page = _page(
         client.post("/", data={"text": "退我钱<b>", "labels": "物流\n退款", "template": "{}", "threshold": ""})
     )
     assert '<span class="tag">退款</span>' in page
     assert page.index("80.0 %") < page.index("20.0 %")
     assert 'width="80.00"' in page
+    assert "7 of 10" in page
     assert "退我钱&lt;b&gt;</textarea>" in page
 
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+
 from sqlalchemy import text
+
+from yeban.jobs.workers import beat
 
 
 def test_it_is_alive_without_any_server(make_app):
@@ -75,3 +79,24 @@ def test_models_are_told_once_with_who_serves_them(client, beating):
         "workers": {"bulk": 2, "interactive": 1},
     }
     assert (second["name"], second["default"], second["workers"]) == ("structbert-large", False, {"bulk": 1})
+
+
+def test_workers_are_told_with_how_their_caches_do(client, beating, database):
+    assert client.get("/api/v1/workers").json == {"workers": []}
+    worker = beating("bulk")
+    layers = {"memory": {"hits": 3, "misses": 1}, "redis": {"hits": 0, "misses": 0}}
+    beat(database, dataclasses.replace(worker, cache={"pairs": layers}))
+    (shown,) = client.get("/api/v1/workers").json["workers"]
+    assert shown == {
+        "id": str(worker.id),
+        "role": "bulk",
+        "host": "here",
+        "pid": 1,
+        "models": ["e5-small"],
+        "cache": {
+            "pairs": {
+                "memory": {"hits": 3, "misses": 1, "hit_rate": 0.75},
+                "redis": {"hits": 0, "misses": 0, "hit_rate": None},
+            }
+        },
+    }

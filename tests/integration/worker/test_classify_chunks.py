@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import threading
 import uuid
 
 import pytest
 
 from tests.fixtures.fake_classifier import FakeClassifier
+from tests.fixtures.waiting import wait_until
+from worker.tasks import classify_chunks
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
+from yeban.jobs import control, leases
 from yeban.jobs.ending import finish_job
 from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
@@ -35,6 +40,11 @@ class Runner:
 
     def __call__(self, *jobs) -> None:
         self.run([ChunkHint(chunk_id=chunk_id) for job in jobs for chunk_id in self.work.chunk_ids(job)])
+
+    def in_thread(self, *jobs) -> threading.Thread:
+        thread = threading.Thread(target=self, args=jobs)
+        thread.start()
+        return thread
 
     def until_done(self, *jobs) -> None:
         for _ in range(30):
@@ -92,10 +102,10 @@ def test_a_row_that_kills_its_worker_costs_none_of_its_neighbours(work, runner, 
     class ProcessDied(BaseException):
         pass
 
-    def die_on_crash(plan):
+    def die_on_crash(plan, *, progress):
         if any("CRASH" in text for batch in plan.batches for text in batch.texts):
             raise ProcessDied
-        return scored(plan)
+        return scored(plan, progress=progress)
 
     scored = runner.classifier.run
     runner.classifier.run = die_on_crash
@@ -174,3 +184,210 @@ def test_given_no_database_expect_the_group_to_be_given_up_quietly(work, runner,
         runner.run([ChunkHint(chunk_id=chunk_id) for chunk_id in ids])
     assert "given up" in caplog.text
     assert work.column("SELECT count(*) FROM result") == [0]
+
+
+class Held:
+    """A classifier's engine that stops before each call until the test lets it go."""
+
+    def __init__(self, classifier: FakeClassifier) -> None:
+        self._run = classifier.run
+        self._may_run = threading.Semaphore(0)
+        self.begun = 0
+        classifier.run = self.run
+
+    def run(self, plan, *, progress):
+        self.begun += 1
+        assert self._may_run.acquire(timeout=20)
+        return self._run(plan, progress=progress)
+
+    def let(self, calls: int) -> None:
+        self._may_run.release(calls)
+
+
+@pytest.fixture
+def heavy(runner):
+    """Chunks of four rows and two labels are a slice each."""
+    runner.classifier.text_tokens = classify_chunks._SLICE_TOKENS // 8
+    return runner
+
+
+@pytest.fixture
+def held(heavy):
+    return Held(heavy.classifier)
+
+
+def states(work, job):
+    return work.column("SELECT state FROM chunk WHERE job_id = :id ORDER BY first_row", id=job.internal_id)
+
+
+def test_heavy_chunks_are_scored_one_by_one_and_light_ones_together(work, heavy):
+    heavy_job = work.job(12, label_set=LabelSet.of("甲,乙"))
+    heavy(heavy_job)
+    heavy.classifier.text_tokens //= 2
+    heavy(work.job(12, label_set=LabelSet.of("甲,乙")))
+    assert heavy.classifier.calls == [[4], [4], [4], [4, 4], [4]]
+    assert len(work.results(heavy_job)) == 12
+
+
+def test_a_slice_is_stored_before_the_next_begins(work, heavy, held):
+    job = work.job(12)
+    thread = heavy.in_thread(job)
+    for done in range(3):
+        wait_until(lambda number=done: held.begun == number + 1, what="the next slice")
+        assert states(work, job) == ["done"] * done + ["leased"] * (3 - done)
+        held.let(1)
+    thread.join(20)
+    assert len(work.results(job)) == 12
+
+
+def test_a_cancel_or_pause_takes_hold_between_slices(work, heavy, held):
+    cancelled, paused = work.job(12), work.job(12)
+    thread = heavy.in_thread(cancelled, paused)
+    wait_until(lambda: held.begun == 1, what="the first slice")
+    control.cancel(work.database, cancelled.id)
+    control.pause(work.database, paused.id)
+    held.let(9)
+    thread.join(20)
+    assert held.begun == 1
+    assert states(work, cancelled) == ["done", "queued", "queued"]
+    assert states(work, paused) == ["queued"] * 3
+    assert set(work.column("SELECT attempt FROM chunk WHERE state = 'queued'")) == {0}
+    control.resume(work.database, paused.id)
+    heavy(paused)
+    assert [row for row, _ in work.results(paused)] == list(range(1, 13))
+
+
+def test_what_waited_long_for_the_engine_is_asked_for_again_before_it_is_scored(work, heavy, held, monkeypatch):
+    monkeypatch.setattr(classify_chunks, "_STALE_S", 0.0)
+    first, second = work.job(4), work.job(4)
+    threads = [heavy.in_thread(first)]
+    wait_until(lambda: held.begun == 1, what="the first group in the engine")
+    threads.append(heavy.in_thread(second))
+    wait_until(lambda: states(work, second) == ["leased"], what="the second group behind it")
+    control.cancel(work.database, second.id)
+    held.let(9)
+    for thread in threads:
+        thread.join(20)
+    assert held.begun == 1
+    assert states(work, second) == ["queued"]
+
+
+def test_on_the_way_out_what_is_not_begun_is_given_back_untried(work, heavy, held, sender):
+    running, waiting = work.job(12), work.job(12)
+    threads = [heavy.in_thread(running)]
+    wait_until(lambda: held.begun == 1, what="the first group in the engine")
+    threads.append(heavy.in_thread(waiting))
+    wait_until(lambda: states(work, waiting) == ["leased"] * 3, what="the second group behind it")
+    heavy.in_flight.stop()
+    held.let(9)
+    for thread in threads:
+        thread.join(20)
+    assert held.begun == 1
+    assert states(work, running) == ["done", "queued", "queued"]
+    assert states(work, waiting) == ["queued"] * 3
+    assert set(work.column("SELECT attempt FROM chunk WHERE state = 'queued'")) == {0}
+    assert set(sender.hinted) >= set(work.chunk_ids(waiting)), "others are asked at once"
+
+
+def test_on_the_way_out_nothing_is_claimed(work, runner):
+    job = work.job(4)
+    work.execute("UPDATE chunk SET hinted_at = now()")
+    runner.in_flight.stop()
+    runner(job)
+    assert states(work, job) == ["queued"]
+    assert work.column("SELECT hinted_at FROM chunk") == [None]
+
+
+def test_a_call_that_is_broken_off_costs_its_chunk_no_attempt_and_its_rows_no_blame(work, runner):
+    runner.classifier.per_text_s = 0.001
+    job = work.job(4)
+    runner.in_flight.abandon()
+    runner.in_flight._stopping.clear()  # as if it had come in the midst of the call
+    runner(job)
+    assert states(work, job) == ["queued"]
+    assert work.column("SELECT attempt FROM chunk") == [0]
+    assert work.column("SELECT last_error FROM chunk") == [None]
+    assert runner.broken == []
+
+
+def test_a_group_whose_time_is_over_gives_the_rest_to_others(work, heavy, monkeypatch):
+    monkeypatch.setattr(classify_chunks, "_GROUP_S", 0.0)
+    job = work.job(12)
+    heavy(job)
+    assert states(work, job) == ["done", "queued", "queued"]
+    assert work.column("SELECT attempt FROM chunk WHERE state = 'queued'") == [0, 0]
+    heavy.until_done(job)
+    assert len(work.results(job)) == 12
+
+
+def test_two_groups_take_turns_slice_by_slice(work, heavy):
+    one, two = work.job([f"one {n},甲" for n in range(24)]), work.job([f"two {n},甲" for n in range(24)])
+    order: list[str] = []
+    run = heavy.classifier.run
+
+    def noted(plan, *, progress):
+        order.append(plan.batches[0].texts[0].split()[0])
+        return run(plan, progress=progress)
+
+    heavy.classifier.run = noted
+    heavy.classifier.delay_s = 0.05
+    threads = [heavy.in_thread(one), heavy.in_thread(two)]
+    for thread in threads:
+        thread.join(30)
+    changes = sum(a != b for a, b in itertools.pairwise(order))
+    assert sorted(order) == ["one"] * 6 + ["two"] * 6
+    assert changes >= 8, order
+    assert heavy.classifier.most_running == 1
+
+
+def test_a_poison_row_costs_the_other_slices_of_its_group_nothing(work, heavy):
+    job = work.job(["fine,甲"] * 4 + ["POISON,甲"] * 4 + ["fine,甲"] * 4)
+    heavy(job)
+    assert states(work, job) == ["done", "queued", "done"]
+    assert work.column("SELECT attempt FROM chunk ORDER BY first_row") == [1, 1, 1]
+
+
+def test_a_group_waiting_for_the_engine_does_not_count_as_stuck(work, heavy, held):
+    first, second = work.job(4), work.job(4)
+    threads = [heavy.in_thread(first)]
+    wait_until(lambda: held.begun == 1, what="the first group in the engine")
+    threads.append(heavy.in_thread(second))
+    wait_until(lambda: states(work, second) == ["leased"], what="the second group behind it")
+    works = list(heavy.in_flight._held.values())
+    wait_until(lambda: [work.idle_s() > 0 for work in works] == [True, False], what="one at work, one waiting")
+    held.let(2)
+    for thread in threads:
+        thread.join(20)
+
+
+def test_a_model_that_takes_long_to_load_does_not_count_as_stuck(work, runner):
+    loading, may_load = threading.Event(), threading.Event()
+
+    def load(_name):
+        loading.set()
+        assert may_load.wait(20)
+        return runner.classifier
+
+    runner.run._models = Models(load)
+    job = work.job(4)
+    thread = runner.in_thread(job)
+    assert loading.wait(20)
+    assert runner.in_flight.tokens()
+    assert runner.in_flight.longest_idle_s() == 0
+    may_load.set()
+    thread.join(20)
+    assert len(work.results(job)) == 4
+
+
+def test_leases_are_counted_as_held_until_the_last_slice_is_stored(work, heavy, held):
+    job = work.job(8)
+    thread = heavy.in_thread(job)
+    wait_until(lambda: held.begun == 1, what="the first slice")
+    held.let(1)
+    wait_until(lambda: held.begun == 2, what="the second slice")
+    work.let_leases_run_out()
+    leases.renew(work.database, heavy.in_flight.tokens(), lease_s=60)
+    assert work.column("SELECT lease_until > now() FROM chunk WHERE state = 'leased'") == [True]
+    held.let(1)
+    thread.join(20)
+    assert len(work.results(job)) == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 
@@ -9,6 +10,7 @@ import pytest
 from redis import Redis
 
 from tests.fixtures.fake_classifier import FakeClassifier
+from tests.fixtures.waiting import wait_until
 from worker.tasks.classify_text import TextRunner
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
@@ -21,7 +23,9 @@ class Runner:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self.classifier = FakeClassifier()
-        self.run = TextRunner(redis=redis, models=Models(self._load), in_flight=InFlight())
+        self.models = Models(self._load)
+        self.in_flight = InFlight()
+        self.run = TextRunner(redis=redis, models=self.models, in_flight=self.in_flight)
 
     def _load(self, name: str) -> FakeClassifier:
         if name != "fake":
@@ -59,6 +63,7 @@ def test_a_group_is_one_engine_call_and_each_gets_its_own_answer(runner):
     assert replies[0].scores == [0.9, 0.1]
     assert replies[0].fingerprint == "fake-1"
     assert [(reply.truncated, reply.cached) for reply in replies] == [(False, False), (False, False), (True, True)]
+    assert [(reply.cache_lookups, reply.cache_hits) for reply in replies] == [(2, 0), (3, 0), (2, 2)]
     assert all(reply.queue_ms >= 0 and reply.inference_ms >= 0 for reply in replies)
 
 
@@ -102,3 +107,75 @@ def test_nothing_about_the_engine_leaks_into_an_answer(runner):
     poison = runner.request("POISON")
     runner.run([poison])
     assert "broke" not in runner.reply(poison).error_detail
+
+
+@pytest.fixture
+def busy_engine(runner):
+    """Another group is in the engine for as long as the block lasts; gives what the waiting group's thread runs."""
+
+    class Busy:
+        def __enter__(self):
+            work = self.holding = runner.in_flight.hold(uuid.uuid4())
+            self.turn = runner.models.get("fake").turn(work.__enter__())
+            self.turn.__enter__()
+            return self
+
+        def __exit__(self, *_):
+            self.turn.__exit__(None, None, None)
+            self.holding.__exit__(None, None, None)
+            self.thread.join(20)
+
+        def run_behind(self, requests):
+            self.thread = threading.Thread(target=runner.run, args=(requests,))
+            self.thread.start()
+            wait_until(lambda: len(runner.in_flight.tokens()) == 2, what="the waiting group")
+
+    return Busy()
+
+
+def test_a_request_whose_deadline_passes_while_it_waits_for_the_engine_is_dropped_unscored(runner, busy_engine):
+    late, live = runner.request("a", expires_s=0.5), runner.request("b", expires_s=20)
+    with busy_engine as engine:
+        engine.run_behind([late, live])
+        wait_until(lambda: time.time() > late.deadline, what="the deadline")
+    assert runner.classifier.calls == [[1]]
+    assert runner.reply(late) is None
+    reply = runner.reply(live)
+    assert reply.scores == [0.9, 0.1]
+    assert reply.queue_ms >= 400
+    assert reply.inference_ms < 400
+
+
+def test_when_all_are_late_the_engine_is_not_asked(runner, busy_engine):
+    with busy_engine as engine:
+        late = runner.request("a", expires_s=0.3)
+        engine.run_behind([late])
+        wait_until(lambda: time.time() > late.deadline, what="the deadline")
+    assert runner.classifier.calls == []
+
+
+def test_a_heavy_request_is_scored_last_and_by_itself(runner):
+    runner.classifier.text_tokens = 40
+    heavy = runner.request("heavy", labels=",".join(f"label {n}" for n in range(100)))
+    light = [runner.request(f"light {n}") for n in range(3)]
+    answered: list[list[bool]] = []
+    run = runner.classifier.run
+
+    def noted(plan, *, progress):
+        answered.append([runner.redis.llen(request.reply_to) == 1 for request in (*light, heavy)])
+        return run(plan, progress=progress)
+
+    runner.classifier.run = noted
+    runner.run([heavy, *light])
+    assert runner.classifier.calls == [[1, 1, 1], [1]]
+    assert answered == [[False] * 4, [True, True, True, False]], "the light ones must not wait for the heavy one"
+    assert len(runner.reply(heavy).scores) == 100
+
+
+@pytest.mark.parametrize("label_set", [{"labels": []}, {"of": "another version"}])
+def test_labels_that_cannot_be_read_are_answered_and_do_not_stop_the_others(runner, label_set):
+    good = runner.request("a")
+    bad = good.model_copy(update={"label_set": label_set, "reply_to": "yeban:reply:bad"})
+    runner.run([good, bad])
+    assert runner.reply(good).scores
+    assert runner.reply(bad).error_code is not None

@@ -12,16 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.sessions.base import Inputs, Session
+from worker.engine.sessions.base import Inputs, Progress, Session, cpu_block_tokens, nothing
 from yeban.errors import EngineFailed, ModelUnusable
 
 # Importing openvino reports its use to its maker over the network, unless this package is absent; what runs on
 # people's tickets tells nobody.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 import openvino  # noqa: E402
-
-_ACTIVATION_GROUP = 32
-"""Activations that share one int8 scale. Larger than the weights' blocks, it would switch int8 arithmetic off."""
 
 _CACHED_SHAPES = 64
 """Measured over random shapes: 680 MB resident and no slower, against 900 MB with the default of 5,000."""
@@ -43,15 +40,20 @@ class OpenVinoSession(Session):
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, path: Path, *, precision: str, threads: int) -> None:
+    def __init__(self, path: Path, *, threads: int, activation_group: int) -> None:
+        """``activation_group`` is how many neighbouring activations share an int8 scale found at run time; 0: none.
+
+        Groups larger than the blocks that the weights' scales go by would switch int8 arithmetic off.
+        """
         self.threads = threads
+        self.block_tokens = cpu_block_tokens(threads)
         config: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
             # Kernels kept by shape: texts have hundreds of shapes, and by default memory would grow with each.
             "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_SHAPES,
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": _ACTIVATION_GROUP if precision == "int8" else 0,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": activation_group,
         }
         try:
             self._model = _core().compile_model(path, "CPU", config)
@@ -60,11 +62,15 @@ class OpenVinoSession(Session):
         self._request = self._model.create_infer_request()
         self._turn = threading.Lock()
 
-    def run(self, calls: Sequence[Inputs]) -> list[NDArray[np.float32]]:
-        try:
-            return [self._infer(inputs) for inputs in calls]
-        except RuntimeError as error:
-            raise EngineFailed(f"OpenVINO failed: {error}") from error
+    def run(self, calls: Sequence[Inputs], *, progress: Progress = nothing) -> list[NDArray[np.float32]]:
+        outputs = []
+        for inputs in calls:
+            try:
+                outputs.append(self._infer(inputs))
+            except RuntimeError as error:
+                raise EngineFailed(f"OpenVINO failed: {error}") from error
+            progress()
+        return outputs
 
     def _infer(self, inputs: Inputs) -> NDArray[np.float32]:
         # Locked call by call, so that one text need not wait for a whole group of another thread.

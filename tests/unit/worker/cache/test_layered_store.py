@@ -39,8 +39,10 @@ def test_a_key_asked_twice_is_answered_twice() -> None:
 
 
 def test_memory_over_redis_serves_what_another_worker_wrote(redis_url: str) -> None:
-    LayeredStore(MemoryStore(10), RedisStore.from_url(redis_url, ttl_s=60)).put_many({b"a": VECTOR})
-    mine = LayeredStore(MemoryStore(10), RedisStore.from_url(redis_url, ttl_s=60))
+    LayeredStore(MemoryStore(10), RedisStore.from_url(redis_url, "labels", ttl_s=60, max_bytes=1 << 20)).put_many(
+        {b"a": VECTOR}
+    )
+    mine = LayeredStore(MemoryStore(10), RedisStore.from_url(redis_url, "labels", ttl_s=60, max_bytes=1 << 20))
 
     for _ in range(2):
         np.testing.assert_array_equal(mine.get_many([b"a"])[0], VECTOR)

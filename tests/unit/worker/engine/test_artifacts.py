@@ -11,6 +11,7 @@ import pytest
 
 from worker.engine import artifacts, checking
 from worker.engine.manifest import MANIFEST_FILE, FileRecord, Manifest, fingerprint, read_manifest, record_file
+from worker.engine.recipes import RECIPES, Recipe
 from yeban.errors import ModelUnusable, UnknownModel
 
 
@@ -48,7 +49,7 @@ def quick_builder(monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> list[P
             }
         )
 
-    monkeypatch.setitem(artifacts.BUILDERS, "quick", build)
+    monkeypatch.setitem(RECIPES, "quick", Recipe(name="quick", build=build, offline=True))
     return calls
 
 
@@ -57,8 +58,8 @@ def test_the_manifest_says_what_the_model_is_and_where_it_came_from(manifest: Ma
     assert manifest.origin["licence"] == "MIT"
     assert len(manifest.origin["weights_sha256"]) == 64
     assert manifest.built["onnx"]
-    assert {figure.shape for figure in manifest.parity} >= {(1, 8), (2, 512)}
-    assert min(figure.worst_cosine for figure in manifest.parity) > 0.999
+    assert {figure.sample for figure in manifest.parity} >= {"1 × 8 tokens", "2 × 512 tokens"}
+    assert min(figure.measures["worst_cosine"] for figure in manifest.parity) > 0.999
     assert {(figure.session, figure.precision) for figure in manifest.parity} >= {
         ("openvino", "int8"),
         ("onnxruntime", "int8"),
@@ -114,7 +115,7 @@ def test_a_build_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_
         (folder / "half").touch()
         raise ModelUnusable("no")
 
-    monkeypatch.setitem(artifacts.BUILDERS, "broken", fail)
+    monkeypatch.setitem(RECIPES, "broken", Recipe(name="broken", build=fail))
 
     with pytest.raises(ModelUnusable):
         artifacts.build("broken", tmp_path)

@@ -12,7 +12,8 @@ import pytest
 from worker.engine import Batch, Plan, Stores, open_classifier
 from worker.engine.classifier import rank
 from worker.engine.embedding import EmbeddingClassifier
-from worker.engine.sessions import Inputs, Session
+from worker.engine.sessions import Inputs, Progress, Session
+from worker.engine.sessions.base import nothing
 from worker.engine.stores import Vector
 from yeban.errors import EngineFailed, EngineUnavailable, InvalidLabels, UnknownModel
 from yeban.labels import Label, LabelSet
@@ -41,8 +42,9 @@ class BrokenSession(Session):
     name = "broken"
     device = "cpu"
     threads = 1
+    block_tokens = 512
 
-    def run(self, calls: Sequence[Inputs]) -> list[np.ndarray]:
+    def run(self, calls: Sequence[Inputs], *, progress: Progress = nothing) -> list[np.ndarray]:
         return [np.full((len(call["input_ids"]), 384), np.nan, np.float32) for call in calls]
 
 
@@ -161,7 +163,8 @@ def test_it_tells_which_texts_are_cut(unit: str, classifier: EmbeddingClassifier
 def test_it_tells_which_batches_were_known(caching: EmbeddingClassifier) -> None:
     caching.score([batch("一", "二")])
 
-    assert caching.score([batch("二"), batch("二", "三"), batch("一")]).cached == (True, False, True)
+    reuse = caching.score([batch("二"), batch("二", "三"), batch("一")]).reuse
+    assert [(it.lookups, it.hits, it.complete) for it in reuse] == [(1, 1, True), (2, 1, False), (1, 1, True)]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\x00", "\ud800", "\u200b", "😀" * 3_000, "a" * 20_000])

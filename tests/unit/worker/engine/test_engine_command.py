@@ -9,7 +9,7 @@ import pytest
 
 from worker.engine.__main__ import main
 
-HEAVY = ("openvino", "onnxruntime", "onnx", "tokenizers", "torch")
+HEAVY = ("openvino", "onnxruntime", "onnx", "tokenizers", "torch", "tensorrt", "cuda")
 
 
 def test_importing_the_engine_loads_no_runtime() -> None:
@@ -50,7 +50,7 @@ def test_check_reports_parity_as_text_and_json(model_dir: Path, capsys: pytest.C
     assert main(["check", "e5-small", "--json", "--model-dir", str(model_dir)]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["good"] is True
-    assert report["parity"][0]["worst_cosine"] > 0.99
+    assert report["parity"][0]["measures"]["worst_cosine"] > 0.99
 
 
 def test_a_damaged_model_fails_the_check(model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,3 +78,25 @@ def test_doctor_says_what_would_run_and_why(capsys: pytest.CaptureFixture[str]) 
     assert document["choice"]["reason"]
     assert main(["doctor"]) == 0
     assert document["choice"]["session"] in capsys.readouterr().out
+
+
+def test_doctor_says_which_gpus_there_are_or_why_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+
+    devices = json.loads(capsys.readouterr().out)["devices"]
+    assert devices["gpus"] or devices["reason"]
+
+
+def test_engines_are_built_of_cross_encoders(model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build-engine", "e5-small", "--model-dir", str(model_dir)]) == 1
+
+    assert "e5-small is of the kind embedding" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
+def test_a_bounded_batch_is_a_number(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["build-engine", "e5-small", "--max-batch", number])
+
+    assert ended.value.code == 2
+    assert "number" in capsys.readouterr().err or number == "-1"

@@ -9,23 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worker.engine import sessions
 from worker.engine.manifest import Manifest
-from worker.engine.sessions import SESSIONS, Session, choose, open_session
-from yeban.errors import EngineFailed, EngineUnavailable, ModelUnusable
+from worker.engine.sessions import Session, choose, open_session
+from worker.engine.sessions.choosing import ON_CPU
+from yeban.errors import EngineFailed, ModelUnusable
 
 BUILT = {"openvino": ("int8", "fp32"), "onnxruntime": ("int8", "fp32")}
 
 
-@pytest.fixture
-def only_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "available_sessions", lambda: ("onnxruntime",))
-
-
-@pytest.fixture(params=SESSIONS)
+@pytest.fixture(params=ON_CPU)
 def session(request: pytest.FixtureRequest, model_dir: Path, manifest: Manifest) -> Session:
-    choice = choose(BUILT, session=request.param, threads=1)
-    return open_session(model_dir / manifest.name / manifest.graph("int8", request.param), choice)
+    choice = choose(BUILT, session=request.param, device="cpu", threads=1)
+    return open_session(model_dir / manifest.name / manifest.variant("int8", request.param).graph, choice)
 
 
 def call(length: int, rows: int = 1) -> dict[str, np.ndarray]:
@@ -67,64 +62,6 @@ for _ in range(10):
     subprocess.run([sys.executable, "-c", script, str(model_dir)], check=True)
 
 
-def test_the_best_session_and_precision_are_picked() -> None:
-    choice = choose(BUILT)
-
-    assert (choice.session, choice.precision, choice.device) == ("openvino", "int8", "cpu")
-    assert choice.threads >= 1
-    assert "openvino" in choice.reason
-
-
-@pytest.mark.usefixtures("only_onnxruntime")
-def test_the_next_best_is_picked_when_the_best_is_missing_and_says_why() -> None:
-    choice = choose(BUILT)
-
-    assert choice.session == "onnxruntime"
-    assert "openvino is not installed" in choice.reason
-
-
-@pytest.mark.parametrize(
-    ("quota", "threads"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 6), ("6400000 100000", 6)]
-)
-def test_threads_stay_within_the_quota_of_a_container(
-    quota: str, threads: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(sessions, "_CGROUP_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(6)))
-
-    assert choose(BUILT).threads == threads
-
-
-def test_what_was_asked_for_is_obeyed() -> None:
-    choice = choose(BUILT, session="onnxruntime", precision="fp32", threads=3)
-
-    assert (choice.session, choice.precision, choice.threads) == ("onnxruntime", "fp32", 3)
-
-
-@pytest.mark.usefixtures("only_onnxruntime")
-def test_a_session_that_was_asked_for_and_is_missing_names_the_package() -> None:
-    with pytest.raises(EngineUnavailable, match=r"pip install openvino.*yeban\[worker\]"):
-        choose(BUILT, session="openvino")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"device": "cuda"}, "device cuda"),
-        ({"session": "abacus"}, "no session abacus"),
-        ({"precision": "fp16"}, "not built in fp16 but in int8, fp32"),
-    ],
-)
-def test_what_cannot_be_had_is_refused(options: dict[str, str], message: str) -> None:
-    with pytest.raises(EngineUnavailable, match=message):
-        choose(BUILT, **options)  # type: ignore[arg-type]
-
-
-def test_a_precision_that_only_another_session_has_leads_to_that_session() -> None:
-    assert choose({"openvino": ("int8",), "onnxruntime": ("fp32",)}, precision="fp32").session == "onnxruntime"
-
-
 def test_outputs_come_in_the_order_of_the_calls_and_do_not_share_memory(session: Session) -> None:
     calls = [call(length, rows) for length, rows in ((40, 2), (5, 1), (40, 2), (17, 3))]
 
@@ -135,6 +72,14 @@ def test_outputs_come_in_the_order_of_the_calls_and_do_not_share_memory(session:
         np.testing.assert_allclose(left, right, atol=1e-5)
     assert [output.shape for output in together] == [(2, 384), (1, 384), (2, 384), (3, 384)]
     assert session.run([]) == []
+
+
+def test_progress_is_told_after_each_call(session: Session) -> None:
+    seen: list[None] = []
+
+    session.run([call(5), call(9)], progress=lambda: seen.append(None))
+
+    assert len(seen) == 2
 
 
 def test_two_threads_at_once_get_their_own_results(session: Session) -> None:
@@ -159,10 +104,10 @@ def test_a_call_that_the_engine_refuses_is_an_engine_failure(session: Session) -
         session.run([{"nonsense": np.zeros((1, 6), np.int64)}])
 
 
-@pytest.mark.parametrize("name", SESSIONS)
+@pytest.mark.parametrize("name", ON_CPU)
 def test_a_damaged_graph_is_a_model_that_cannot_be_used(name: str, tmp_path: Path) -> None:
     bad = tmp_path / "graph.onnx"
     bad.write_bytes(b"not a graph")
 
     with pytest.raises(ModelUnusable, match=r"graph\.onnx"):
-        open_session(bad, choose(BUILT, session=name))
+        open_session(bad, choose(BUILT, session=name, device="cpu"))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from worker.engine.e5_file import E5Weights
 from worker.engine.manifest import Manifest
 from worker.engine.opening import open_classifier
-from worker.engine.sessions import SESSIONS, choose, open_session
+from worker.engine.sessions import choose, open_session
+from worker.engine.sessions.choosing import ON_CPU
 
 TEXTS = [
     "退货运费谁出？",
@@ -79,12 +80,12 @@ def oracle(weights: E5Weights) -> Oracle:
     return Oracle(weights)
 
 
-@pytest.mark.parametrize("session", SESSIONS)
+@pytest.mark.parametrize("session", ON_CPU)
 def test_float32_is_the_reference_network_at_any_length_and_padding(
     session: str, oracle: Oracle, model_dir: Path, manifest: Manifest
 ) -> None:
-    graph = model_dir / manifest.name / manifest.graph("fp32", session)
-    opened = open_session(graph, choose({session: ("fp32",)}, session=session, threads=2))
+    graph = model_dir / manifest.name / manifest.variant("fp32", session).graph
+    opened = open_session(graph, choose({session: ("fp32",)}, session=session, device="cpu", threads=2))
     random = np.random.default_rng(7)
     rows = [[0, *random.integers(4, 250_002, length - 2).tolist(), 2] for length in (2, 3, 8, 33, 130)]
     ids = np.full((len(rows), 131), 1, np.int64)
@@ -101,8 +102,8 @@ def test_float32_is_the_reference_network_at_any_length_and_padding(
 
 def test_the_longest_row_runs(model_dir: Path, manifest: Manifest, oracle: Oracle) -> None:
     row = [0, *np.random.default_rng(1).integers(4, 250_002, 510).tolist(), 2]
-    graph = model_dir / manifest.name / manifest.graph("fp32", "openvino")
-    opened = open_session(graph, choose({"openvino": ("fp32",)}, session="openvino"))
+    graph = model_dir / manifest.name / manifest.variant("fp32", "openvino").graph
+    opened = open_session(graph, choose({"openvino": ("fp32",)}, device="cpu"))
 
     output = opened.run([{"input_ids": np.array([row]), "attention_mask": np.ones((1, 512), np.int64)}])[0]
 

@@ -1,0 +1,90 @@
+"""Fetching the published checkpoints from ModelScope."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from yeban.errors import EngineUnavailable, ModelUnusable, UnknownModel
+
+MODELS = {
+    "structbert-base": "damo/nlp_structbert_zero-shot-classification_chinese-base",
+    "structbert-large": "damo/nlp_structbert_zero-shot-classification_chinese-large",
+}
+"""Our names of models, and the hub's."""
+
+FILES = (
+    "README.md",
+    "added_tokens.json",
+    "config.json",
+    "configuration.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model*.bin",
+    "pytorch_model.bin.index.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+)
+"""All that is fetched: data, and no code."""
+
+_PROBE_TIMEOUT_S = 10.0
+
+
+def fetch(name: str) -> Path:
+    """Download the model ``name``, one of :data:`MODELS`, into ModelScope's own cache and return its folder.
+
+    What the cache holds already is not downloaded again, and a download that broke off is resumed.
+
+    Raises :class:`~yeban.errors.UnknownModel` for another name, :class:`~yeban.errors.EngineUnavailable` when the
+    ``modelscope`` package is not installed, and :class:`~yeban.errors.ModelUnusable` when the hub cannot be reached
+    (said within seconds) or does not give the files.
+    """
+    model_id = MODELS.get(name)
+    if model_id is None:
+        raise UnknownModel(f"{name} is not fetched from a hub; these are: {', '.join(MODELS)}.", model=name)
+    api, download = _client(name)
+    endpoint = api.HubApi().endpoint
+    _reach(name, model_id, endpoint)
+    try:
+        folder = download.snapshot_download(model_id, allow_patterns=list(FILES))
+    # The package raises errors of several libraries, which differ between its versions.
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise ModelUnusable(
+            f"{model_id} could not be downloaded from {endpoint}: {reason} Try again (what has come so far is kept), "
+            f"or {_instead(model_id)}",
+            model=name,
+        ) from error
+    return Path(folder)
+
+
+def _client(name: str) -> tuple[Any, Any]:
+    try:
+        return importlib.import_module("modelscope.hub.api"), importlib.import_module(
+            "modelscope.hub.snapshot_download"
+        )
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"Fetching {name} needs the package modelscope ({error}). Run: pip install 'yeban[models]'"
+        ) from error
+
+
+def _reach(name: str, model_id: str, endpoint: str) -> None:
+    """Ask the hub for any answer at all; the client would first try again and again before it says that none comes."""
+    try:
+        httpx.head(endpoint, timeout=_PROBE_TIMEOUT_S)
+    # The last two: a proxy of a kind that is not supported.
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError) as error:
+        raise ModelUnusable(
+            f"The hub {endpoint} cannot be reached from here ({error}). Check the network, or {_instead(model_id)}",
+            model=name,
+        ) from error
+
+
+def _instead(model_id: str) -> str:
+    return f"download {model_id} elsewhere, copy the folder here and run: yeban models build PATH"

@@ -1,0 +1,52 @@
+"""Tokenisers of other kinds than BERT's own, which some models of the BERT family have: the library's, as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from yeban.errors import ModelUnusable
+
+_PAD = ("[PAD]", "<pad>")
+
+
+class LibraryTokeniser:
+    """Ids of texts by a ``tokenizer.json`` of any kind, without special tokens around them. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises :class:`~yeban.errors.ModelUnusable` if it cannot be read or does not frame pairs as BERT does."""
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises Exception itself
+            raise ModelUnusable(f"{path} cannot be read as a tokeniser ({error}); download it again.") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.first, self.separator = _frame(path, self._tokenizer)
+        pads = [token for token in map(self._tokenizer.token_to_id, _PAD) if token is not None]
+        if not pads:
+            raise ModelUnusable(f"{path} has none of the padding tokens {', '.join(_PAD)}.")
+        self.pad = pads[0]
+
+    @property
+    def size(self) -> int:
+        """One more than the largest id."""
+        return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, not cut to any length."""
+        # Half a surrogate pair cannot be encoded as UTF-8.
+        whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(whole, add_special_tokens=False)]
+
+
+def _frame(path: Path, tokenizer: Tokenizer) -> tuple[int, int]:
+    """The tokens before a pair, and after each of its two parts."""
+    left, right = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("a", "b"))
+    pair = tokenizer.encode("a", "b")
+    first, separator = pair.ids[0], pair.ids[-1]
+    types = [0] * (len(left) + 2) + [1] * (len(right) + 1)
+    if pair.ids != [first, *left, separator, *right, separator] or pair.type_ids != types:
+        raise ModelUnusable(f"{path} frames a pair of texts in another way than BERT does; such models cannot be run.")
+    return first, separator

@@ -1,0 +1,69 @@
+"""Label sets as tokens: worked out once, however many texts are held against them."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from worker.engine.pairs import PairTokeniser
+from yeban.errors import InvalidLabels
+from yeban.labels import LabelSet
+
+DIGEST_BYTES = 16
+
+_MAX_LABEL_SETS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """A label in its template: its tokens, and the part of a cache key that stands for it."""
+
+    ids: tuple[int, ...]
+    digest: bytes
+
+
+class Hypotheses:
+    """The hypotheses of label sets, in label order; those used last are kept. Thread-safe."""
+
+    def __init__(self, tokeniser: PairTokeniser) -> None:
+        self._tokeniser = tokeniser
+        # Up to here ModelScope, too, leaves a label whole and cuts the text alone.
+        self._longest = (tokeniser.room(()) - 1) // 2
+        self._known: OrderedDict[LabelSet, tuple[Hypothesis, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, label_set: LabelSet) -> tuple[Hypothesis, ...]:
+        """Raises :class:`~yeban.errors.InvalidLabels` when a label in its template is too long for the model."""
+        with self._lock:
+            known = self._known.get(label_set)
+            if known is not None:
+                self._known.move_to_end(label_set)
+                return known
+        made = self._make(label_set)
+        with self._lock:
+            self._known[label_set] = made
+            if len(self._known) > _MAX_LABEL_SETS:
+                self._known.popitem(last=False)
+        return made
+
+    def _make(self, label_set: LabelSet) -> tuple[Hypothesis, ...]:
+        strings = label_set.hypotheses
+        rows = self._tokeniser.encode(strings)
+        for name, ids in zip(label_set.names, rows, strict=True):
+            if len(ids) > self._longest:
+                raise InvalidLabels(
+                    f"The label “{name[:40]}” in its template takes {len(ids)} tokens, and the model reads at most "
+                    f"{self._longest}, so that room is left for a text; shorten the label or the template.",
+                    label=name,
+                    limit=self._longest,
+                )
+        return tuple(
+            Hypothesis(ids=tuple(ids), digest=digest(string)) for string, ids in zip(strings, rows, strict=True)
+        )
+
+
+def digest(string: str) -> bytes:
+    """What stands for a text or a hypothesis in a cache key."""
+    return hashlib.blake2b(string.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()

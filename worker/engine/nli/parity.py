@@ -1,0 +1,96 @@
+"""Holding a session against what the model must say."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engine.manifest import NliSpec, Parity, Variant
+from worker.engine.nli.expected import Expected
+from worker.engine.sessions import available_sessions, choose, open_session
+from worker.engine.sessions.base import Session
+from worker.engine.sessions.choosing import ON_CPU
+from yeban.errors import ModelUnusable
+
+Floats = NDArray[np.float32]
+
+ALLOWED: Mapping[str, float] = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.3}
+"""Largest difference of a logit from float32, in parts of the largest logit where that is over 1."""
+
+SAME_TOP_LABEL = 0.8
+"""A precision under which fewer sample texts keep their best label is not fit for use.
+
+A floor for what is broken: weights that learned nothing leave labels so close that the last digits decide.
+"""
+
+
+def measure(folder: Path, spec: NliSpec, variants: Sequence[Variant]) -> tuple[Parity, ...]:
+    """Run every variant in every installed CPU session.
+
+    Raises :class:`~yeban.errors.ModelUnusable` when one is too far off, or answers with what is no number.
+    """
+    expected = Expected.load(folder)
+    figures: list[Parity] = []
+    for variant in variants:
+        for name in available_sessions():
+            if name in variant.sessions and name in ON_CPU and variant.precision in ("fp32", "int8"):
+                session = open_variant(folder, variant, name)
+                figures += hold_against(session, expected, spec, precision=variant.precision)
+    return tuple(figures)
+
+
+def open_variant(folder: Path, variant: Variant, session: str = "auto") -> Session:
+    """One variant in a session on the CPU, the best one if none is named."""
+    built = dict.fromkeys(variant.sessions, (variant.precision,))
+    choice = choose(built, precision=variant.precision, session=session, device="cpu")
+    choice = dataclasses.replace(choice, activation_group=variant.activation_group)
+    return open_session(folder / variant.graph, choice)
+
+
+def hold_against(session: Session, expected: Expected, spec: NliSpec, *, precision: str) -> tuple[Parity, ...]:
+    """Compare one session with the oracle at several shapes, and with float32 on the samples.
+
+    Raises :class:`~yeban.errors.ModelUnusable` as :func:`measure` does.
+    """
+    figures = []
+    for call, wanted, got in zip(expected.calls, expected.answers, session.run(expected.calls), strict=True):
+        rows, tokens = call["input_ids"].shape
+        difference = _worst_difference(got, wanted)
+        figures.append(_figure(session, precision, f"{rows} × {tokens} tokens", {"worst_difference": difference}))
+        allowed = ALLOWED.get(precision, np.inf) * max(1.0, float(np.abs(wanted).max()))
+        if not difference <= allowed:
+            raise ModelUnusable(
+                f"{precision} in {session.name} is {difference:.4g} from the oracle for {rows} pairs of {tokens} "
+                f"tokens, where {allowed:.4g} is allowed."
+            )
+    logits = expected.answer_samples(session)
+    same = same_top_label(logits, expected, spec)
+    measures = {"worst_difference": _worst_difference(logits, expected.logits), "same_top_label": round(same, 4)}
+    figures.append(_figure(session, precision, f"{len(expected.ends)} sample texts", measures))
+    if not same >= SAME_TOP_LABEL:
+        raise ModelUnusable(
+            f"{precision} in {session.name} keeps the best label of {same:.1%} of the sample texts, where "
+            f"{SAME_TOP_LABEL:.0%} is wanted."
+        )
+    return tuple(figures)
+
+
+def same_top_label(logits: Floats, expected: Expected, spec: NliSpec) -> float:
+    """The share of sample texts whose label of the highest entailment logit is that of float32."""
+    got, wanted = logits[:, spec.entailment], expected.logits[:, spec.entailment]
+    starts = [0, *expected.ends[:-1]]
+    return float(
+        np.mean([got[a:b].argmax() == wanted[a:b].argmax() for a, b in zip(starts, expected.ends, strict=True)])
+    )
+
+
+def _worst_difference(got: Floats, wanted: Floats) -> float:
+    return round(float(np.abs(got - wanted).max()), 7)
+
+
+def _figure(session: Session, precision: str, sample: str, measures: Mapping[str, float]) -> Parity:
+    return Parity(session=session.name, precision=precision, sample=sample, measures=measures)

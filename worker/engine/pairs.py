@@ -1,0 +1,109 @@
+"""Pairs of a text and a hypothesis, as a cross-encoder reads them: ``[CLS] text [SEP] hypothesis [SEP]``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from worker.engine import wordpiece
+from worker.engine.library_tokeniser import LibraryTokeniser
+from worker.engine.wordpiece import TOKENIZER_FILE, VOCABULARY_FILE, WordPiece
+from yeban.errors import InvalidLabels
+
+MAX_TOKENS = 512
+"""Of a whole pair; ModelScope's limit too."""
+
+_SPECIAL_TOKENS = 3
+
+
+class Pair(NamedTuple):
+    """The tokens of one pair. The first ``boundary`` of them are of type 0, the rest of type 1."""
+
+    input_ids: list[int]
+    boundary: int
+    truncated: bool
+
+    @property
+    def token_type_ids(self) -> list[int]:
+        """0 up to and with the first ``[SEP]``, then 1."""
+        return [0] * self.boundary + [1] * (len(self.input_ids) - self.boundary)
+
+
+class PairTokeniser:
+    """Ids of texts and hypotheses, and their pairs. Thread-safe.
+
+    ``pad`` is the id that fills up a batch.
+    """
+
+    def __init__(self, words: WordPiece | LibraryTokeniser, *, max_tokens: int = MAX_TOKENS) -> None:
+        self._words = words
+        self._first = words.first
+        self._separator = words.separator
+        self._room = max_tokens - _SPECIAL_TOKENS
+        self.pad = words.pad
+        self.max_tokens = max_tokens
+
+    @classmethod
+    def load(cls, folder: Path, *, max_tokens: int = MAX_TOKENS) -> PairTokeniser:
+        """Read ``tokenizer.json`` in the folder of a built model.
+
+        Raises :class:`~yeban.errors.ModelUnusable` when it is missing or malformed.
+        """
+        path = folder / TOKENIZER_FILE
+        words = WordPiece(wordpiece.read_tokenizer_json(path)) if wordpiece.is_bert(path) else LibraryTokeniser(path)
+        return cls(words, max_tokens=max_tokens)
+
+    def encode(self, strings: Sequence[str]) -> list[list[int]]:
+        """The ids of each string, without special tokens around them and not cut to any length."""
+        return self._words.encode(strings)
+
+    def room(self, hypothesis_ids: Sequence[int]) -> int:
+        """How many tokens a pair with this hypothesis leaves for its text; below 1 the hypothesis is too long."""
+        return self._room - len(hypothesis_ids)
+
+    def frame(self, text_ids: Sequence[int], hypothesis_ids: Sequence[int]) -> Pair:
+        """One pair; where it would be longer than ``max_tokens``, the end of its text is left out.
+
+        Raises :class:`~yeban.errors.InvalidLabels` if that would leave nothing of the text.
+        """
+        room = self._room - len(hypothesis_ids)
+        truncated = len(text_ids) > room
+        if truncated:
+            if room < 1:
+                raise InvalidLabels(
+                    f"A label with its template takes {len(hypothesis_ids)} tokens; at most {self._room - 1} leave "
+                    "room for a text. Shorten the label or the template.",
+                    tokens=len(hypothesis_ids),
+                    limit=self._room - 1,
+                )
+            text_ids = text_ids[:room]
+        return Pair(
+            [self._first, *text_ids, self._separator, *hypothesis_ids, self._separator], len(text_ids) + 2, truncated
+        )
+
+
+def tokenizer_json(checkpoint_folder: Path) -> str:
+    """The ``tokenizer.json`` of a built model, from the tokeniser files of the model it is built from.
+
+    ``vocab.txt`` comes first, with ``tokenizer_config.json`` where there is one; else the folder's own
+    ``tokenizer.json``. Raises :class:`~yeban.errors.ModelUnusable` when there is neither, or one that does not frame
+    pairs as BERT does.
+    """
+    if _is_library(checkpoint_folder):
+        path = checkpoint_folder / TOKENIZER_FILE
+        LibraryTokeniser(path)
+        return path.read_text(encoding="utf-8")
+    return wordpiece.read_spec(checkpoint_folder).to_json()
+
+
+def vocabulary_size(checkpoint_folder: Path) -> int:
+    """One more than the largest id that the tokeniser of a folder can give. Raises as :func:`tokenizer_json` does."""
+    if _is_library(checkpoint_folder):
+        return LibraryTokeniser(checkpoint_folder / TOKENIZER_FILE).size
+    return 1 + max(wordpiece.read_spec(checkpoint_folder).vocabulary.values())
+
+
+def _is_library(checkpoint_folder: Path) -> bool:
+    path = checkpoint_folder / TOKENIZER_FILE
+    return not (checkpoint_folder / VOCABULARY_FILE).is_file() and path.is_file() and not wordpiece.is_bert(path)

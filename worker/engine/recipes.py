@@ -1,0 +1,64 @@
+"""How a model is made: by its name, or from a folder with a checkpoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.engine import e5_build, hub
+from worker.engine.bert_config import CONFIG_FILE
+from worker.engine.manifest import Manifest
+from worker.engine.nli import build as nli_build
+from yeban.errors import UnknownModel
+
+_GOOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A model's name, and a function that fills an empty folder with it.
+
+    ``offline`` models need neither a network nor a person, so they are built on first use.
+    """
+
+    name: str
+    build: Callable[[Path], Manifest]
+    offline: bool = False
+
+
+def _fetched(name: str) -> Recipe:
+    return Recipe(name=name, build=lambda folder: nli_build.build_into(folder, hub.fetch(name), name))
+
+
+RECIPES: dict[str, Recipe] = {
+    e5_build.NAME: Recipe(name=e5_build.NAME, build=e5_build.build_into, offline=True),
+    **{name: _fetched(name) for name in hub.MODELS},
+}
+"""The models that have names here."""
+
+
+def find_recipe(name_or_path: str, *, called: str | None = None) -> Recipe:
+    """The recipe of a model with a name, or of the checkpoint in a folder.
+
+    The model of a folder is named ``called``, or as the folder is. Raises :class:`~yeban.errors.UnknownModel`.
+    """
+    known = RECIPES.get(name_or_path)
+    if known is not None and called is None:
+        return known
+    source = Path(name_or_path)
+    if known is not None or not source.is_dir():
+        raise UnknownModel(
+            f"The model {name_or_path} cannot be built here; these can: {', '.join(RECIPES)}; and so can a folder with "
+            f"a checkpoint ({CONFIG_FILE}, weights, vocabulary), to which a name can be given.",
+            model=name_or_path,
+        )
+    name = called or source.resolve().name
+    if not _GOOD_NAME.fullmatch(name) or name in RECIPES:
+        raise UnknownModel(
+            f"A model cannot be called {name!r}; give it a name of letters, digits, dots, dashes and underscores that "
+            "is not taken, with --name.",
+            model=name,
+        )
+    return Recipe(name=name, build=lambda folder: nli_build.build_into(folder, source, name))

@@ -1,0 +1,140 @@
+"""TensorRT engines on disk: one a model, GPU, driver and TensorRT, each with a record that its bytes must match.
+
+They lie beside the models, in ``.engines/<fingerprint>/<gpu, driver, TensorRT>/``, since an engine runs on nothing
+but what it was built on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from worker.engine.machine import Machine
+from yeban.errors import EngineUnavailable, ModelUnusable
+
+FOLDER = ".engines"
+PRECISION = "fp16"
+
+_FINGERPRINT_CHARS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRecord:
+    """What stands in the JSON file beside an engine. ``shapes`` has the largest rows × tokens of each profile."""
+
+    sha256: str
+    model: str
+    fingerprint: str
+    precision: str
+    gpu: str
+    driver: str
+    tensorrt: str
+    shapes: tuple[str, ...]
+    build_s: float
+    built: str
+
+
+def key(machine: Machine) -> str:
+    """What an engine is bound to, as a folder name: GPU, compute capability, driver, TensorRT.
+
+    Raises :class:`~yeban.errors.EngineUnavailable` where there is no GPU or no TensorRT.
+    """
+    gpu = machine.gpu
+    if gpu is None:
+        raise EngineUnavailable(f"There is no GPU to build or run an engine on: {machine.devices.reason}.")
+    if machine.tensorrt is None:
+        raise EngineUnavailable("tensorrt is not installed (pip install the extra yeban[gpu]).")
+    major, minor = gpu.compute_capability
+    return "-".join(
+        (
+            _plain(gpu.name),
+            f"{major}.{minor}",
+            f"driver{_plain(machine.devices.driver or 'unknown')}",
+            f"trt{_plain(machine.tensorrt)}",
+        )
+    )
+
+
+def path_of(model_folder: Path, fingerprint: str, machine: Machine) -> Path:
+    """Where the engine of a model for this machine is or would be."""
+    return model_folder.parent / FOLDER / fingerprint[:_FINGERPRINT_CHARS] / key(machine) / f"{PRECISION}.plan"
+
+
+def timing_cache_of(model_folder: Path, machine: Machine) -> Path:
+    """Where the kernels' timings on this machine are kept, for all models."""
+    return model_folder.parent / FOLDER / "timings" / f"{key(machine)}.cache"
+
+
+def find(model_folder: Path, fingerprint: str, machine: Machine) -> Path | None:
+    """The engine of a model for this machine, if it has been built. Its contents are checked on reading."""
+    if machine.gpu is None or machine.tensorrt is None:
+        return None
+    path = path_of(model_folder, fingerprint, machine)
+    return path if path.is_file() and _record_of(path).is_file() else None
+
+
+def read(path: Path) -> bytes:
+    """The engine's bytes, after comparing their hash with the record: TensorRT would run whatever they say.
+
+    Raises :class:`~yeban.errors.ModelUnusable`.
+    """
+    try:
+        plan = path.read_bytes()
+        recorded = json.loads(_record_of(path).read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelUnusable(f"The TensorRT engine {path} cannot be read: {error!r}. Build it again.") from error
+    if hashlib.sha256(plan).hexdigest() != recorded:
+        raise ModelUnusable(f"The TensorRT engine {path} does not have the recorded contents. Build it again.")
+    return plan
+
+
+def write(path: Path, plan: bytes, record: EngineRecord) -> None:
+    """Put an engine and its record in place. Until both are there, there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(path.parent / ".lock"):
+        _record_of(path).unlink(missing_ok=True)
+        write_file(path, plan)
+        write_file(_record_of(path), (json.dumps(asdict(record), ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def remove(path: Path) -> None:
+    """Take an engine away."""
+    with _lock(path.parent / ".lock"):
+        _record_of(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Replace a file at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _record_of(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_.") or "unknown"
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
