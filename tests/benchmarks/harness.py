@@ -68,8 +68,7 @@ def report(
     lines = [
         f"# {name}",
         "",
-        f"`scripts/bench {name}`, {dt.datetime.now(dt.UTC):%Y-%m-%d}, commit {_commit()}",
-        f"on {_machine()}.",
+        *provenance(f"scripts/bench {name}"),
         "",
         method,
         "",
@@ -87,6 +86,11 @@ def report(
         # What a person wrote below the figures stays.
         kept = path.read_text(encoding="utf-8").partition("\n## ") if path.exists() else ("", "", "")
         path.write_text(text + (kept[1] + kept[2] if kept[1] else ""), encoding="utf-8")
+
+
+def provenance(command: str) -> list[str]:
+    """Two lines of Markdown: by which command figures were made, when, at which commit and on what machine."""
+    return [f"`{command}`, {dt.datetime.now(dt.UTC):%Y-%m-%d}, commit {_commit()}", f"on {_machine()}."]
 
 
 def _machine() -> str:

@@ -16,6 +16,7 @@ from worker.engine import artifacts, checking, trt_engines
 from worker.engine.devices import find_devices
 from worker.engine.machine import this_machine
 from worker.engine.manifest import Manifest, NliSpec
+from worker.engine.nli.int8 import SCHEMES
 from worker.engine.recipes import RECIPES
 from worker.engine.selecting import select
 from worker.engine.sessions import SESSIONS, Choice, Session, available_sessions, choose
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "list":
             return _list(model_dir, as_json=options.json)
         if options.command == "build":
-            return _build(options.name, model_dir, called=options.called, force=options.force, as_json=options.json)
+            return _build(options, model_dir)
         if options.command == "check":
             return _check(options.name, model_dir, as_json=options.json)
         if options.command == "build-engine":
@@ -54,8 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", parents=[common], help="list the models built here")
     build = commands.add_parser("build", parents=[common], help="build a model")
-    build.add_argument("name", help=f"one of {', '.join(RECIPES)}; or a folder with a checkpoint")
+    build.add_argument("model", help=f"one of {', '.join(RECIPES)}; or a folder with a checkpoint")
     build.add_argument("--name", dest="called", help="what to call the model of a folder (default: as the folder)")
+    build.add_argument(
+        "--int8", choices=tuple(SCHEMES), help="a cross-encoder's way to int8 (default: the fastest that keeps labels)"
+    )
     build.add_argument("--force", action="store_true", help="build again even if it is there and intact")
     check = commands.add_parser("check", parents=[common], help="hash a model's files and measure its parity again")
     check.add_argument("name", help="a model's name, or a folder that holds a built one")
@@ -80,9 +84,11 @@ def _list(model_dir: Path, *, as_json: bool) -> int:
     return 0
 
 
-def _build(name: str, model_dir: Path, *, called: str | None, force: bool, as_json: bool) -> int:
-    manifest = artifacts.build(name, model_dir, called=called, force=force)
-    if as_json:
+def _build(options: argparse.Namespace, model_dir: Path) -> int:
+    manifest = artifacts.build(
+        options.model, model_dir, called=options.called, scheme=options.int8, force=options.force
+    )
+    if options.json:
         _print_json(_summary(manifest))
     else:
         click.echo(_line(manifest))

@@ -72,14 +72,17 @@ def damage(folder: Path, manifest: Manifest, *, full: bool) -> Iterator[str]:
             yield f"{record.path} does not have the recorded contents"
 
 
-def build(name_or_path: str, model_dir: Path, *, called: str | None = None, force: bool = False) -> Manifest:
+def build(
+    name_or_path: str, model_dir: Path, *, called: str | None = None, scheme: str | None = None, force: bool = False
+) -> Manifest:
     """Build a model by name, or from the checkpoint in a folder, into ``model_dir`` and return its manifest.
 
     A model that is there and intact is left alone unless ``force``. Its folder appears whole or not
     at all; of several processes that build at once, one does and the others wait for it. Raises
-    :class:`~yeban.errors.UnknownModel` as :func:`~worker.engine.recipes.find_recipe` does.
+    :class:`~yeban.errors.UnknownModel` as :func:`~worker.engine.recipes.find_recipe` does, which has ``called`` and
+    ``scheme``.
     """
-    recipe = find_recipe(name_or_path, called=called)
+    recipe = find_recipe(name_or_path, called=called, scheme=scheme)
     name = recipe.name
     model_dir.mkdir(parents=True, exist_ok=True)
     with _lock(model_dir / f".{name}.lock"):

@@ -19,11 +19,16 @@ class LibraryTokeniser:
         """Raises :class:`~yeban.errors.ModelUnusable` if it cannot be read or does not frame pairs as BERT does."""
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+            frame = _frame(self._tokenizer)
         except Exception as error:  # the library raises Exception itself
             raise ModelUnusable(f"{path} cannot be read as a tokeniser ({error}); download it again.") from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self.first, self.separator = _frame(path, self._tokenizer)
+        if frame is None:
+            raise ModelUnusable(
+                f"{path} frames a pair of texts in another way than BERT does; such models cannot be run."
+            )
+        self.first, self.separator = frame
         pads = [token for token in map(self._tokenizer.token_to_id, _PAD) if token is not None]
         if not pads:
             raise ModelUnusable(f"{path} has none of the padding tokens {', '.join(_PAD)}.")
@@ -41,12 +46,14 @@ class LibraryTokeniser:
         return [encoding.ids for encoding in self._tokenizer.encode_batch(whole, add_special_tokens=False)]
 
 
-def _frame(path: Path, tokenizer: Tokenizer) -> tuple[int, int]:
-    """The tokens before a pair, and after each of its two parts."""
+def _frame(tokenizer: Tokenizer) -> tuple[int, int] | None:
+    """The tokens before a pair, and after each of its two parts; None where they stand otherwise."""
     left, right = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("a", "b"))
     pair = tokenizer.encode("a", "b")
-    first, separator = pair.ids[0], pair.ids[-1]
     types = [0] * (len(left) + 2) + [1] * (len(right) + 1)
+    if len(pair.ids) != len(types):
+        return None
+    first, separator = pair.ids[0], pair.ids[-1]
     if pair.ids != [first, *left, separator, *right, separator] or pair.type_ids != types:
-        raise ModelUnusable(f"{path} frames a pair of texts in another way than BERT does; such models cannot be run.")
+        return None
     return first, separator

@@ -9,6 +9,7 @@ are those of the special tokens, which are few but which every other token atten
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class Observer:
 
     def __init__(self, total_rows: int) -> None:
         """``total_rows`` is how many rows of tokens will be seen; a fixed number of them is kept, evenly spread."""
-        self._step = max(1, total_rows // _SAMPLE_ROWS)
+        self._step = max(1, math.ceil(total_rows / _SAMPLE_ROWS))
         self._samples: dict[tuple[str, ...], _Sample] = {}
 
     def see(self, matrices: tuple[str, ...], rows: Floats) -> None:

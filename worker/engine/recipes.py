@@ -28,8 +28,8 @@ class Recipe:
     offline: bool = False
 
 
-def _fetched(name: str) -> Recipe:
-    return Recipe(name=name, build=lambda folder: nli_build.build_into(folder, hub.fetch(name), name))
+def _fetched(name: str, scheme: str | None = None) -> Recipe:
+    return Recipe(name=name, build=lambda folder: nli_build.build_into(folder, hub.fetch(name), name, scheme=scheme))
 
 
 RECIPES: dict[str, Recipe] = {
@@ -39,16 +39,22 @@ RECIPES: dict[str, Recipe] = {
 """The models that have names here."""
 
 
-def find_recipe(name_or_path: str, *, called: str | None = None) -> Recipe:
+def find_recipe(name_or_path: str, *, called: str | None = None, scheme: str | None = None) -> Recipe:
     """The recipe of a model with a name, or of the checkpoint in a folder.
 
-    The model of a folder is named ``called``, or as the folder is. Raises :class:`~yeban.errors.UnknownModel`.
+    The model of a folder is named ``called``, or as the folder is. ``scheme`` is a cross-encoder's way to int8, where
+    the samples are not to decide. Raises :class:`~yeban.errors.UnknownModel`.
     """
-    known = RECIPES.get(name_or_path)
-    if known is not None and called is None:
-        return known
+    if (known := RECIPES.get(name_or_path)) is not None:
+        if called not in (None, known.name):
+            raise UnknownModel(
+                f"The model {known.name} has its name; --name is for the model of a folder. If a folder is meant, "
+                f"write ./{known.name}.",
+                model=name_or_path,
+            )
+        return _fetched(known.name, scheme) if known.name in hub.MODELS else known
     source = Path(name_or_path)
-    if known is not None or not source.is_dir():
+    if not source.is_dir():
         raise UnknownModel(
             f"The model {name_or_path} cannot be built here; these can: {', '.join(RECIPES)}; and so can a folder with "
             f"a checkpoint ({CONFIG_FILE}, weights, vocabulary), to which a name can be given.",
@@ -61,4 +67,4 @@ def find_recipe(name_or_path: str, *, called: str | None = None) -> Recipe:
             "is not taken, with --name.",
             model=name,
         )
-    return Recipe(name=name, build=lambda folder: nli_build.build_into(folder, source, name))
+    return Recipe(name=name, build=lambda folder: nli_build.build_into(folder, source, name, scheme=scheme))

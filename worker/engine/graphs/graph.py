@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 _OPSET = 21
 _IR_VERSION = 10
@@ -19,12 +19,20 @@ class Graph:
     """Nodes and constants. Methods take and return the names of tensors."""
 
     def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[str, onnx.TensorProto] = {}
+        # Filled in place: a graph that is put together from parts holds every weight once more for each copy.
+        self._model = onnx.ModelProto(ir_version=_IR_VERSION, producer_name="yeban")
+        self._constants: set[str] = set()
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """A constant of this name; giving the same one twice is no error."""
-        self._constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
+        if name not in self._constants:
+            self._constants.add(name)
+            self._model.graph.initializer.add(
+                name=name,
+                data_type=helper.np_dtype_to_tensor_dtype(value.dtype),
+                dims=value.shape,
+                raw_data=value.tobytes(),
+            )
         return name
 
     def scalar(self, value: float, dtype: type[np.floating[Any]] = np.float32) -> str:
@@ -41,8 +49,9 @@ class Graph:
 
     def node(self, op: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
         """Add a node with one output, which is named after the operator unless ``out`` is given."""
-        name = out or f"{op.lower()}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
+        nodes = self._model.graph.node
+        name = out or f"{op.lower()}_{len(nodes)}"
+        nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
         return name
 
     def model(
@@ -53,18 +62,19 @@ class Graph:
         outputs: Mapping[str, Sequence[str | int]],
         facts: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> onnx.ModelProto:
-        """The finished model. ``inputs`` are int64 ``(batch, tokens)``, ``outputs`` float32 of the shapes given.
+        """The finished model, to be asked for once.
 
-        ``facts`` are kept as JSON in the model's metadata.
+        ``inputs`` are int64 ``(batch, tokens)``, ``outputs`` float32 of the shapes given. ``facts`` are kept as JSON
+        in the model's metadata.
         """
-        graph = helper.make_graph(
-            self._nodes,
-            name,
-            [helper.make_tensor_value_info(entry, TensorProto.INT64, ["batch", "tokens"]) for entry in inputs],
-            [helper.make_tensor_value_info(entry, TensorProto.FLOAT, list(shape)) for entry, shape in outputs.items()],
-            list(self._constants.values()),
+        model = self._model
+        model.graph.name = name
+        model.graph.input.extend(
+            helper.make_tensor_value_info(entry, TensorProto.INT64, ["batch", "tokens"]) for entry in inputs
         )
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("com.microsoft", 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="yeban")
+        model.graph.output.extend(
+            helper.make_tensor_value_info(entry, TensorProto.FLOAT, list(shape)) for entry, shape in outputs.items()
+        )
+        model.opset_import.extend([helper.make_opsetid("", _OPSET), helper.make_opsetid("com.microsoft", 1)])
         helper.set_model_props(model, {key: json.dumps(value) for key, value in (facts or {}).items()})
         return model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +24,15 @@ from worker.engine.wordpiece import TOKENIZER_FILE
 
 _FP32 = Variant(precision="fp32", sessions=(*ON_CPU, "torch"), graph="fp32.onnx")
 _FP16 = Variant(precision="fp16", sessions=("tensorrt", "onnxruntime", "torch"), graph="fp16.onnx")
-_INT8 = Variant(precision="int8", sessions=ON_CPU, graph="int8.onnx", activation_group=int8.ACTIVATION_GROUP)
-_VARIANTS = (_INT8, _FP16, _FP32)
+_INT8 = Variant(precision="int8", sessions=ON_CPU, graph="int8.onnx")
 
 _EXTERNAL_FROM_BYTES = 1024
 
 
-def build_into(folder: Path, source: Path, name: str) -> Manifest:
+def build_into(folder: Path, source: Path, name: str, *, scheme: str | None = None) -> Manifest:
     """Fill an empty ``folder`` with the model of the checkpoint in ``source`` and describe it.
+
+    ``scheme`` is the way to int8, one of :data:`worker.engine.nli.int8.SCHEMES`; by default the samples decide.
 
     Raises :class:`~yeban.errors.ModelUnusable` when the checkpoint cannot be used, or a graph does not say what the
     checkpoint says.
@@ -42,26 +45,30 @@ def build_into(folder: Path, source: Path, name: str) -> Manifest:
     arrays = dict(checkpoint.weights)
     _write_floats(folder, arrays, geometry)
     fitting, verifying = questions(tokeniser)
-    reference = parity.open_variant(folder, _FP32)
-    expected = expect(arrays, geometry, reference, verifying, pad=spec.pad)
+    expected = expect(arrays, geometry, parity.open_variant(folder, _FP32), verifying, pad=spec.pad)
     expected.save(folder)
     quantisers = int8.fit(arrays, geometry, fitting, pad=spec.pad)
 
-    def agreement(scheme: str) -> float:
+    def write_int8(scheme: str) -> Variant:
         linears = int8.linears(arrays, quantisers, scheme)
         _save(build_graph(arrays, geometry, linears, word_dtype=np.float16), folder / _INT8.graph)
-        return parity.same_top_label(expected.answer_samples(parity.open_variant(folder, _INT8)), expected, spec)
+        return dataclasses.replace(_INT8, activation_group=int8.SCHEMES[scheme].activation_group)
 
-    scheme = int8.choose_scheme(agreement)
+    def agreement(scheme: str) -> float:
+        session = parity.open_variant(folder, write_int8(scheme))
+        return parity.same_top_label(expected.answer_samples(session), expected, spec)
+
+    scheme = scheme or int8.choose_scheme(agreement)
+    variants = (write_int8(scheme), _FP16, _FP32)  # the last one tried need not be the one chosen
     files = tuple(record_file(folder, path.name) for path in sorted(folder.iterdir()))
     return Manifest(
         name=name,
         kind="nli",
         fingerprint=fingerprint(spec, files),
         spec=spec,
-        variants=_VARIANTS,
+        variants=variants,
         files=files,
-        parity=parity.measure(folder, spec, _VARIANTS),
+        parity=parity.measure(folder, spec, variants),
         origin=_origin(checkpoint, source),
         built={**built_with.versions(), "int8": scheme},
     )
@@ -94,6 +101,8 @@ def _save(model: onnx.ModelProto, path: Path) -> None:
     data = path.with_name(f"{path.name}.data")
     data.unlink(missing_ok=True)  # the library would append
     onnx.save(model, path, save_as_external_data=True, location=data.name, size_threshold=_EXTERNAL_FROM_BYTES)
+    # The library lets nobody but the owner read the data; who may read the graph may read its weights.
+    data.chmod(stat.S_IMODE(path.stat().st_mode))
 
 
 def _origin(checkpoint: Checkpoint, source: Path) -> dict[str, str]:

@@ -28,6 +28,9 @@ from yeban.labels import LabelSet
 
 Floats = NDArray[np.float32]
 
+_MOST_TOKENS_A_CHARACTER = 4
+"""Of what is common: a Korean syllable falls into three letters, a rare character into four bytes."""
+
 _WARM_UP_TOKENS = (8, 24, 48, 96)
 _WARM_UP_LABELS = 3
 
@@ -146,16 +149,15 @@ class NliClassifier(Classifier):
         return Scored(scores=scores, reuse=reuse, stats=stats)
 
     def weight(self, batch: Batch) -> int:
-        # A Chinese character is a token; of others, a token takes several.
         longest = self._spec.max_tokens
         hypotheses = [len(hypothesis.ids) for hypothesis in self._hypotheses.of(batch.label_set)]
         framed = sum(hypotheses) + 3 * len(hypotheses)
-        return sum(min(longest, len(text)) * len(hypotheses) + framed for text in batch.texts)
+        return sum(min(longest * len(hypotheses), _guess(text) * len(hypotheses) + framed) for text in batch.texts)
 
     def truncates(self, text: str) -> bool:
         # The room depends on the label; the shortest label's is what a text can have at most.
         room = self._tokeniser.room(())
-        return len(text) > room // 2 and len(self._tokeniser.encode([text])[0]) > room
+        return len(text) > room // _MOST_TOKENS_A_CHARACTER and len(self._tokeniser.encode([text])[0]) > room
 
     def warm_up(self) -> None:
         hypothesis = self._tokeniser.encode(["夜"])[0]
@@ -189,3 +191,9 @@ class NliClassifier(Classifier):
         if label_set.multi_label or len(label_set) == 1:
             return scoring.independent(logits, entailment=spec.entailment, contradiction=spec.contradiction)
         return scoring.exclusive(logits, entailment=spec.entailment)
+
+
+def _guess(text: str) -> int:
+    """About how many tokens: a Chinese character, three bytes, is one; of letters, a token takes about four."""
+    wide = (len(text.encode("utf-8", "surrogatepass")) - len(text)) // 2
+    return max(1, wide + (len(text) - wide) // 4)

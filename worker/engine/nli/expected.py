@@ -7,6 +7,8 @@ An engine built later, on another machine, is held against the same numbers.
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +71,7 @@ class Expected:
                     logits=file["logits"],
                     ends=file["ends"],
                 )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise ModelUnusable(f"{folder / EXPECTED_FILE} cannot be read ({error}); build the model again.") from error
 
     def answer_samples(self, session: Session) -> Floats:

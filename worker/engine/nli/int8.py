@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from worker.engine.graphs.bert import Arrays, Geometry
 from worker.engine.graphs.linears import InputQuantiser, Int8Linears
@@ -14,21 +15,33 @@ from worker.engine.quantise import Observer
 
 _log = logging.getLogger(__name__)
 
-ACTIVATION_GROUP = 32
 WANTED_AGREEMENT = 0.95
 """Share of sample texts that are to keep their best label.
 
 The samples are hard: most meet labels that were not made for them. Measured on a trained cross-encoder, .96 of them
-went with .995 of the rows of files with labels of their own (docs/accuracy.md).
+went with .996 of the rows of files with labels of their own (docs/accuracy.md).
 """
 
-SCHEMES: Mapping[str, tuple[str, ...]] = {
-    "static": (),
-    "static, second feed-forward product dynamic": ("fo",),
-    "static, second feed-forward product and attention output dynamic": ("fo", "ao"),
-    "dynamic": ("q", "k", "v", "ao", "fi", "fo"),
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """Which of a layer's matrices have the scales of their inputs found at run time, and for how many neighbours."""
+
+    dynamic: tuple[str, ...] = ()
+    activation_group: int = 0
+
+
+SCHEMES: Mapping[str, Scheme] = {
+    "static": Scheme(),
+    "mixed": Scheme(dynamic=("fo",), activation_group=64),
+    "careful": Scheme(dynamic=("fo", "ao"), activation_group=64),
+    "dynamic": Scheme(dynamic=("q", "k", "v", "ao", "fi", "fo"), activation_group=32),
 }
-"""Ways to int8, fastest first, and which of a layer's matrices have the scales of their inputs found at run time."""
+"""Ways to int8, fastest first. The groups are the fastest ones that cost no labels.
+
+The inputs of the second feed-forward product are the hardest to fix scales for; those of the attention's output come
+next.
+"""
 
 _PAIRS_OF_EACH = 2
 _BLOCK_TOKENS = 512
@@ -59,5 +72,5 @@ def choose_scheme(agreement: Callable[[str], float]) -> str:
 
 def linears(arrays: Arrays, quantisers: Mapping[str, InputQuantiser], scheme: str) -> Int8Linears:
     """The matrices of a graph in one of :data:`SCHEMES`."""
-    dynamic = SCHEMES[scheme]
+    dynamic = SCHEMES[scheme].dynamic
     return Int8Linears(arrays, {name: it for name, it in quantisers.items() if name.rpartition(".")[2] not in dynamic})

@@ -38,8 +38,10 @@ def measure(folder: Path, spec: NliSpec, variants: Sequence[Variant]) -> tuple[P
     for variant in variants:
         for name in available_sessions():
             if name in variant.sessions and name in ON_CPU and variant.precision in ("fp32", "int8"):
-                session = open_variant(folder, variant, name)
-                figures += hold_against(session, expected, spec, precision=variant.precision)
+                # Not given a name, which would keep it in memory while the next one is loaded.
+                figures += hold_against(
+                    open_variant(folder, variant, name), expected, spec, precision=variant.precision
+                )
     return tuple(figures)
 
 
@@ -62,12 +64,14 @@ def hold_against(session: Session, expected: Expected, spec: NliSpec, *, precisi
         difference = _worst_difference(got, wanted)
         figures.append(_figure(session, precision, f"{rows} × {tokens} tokens", {"worst_difference": difference}))
         allowed = ALLOWED.get(precision, np.inf) * max(1.0, float(np.abs(wanted).max()))
-        if not difference <= allowed:
+        if not (np.isfinite(difference) and difference <= allowed):
             raise ModelUnusable(
                 f"{precision} in {session.name} is {difference:.4g} from the oracle for {rows} pairs of {tokens} "
                 f"tokens, where {allowed:.4g} is allowed."
             )
     logits = expected.answer_samples(session)
+    if not np.isfinite(logits).all():
+        raise ModelUnusable(f"{precision} in {session.name} answers sample texts with what is no number.")
     same = same_top_label(logits, expected, spec)
     measures = {"worst_difference": _worst_difference(logits, expected.logits), "same_top_label": round(same, 4)}
     figures.append(_figure(session, precision, f"{len(expected.ends)} sample texts", measures))
