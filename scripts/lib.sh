@@ -41,3 +41,21 @@ gpu_venv() {
     venv="$root/.venv-gpu"
     ensure_venv "$1"
 }
+
+# models_venv: as ensure_venv, in .venv-parity, with ModelScope and torch beside us. Python 3.11, for which
+# constraints/models-py311.txt is made: transformers 4 wants other versions of what else is pinned.
+models_venv() {
+    PYTHON=${PYTHON:-python3.11}
+    venv="$root/.venv-parity"
+    [ -x "$venv/bin/python" ] || "$(find_python)" -m venv "$venv" || exit 1
+    constraints="$root/constraints/models-py311.txt"
+    stamp="$venv/.installed"
+    extras=web,worker,cpu,embedded,dev,models
+    wanted=$(cat setup.cfg pyproject.toml "$constraints" | cksum; printf '%s\n' "$extras")
+    if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
+        echo "Installing into $venv …" >&2
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --constraint "$constraints" --editable "$root[$extras]" || exit 1
+        printf '%s\n' "$wanted" >"$stamp"
+    fi
+}

@@ -18,6 +18,7 @@ from tests.benchmarks.engine import comparing, trained, ways
 from tests.benchmarks.engine.material import SIZES
 from tests.benchmarks.engine.page import publish
 from worker.engine.machine import default_threads
+from worker.engine.nli.int8 import SCHEMES
 
 _NEEDED = ("torch", "transformers", "modelscope", "onnxruntime")
 _MISSING = 2
@@ -49,7 +50,12 @@ def main() -> int:
         else:
             names = arguments.only or comparing.COMPARED
             lines = comparing.compare(
-                folder, arguments.geometry, names, rounds=arguments.rounds, threads=arguments.threads
+                folder,
+                arguments.geometry,
+                names,
+                scheme=arguments.int8,
+                rounds=arguments.rounds,
+                threads=arguments.threads,
             )
     publish(section, command, lines, record=arguments.record)
     return 0
@@ -61,6 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--geometry", choices=SIZES, default="base", help="size of the checkpoint; tiny is for trying")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=default_threads(), help="of each contender; all cores")
+    parser.add_argument("--int8", choices=SCHEMES, default="mixed", help="our way to int8 that targets are judged by")
     parser.add_argument("--only", type=_names, default=(), metavar="NAME,…", help="leave the other contenders out")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make the models here, and use them again")
     parser.add_argument("--ways", action="store_true", help="compare other ways to run our graph")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.parity.conftest import Sides
 from yeban.errors import InvalidLabels
+from yeban.labels import LabelSet
 
 MOST_TOKENS = 512 - 3
 """Of text and hypothesis together: a pair has three special tokens."""
@@ -41,8 +42,8 @@ def test_the_last_token_that_fits_counts_and_the_next_does_not(sides: Sides) -> 
 
     assert sides.ours.classify([whole + "坏"], labels) == [found]
     assert sides.ours.classify([whole[:-1] + "坏"], labels) != [found]
-    assert not sides.ours.truncates(whole[:300])
-    assert sides.ours.truncates(whole + "坏" * 10)
+    assert not sides.ours.truncates(whole, LabelSet.of(labels))
+    assert sides.ours.truncates(whole + "坏", LabelSet.of(labels))
 
 
 def test_each_label_leaves_the_text_its_own_room(sides: Sides) -> None:

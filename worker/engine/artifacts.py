@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -91,6 +92,7 @@ def build(
             manifest = _intact(target)
             if manifest is not None:
                 return manifest
+        _remove_leftovers(model_dir, name)
         scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=model_dir))
         try:
             manifest = recipe.build(scratch)
@@ -129,6 +131,14 @@ def _lock(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _remove_leftovers(model_dir: Path, name: str) -> None:
+    """What builds that were killed have left behind. Only whoever holds the lock may do so."""
+    leftover = re.compile(rf"\.{re.escape(name)}\.(old\.)?[a-z0-9_]{{8}}")
+    for path in model_dir.iterdir():
+        if leftover.fullmatch(path.name) and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

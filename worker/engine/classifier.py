@@ -128,8 +128,8 @@ class Classifier(ABC):
         """About how many tokens the engine reads for ``batch`` when nothing of it is cached. Cheap."""
 
     @abstractmethod
-    def truncates(self, text: str) -> bool:
-        """Whether ``text`` is over the model's length, so that only its beginning is scored."""
+    def truncates(self, text: str, label_set: LabelSet) -> bool:
+        """Whether ``text`` is over the model's length, so that only its beginning is scored against some label."""
 
     @abstractmethod
     def warm_up(self) -> None:

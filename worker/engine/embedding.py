@@ -142,7 +142,7 @@ class EmbeddingClassifier(Classifier):
         longest = self._spec.max_tokens
         return sum(min(longest, len(text)) for text in batch.texts)
 
-    def truncates(self, text: str) -> bool:
+    def truncates(self, text: str, label_set: LabelSet) -> bool:  # noqa: ARG002 - a text is embedded by itself
         # Normalising makes at most a few characters of one, so short texts need no tokeniser.
         full = self._spec.text_prefix + text
         return len(full) > self._spec.max_tokens // 4 and self._encoder.lengths([full])[0] > self._spec.max_tokens

@@ -125,8 +125,8 @@ class ShortlistClassifier(Classifier):
             weight = weight * self._keep // len(batch.label_set) + self._ranker.weight(batch)
         return weight
 
-    def truncates(self, text: str) -> bool:
-        return self._scorer.truncates(text)
+    def truncates(self, text: str, label_set: LabelSet) -> bool:
+        return self._scorer.truncates(text, label_set)
 
     def warm_up(self) -> None:
         self._ranker.warm_up()

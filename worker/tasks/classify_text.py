@@ -71,11 +71,11 @@ class TextRunner:
         for request in requests:
             try:
                 batch = Batch(texts=(request.text,), label_set=LabelSet.from_json(request.label_set))
+                asked.append(_Asked(request=request, batch=batch, weight=model.classifier.weight(batch)))
             except Exception as error:
-                log.exception("labels cannot be read")
+                if not isinstance(error, YebanError):
+                    log.exception("labels cannot be read")
                 self._send([(request, _refusal(error))])
-                continue
-            asked.append(_Asked(request=request, batch=batch, weight=model.classifier.weight(batch)))
         asked.sort(key=lambda one: one.weight)
         for part in cut(asked, lambda one: one.weight, _SLICE_TOKENS):
             self._send(self._answer(model, part, work))
@@ -113,7 +113,7 @@ class TextRunner:
                     session=info.session,
                     queue_ms=max(0.0, (started - one.request.sent_at + turn - planned) * 1000),
                     inference_ms=inference_ms,
-                    truncated=model.classifier.truncates(one.request.text),
+                    truncated=model.classifier.truncates(one.request.text, one.batch.label_set),
                     cached=reuse.complete,
                     cache_lookups=reuse.lookups,
                     cache_hits=reuse.hits,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -26,11 +27,11 @@ class Child:
 
     def __init__(self, name: str, place: Place) -> None:
         self.name = name
-        paths = {part: str(getattr(place, part)) for part in ("checkpoint", "model_dir", "onnx_int8")}
+        described = {name: str(value) for name, value in dataclasses.asdict(place).items()}
         self._errors = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed with the child
         self.started = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.engine.child", json.dumps([name, paths, place.threads])],
+            [sys.executable, "-m", "tests.benchmarks.engine.child", json.dumps([name, described])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -118,8 +119,12 @@ def main() -> None:
     # Libraries print what they please: the pipe is kept for answers.
     answers: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    name, paths, threads = json.loads(sys.argv[1])
-    place = Place(threads=threads, **{part: Path(path) for part, path in paths.items()})
+    name, described = json.loads(sys.argv[1])
+    place = Place(
+        **{part: Path(described[part]) for part in ("checkpoint", "model_dir", "onnx_int8")},
+        scheme=described["scheme"],
+        threads=int(described["threads"]),
+    )
     commands = _Commands(CONTENDERS[name](place))
     for line in sys.stdin.buffer:
         command, arguments = json.loads(line)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tests.benchmarks.engine import measuring, tables
 from tests.benchmarks.engine.arithmetic import full_flops
-from tests.benchmarks.engine.contenders import Place
+from tests.benchmarks.engine.contenders import EXACT, Place
 from tests.benchmarks.engine.figures import BASELINE, BEST, Comparison
 from tests.benchmarks.engine.material import SIZES, Setting, settings
-from tests.benchmarks.engine.models import STATIC, prepare
+from tests.benchmarks.engine.models import prepare
 from tests.benchmarks.engine.peak import measure
 from worker.engine.pairs import PairTokeniser
 
@@ -24,6 +24,8 @@ COMPARED = (
     "onnxruntime-int8",
     "ours-fp32",
     BEST,
+    "ours-int8-static",
+    "ours-int8-mixed",
     "ours-int8-dynamic",
     "ours-int8-one-by-one",
 )
@@ -31,14 +33,15 @@ COMPARED = (
 _CACHED = "ours-int8-cached"
 
 
-def compare(folder: Path, geometry: str, names: Sequence[str], *, rounds: int, threads: int) -> list[str]:
+def compare(folder: Path, geometry: str, names: Sequence[str], *, scheme: str, rounds: int, threads: int) -> list[str]:
     """Measure ``names`` and the baseline; the page's lines."""
     size = SIZES[geometry]
-    names = [name for name in COMPARED if name in {*names, BASELINE, BEST}]
+    same_as_best = f"{BEST}-{scheme}"
+    names = [name for name in COMPARED if name in {*names, BASELINE, BEST} and name != same_as_best]
     progress = _Progress()
-    place, build_s = prepare(folder, geometry, threads=threads)
+    place, build_s = prepare(folder, geometry, scheme=scheme, threads=threads)
     progress("models made")
-    cases = settings(size)
+    cases = settings(size, rounds)
     limits = measure(place, geometry)
     progress("limits measured")
     # One text at a time is what the first call is anyway.
@@ -47,7 +50,7 @@ def compare(folder: Path, geometry: str, names: Sequence[str], *, rounds: int, t
     first = measuring.first_requests(BEST, place, rounds)
     progress("first requests measured")
     with measuring.running(names, place) as children:
-        rates = measuring.throughput(children, cases, rounds)
+        rates = measuring.throughput(children, cases)
         progress("throughput measured")
         alone = {name: child for name, child in children.items() if name in loads}
         latency = measuring.latency(alone, rounds)
@@ -59,6 +62,7 @@ def compare(folder: Path, geometry: str, names: Sequence[str], *, rounds: int, t
     progress("streams measured")
     found = Comparison(
         geometry=geometry,
+        scheme=scheme,
         settings=cases,
         build_s=build_s,
         loads=loads,
@@ -74,17 +78,16 @@ def compare(folder: Path, geometry: str, names: Sequence[str], *, rounds: int, t
     return tables.lines(found, rounds=rounds, threads=threads)
 
 
-def _flops(place: Place, geometry: str, cases: Sequence[Setting]) -> dict[str, float]:
-    """Arithmetic of a full model for each setting, without padding."""
-    tokeniser = PairTokeniser.load(place.model_dir / STATIC)
-    found = {}
-    for case in cases:
-        labels = tokeniser.encode(case.labels)
-        lengths = [
-            len(tokeniser.frame(text, label).input_ids) for text in tokeniser.encode(case.texts) for label in labels
-        ]
-        found[case.name] = full_flops(SIZES[geometry], lengths)
-    return found
+def _flops(place: Place, geometry: str, cases: Sequence[Setting]) -> dict[str, tuple[float, ...]]:
+    """Arithmetic of a full model for a text of each setting on average, without padding, round by round."""
+    tokeniser = PairTokeniser.load(place.model_dir / EXACT)
+
+    def per_text(texts: Sequence[str], labels: Sequence[str]) -> float:
+        hypotheses = tokeniser.encode(labels)
+        pairs = [tokeniser.frame(text, label) for text in tokeniser.encode(texts) for label in hypotheses]
+        return full_flops(SIZES[geometry], [len(pair.input_ids) for pair in pairs]) / len(texts)
+
+    return {case.name: tuple(per_text(texts, case.labels) for texts in case.rounds) for case in cases}
 
 
 class _Progress:

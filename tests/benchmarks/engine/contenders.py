@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.engine import in_torch
+
 CHUNK_ROWS = 128
 """Rows of a job that a bulk worker scores together, at most ``_SLICE_TOKENS`` tokens at a time; its defaults."""
+
+EXACT = "static"
+"""The model that has our float32 graph too; of the others only int8 is kept."""
 
 _SLICE_TOKENS = 65_536
 _PAIR_BATCH = 16
@@ -22,11 +27,12 @@ _CACHED_PAIRS = 200_000
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the models of a run lie, and how many threads each contender uses."""
+    """Where the models of a run lie, our way to int8, and how many threads each contender uses."""
 
     checkpoint: Path
     model_dir: Path
     onnx_int8: Path
+    scheme: str
     threads: int
 
 
@@ -92,14 +98,14 @@ class Transformers(Contender):
     def load(self) -> None:
         from transformers import pipeline
 
-        self.model, self.tokenizer = load_torch(self.place.checkpoint)
+        self.model, self.tokenizer = in_torch.load(self.place.checkpoint)
         self._pipeline = pipeline("zero-shot-classification", model=self.model, tokenizer=self.tokenizer, device="cpu")
 
     def score(self, texts: Sequence[str], labels: Sequence[str]) -> None:
         self._pipeline(list(texts), list(labels), hypothesis_template="{}", batch_size=self.batch_size)
 
     def logits(self, texts: Sequence[str], labels: Sequence[str]) -> list[list[list[float]]]:
-        return [ask_torch(self.model, self.tokenizer, text, labels).tolist() for text in texts]
+        return [in_torch.ask(self.model, self.tokenizer, text, labels).tolist() for text in texts]
 
 
 class TransformersBatched(Transformers):
@@ -116,14 +122,14 @@ class TorchInt8(Contender):
     def load(self) -> None:
         import torch
 
-        model, self.tokenizer = load_torch(self.place.checkpoint)
+        model, self.tokenizer = in_torch.load(self.place.checkpoint)
         self.model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
 
     def score(self, texts: Sequence[str], labels: Sequence[str]) -> None:
         self.logits(texts, labels)
 
     def logits(self, texts: Sequence[str], labels: Sequence[str]) -> list[list[list[float]]]:
-        return [ask_torch(self.model, self.tokenizer, text, labels).tolist() for text in texts]
+        return [in_torch.ask(self.model, self.tokenizer, text, labels).tolist() for text in texts]
 
 
 class OnnxRuntimeInt8(Contender):
@@ -163,28 +169,31 @@ class OnnxRuntimeInt8(Contender):
 class Ours(Contender):
     """Our classifier with nothing cached, given chunks as a bulk worker gives them."""
 
-    model, precision = "static", "fp32"
-    cached_pairs = 0
+    model: str = EXACT
+    precision = "fp32"
 
     def imports(self) -> None:
         import worker.engine.opening
-        import worker.engine.sessions.openvino  # noqa: F401 - so that loading finds it imported
+        import worker.engine.sessions.openvino
+        import worker.tasks.slicing  # noqa: F401 - so that neither loading nor scoring finds anything to import
 
     def load(self) -> None:
-        from worker.cache.memory import MemoryStore
         from worker.engine.opening import open_classifier
         from worker.engine.stores import Stores
 
         self._caught = _Catch()
-        pairs = MemoryStore(self.cached_pairs) if self.cached_pairs else self._caught
         self._classifier = open_classifier(
             self.model,
             precision=self.precision,
             device="cpu",
             threads=self.place.threads,
             model_dir=self.place.model_dir,
-            stores=Stores(pairs=pairs),
+            stores=Stores(pairs=self.pairs()),
         )
+
+    def pairs(self) -> Any:
+        """What keeps the logits of pairs."""
+        return self._caught
 
     def warm_up(self) -> None:
         self._classifier.warm_up()
@@ -209,13 +218,29 @@ class Ours(Contender):
 
 
 class OursInt8(Ours):
-    """In int8 with the scales of every matrix's input fixed beforehand."""
+    """In int8, in the way that is compared."""
 
     precision = "int8"
 
+    @property
+    def model(self) -> str:
+        return self.place.scheme
+
+
+class OursInt8Static(OursInt8):
+    """With fixed scales for the inputs of all matrices."""
+
+    model = "static"
+
+
+class OursInt8Mixed(OursInt8):
+    """With the scales of the second feed-forward product's input found at run time."""
+
+    model = "mixed"
+
 
 class OursInt8Dynamic(OursInt8):
-    """In int8 with all scales found at run time, which builds choose when weights bear nothing faster."""
+    """With all scales found at run time."""
 
     model = "dynamic"
 
@@ -231,7 +256,10 @@ class OursInt8OneByOne(OursInt8):
 class OursInt8Cached(OursInt8):
     """With the memory cache of a worker."""
 
-    cached_pairs = _CACHED_PAIRS
+    def pairs(self) -> Any:
+        from worker.cache.memory import MemoryStore
+
+        return MemoryStore(_CACHED_PAIRS)
 
 
 CONTENDERS: Mapping[str, type[Contender]] = {
@@ -242,6 +270,8 @@ CONTENDERS: Mapping[str, type[Contender]] = {
     "onnxruntime-int8": OnnxRuntimeInt8,
     "ours-fp32": Ours,
     "ours-int8": OursInt8,
+    "ours-int8-static": OursInt8Static,
+    "ours-int8-mixed": OursInt8Mixed,
     "ours-int8-dynamic": OursInt8Dynamic,
     "ours-int8-one-by-one": OursInt8OneByOne,
     "ours-int8-cached": OursInt8Cached,
@@ -262,21 +292,3 @@ class _Catch:
 
     def stats(self) -> Mapping[str, Any]:
         return {}
-
-
-def load_torch(checkpoint: Path) -> tuple[Any, Any]:
-    """Hugging Face's BERT, in float32, and its fast tokeniser."""
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
-    config = BertConfig.from_pretrained(checkpoint)
-    model = BertForSequenceClassification.from_pretrained(checkpoint, config=config).eval()
-    return model, BertTokenizerFast(vocab_file=str(checkpoint / "vocab.txt"), do_lower_case=True, model_max_length=512)
-
-
-def ask_torch(model: Any, tokenizer: Any, text: str, labels: Sequence[str]) -> Any:
-    """``(labels, 3)`` float32 logits."""
-    import torch
-
-    with torch.inference_mode():
-        rows = tokenizer([text] * len(labels), list(labels), padding=True, truncation="only_first", return_tensors="pt")
-        return model(**rows).logits

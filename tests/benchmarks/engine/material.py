@@ -32,51 +32,66 @@ class Size:
     intermediate: int
     rows: tuple[int, int, int, int]
     stream_rows: int
+    limit_s: float = 0.6
+    """Of measuring one limit, each round."""
 
 
 SIZES: Mapping[str, Size] = {
     "base": Size(layers=12, hidden=768, heads=12, intermediate=3072, rows=(96, 32, 12, 4), stream_rows=384),
-    "large": Size(layers=24, hidden=1024, heads=16, intermediate=4096, rows=(32, 10, 4, 2), stream_rows=256),
+    "large": Size(layers=24, hidden=1024, heads=16, intermediate=4096, rows=(32, 10, 4, 2), stream_rows=192),
     # Says nothing about speed; it tries the benchmark itself.
-    "tiny": Size(layers=2, hidden=64, heads=4, intermediate=128, rows=(16, 8, 4, 2), stream_rows=64),
+    "tiny": Size(layers=2, hidden=64, heads=4, intermediate=128, rows=(16, 8, 4, 2), stream_rows=64, limit_s=0.02),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Texts that are all held against the same labels."""
+    """Texts for each round, all different, that are held against the same labels."""
 
     name: str
-    texts: tuple[str, ...]
+    rounds: tuple[tuple[str, ...], ...]
     labels: tuple[str, ...]
 
 
-def settings(size: Size) -> tuple[Setting, ...]:
+def settings(size: Size, rounds: int) -> tuple[Setting, ...]:
     """Tickets and long texts, with three labels and with ten."""
     cases = (
-        ("tickets", even_sample(tickets(), size.rows[0]), THREE_LABELS),
-        ("tickets", even_sample(tickets(), size.rows[1]), TEN_LABELS),
-        ("long texts", long_texts(size.rows[2]), THREE_LABELS),
-        ("long texts", long_texts(size.rows[3]), TEN_LABELS),
+        ("tickets", _tickets_of_round, size.rows[0], THREE_LABELS),
+        ("tickets", _tickets_of_round, size.rows[1], TEN_LABELS),
+        ("long texts", long_texts, size.rows[2], THREE_LABELS),
+        ("long texts", long_texts, size.rows[3], TEN_LABELS),
     )
     return tuple(
-        Setting(name=f"{name}, {len(labels)} labels", texts=tuple(texts), labels=labels)
-        for name, texts, labels in cases
+        Setting(
+            name=f"{name}, {len(labels)} labels",
+            rounds=tuple(tuple(texts(count, number)) for number in range(rounds)),
+            labels=labels,
+        )
+        for name, texts, count, labels in cases
     )
 
 
-def even_sample(texts: Sequence[str], count: int) -> list[str]:
-    """``count`` of the texts, evenly spread over their lengths, in no order: a small sample as long as the whole."""
+def even_sample(texts: Sequence[str], count: int, number: int = 0) -> list[str]:
+    """``count`` of the texts, evenly spread over their lengths, in no order: a small sample as long as the whole.
+
+    Samples of another ``number`` are of other texts, as far as there are any.
+    """
     by_length = sorted(texts, key=lambda text: (len(text), text))
     edges = [at * len(by_length) // count for at in range(count + 1)]
-    chosen = [by_length[(first + last) // 2] for first, last in pairwise(edges)]
+    # Steps of the golden ratio fall ever between the earlier ones.
+    place = (0.5 + number * 0.618) % 1
+    chosen = [by_length[first + int(place * (last - first))] for first, last in pairwise(edges)]
     random.Random(_SEED).shuffle(chosen)
     return chosen
 
 
-def long_texts(count: int) -> list[str]:
+def _tickets_of_round(count: int, number: int) -> list[str]:
+    return even_sample(tickets(), count, number)
+
+
+def long_texts(count: int, number: int = 0) -> list[str]:
     """Texts of 200 to 480 characters, evenly spread: sample tickets one after another, as in a thread of mails."""
-    chance = random.Random(_SEED)
+    chance = random.Random(_SEED + number)
     sample = tickets()
     shortest, longest = _LONG_CHARS
     texts = []
@@ -98,10 +113,11 @@ def stream(count: int, repeats: float) -> list[str]:
     1955). Tickets that repeat nothing are drawn from the samples, which are all different.
     """
     chance = random.Random(_SEED)
-    fresh = iter(even_sample(tickets(), len(tickets())))
     # Exactly as many as asked for: with some hundred tickets, chance alone would be off by several per cent.
-    repeating = [at < round(repeats * (count - 1)) for at in range(count - 1)]
+    repeated = round(repeats * (count - 1))
+    repeating = [at < repeated for at in range(count - 1)]
     chance.shuffle(repeating)
+    fresh = iter(even_sample(tickets(), count - repeated))
     texts = [next(fresh)]
     for repeat in repeating:
         texts.append(chance.choice(texts) if repeat else next(fresh))

@@ -70,20 +70,18 @@ def running(names: Sequence[str], place: Place) -> Iterator[dict[str, Child]]:
         yield children
 
 
-def throughput(
-    children: Mapping[str, Child], settings: Sequence[Setting], rounds: int
-) -> dict[str, dict[str, Measured]]:
-    """Texts a second, by setting and contender."""
-    times: dict[str, dict[str, list[float]]] = {setting.name: defaultdict(list) for setting in settings}
+def throughput(children: Mapping[str, Child], settings: Sequence[Setting]) -> dict[str, dict[str, Measured]]:
+    """Texts a second, by setting and contender: in each round everyone gets the same texts, other ones than before."""
+    found: dict[str, dict[str, list[float]]] = {setting.name: defaultdict(list) for setting in settings}
     for setting in settings:
         for child in children.values():
-            child.ask("score", texts=setting.texts[:2], labels=setting.labels)
-    for _ in range(rounds):
+            child.ask("score", texts=setting.rounds[0][:2], labels=setting.labels)
+    for number in range(len(settings[0].rounds)):
         for setting in settings:
+            texts = setting.rounds[number]
             for name, child in children.items():
-                took = child.ask("score", texts=setting.texts, labels=setting.labels)
-                times[setting.name][name].append(len(setting.texts) / took)
-    return {setting: {name: Measured(tuple(each)) for name, each in by.items()} for setting, by in times.items()}
+                found[setting.name][name].append(len(texts) / child.ask("score", texts=texts, labels=setting.labels))
+    return {setting: {name: Measured(tuple(each)) for name, each in by.items()} for setting, by in found.items()}
 
 
 def latency(children: Mapping[str, Child], rounds: int) -> dict[str, tuple[Measured, Measured]]:

@@ -1,6 +1,6 @@
 """The machine's own limit: its fastest matrix products, and how near to them our graphs come at fixed lengths.
 
-``python -m tests.benchmarks.engine.peak MODEL_DIR GEOMETRY THREADS SECONDS`` measures both in one process, in turn,
+``python -m tests.benchmarks.engine.peak MODEL_DIR SCHEME THREADS SECONDS`` measures both in one process, in turn,
 and prints JSON.
 """
 
@@ -19,12 +19,16 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.engine.arithmetic import full_flops, needed_flops
-from tests.benchmarks.engine.contenders import Place
+from tests.benchmarks.engine.contenders import EXACT, Place
 from tests.benchmarks.engine.material import SIZES, VOCABULARY
 
 LENGTHS = (32, 64, 128, 256, 512)
 
+STATIC = "static"
+"""The series of our graph with fixed scales, which are the fastest, beside that of the way that is compared."""
+
 _PRECISIONS = ("int8", "fp32")
+_BESIDE = {STATIC: (EXACT, "int8"), "fp32": (EXACT, "fp32")}
 _ROUNDS = 5
 _MATRICES = ((512, 1024, 1024), (512, 768, 3072), (1024, 2048, 2048))
 """Rows, inputs and outputs of the products tried: of the sizes of these models, and larger."""
@@ -35,7 +39,7 @@ _RANGE = np.float32(4.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Operations a second, each round by round: the best matrix product, and our graph by precision and length.
+    """Operations a second, each round by round: the best matrix product, and our graph by series and length.
 
     ``full`` counts the arithmetic of a full model, ``needed`` that which is left when the last layer computes its
     first token only.
@@ -46,18 +50,18 @@ class Limits:
     needed: Mapping[tuple[str, int], tuple[float, ...]]
 
 
-def measure(place: Place, geometry: str, *, seconds: float = 0.6) -> Limits:
-    """Measure in a process of its own; each figure takes about ``seconds`` a round."""
-    arguments = [str(place.model_dir), geometry, str(place.threads), str(seconds)]
+def measure(place: Place, geometry: str) -> Limits:
+    """Measure in a process of its own."""
+    size = SIZES[geometry]
+    arguments = [str(place.model_dir), place.scheme, str(place.threads), str(size.limit_s)]
     command = [sys.executable, "-m", "tests.benchmarks.engine.peak", *arguments]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    size = SIZES[geometry]
     rates: dict[str, dict[tuple[str, int], tuple[float, ...]]] = {"full": {}, "needed": {}}
     for name, times in found["graph"].items():
-        precision, tokens, rows = name.split()
+        series, tokens, rows = name.split()
         lengths = [int(tokens)] * int(rows)
         for way, flops in (("full", full_flops(size, lengths)), ("needed", needed_flops(size, lengths))):
-            rates[way][precision, int(tokens)] = tuple(flops / took for took in times)
+            rates[way][series, int(tokens)] = tuple(flops / took for took in times)
     return Limits(peak={key: tuple(value) for key, value in found["peak"].items()}, **rates)
 
 
@@ -117,7 +121,7 @@ def main() -> None:
     from worker.engine.selecting import select
     from worker.engine.sessions import open_session
 
-    model_dir, _, threads, seconds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    model_dir, scheme, threads, seconds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
     calls: dict[str, Callable[[], object]] = {}
     flops: dict[str, float] = {}
     for precision in _PRECISIONS:
@@ -125,8 +129,8 @@ def main() -> None:
             name = f"peak {precision} {rows}×{inputs}×{outputs}"
             calls[name] = matrix_product(precision, rows, inputs, outputs, threads)
             flops[name] = 2.0 * rows * inputs * outputs * _CHAIN
-    folder = artifacts.find("static", model_dir)
-    for precision in _PRECISIONS:
+    for series, (model, precision) in {"int8": (scheme, "int8"), **_BESIDE}.items():
+        folder = artifacts.find(model, model_dir)
         choice, graph = select(
             folder, artifacts.load(folder), precision=precision, device="cpu", session="openvino", threads=threads
         )
@@ -134,7 +138,7 @@ def main() -> None:
         for tokens in LENGTHS:
             rows = max(1, session.block_tokens // tokens)
             inputs = block(rows, tokens)
-            calls[f"{precision} {tokens} {rows}"] = lambda session=session, inputs=inputs: session.run([inputs])
+            calls[f"{series} {tokens} {rows}"] = lambda session=session, inputs=inputs: session.run([inputs])
     for call in calls.values():
         time_calls(call, 0.0)
     rounds = [{name: time_calls(call, seconds) for name, call in calls.items()} for _ in range(_ROUNDS)]

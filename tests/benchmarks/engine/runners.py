@@ -17,7 +17,7 @@ from tests.benchmarks.engine.material import Size, make_checkpoint
 from tests.benchmarks.engine.models import quantise_dynamically
 from worker.engine.checkpoint import read_checkpoint
 from worker.engine.graphs.bert import Arrays, Geometry
-from worker.engine.graphs.linears import FloatLinears, Int8Linears
+from worker.engine.graphs.linears import FloatLinears
 from worker.engine.graphs.nli import build_graph
 from worker.engine.nli import int8
 from worker.engine.nli.samples import questions
@@ -31,7 +31,6 @@ _SHIPPED = {
     "PERFORMANCE_HINT": "LATENCY",
     "INFERENCE_PRECISION_HINT": "f32",
     "CPU_RUNTIME_CACHE_CAPACITY": 64,
-    "DYNAMIC_QUANTIZATION_GROUP_SIZE": int8.ACTIVATION_GROUP,
 }
 """As :class:`~worker.engine.sessions.openvino.OpenVinoSession` compiles."""
 
@@ -58,12 +57,8 @@ class Lab:
         geometry = Geometry(layers=size.layers, hidden=size.hidden, heads=size.heads, epsilon=checkpoint.config.epsilon)
         tokeniser = PairTokeniser.load(folder)
         quantisers = int8.fit(arrays, geometry, questions(tokeniser)[0], pad=tokeniser.pad)
-        static, fo, fo_ao, _ = int8.SCHEMES
         linears = {
-            "static": int8.linears(arrays, quantisers, static),
-            "fo": int8.linears(arrays, quantisers, fo),
-            "fo-ao": int8.linears(arrays, quantisers, fo_ao),
-            "dynamic": Int8Linears(arrays, {}),
+            **{scheme: int8.linears(arrays, quantisers, scheme) for scheme in int8.SCHEMES},
             "joint": JointLinears(arrays, quantisers, layers=size.layers),
         }
         for name, each in linears.items():
@@ -172,7 +167,9 @@ def _compile(lab: Lab, graph: str, config: Mapping[str, Any], *, fused: bool = F
     model = core.read_model(lab.folder / f"{graph}.onnx")
     if fused:
         fuse_attention(model)
-    return core.compile_model(model, "CPU", {**_SHIPPED, "INFERENCE_NUM_THREADS": lab.threads, **config})
+    group = int8.SCHEMES[graph].activation_group if graph in int8.SCHEMES else 0
+    own = {"INFERENCE_NUM_THREADS": lab.threads, "DYNAMIC_QUANTIZATION_GROUP_SIZE": group}
+    return core.compile_model(model, "CPU", {**_SHIPPED, **own, **config})
 
 
 def _save(model: onnx.ModelProto, folder: Path, name: str) -> None:

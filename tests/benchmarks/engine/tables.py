@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -10,7 +9,7 @@ from tests.benchmarks.engine.contenders import CHUNK_ROWS, CONTENDERS
 from tests.benchmarks.engine.figures import BASELINE, BEST, Comparison
 from tests.benchmarks.engine.measuring import CALLS, FIRST_CALLS
 from tests.benchmarks.engine.page import table, verdicts
-from tests.benchmarks.engine.peak import LENGTHS
+from tests.benchmarks.engine.peak import LENGTHS, STATIC
 from tests.benchmarks.harness import Measured, Target
 
 _THROUGHPUT, _LATENCY, _LOAD, _MEMORY, _SHARE, _STREAM = 4.5, 3.4, 2.0, 0.5, 0.75, 8.0
@@ -24,80 +23,78 @@ _TITLES = {
     "onnxruntime-int8": "ONNX Runtime dynamic INT8, text by text",
     "ours-fp32": "ours, fp32",
     "ours-int8": "**ours, INT8**",
-    "ours-int8-dynamic": "ours, INT8, all scales at run time",
+    "ours-int8-static": "ours, INT8 “static”",
+    "ours-int8-mixed": "ours, INT8 “mixed”",
+    "ours-int8-dynamic": "ours, INT8 “dynamic”",
     "ours-int8-one-by-one": "ours, INT8, text by text",
 }
 
 
 def lines(found: Comparison, *, rounds: int, threads: int) -> list[str]:
     """Everything below the section's provenance."""
-    rows = {setting.name: len(setting.texts) for setting in found.settings}
+    limits = ["tokens of a pair", "INT8, TFLOP/s", "of INT8 peak", "the same without the last layer's savings"]
+    serving = ["p50, ms", "p95, ms", "first answer, s", "load alone, s", "peak MB, first answer", "peak MB, whole run"]
     return [
-        (
-            f"{threads} threads each. Every contender has a process of its own, and only one runs at a time; they take "
-            f"turns in {rounds} rounds after a warm-up. Figures are medians (least–most). The rows are sample tickets, "
-            "evenly chosen over their lengths, and long texts of 200 to 480 characters put together from tickets: "
-            f"{', '.join(f'{count} × {name}' for name, count in rows.items())}; all are different and nothing is cached. "
-            "ModelScope and Hugging Face get lists of texts, of which ModelScope makes a loop; ours gets chunks of up to "
-            f"{CHUNK_ROWS} rows, as from a bulk worker. ONNX Runtime runs our fp32 graph after its own `quantize_dynamic`. "
-            "Random weights cannot tell which way to int8 a build would choose for trained ones: “ours, INT8” is the "
-            "fastest, with fixed scales, and “all scales at run time” the slowest. "
-            f"Building ours took {found.build_s:,.0f} s, once."
-        ),
+        _method(found, rounds, threads),
         "",
         "Texts/s, and how many times ModelScope's (the median of the rounds' ratios):",
         "",
-        *table(["", *rows], _throughput(found)),
-        (
-            f"One text with three labels: {CALLS} calls with different tickets, of all lengths. Loading: from the start of "
-            "the process, imports included, to the first answer, with files in the page cache; and loading alone. "
-            "Memory is the peak of the resident set, mapped files included, by the first answer and over the whole run. "
-            "Agreement is with torch's float32 logits on the same checkpoint; random weights put labels close together, "
-            "so it says little here."
-        ),
+        *table(["", *(setting.name for setting in found.settings)], _throughput(found)),
+        _serving_method(),
         "",
-        *table(
-            [
-                "",
-                "p50, ms",
-                "p95, ms",
-                "first answer, s",
-                "load alone, s",
-                "peak MB, first answer",
-                "peak MB, whole run",
-                "same top label",
-                "max \\|Δlogit\\|",
-            ],
-            _serving(found),
-        ),
+        *table(["", *serving, "same top label", "max \\|Δlogit\\|"], _serving(found)),
         _first(found),
         "",
-        _limits_text(found),
+        _limits_method(found),
         "",
-        *table(
-            [
-                "tokens of a pair",
-                "INT8, TFLOP/s",
-                "of INT8 peak",
-                "of INT8 peak, without the last layer's savings",
-                "fp32, TFLOP/s",
-                "of fp32 peak",
-            ],
-            _limits(found),
-        ),
-        "On the rows above, padding, tokenising and all, ours in INT8 did "
-        + "; ".join(_share_of_rows(found))
-        + " of the INT8 peak, counted as a full model without padding.",
+        *table([*limits, "“static” of INT8 peak", "fp32, TFLOP/s", "of fp32 peak"], _limits(found)),
+        _rows_method(found),
         "",
-        (
-            "Streams with repeats, ten labels, with the memory cache of a worker, empty at first. How often help desks "
-            "see the very same text again was not measured anywhere we know of: the shares are assumptions. A repeat says "
-            "what any earlier ticket said, each with the same chance, so a few texts become frequent."
-        ),
+        _streams_method(),
         "",
         *table(["exact repeats", "texts/s", "× ModelScope"], _streams(found)),
         *verdicts(_targets(found)),
     ]
+
+
+def _method(found: Comparison, rounds: int, threads: int) -> str:
+    rows = ", ".join(f"{len(setting.rounds[0])} × {setting.name}" for setting in found.settings)
+    return (
+        f"{threads} threads each. Every contender has a process of its own, and only one runs at a time; they take "
+        f"turns in {rounds} rounds after a warm-up. Figures are medians (least–most). The rows are sample tickets, "
+        "evenly chosen over their lengths, and long texts of 200 to 480 characters put together from tickets: "
+        f"{rows}, others in each round; nothing is cached. ModelScope and Hugging Face get lists of texts, of which "
+        f"ModelScope makes a loop; ours gets chunks of up to {CHUNK_ROWS} rows, as from a bulk worker. ONNX Runtime "
+        "runs our fp32 graph after its own `quantize_dynamic`. Which way to int8 a build takes depends on the weights "
+        f"(docs/models.md), and random ones cannot tell: “ours, INT8” is “{found.scheme}”, and the others stand beside "
+        f"it. Building ours, all precisions, took {found.build_s:,.0f} s, once; it counts nowhere."
+    )
+
+
+def _serving_method() -> str:
+    return (
+        f"One text with three labels: {CALLS} calls with different tickets, of all lengths. Loading: from the start "
+        "of the process, imports included, to the first answer, with files in the page cache; and loading alone. "
+        "Memory is the peak of the resident set, mapped files included, by the first answer and over the whole run. "
+        "Agreement is with torch's float32 logits on the same checkpoint; random weights put labels close together, "
+        "so it says little here."
+    )
+
+
+def _streams_method() -> str:
+    return (
+        "Streams with repeats, ten labels, with the memory cache of a worker, empty at first. How often help desks "
+        "see the very same text again we have no figures for: the shares are assumptions. A repeat says what any "
+        "earlier ticket said, each with the same chance, so that a few texts become frequent."
+    )
+
+
+def _rows_method(found: Comparison) -> str:
+    return (
+        "On the rows above, padding, tokenising and all, ours in INT8 did "
+        + "; ".join(f"{setting.name}: {found.share_on_rows(setting.name):.0%}" for setting in found.settings)
+        + " of the INT8 peak, counted as a full model without padding."
+    )
 
 
 def _throughput(found: Comparison) -> Iterator[list[str]]:
@@ -133,7 +130,7 @@ def _first(found: Comparison) -> str:
     )
 
 
-def _limits_text(found: Comparison) -> str:
+def _limits_method(found: Comparison) -> str:
     peak = {name: _tera(Measured(values)) for name, values in found.limits.peak.items()}
     return (
         f"The machine's limit in this run, the best of several large matrix products in OpenVINO: {peak['int8']} "
@@ -152,16 +149,10 @@ def _limits(found: Comparison) -> Iterator[list[str]]:
             _tera(int8),
             f"{found.share_of_peak('int8', tokens):.0%}",
             f"{found.share_of_peak('int8', tokens, full=False):.0%}",
+            f"{found.share_of_peak(STATIC, tokens):.0%}",
             _tera(fp32),
             f"{found.share_of_peak('fp32', tokens):.0%}",
         ]
-
-
-def _share_of_rows(found: Comparison) -> Iterator[str]:
-    peak = statistics.median(found.limits.peak["int8"])
-    for setting in found.settings:
-        rate = found.rates[setting.name][BEST].median / len(setting.texts) * found.flops[setting.name]
-        yield f"{setting.name}: {rate / peak:.0%}"
 
 
 def _streams(found: Comparison) -> Iterator[list[str]]:

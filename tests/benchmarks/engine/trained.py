@@ -63,27 +63,19 @@ def measure(folder: Path, checkpoint: Path, files: Sequence[Path], *, rows: int,
                 f"{np.mean(best['int8'] == best['fp32']):.3f}",
             ]
         )
+    method = (
+        "A cross-encoder trained by `tests/benchmarks/train_cross_encoder.py` on half of each file's rows; up to "
+        f"{rows} rows of the other half, all labels of the file, the template `{{}}`, texts cut so that pairs have at "
+        f"most {MAX_TOKENS} tokens. Every way gets the same tokens in the same blocks. The build chose the way to "
+        f"int8 itself: “{manifest.built['int8']}”. Same: the share of rows whose best label is that of torch in fp32."
+    )
+    titles = ["file", "rows", "labels", "accuracy, fp32", "accuracy, ours INT8"]
+    titles += [f"same, {title}" for title in _WAYS.values()]
+    titles += [f"max \\|Δlogit\\|, {title}" for title in _WAYS.values()]
     return [
-        (
-            f"A cross-encoder trained by `tests/benchmarks/train_cross_encoder.py`, {manifest.name}, on half of each "
-            f"file's rows; up to {rows} rows of the other half, all labels of the file, the template `{{}}`, texts cut so "
-            f"that pairs have at most {MAX_TOKENS} tokens. Every way gets the same tokens in the same blocks. The build "
-            f"chose the way to int8 itself: {manifest.built['int8']}. Same: the share of rows whose best label is that of "
-            "torch in float32."
-        ),
+        method,
         "",
-        *table(
-            [
-                "file",
-                "rows",
-                "labels",
-                "accuracy, fp32",
-                "accuracy, ours INT8",
-                *(f"same, {title}" for title in _WAYS.values()),
-                *(f"max \\|Δlogit\\|, {title}" for title in _WAYS.values()),
-            ],
-            [*crossed, ["**mean**", "", "", *_means(crossed, 3)]],
-        ),
+        *table(titles, [*crossed, ["**mean**", "", "", *_means(crossed, 3)]]),
         f"The embedding classifier {_E5}, on the same rows, default template:",
         "",
         *table(

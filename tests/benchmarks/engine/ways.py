@@ -47,14 +47,23 @@ def _openvino(title: str, graph: str = "static", **config: Any) -> Way:
 
 
 _WAYS: Mapping[str, Way] = {
-    _SHIPPED: _openvino("as it is run: INT8 with fixed scales, blocks of 512 tokens, one stream"),
-    "fo-dynamic": _openvino("second feed-forward product's scales at run time", "fo"),
-    "fo-ao-dynamic": _openvino("and the attention output's", "fo-ao"),
-    "dynamic-32": _openvino("all scales at run time, for 32 activations each", "dynamic"),
-    "dynamic-64": _openvino("the same, 64", "dynamic", DYNAMIC_QUANTIZATION_GROUP_SIZE=64),
-    "dynamic-128": _openvino("the same, 128", "dynamic", DYNAMIC_QUANTIZATION_GROUP_SIZE=128),
-    "int8-bf16": _openvino("INT8, the rest in bf16", INFERENCE_PRECISION_HINT="bf16"),
-    "int8-f16": _openvino("INT8, the rest in fp16", INFERENCE_PRECISION_HINT="f16"),
+    _SHIPPED: _openvino("“static” INT8: all scales fixed; blocks of 512 tokens, one stream"),
+    "mixed": _openvino("“mixed”: the second feed-forward product's scales at run time", "mixed"),
+    "careful": _openvino("“careful”: the attention output's too", "careful"),
+    **{
+        f"mixed-{group}": _openvino(f"“mixed” with groups of {group}", "mixed", DYNAMIC_QUANTIZATION_GROUP_SIZE=group)
+        for group in (32, 128)
+    },
+    "dynamic": _openvino("“dynamic”: all scales at run time, groups of 32", "dynamic"),
+    **{
+        f"dynamic-{group}": _openvino(
+            f"“dynamic” with groups of {group}", "dynamic", DYNAMIC_QUANTIZATION_GROUP_SIZE=group
+        )
+        for group in (64, 128)
+    },
+    "mixed-bf16": _openvino("“mixed”, the rest in bf16", "mixed", INFERENCE_PRECISION_HINT="bf16"),
+    "int8-bf16": _openvino("“static”, the rest in bf16", INFERENCE_PRECISION_HINT="bf16"),
+    "int8-f16": _openvino("“static”, the rest in fp16", INFERENCE_PRECISION_HINT="f16"),
     _EXACT: _openvino("fp32", "fp32"),
     "bf16": _openvino("bf16", "fp32", INFERENCE_PRECISION_HINT="bf16"),
     "f16": _openvino("fp16", "fp32", INFERENCE_PRECISION_HINT="f16"),
@@ -120,7 +129,7 @@ def measure(folder: Path, geometry: str, names: Sequence[str], *, rounds: int, t
         "labels. Sessions get token ids; tokenising is not counted. Medians (least–most); × is beside the first line, "
         "the median of the rounds' ratios. The last column is the largest difference of a logit from our float32 graph."
     )
-    return [method, "", *table(["way", "tokens/s", "×", "one text, ms", "×", "max \\|Δlogit\\|"], rows)]
+    return [method, "", *table(["way", "1,000 tokens/s", "×", "one text, ms", "×", "max \\|Δlogit\\|"], rows)]
 
 
 def _open(lab: Lab, chosen: Mapping[str, Way]) -> tuple[dict[str, Runner], dict[str, str]]:
@@ -164,7 +173,7 @@ def _cells(mine: _Times, times: Mapping[str, _Times], tokens: int) -> list[str]:
     faster = statistics.median(theirs / took for took, theirs in zip(mine.bulk_s, shipped.bulk_s, strict=True))
     sooner = statistics.median(theirs / took for took, theirs in zip(mine.one_ms, shipped.one_ms, strict=True))
     return [
-        str(Measured(tuple(tokens / took for took in mine.bulk_s))),
+        str(Measured(tuple(tokens / took / 1000 for took in mine.bulk_s))),
         f"{faster:.2f}",
         str(Measured(tuple(mine.one_ms))),
         f"{sooner:.2f}",

@@ -43,10 +43,6 @@ class Graph:
         """A vector of int64."""
         return self.constant("ints_" + "_".join(map(str, values)), np.array(values, np.int64))
 
-    def index(self, value: int) -> str:
-        """An int64 without dimensions."""
-        return self.constant(f"index_{value}", np.array(value, np.int64))
-
     def node(self, op: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
         """Add a node with one output, which is named after the operator unless ``out`` is given."""
         nodes = self._model.graph.node

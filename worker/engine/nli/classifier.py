@@ -154,9 +154,8 @@ class NliClassifier(Classifier):
         framed = sum(hypotheses) + 3 * len(hypotheses)
         return sum(min(longest * len(hypotheses), _guess(text) * len(hypotheses) + framed) for text in batch.texts)
 
-    def truncates(self, text: str) -> bool:
-        # The room depends on the label; the shortest label's is what a text can have at most.
-        room = self._tokeniser.room(())
+    def truncates(self, text: str, label_set: LabelSet) -> bool:
+        room = min(self._tokeniser.room(hypothesis.ids) for hypothesis in self._hypotheses.of(label_set))
         return len(text) > room // _MOST_TOKENS_A_CHARACTER and len(self._tokeniser.encode([text])[0]) > room
 
     def warm_up(self) -> None:

@@ -58,7 +58,8 @@ class Expected:
     def load(cls, folder: Path) -> Expected:
         """Read what :meth:`save` wrote. Raises :class:`~yeban.errors.ModelUnusable`."""
         try:
-            with np.load(folder / EXPECTED_FILE, allow_pickle=False) as file:
+            # Opened here: the library leaves open what it finds to be no archive.
+            with (folder / EXPECTED_FILE).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 calls = range(sum(name.endswith(".answer") for name in file.files))
                 blocks = range(sum(name.endswith(".rows") for name in file.files))
                 return cls(

@@ -12,7 +12,6 @@ import pytest
 from worker.engine import artifacts, checking
 from worker.engine.manifest import MANIFEST_FILE, FileRecord, Manifest, fingerprint, read_manifest, record_file
 from worker.engine.recipes import RECIPES, Recipe
-from worker.engine.recipes import RECIPES, Recipe
 from yeban.errors import ModelUnusable, UnknownModel
 
 

@@ -1,41 +1,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.fixtures.dict_store import DictStore
 from worker.engine import Batch, Plan, Stores, open_classifier
 from worker.engine.classifier import rank
 from worker.engine.embedding import EmbeddingClassifier
 from worker.engine.sessions import Inputs, Progress, Session
 from worker.engine.sessions.base import nothing
-from worker.engine.stores import Vector
 from yeban.errors import EngineFailed, EngineUnavailable, InvalidLabels, UnknownModel
 from yeban.labels import Label, LabelSet
 
 TOPICS = LabelSet.of("物流,退款,发票")
 TEXTS = ("快递三天没动了", "什么时候把钱退给我", "请给我开一张发票")
-
-
-class DictStore:
-    """A store without bounds, so that a test sees what is kept."""
-
-    def __init__(self) -> None:
-        self.kept: dict[bytes, Vector] = {}
-
-    def get_many(self, keys: Sequence[bytes]) -> list[Vector | None]:
-        return [self.kept.get(key) for key in keys]
-
-    def put_many(self, items: Mapping[bytes, Vector]) -> None:
-        self.kept.update({key: value.copy() for key, value in items.items()})
-
-    def stats(self) -> Mapping[str, Any]:
-        return {}
 
 
 class BrokenSession(Session):
@@ -157,7 +140,9 @@ def test_texts_over_the_length_are_cut_and_counted(classifier: EmbeddingClassifi
 def test_it_tells_which_texts_are_cut(unit: str, classifier: EmbeddingClassifier) -> None:
     for repeats in range(20, 700, 40):
         text = unit * repeats
-        assert classifier.truncates(text) == (classifier.score([batch(text)]).stats.truncated_texts == 1)
+        assert classifier.truncates(text, batch(text).label_set) == (
+            classifier.score([batch(text)]).stats.truncated_texts == 1
+        )
 
 
 def test_it_tells_which_batches_were_known(caching: EmbeddingClassifier) -> None:

@@ -100,3 +100,70 @@ def test_a_bounded_batch_is_a_number(number: str, capsys: pytest.CaptureFixture[
 
     assert ended.value.code == 2
     assert "number" in capsys.readouterr().err or number == "-1"
+
+
+def test_a_folder_with_a_checkpoint_is_built_listed_and_checked(
+    nli_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = ["--model-dir", str(tmp_path)]
+    assert main(["build", str(nli_checkpoint), "--name", "mine", "--int8", "dynamic", *there]) == 0
+    built = capsys.readouterr().out
+    assert main(["list", *there]) == 0
+    assert capsys.readouterr().out == built
+    assert built.startswith("mine  nli  int8, fp16, fp32")
+
+    assert main(["check", "mine", *there]) == 0
+    checked = capsys.readouterr().out
+    assert "mine: int8 in openvino, 120 sample texts: worst difference " in checked
+    assert checked.endswith("mine: good\n")
+
+
+def test_the_json_of_a_cross_encoder_has_the_facts(nli_model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = ["--json", "--model-dir", str(nli_model_dir)]
+    assert main(["list", *there]) == 0
+    (model,) = json.loads(capsys.readouterr().out)
+    assert main(["check", "nli-small", *there]) == 0
+    report = json.loads(capsys.readouterr().out)
+
+    assert (model["name"], model["kind"]) == ("nli-small", "nli")
+    assert model["precisions"] == ["int8", "fp16", "fp32"]
+    assert model["origin"]["folder"] == "nli-small"
+    assert report["good"] is True
+    assert report["fingerprint"] == model["fingerprint"]
+    assert {figure["precision"] for figure in report["parity"]} == {"int8", "fp32"}
+    assert min(f["measures"].get("same_top_label", 1) for f in report["parity"]) > 0.8
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_folder_without_a_checkpoint_is_a_clear_failure(
+    as_json: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    arguments = ["build", str(tmp_path / "empty"), "--model-dir", str(tmp_path / "models")]
+
+    assert main([*arguments, "--json"] if as_json else arguments) == 1
+
+    shown = capsys.readouterr()
+    if as_json:
+        error = json.loads(shown.out)["error"]
+        assert error["code"] == "model_unusable"
+        assert "config.json" in error["detail"]
+    else:
+        assert shown.err.startswith("yeban: ")
+        assert "it has no config.json" in shown.err
+
+
+@pytest.mark.parametrize("arguments", [["e5-small", "--name", "mine"], ["nope"]])
+def test_a_model_that_cannot_be_built_so_is_a_clear_failure(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", *arguments, "--model-dir", str(tmp_path)]) == 1
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_way_to_int8_that_does_not_exist_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["build", "e5-small", "--int8", "magic"])
+
+    assert ended.value.code == 2
+    assert "static" in capsys.readouterr().err

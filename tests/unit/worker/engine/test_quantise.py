@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -36,6 +36,7 @@ def inputs(draw: st.DrawFn) -> tuple[Floats, Floats]:
     return values.astype(np.float32), weights.astype(np.float32)
 
 
+@settings(deadline=None)
 @given(inputs())
 def test_nothing_that_was_seen_is_clipped_and_all_is_within_half_a_scale(given_inputs: tuple[Floats, Floats]) -> None:
     rows, weights = given_inputs
@@ -52,6 +53,7 @@ def test_nothing_that_was_seen_is_clipped_and_all_is_within_half_a_scale(given_i
         assert 0 <= quantiser.zero_point <= 255
 
 
+@settings(deadline=None)
 @given(inputs(), st.floats(1.5, 100))
 def test_what_was_not_seen_is_clipped_and_not_wrapped(given_inputs: tuple[Floats, Floats], times: float) -> None:
     rows, weights = given_inputs

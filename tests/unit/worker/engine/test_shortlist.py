@@ -63,7 +63,7 @@ class MadeUpClassifier(Classifier):
     def weight(self, batch: Batch) -> int:
         return 100 * len(batch.texts) * (len(batch.label_set) if self.kind == "nli" else 1)
 
-    def truncates(self, text: str) -> bool:
+    def truncates(self, text: str, label_set: LabelSet) -> bool:
         return len(text) > 10
 
     def warm_up(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -23,6 +23,7 @@ Arrays = dict[str, NDArray[Any]]
 MATRICES = ("q", "k", "v", "ao", "fi", "fo")
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 6), st.integers(1, 9), st.sampled_from([1e-12, 1e-3, 1.0, 1e4]), st.integers(0, 2**16), st.booleans()
 )

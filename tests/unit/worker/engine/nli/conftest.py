@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.fixtures.dict_store import DictStore
 from tests.fixtures.models import NLI_NAME
 from worker.engine.checkpoint import Checkpoint, read_checkpoint
 from worker.engine.graphs.bert import Geometry
@@ -61,22 +60,6 @@ def tokeniser(nli_folder: Path, spec: NliSpec) -> PairTokeniser:
 @pytest.fixture(scope="session")
 def expected(nli_folder: Path) -> Expected:
     return Expected.load(nli_folder)
-
-
-class DictStore:
-    """A store without bounds, so that a test sees what is kept."""
-
-    def __init__(self) -> None:
-        self.kept: dict[bytes, NDArray[np.float32]] = {}
-
-    def get_many(self, keys: Sequence[bytes]) -> list[NDArray[np.float32] | None]:
-        return [self.kept.get(key) for key in keys]
-
-    def put_many(self, items: Mapping[bytes, NDArray[np.float32]]) -> None:
-        self.kept.update({key: value.copy() for key, value in items.items()})
-
-    def stats(self) -> Mapping[str, Any]:
-        return {}
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.engine.nli.blocks import cut
@@ -17,6 +17,7 @@ def pairs(draw: st.DrawFn) -> Pair:
     return Pair(ids, draw(st.integers(2, length - 1)), False)
 
 
+@settings(deadline=None)
 @given(st.lists(pairs(), max_size=30), st.integers(1, 300))
 def test_every_pair_is_in_one_block_whole_and_padded(given_pairs: list[Pair], budget: int) -> None:
     blocks = cut(given_pairs, pad=PAD, max_block_tokens=budget)

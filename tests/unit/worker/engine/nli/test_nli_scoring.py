@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.engine.nli import scoring
@@ -17,6 +17,7 @@ def softmax(values: list[float]) -> list[float]:
     return [value / sum(raised) for value in raised]
 
 
+@settings(deadline=None)
 @given(LOGITS)
 def test_labels_that_exclude_each_other_share_one_softmax_of_entailment(rows: list[tuple[float, float, float]]) -> None:
     scores = scoring.exclusive(np.array([rows], np.float32), entailment=1)
@@ -26,6 +27,7 @@ def test_labels_that_exclude_each_other_share_one_softmax_of_entailment(rows: li
     np.testing.assert_allclose(scores[0], softmax([row[1] for row in rows]), atol=1e-6)
 
 
+@settings(deadline=None)
 @given(LOGITS)
 def test_independent_labels_have_a_softmax_each_over_contradiction_and_entailment(
     rows: list[tuple[float, float, float]],
