@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import json
 import os
@@ -19,6 +20,7 @@ from typing import IO, Any
 
 from tests.benchmarks.engine.contenders import CONTENDERS, Contender, Place
 
+_PR_SET_PDEATHSIG = 1
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -116,6 +118,8 @@ class _Commands:
 
 def main() -> None:
     """Answer commands until the pipe is closed."""
+    # One that stands still would not notice that its parent is gone.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # Libraries print what they please: the pipe is kept for answers.
     answers: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
