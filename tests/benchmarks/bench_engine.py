@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -37,9 +36,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return _MISSING
-    # So that what is in temporary folders goes away.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    # Ended from outside it still closes its children, which stand still and would do so for ever.
+    # Ended from outside it still removes its temporary folders and ends its children.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     section, command = arguments.geometry, f"scripts/bench engine --geometry {arguments.geometry}"
     with _folder(arguments.keep) as folder:
