@@ -26,7 +26,8 @@ def open_session(path: Path, choice: Choice) -> Session:
     if choice.session == "openvino":
         from worker.engine.sessions.openvino import OpenVinoSession  # noqa: PLC0415 - heavy
 
-        return OpenVinoSession(path, threads=choice.threads, activation_group=choice.activation_group)
+        exact = choice.precision == "fp32"
+        return OpenVinoSession(path, threads=choice.threads, activation_group=choice.activation_group, exact=exact)
     if choice.session == "tensorrt":
         from worker.engine.sessions.tensorrt import TensorRtSession  # noqa: PLC0415 - heavy
 

@@ -34,23 +34,29 @@ def _core() -> openvino.Core:
     return openvino.Core()
 
 
+@functools.cache
+def _has_bfloat16() -> bool:
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 class OpenVinoSession(Session):
     """A compiled model and one request, which uses all threads; concurrent runs take turns call by call."""
 
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, path: Path, *, threads: int, activation_group: int) -> None:
+    def __init__(self, path: Path, *, threads: int, activation_group: int, exact: bool) -> None:
         """``activation_group`` is how many neighbouring activations share an int8 scale found at run time; 0: none.
 
-        Groups larger than the blocks that the weights' scales go by would switch int8 arithmetic off.
+        Groups larger than the blocks that the weights' scales go by would switch int8 arithmetic off. Unless ``exact``,
+        what is not int8 is computed in bfloat16 where the CPU does so natively.
         """
         self.threads = threads
         self.block_tokens = cpu_block_tokens(threads)
         config: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": "f32" if exact or not _has_bfloat16() else "bf16",
             # Kernels kept by shape: texts have hundreds of shapes, and by default memory would grow with each.
             "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_SHAPES,
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": activation_group,
