@@ -38,6 +38,8 @@ class Variant:
     graph: str
     activation_group: int = 0
     """Neighbouring activations that share one int8 scale found at run time, where a session can do so; 0: none."""
+    bfloat16: bool = False
+    """Whether what is not int8 may be computed in bfloat16. Cosines that lie close together do not bear it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,4 +46,5 @@ def select(
     if choice.session == "tensorrt" and engine is not None:
         return choice, engine
     variant = manifest.variant(choice.graph, choice.session)
-    return dataclasses.replace(choice, activation_group=variant.activation_group), folder / variant.graph
+    suited = dataclasses.replace(choice, activation_group=variant.activation_group, bfloat16=variant.bfloat16)
+    return suited, folder / variant.graph

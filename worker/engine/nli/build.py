@@ -24,7 +24,7 @@ from worker.engine.wordpiece import TOKENIZER_FILE
 
 _FP32 = Variant(precision="fp32", sessions=(*ON_CPU, "torch"), graph="fp32.onnx")
 _FP16 = Variant(precision="fp16", sessions=("tensorrt", "onnxruntime", "torch"), graph="fp16.onnx")
-_INT8 = Variant(precision="int8", sessions=ON_CPU, graph="int8.onnx")
+_INT8 = Variant(precision="int8", sessions=ON_CPU, graph="int8.onnx", bfloat16=True)
 
 _EXTERNAL_FROM_BYTES = 1024
 

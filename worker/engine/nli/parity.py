@@ -49,7 +49,7 @@ def open_variant(folder: Path, variant: Variant, session: str = "auto") -> Sessi
     """One variant in a session on the CPU, the best one if none is named."""
     built = dict.fromkeys(variant.sessions, (variant.precision,))
     choice = choose(built, precision=variant.precision, session=session, device="cpu")
-    choice = dataclasses.replace(choice, activation_group=variant.activation_group)
+    choice = dataclasses.replace(choice, activation_group=variant.activation_group, bfloat16=variant.bfloat16)
     return open_session(folder / variant.graph, choice)
 
 

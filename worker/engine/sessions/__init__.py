@@ -26,8 +26,9 @@ def open_session(path: Path, choice: Choice) -> Session:
     if choice.session == "openvino":
         from worker.engine.sessions.openvino import OpenVinoSession  # noqa: PLC0415 - heavy
 
-        exact = choice.precision == "fp32"
-        return OpenVinoSession(path, threads=choice.threads, activation_group=choice.activation_group, exact=exact)
+        return OpenVinoSession(
+            path, threads=choice.threads, activation_group=choice.activation_group, bfloat16=choice.bfloat16
+        )
     if choice.session == "tensorrt":
         from worker.engine.sessions.tensorrt import TensorRtSession  # noqa: PLC0415 - heavy
 

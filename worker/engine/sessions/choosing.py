@@ -39,7 +39,8 @@ class Choice:
     """Which session runs which precision on which device, and why.
 
     ``graph`` is the precision of the graph whose weights are used: torch computes in bf16 with the weights of
-    another one. ``activation_group`` is the variant's (see the manifest). ``reason`` names what was passed over too.
+    another one. ``activation_group`` and ``bfloat16`` are the variant's (see the manifest). ``reason`` names
+    what was passed over too.
     """
 
     session: str
@@ -49,6 +50,7 @@ class Choice:
     graph: str
     reason: str
     activation_group: int = 0
+    bfloat16: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

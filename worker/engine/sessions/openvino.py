@@ -45,18 +45,18 @@ class OpenVinoSession(Session):
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, path: Path, *, threads: int, activation_group: int, exact: bool) -> None:
+    def __init__(self, path: Path, *, threads: int, activation_group: int, bfloat16: bool) -> None:
         """``activation_group`` is how many neighbouring activations share an int8 scale found at run time; 0: none.
 
-        Groups larger than the blocks that the weights' scales go by would switch int8 arithmetic off. Unless ``exact``,
-        what is not int8 is computed in bfloat16 where the CPU does so natively.
+        Groups larger than the blocks that the weights' scales go by would switch int8 arithmetic off. With ``bfloat16``
+        what is not int8 is computed in that where the CPU does so natively.
         """
         self.threads = threads
         self.block_tokens = cpu_block_tokens(threads)
         config: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32" if exact or not _has_bfloat16() else "bf16",
+            "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 and _has_bfloat16() else "f32",
             # Kernels kept by shape: texts have hundreds of shapes, and by default memory would grow with each.
             "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_SHAPES,
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": activation_group,
