@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.manifest import EmbeddingSpec, Parity, Variant
-from worker.engine.sessions import Inputs, available_sessions, choose, open_session
+from worker.engine.selecting import open_variant
+from worker.engine.sessions import Inputs, available_sessions
 from yeban.errors import ModelUnusable
 
 REFERENCE = "fp32"
@@ -31,9 +31,7 @@ def measure(folder: Path, spec: EmbeddingSpec, variants: tuple[Variant, ...]) ->
     figures: list[Parity] = []
     for variant in ordered:
         for session_name in (name for name in available_sessions() if name in variant.sessions):
-            choice = choose({session_name: (variant.precision,)}, session=session_name, device="cpu")
-            choice = dataclasses.replace(choice, activation_group=variant.activation_group)
-            outputs = open_session(folder / variant.graph, choice).run(calls)
+            outputs = open_variant(folder, variant, session_name).run(calls)
             if reference:
                 figures += [
                     _compare(session_name, variant, *pair) for pair in zip(_SHAPES, outputs, reference, strict=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from worker.engine import trt_engines
 from worker.engine.machine import Machine, this_machine
-from worker.engine.manifest import Manifest
-from worker.engine.sessions import SESSIONS, Choice, choose
+from worker.engine.manifest import Manifest, Variant
+from worker.engine.sessions import SESSIONS, Choice, Session, choose, open_session
 
 _log = logging.getLogger(__name__)
 
@@ -46,5 +46,15 @@ def select(
     if choice.session == "tensorrt" and engine is not None:
         return choice, engine
     variant = manifest.variant(choice.graph, choice.session)
-    suited = dataclasses.replace(choice, activation_group=variant.activation_group, bfloat16=variant.bfloat16)
-    return suited, folder / variant.graph
+    return _suited(choice, variant), folder / variant.graph
+
+
+def open_variant(folder: Path, variant: Variant, session: str = "auto") -> Session:
+    """One variant of the model in ``folder`` in a session on the CPU, the best one if none is named."""
+    built = dict.fromkeys(variant.sessions, (variant.precision,))
+    choice = choose(built, precision=variant.precision, session=session, device="cpu")
+    return open_session(folder / variant.graph, _suited(choice, variant))
+
+
+def _suited(choice: Choice, variant: Variant) -> Choice:
+    return dataclasses.replace(choice, activation_group=variant.activation_group, bfloat16=variant.bfloat16)

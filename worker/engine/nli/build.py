@@ -19,6 +19,7 @@ from worker.engine.nli import int8, parity
 from worker.engine.nli.expected import expect
 from worker.engine.nli.samples import questions
 from worker.engine.pairs import MAX_TOKENS, PairTokeniser, tokenizer_json
+from worker.engine.selecting import open_variant
 from worker.engine.sessions.choosing import ON_CPU
 from worker.engine.wordpiece import TOKENIZER_FILE
 
@@ -45,7 +46,7 @@ def build_into(folder: Path, source: Path, name: str, *, scheme: str | None = No
     arrays = dict(checkpoint.weights)
     _write_floats(folder, arrays, geometry)
     fitting, verifying = questions(tokeniser)
-    expected = expect(arrays, geometry, parity.open_variant(folder, _FP32), verifying, pad=spec.pad)
+    expected = expect(arrays, geometry, open_variant(folder, _FP32), verifying, pad=spec.pad)
     expected.save(folder)
     quantisers = int8.fit(arrays, geometry, fitting, pad=spec.pad)
 
@@ -55,7 +56,7 @@ def build_into(folder: Path, source: Path, name: str, *, scheme: str | None = No
         return dataclasses.replace(_INT8, activation_group=int8.SCHEMES[scheme].activation_group)
 
     def agreement(scheme: str) -> float:
-        session = parity.open_variant(folder, write_int8(scheme))
+        session = open_variant(folder, write_int8(scheme))
         return parity.same_top_label(expected.answer_samples(session), expected, spec)
 
     scheme = scheme or int8.choose_scheme(agreement)

@@ -19,7 +19,7 @@ from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, Reuse, 
 from worker.engine.manifest import NliSpec
 from worker.engine.nli import scoring
 from worker.engine.nli.blocks import PairBlock, cut
-from worker.engine.nli.hypotheses import DIGEST_BYTES, Hypotheses, digest
+from worker.engine.nli.hypotheses import DIGEST_BYTES, Hypotheses, Hypothesis, digest
 from worker.engine.pairs import Pair, PairTokeniser
 from worker.engine.sessions.base import Progress, Session, nothing
 from worker.engine.stores import Stores
@@ -86,8 +86,10 @@ class NliClassifier(Classifier):
         number_of: dict[bytes, int] = {}
         asked: list[tuple[str, Sequence[int]]] = []
         numbers: list[NDArray[np.intp]] = []
+        hypotheses_used: set[Hypothesis] = set()
         for batch in batches:
             hypotheses = self._hypotheses.of(batch.label_set)
+            hypotheses_used.update(hypotheses)
             mine = np.empty((len(batch.texts), len(hypotheses)), np.intp)
             for row, text in enumerate(batch.texts):
                 known_text = texts.get(text)
@@ -104,7 +106,6 @@ class NliClassifier(Classifier):
         logits, known = self._look_up(keys)
         missing = np.flatnonzero(~known)
         blocks, truncated = self._blocks([asked[number] for number in missing])
-        hypotheses_used = {hypothesis for batch in batches for hypothesis in self._hypotheses.of(batch.label_set)}
         open_texts = {asked[number][0] for number in missing}
         stats = RunStats(
             texts=sum(len(batch.texts) for batch in batches),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from worker.engine.manifest import NliSpec, Parity, Variant
 from worker.engine.nli.expected import Expected
-from worker.engine.sessions import available_sessions, choose, open_session
+from worker.engine.selecting import open_variant
+from worker.engine.sessions import available_sessions
 from worker.engine.sessions.base import Session
 from worker.engine.sessions.choosing import ON_CPU
 from yeban.errors import ModelUnusable
@@ -43,14 +43,6 @@ def measure(folder: Path, spec: NliSpec, variants: Sequence[Variant]) -> tuple[P
                     open_variant(folder, variant, name), expected, spec, precision=variant.precision
                 )
     return tuple(figures)
-
-
-def open_variant(folder: Path, variant: Variant, session: str = "auto") -> Session:
-    """One variant in a session on the CPU, the best one if none is named."""
-    built = dict.fromkeys(variant.sessions, (variant.precision,))
-    choice = choose(built, precision=variant.precision, session=session, device="cpu")
-    choice = dataclasses.replace(choice, activation_group=variant.activation_group, bfloat16=variant.bfloat16)
-    return open_session(folder / variant.graph, choice)
 
 
 def hold_against(session: Session, expected: Expected, spec: NliSpec, *, precision: str) -> tuple[Parity, ...]:

@@ -16,6 +16,7 @@ from worker.engine.nli import int8, parity
 from worker.engine.nli.expected import Expected
 from worker.engine.nli.samples import questions
 from worker.engine.pairs import PairTokeniser
+from worker.engine.selecting import open_variant
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -58,7 +59,7 @@ def test_every_scheme_runs_and_keeps_most_labels(
     model = build_graph(arrays, geometry, int8.linears(arrays, quantisers, scheme), word_dtype=np.float16)
     onnx.save(model, tmp_path / "int8.onnx")
 
-    logits = expected.answer_samples(parity.open_variant(tmp_path, variant, session))
+    logits = expected.answer_samples(open_variant(tmp_path, variant, session))
 
     assert np.isfinite(logits).all()
     assert parity.same_top_label(logits, expected, spec) > 0.85

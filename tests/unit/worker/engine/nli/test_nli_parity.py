@@ -18,6 +18,7 @@ from worker.engine.graphs.nli import build_graph
 from worker.engine.manifest import NliSpec, Variant
 from worker.engine.nli import parity
 from worker.engine.nli.expected import Expected
+from worker.engine.selecting import open_variant
 from worker.engine.sessions import Inputs, Progress, Session
 from worker.engine.sessions.base import nothing
 from yeban.errors import ModelUnusable
@@ -29,7 +30,7 @@ FP32 = Variant(precision="fp32", sessions=("onnxruntime",), graph="graph.onnx")
 
 def start(model: onnx.ModelProto, folder: Path) -> Session:
     onnx.save(model, folder / FP32.graph)
-    return parity.open_variant(folder, FP32)
+    return open_variant(folder, FP32)
 
 
 class Answering(Session):
