@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 
 from web.services import Services
 from web.uploads import tell_workers
-from yeban.jobs import control
+from yeban.jobs import control, refining
+from yeban.queues import SEND_ERRORS
+
+log = logging.getLogger(__name__)
 
 _ACTIONS = {"cancel": control.cancel, "pause": control.pause, "resume": control.resume}
 
@@ -16,3 +20,15 @@ def change(services: Services, job_id: uuid.UUID, action: str) -> None:
     _ACTIONS[action](services.database, job_id)
     if action == "resume":
         tell_workers(services)
+
+
+def refine_again(services: Services, job_id: uuid.UUID) -> None:
+    """Have a completed job refined once more. Raises ``NotFound``, and ``Conflict`` where that cannot be."""
+    internal_id = refining.ask_again(services.database, job_id)
+    try:
+        services.sender.finish_job(internal_id)
+    except SEND_ERRORS as error:
+        log.warning(
+            "nobody was told to refine a job, a worker's sweep will find it",
+            extra={"job": internal_id, "error": str(error)},
+        )

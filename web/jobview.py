@@ -7,8 +7,9 @@ from typing import Any
 
 from flask import url_for
 
+from yeban.jobs.corrections import Correction
 from yeban.jobs.results import TaggedRow
-from yeban.jobs.states import CANCELLABLE, PAUSABLE, RESUMABLE
+from yeban.jobs.states import CANCELLABLE, PAUSABLE, REFINABLE, RESUMABLE
 from yeban.jobs.views import JobView
 
 _ACTIONS = {"pause": PAUSABLE, "resume": RESUMABLE, "cancel": CANCELLABLE}
@@ -17,6 +18,11 @@ _ACTIONS = {"pause": PAUSABLE, "resume": RESUMABLE, "cancel": CANCELLABLE}
 def actions(job: JobView) -> list[str]:
     """What may be done to the job as it stands."""
     return [name for name, states in _ACTIONS.items() if job.state in states]
+
+
+def refinable(job: JobView) -> bool:
+    """Whether the job can be refined once more as it stands."""
+    return job.embedded and job.state in REFINABLE
 
 
 def percent(job: JobView) -> float:
@@ -51,12 +57,25 @@ def job_json(job: JobView) -> dict[str, Any]:
         "expires_at": _iso(job.expires_at),
         "error": job.error,
         "summary": job.summary,
+        "refine": job.refine,
+        "refinement": refinement_json(job),
+        "corrections": job.corrections,
         "links": _links(job),
     }
 
 
+def refinement_json(job: JobView) -> dict[str, Any] | None:
+    """What came of refining the job: its report with names of labels, or why there is none."""
+    report = job.refinement
+    if report is None or report["state"] != "done":
+        return report
+    names = [label["name"] for label in job.label_set["labels"]]
+    moves = [{"from": names[before], "to": names[after], "rows": count} for before, after, count in report["moves"]]
+    return {**report, "moves": moves}
+
+
 def row_json(row: TaggedRow) -> dict[str, Any]:
-    """One row of ``/api/v1/jobs/{id}/results``; ``scores`` are in the order of the job's labels."""
+    """One row of ``/api/v1/jobs/{id}/results``; ``scores`` are the row's own, in the order of the job's labels."""
     return {
         "row": row.row_no,
         "file_row": row.file_row,
@@ -68,7 +87,23 @@ def row_json(row: TaggedRow) -> dict[str, Any]:
         "score": row.score,
         "margin": row.margin,
         "scores": None if row.scores is None else list(row.scores),
+        "row_labels": list(row.row_labels),
+        "row_score": row.row_score,
+        "refined": row.refined,
+        "corrected": row.corrected,
         "error": row.error,
+    }
+
+
+def correction_json(correction: Correction) -> dict[str, Any]:
+    """One correction of ``/api/v1/jobs/{id}/corrections``."""
+    return {
+        "row": correction.row_no,
+        "file_row": correction.file_row,
+        "text": correction.text,
+        "labels": list(correction.labels),
+        "author": correction.author,
+        "made_at": _iso(correction.made_at),
     }
 
 
@@ -80,7 +115,11 @@ def _links(job: JobView) -> dict[str, str]:
         "xlsx": url_for("api.download_xlsx", job_id=job.id),
         "jsonl": url_for("api.download_jsonl", job_id=job.id),
         "errors": url_for("api.download_errors", job_id=job.id),
+        "corrections": url_for("api.list_corrections", job_id=job.id),
+        "suggestions": url_for("api.list_suggestions", job_id=job.id),
     }
+    if refinable(job):
+        links["refine"] = url_for("api.refine_job", job_id=job.id)
     for action in actions(job):
         links[action] = url_for("api.change_job", job_id=job.id, action=action)
     return links

@@ -65,6 +65,7 @@ class JobFields(Fields):
     sheet: _Short | None = None
     start_at: _Moment | None = None
     expires_at: _Moment | None = None
+    refine: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,7 @@ def submit(services: Services, source: Source, fields: JobFields, idempotency_ke
         idempotency_key=idempotency_key,
         start_at=fields.start_at,
         expires_at=fields.expires_at,
+        refine=fields.refine,
     )
     reading: dict[str, Any] = fields.model_dump(
         include={"format", "encoding", "delimiter", "text_column", "gold_column", "sheet"}

@@ -20,13 +20,13 @@ from worker.engine import Stores, open_classifier
 from worker.engine.classifier import Classifier
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.classify_text import TextRunner
+from worker.tasks.end_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban.db import Database
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
 from yeban.jobs import leases, workers
-from yeban.jobs.ending import finish_job
 from yeban.jobs.sweeping import sweep
 from yeban.programs import BULK_ROLE, EXIT_STUCK, Role
 from yeban.queues import TaskSender, make_redis
@@ -72,12 +72,8 @@ class WorkerProcess:
                 on_broken_engine=_ask_to_stop,
             )
             self._sender = sender
-            self._app = bulk_app(
-                settings,
-                endpoints.redis_url,
-                classify=runner,
-                finish_job=lambda job_id: finish_job(self._database, job_id),
-            )
+            self._end_job = JobEnder(database=self._database, models=self._models)
+            self._app = bulk_app(settings, endpoints.redis_url, classify=runner, finish_job=self._end_job)
         else:
             texts = TextRunner(redis=self._redis, models=self._models, in_flight=self._in_flight)
             self._app = interactive_app(settings, endpoints.redis_url, classify=texts)
@@ -139,7 +135,7 @@ class WorkerProcess:
         )
 
     def _sweep(self) -> None:
-        sweep(self._database, self._sender, hint_ttl_s=self._settings.hint_ttl_s)
+        sweep(self._database, self._sender, self._end_job, hint_ttl_s=self._settings.hint_ttl_s)
 
     def _watch(self) -> None:
         idle_s = self._in_flight.longest_idle_s()

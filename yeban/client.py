@@ -23,7 +23,8 @@ _UPLOAD_TIMEOUT = httpx.Timeout(3600.0, connect=5.0)
 _LIMITS = httpx.Limits(keepalive_expiry=1.0)
 # What each kind of answer has, wherever it comes from a Yeban server.
 _CLASSIFICATION = ("labels", "scores", "assigned", "model", "timing")
-_JOB = ("id", "state", "source", "progress", "times", "model", "summary", "error")
+_JOB = ("id", "state", "source", "progress", "times", "model", "summary", "refinement", "corrections", "error")
+_CORRECTED = ("stored", "removed", "job")
 
 
 class Client:
@@ -85,6 +86,20 @@ class Client:
     def change(self, job_id: str, verb: str) -> dict[str, Any]:
         """``cancel``, ``pause`` or ``resume`` a job."""
         return self._json("POST", f"/api/v1/jobs/{job_id}/{verb}", _JOB)
+
+    def correct(
+        self, job_id: str, corrections: Mapping[int, Sequence[str] | None], *, author: str = ""
+    ) -> dict[str, Any]:
+        """Give rows of a job, by number, the labels they ought to have: none where none fits, ``None`` to undo it."""
+        items = [
+            {"row": row, "labels": None if labels is None else list(labels)} for row, labels in corrections.items()
+        ]
+        body = {"corrections": items, "author": author}
+        return self._json("PUT", f"/api/v1/jobs/{job_id}/corrections", _CORRECTED, json=body)
+
+    def refine(self, job_id: str) -> dict[str, Any]:
+        """Have a completed job refined once more; it is ``finishing`` until that is done."""
+        return self._json("POST", f"/api/v1/jobs/{job_id}/refine", _JOB)
 
     def download(self, job_id: str, format_: str, target: Path) -> None:
         """Write the tagged table to ``target``, which appears only when it is whole."""

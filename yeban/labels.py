@@ -85,6 +85,11 @@ class LabelSet:
         return tuple(self.template.replace("{}", name) for name in self._names)
 
     @property
+    def refinable(self) -> bool:
+        """Whether a whole file can be told apart by these labels: two or more, of which a text has one."""
+        return len(self.labels) > 1 and not self.multi_label
+
+    @property
     def effective_threshold(self) -> float:
         """The threshold that applies when none was set."""
         if self.threshold is not None:

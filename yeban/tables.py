@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Text,
@@ -100,7 +101,12 @@ class Job(Base):
     cancelling_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     error: Mapped[str | None]  # why the job failed
-    summary: Mapped[dict[str, Any] | None]  # written once, when the job ends
+    summary: Mapped[dict[str, Any] | None]  # written when the job ends
+    # Refinement: whether it is wanted, what came of it, and who is ending the job until when.
+    refine: Mapped[bool] = mapped_column(server_default="false")
+    refinement: Mapped[dict[str, Any] | None]
+    ender_token: Mapped[uuid.UUID | None]
+    ender_until: Mapped[datetime | None]
 
 
 class Row(Base):
@@ -170,8 +176,45 @@ class Result(Base):
     score: Mapped[float | None] = mapped_column(REAL)
     margin: Mapped[float | None] = mapped_column(REAL)
     scores: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))  # in label order
-    refined_label: Mapped[int | None] = mapped_column(SmallInteger)
     error: Mapped[str | None]
+
+
+class Embedding(Base):
+    """The embeddings of a chunk's rows, packed one after the other; zeros for a row that has none."""
+
+    __tablename__ = "embedding"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    first_row: Mapped[int] = mapped_column(Integer, primary_key=True)
+    last_row: Mapped[int] = mapped_column(Integer)
+    encoder: Mapped[str]  # fingerprint of the model that made them
+    vectors: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Refined(Base):
+    """What the whole file says of one scored row; what the row said by itself stays in its result."""
+
+    __tablename__ = "refined"
+    __table_args__ = (_one_of("status", Status),)
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    row_no: Mapped[int] = mapped_column(Integer, primary_key=True)
+    status: Mapped[str]
+    label: Mapped[int] = mapped_column(SmallInteger)  # the best label, also where the row abstained
+    score: Mapped[float] = mapped_column(REAL)
+    margin: Mapped[float] = mapped_column(REAL)
+
+
+class Correction(Base):
+    """The labels that a person gave one row, none where none fits; they win over whatever was predicted."""
+
+    __tablename__ = "correction"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    row_no: Mapped[int] = mapped_column(Integer, primary_key=True)
+    labels: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    author: Mapped[str] = mapped_column(server_default="")
+    made_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Worker(Base):

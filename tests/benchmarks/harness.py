@@ -61,8 +61,22 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
 
 
+@dataclass(frozen=True)
+class Table:
+    """A further table of a report, under a heading of its own."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 def report(
-    name: str, method: str, header: Sequence[str], rows: Sequence[Sequence[str]], targets: Sequence[Target]
+    name: str,
+    method: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    targets: Sequence[Target],
+    further: Sequence[Table] = (),
 ) -> None:
     """Print the result as Markdown; with ``--record`` keep it under ``docs/benchmarks``."""
     lines = [
@@ -72,10 +86,9 @@ def report(
         "",
         method,
         "",
-        "| " + " | ".join(header) + " |",
-        "|" + "---|" * len(header),
-        *("| " + " | ".join(row) + " |" for row in rows),
+        *_table(header, rows),
         "",
+        *(line for table in further for line in (f"### {table.title}", "", *_table(table.header, table.rows), "")),
         *(f"- {'Reached' if target.reached else '**Missed**'}: {target.text}" for target in targets),
         "",
     ]
@@ -86,6 +99,14 @@ def report(
         # What a person wrote below the figures stays.
         kept = path.read_text(encoding="utf-8").partition("\n## ") if path.exists() else ("", "", "")
         path.write_text(text + (kept[1] + kept[2] if kept[1] else ""), encoding="utf-8")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        "| " + " | ".join(header) + " |",
+        "|" + "---|" * len(header),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
 
 
 def provenance(command: str) -> list[str]:

@@ -18,7 +18,8 @@ from yeban.tabular.formulas import guarded
 
 SAMPLE = ROOT / "samples/tickets.csv"
 LABELS = "物流配送,退款退货,软件故障,产品咨询,账号登录,账单支付,优惠活动,发票,服务投诉,表扬感谢"
-TAGS = ["yeban_label", "yeban_score", "yeban_margin", "yeban_status"]
+TAGS = ["yeban_label", "yeban_score", "yeban_margin", "yeban_status", "yeban_row_label", "yeban_row_score"]
+STATUS = TAGS.index("yeban_status") - len(TAGS)
 
 
 def read(path: Path) -> list[list[str]]:
@@ -41,7 +42,7 @@ def test_the_sample_is_tagged_and_nothing_stays_behind(yeban: Yeban) -> None:
     assert output.read_bytes().startswith(b"\xef\xbb\xbf")
     assert header == before[0] + TAGS
     assert [row[: len(before[0])] for row in rows] == [[guarded(cell) for cell in row] for row in before[1:]]
-    assert {row[-1] for row in rows} == {"ok"}
+    assert {row[STATUS] for row in rows} == {"ok"}
     assert {name: summary[name] for name in ("state", "rows", "ok", "errors", "output")} == {
         "state": "completed",
         "rows": len(rows),
@@ -79,12 +80,12 @@ def test_ctrl_c_cancels_and_keeps_what_is_done(yeban: Yeban) -> None:
     assert status == 130, yeban.said("stderr")
     summary = json.loads(yeban.said("stdout"))
     header, *rows = read(output)
-    statuses = Counter(row[-1] for row in rows)
+    statuses = Counter(row[STATUS] for row in rows)
     assert header == ["id", "text", *TAGS]
     assert [f"{row[0]},{row[1]}" for row in rows] == lines
     assert set(statuses) == {"ok", "pending"}
     assert summary["state"] == "cancelled"
     assert (summary["rows"], summary["ok"]) == (5_000, statuses["ok"])
-    assert all(row[2:5] == ["", "", ""] for row in rows if row[-1] == "pending")
-    assert all(row[2] for row in rows if row[-1] == "ok")
+    assert all(row[2:5] == ["", "", ""] for row in rows if row[STATUS] == "pending")
+    assert all(row[2] for row in rows if row[STATUS] == "ok")
     assert summary["seconds"] > 0

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import cursors, problems
 from web.jobactions import change
-from web.jobview import actions, percent
+from web.jobview import actions, percent, refinable, refinement_json
 from web.pages.blueprint import pages
 from web.services import services
 from yeban.errors import Conflict
@@ -22,6 +22,7 @@ from yeban.labels import Status
 _PAGE_JOBS = 25
 _SAMPLE_ROWS = 8
 _ERROR_ROWS = 20
+_CHANGED_ROWS = 8
 # Nothing on these pages changes until a person does something.
 _STILL = ENDED | {JobState.PAUSED}
 
@@ -74,8 +75,17 @@ def _shown(job: JobView) -> dict[str, Any]:
         "still": still,
         "percent_done": percent(job),
         "actions": actions(job),
+        "refinable": refinable(job),
         "label_counts": sorted(counts.items(), key=lambda item: -item[1]),
         "evaluation": (job.summary or {}).get("evaluation"),
+        "refinement": refinement_json(job),
+        "changed_rows": _changed(job),
         "rows": results.page(database, job, limit=_SAMPLE_ROWS) if job.progress.done else [],
         "error_rows": results.page(database, job, limit=_ERROR_ROWS, status=Status.ERROR) if errors else [],
     }
+
+
+def _changed(job: JobView) -> list[results.TaggedRow]:
+    """The surest of the rows whose label the whole file changed."""
+    changed = (job.refinement or {}).get("examples", [])[:_CHANGED_ROWS]
+    return results.rows(services().database, job, changed) if changed else []

@@ -60,6 +60,7 @@ def _shown(values: MultiDict[str, str]) -> dict[str, object]:
         "values": entered(values),
         "models": served_models(services(), role=BULK_ROLE),
         "key": uuid.uuid4().hex,
+        "refinable": True,
         "max_upload_mb": services().settings.max_upload_mb,
         "time_zone": f"UTC{datetime.now().astimezone().isoformat()[-6:]}",
     }

@@ -16,10 +16,14 @@ from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Texts that are scored against one label set: a chunk of a job, or one request."""
+    """Texts that are scored against one label set: a chunk of a job, or one request.
+
+    ``embed`` asks for the texts' embeddings as well, from a model that makes them anyway.
+    """
 
     texts: tuple[str, ...]
     label_set: LabelSet
+    embed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +82,16 @@ class Reuse:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """One ``(n_texts, n_labels)`` float32 array of probabilities a batch, in order, and what it took."""
+    """One ``(n_texts, n_labels)`` float32 array of probabilities a batch, in order, and what it took.
+
+    ``vectors`` has the unit embeddings ``(n_texts, dimension)`` float32 of each batch that asked for them; it is empty
+    for a model that makes none.
+    """
 
     scores: list[NDArray[np.float32]]
     reuse: tuple[Reuse, ...]
     stats: RunStats
+    vectors: tuple[NDArray[np.float32] | None, ...] = ()
 
 
 class Ranking(TypedDict):
@@ -130,6 +139,10 @@ class Classifier(ABC):
     @abstractmethod
     def truncates(self, text: str, label_set: LabelSet) -> bool:
         """Whether ``text`` is over the model's length, so that only its beginning is scored against some label."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32] | None:  # noqa: ARG002
+        """Unit embeddings ``(n_texts, dimension)`` float32 of texts; ``None`` from a model that makes none."""
+        return None
 
     @abstractmethod
     def warm_up(self) -> None:

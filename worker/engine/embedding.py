@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, Reuse, RunStats, Scored
 from worker.engine.encoder import EncodePlan, Encoder
 from worker.engine.manifest import EmbeddingSpec
-from worker.engine.phrasing import Recipe, label_recipe, strings_that_must_fit, zero_recipe
+from worker.engine.phrasing import Phrasings, Recipe, label_recipe, strings_that_must_fit, zero_recipe
 from worker.engine.sessions.base import Progress, nothing
 from worker.engine.stores import Stores, Vector, VectorStore
 from yeban.errors import EngineFailed, InvalidLabels
-from yeban.labels import LabelSet
+from yeban.labels import DEFAULT_TEMPLATE, LabelSet
+
+#: What :func:`plainer` can leave out.
+FEATURES = ("phrasing", "background")
 
 _WARM_UP_CHARS = (1, 8, 24, 96)
 
@@ -55,6 +58,7 @@ class EmbeddingClassifier(Classifier):
         self._info = info
         self._spec = spec
         self._stores = stores or Stores()
+        self._usual = np.array(spec.background, np.float32) * np.float32(spec.background_share)
         seed = (info.fingerprint, info.precision, info.session, info.device, str(info.max_tokens))
         self._hash = hashlib.blake2b("\x1f".join(seed).encode(), digest_size=20)
 
@@ -134,9 +138,13 @@ class EmbeddingClassifier(Classifier):
             self._score_batch(batch, text_keys, label_keys, vectors)
             for batch, text_keys, label_keys in zip(plan.batches, plan.text_keys, plan.label_keys, strict=True)
         ]
+        asked = tuple(
+            self._stack(keys, vectors) if batch.embed else None
+            for batch, keys in zip(plan.batches, plan.text_keys, strict=True)
+        )
         reuse = tuple(_reuse(keys, plan.missing_texts) for keys in plan.text_keys)
         stats = dataclasses.replace(plan.stats, engine_s=time.perf_counter() - started)
-        return Scored(scores=scores, reuse=reuse, stats=stats)
+        return Scored(scores=scores, reuse=reuse, stats=stats, vectors=asked)
 
     def weight(self, batch: Batch) -> int:
         longest = self._spec.max_tokens
@@ -201,13 +209,14 @@ class EmbeddingClassifier(Classifier):
         self, batch: Batch, text_keys: Sequence[bytes], label_keys: _LabelKeys, vectors: dict[bytes, Vector]
     ) -> NDArray[np.float32]:
         texts = self._stack(text_keys, vectors)
-        cosines = texts @ self._stack(label_keys.labels, vectors).T
+        labels = self._stack(label_keys.labels, vectors)
+        cosines = texts @ labels.T
         calibration = self._spec.calibration
         if _independent(batch.label_set):
             zeros = texts @ self._stack(label_keys.zeros, vectors).T
             scores = calibration.independent(cosines - zeros)
         else:
-            scores = calibration.exclusive(cosines)
+            scores = calibration.exclusive(cosines - labels @ self._usual)
         if not np.isfinite(scores).all():
             raise EngineFailed("The engine returned scores that are not finite.")
         return scores
@@ -226,6 +235,22 @@ class EmbeddingClassifier(Classifier):
         if not keys:
             return np.empty((0, self._spec.dimension), np.float32)
         return np.stack([vectors[key] for key in keys])
+
+
+def plainer(spec: EmbeddingSpec, without: Collection[str]) -> EmbeddingSpec:
+    """``spec`` without some of :data:`FEATURES`, to measure what they bring.
+
+    ``phrasing`` puts bare labels into sentences; ``background`` takes off what favours a label whatever the text.
+    """
+    if "phrasing" in without:
+        bare = {
+            language: dataclasses.replace(getattr(spec.phrasings, language), frames=(DEFAULT_TEMPLATE,))
+            for language in ("east_asian", "other")
+        }
+        spec = dataclasses.replace(spec, phrasings=Phrasings(**bare))
+    if "background" in without:
+        spec = dataclasses.replace(spec, background_share=0.0)
+    return spec
 
 
 def _independent(label_set: LabelSet) -> bool:

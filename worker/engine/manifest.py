@@ -15,7 +15,7 @@ from worker.engine.tokenise import Frame
 from yeban.errors import ModelUnusable
 
 MANIFEST_FILE = "manifest.json"
-SCHEMA = 2
+SCHEMA = 3
 
 _HASH_CHUNK = 1 << 20
 
@@ -58,7 +58,11 @@ class Parity:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingSpec:
-    """How a bi-encoder is used. These settle scores as much as the weights do."""
+    """How a bi-encoder is used. These settle scores as much as the weights do.
+
+    ``background`` ``(dimension,)`` is the mean embedding of ordinary texts. A label's cosine to it says how much that
+    label is favoured whatever the text, and ``background_share`` of that is taken off its cosines.
+    """
 
     max_tokens: int
     dimension: int
@@ -67,6 +71,8 @@ class EmbeddingSpec:
     phrasings: Phrasings
     frame: Frame
     calibration: Calibration
+    background: tuple[float, ...]
+    background_share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +188,8 @@ def _embedding_spec(document: Mapping[str, Any]) -> EmbeddingSpec:
         phrasings=Phrasings(**phrasings),
         frame=Frame(**document["frame"]),
         calibration=Calibration(**document["calibration"]),
+        background=tuple(map(float, document["background"])),
+        background_share=float(document["background_share"]),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from worker.engine import artifacts
 from worker.engine.classifier import Classifier, ModelInfo
-from worker.engine.embedding import EmbeddingClassifier
+from worker.engine.embedding import EmbeddingClassifier, plainer
 from worker.engine.encoder import Encoder
 from worker.engine.manifest import EmbeddingSpec, NliSpec
 from worker.engine.nli.classifier import NliClassifier
@@ -32,11 +33,13 @@ def open_classifier(
     model_dir: Path | None = None,
     stores: Stores | None = None,
     shortlist_labels: int | None = None,
+    without: Collection[str] = (),
 ) -> Classifier:
     """Load a model by name, or from a folder that holds a built one; ``e5-small`` is built on first use.
 
     ``A+B`` is a shortlist: the embedding model A picks ``shortlist_labels`` labels of each text (by default the
-    setting), and the cross-encoder B scores those.
+    setting), and the cross-encoder B scores those. ``without`` leaves out features of an embedding model, to measure
+    what they bring (:func:`~worker.engine.embedding.plainer`).
 
     Raises :class:`~yeban.errors.UnknownModel`, :class:`~yeban.errors.ModelUnusable` when the
     artifact is damaged, and :class:`~yeban.errors.EngineUnavailable` when what was asked for cannot run here.
@@ -71,7 +74,7 @@ def open_classifier(
     )
     opened = open_session(graph, choice)
     if isinstance(manifest.spec, EmbeddingSpec):
-        return _embedding(folder, manifest.spec, opened, info, stores)
+        return _embedding(folder, plainer(manifest.spec, without), opened, info, stores)
     return _nli(folder, manifest.spec, opened, info, stores)
 
 

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.classifier import Batch
+from worker.refinement.vectors import pack
 from worker.tasks.gate import Gate
 from worker.tasks.in_flight import InFlight, Work
-from worker.tasks.models import Model, Models, rounded
+from worker.tasks.models import GEOMETRY_MODEL, Model, Models, rounded
 from worker.tasks.slicing import cut
 from yeban.db import Database
 from yeban.errors import (
@@ -34,7 +35,7 @@ from yeban.errors import (
 )
 from yeban.jobs import finishing, hints, leases
 from yeban.jobs.control import fail_job
-from yeban.jobs.finishing import ALONE_FROM_ATTEMPT, ChunkOutcome, RowResult
+from yeban.jobs.finishing import ALONE_FROM_ATTEMPT, ChunkOutcome, Embedded, RowResult
 from yeban.jobs.leases import Lease, StoredRow
 from yeban.labels import LabelSet, Status
 from yeban.queues import SEND_ERRORS, ChunkHint, TaskSender
@@ -71,11 +72,25 @@ class _Ready:
 
     def batch(self) -> Batch:
         texts = tuple(row.text for row in self.rows if row.problem is None)
-        return Batch(texts=texts, label_set=self.label_set)
+        return Batch(texts=texts, label_set=self.label_set, embed=self.lease.refine)
 
     def weight(self) -> int:
         """About how many tokens the engine will read."""
         return self.model.classifier.weight(self.batch())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """A chunk with its scores, and its embeddings where they are wanted and could be made."""
+
+    item: _Ready
+    scores: NDArray[np.float32]
+    embedded: Embedded | None
+
+    def outcome(self) -> ChunkOutcome:
+        return ChunkOutcome(
+            lease=self.item.lease, results=_results(self.item, rounded(self.scores)), embedded=self.embedded
+        )
 
 
 class ChunkRunner:
@@ -206,12 +221,11 @@ class ChunkRunner:
                 log.warning("engine call failed", exc_info=True, extra={"chunks": chunks})
             self._recover(items, f"{type(error).__name__}: {error}"[:_MAX_REASON_CHARS], work)
             return
-        outcomes = [ChunkOutcome(lease=item.lease, results=_results(item, rounded(scores))) for item, scores in scored]
-        if outcomes:
-            for job_id in finishing.finish_chunks(self._database, outcomes):
+        if scored:
+            for job_id in finishing.finish_chunks(self._database, [done.outcome() for done in scored]):
                 self._end_job(job_id)
 
-    def _engine_call(self, items: Sequence[_Ready], work: Work) -> list[tuple[_Ready, NDArray[np.float32]]]:
+    def _engine_call(self, items: Sequence[_Ready], work: Work) -> list[_Done]:
         """The scores of those items that are still wanted when their turn at the engine has come."""
         model = items[0].model
         plan = model.classifier.plan([item.batch() for item in items])
@@ -228,7 +242,32 @@ class ChunkRunner:
             if len(wanted) < len(items):
                 plan = model.classifier.plan([item.batch() for item in wanted])
             scored = model.classifier.run(plan, progress=work.progress)
-        return list(zip(wanted, scored.scores, strict=True))
+        made = scored.vectors or [None] * len(wanted)
+        return [
+            _Done(item=item, scores=scores, embedded=self._embedded(item, vectors, work))
+            for item, scores, vectors in zip(wanted, scored.scores, made, strict=True)
+        ]
+
+    def _embedded(self, item: _Ready, vectors: NDArray[np.float32] | None, work: Work) -> Embedded | None:
+        """The packed embeddings of a chunk for its job's refinement, by another model if its own makes none."""
+        if not item.lease.refine:
+            return None
+        model = item.model
+        if vectors is None:
+            try:
+                with work.waiting():
+                    model = self._models.get(GEOMETRY_MODEL)
+                with model.turn(work):
+                    vectors = model.classifier.embed(item.batch().texts)
+            except _JOB_ERRORS as error:
+                # It costs the job its refinement, which says so, and nothing else.
+                log.warning("no embeddings for refinement", extra={"job": item.lease.job_id, "error": error.detail})
+                return None
+        if vectors is None:
+            return None
+        whole = np.zeros((len(item.rows), vectors.shape[1]), np.float32)
+        whole[[at for at, row in enumerate(item.rows) if row.problem is None]] = vectors
+        return Embedded(encoder=model.classifier.info.fingerprint, vectors=pack(whole))
 
     def _wanted(self, items: Sequence[_Ready]) -> list[_Ready]:
         """The items whose jobs still want them; the others are given back."""

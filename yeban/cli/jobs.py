@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from yeban.cli import options
 from yeban.cli.outputs import INPUT, OUTPUT, check_input, check_output, output_format
 from yeban.cli.reaching import existing_server_url
 from yeban.cli.report import print_summary, summarise
-from yeban.cli.terminal import console, print_json
+from yeban.cli.terminal import console, phase, print_json
 from yeban.client import Client
 from yeban.errors import InvalidRequest
 from yeban.jobs.states import JobState
+
+_POLL_S = 0.2
+_POLL_MAX_S = 2.0
 
 
 @click.group()
@@ -141,6 +145,67 @@ def download(job_id: uuid.UUID, output: Path, errors: bool, server: str | None) 
         else:
             client.download(str(job_id), format_, output)
     click.echo(str(output))
+
+
+@job.command()
+@click.argument("job_id", type=click.UUID)
+@click.option("--row", "rows", type=int, multiple=True, required=True, help="Number of a row; may be repeated.")
+@click.option(
+    "--label", "labels", metavar="L", multiple=True, help="The right label; several may be right in some jobs."
+)
+@click.option("--none", is_flag=True, help="None of the job's labels fits.")
+@click.option("--undo", is_flag=True, help="Take an earlier correction back.")
+@click.option("--author", metavar="NAME", default="", help="Who says so.")
+@options.server
+@options.as_json
+def correct(
+    *,
+    job_id: uuid.UUID,
+    rows: tuple[int, ...],
+    labels: tuple[str, ...],
+    none: bool,
+    undo: bool,
+    author: str,
+    server: str | None,
+    as_json: bool,
+) -> None:
+    """Say which label rows ought to have; `refine` then decides the other rows with it."""
+    if [bool(labels), none, undo].count(True) != 1:
+        raise click.UsageError("Give the right label with --label L, or --none, or --undo.")
+    with Client(existing_server_url(server)) as client:
+        answer = client.correct(str(job_id), dict.fromkeys(rows, None if undo else labels), author=author)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(
+            f"{answer['stored']:,} stored, {answer['removed']:,} taken back;"
+            f" corrected rows of the job: {answer['job']['corrections']:,}."
+        )
+
+
+@job.command()
+@click.argument("job_id", type=click.UUID)
+@click.option("--wait", is_flag=True, help="Wait until it is done.")
+@options.server
+@options.as_json
+def refine(job_id: uuid.UUID, wait: bool, server: str | None, as_json: bool) -> None:
+    """Decide the rows of a completed job once more, with what was corrected; no row is scored anew."""
+    with Client(existing_server_url(server)) as client:
+        item = client.refine(str(job_id))
+        if wait:
+            item = _refined(client, item)
+        _show(item, as_json)
+
+
+def _refined(client: Client, item: dict[str, Any]) -> dict[str, Any]:
+    """The job once it is no longer being ended."""
+    pause_s = _POLL_S
+    with phase(console(stderr=True), "Refining…"):
+        while item["state"] == JobState.FINISHING:
+            time.sleep(pause_s)
+            item = client.job(item["id"])
+            pause_s = min(pause_s * 1.1, _POLL_MAX_S)
+    return item
 
 
 def _show(item: dict[str, Any], as_json: bool) -> None:

@@ -24,6 +24,7 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 _COMMANDS = {
     "classify": "yeban.cli.classify",
     "doctor": "yeban.cli.doctor",
+    "eval": "yeban.cli.evaluation",
     "job": "yeban.cli.jobs",
     "migrate": "yeban.cli.serving",
     "models": "yeban.cli.models",

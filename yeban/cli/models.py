@@ -1,10 +1,7 @@
-"""``yeban models``: hands over to the engine's own command, which this package may not import."""
+"""``yeban models``: hands over to the engine's own command."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +9,7 @@ import click
 
 from yeban.cli import options
 from yeban.cli.exits import Exit
-from yeban.programs import python_command
-from yeban.settings import get_settings
-from yeban.stack import require_extras
+from yeban.cli.handing_over import hand_over
 
 # What the engine's command ends with when a model could not be built, or is not what it should be.
 _FAILED = 1
@@ -63,23 +58,9 @@ def check(name: str, **given: Any) -> None:
 
 
 def _engine(command: str, *names: str, as_json: bool, model_dir: Path | None, force: bool = False) -> None:
-    get_settings()
-    require_extras("worker")
     arguments = [command]
     arguments += ["--json"] if as_json else []
     arguments += ["--force"] if force else []
     arguments += ["--model-dir", str(model_dir)] if model_dir is not None else []
-    sys.stdout.flush()
-    # In a session of its own, so that Ctrl-C reaches us alone and we end it in order.
-    with subprocess.Popen(python_command("worker.engine", *arguments, *names), start_new_session=True) as process:
-        try:
-            status = process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
-            raise
-    if status == _FAILED:
-        status = Exit.UNAVAILABLE
-    elif status < 0:
-        click.echo(f"yeban: the engine was ended by {signal.Signals(-status).name}", err=True)
-        status = Exit.UNAVAILABLE
-    click.get_current_context().exit(status)
+    status = hand_over("worker.engine", *arguments, *names)
+    click.get_current_context().exit(Exit.UNAVAILABLE if status == _FAILED else status)

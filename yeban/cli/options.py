@@ -102,10 +102,16 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--model", metavar="M", help="Model to use.")
     @click.option("--encoding", metavar="E", help="Encoding of the file, where it is not detected right.")
     @click.option("--delimiter", metavar="D", help="Delimiter of the file, where it is not detected right.")
+    @click.option(
+        "--refine/--no-refine",
+        default=None,
+        help="Learn from the whole file and decide every row anew; by default where labels exclude one another.",
+    )
     @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, refine: bool | None, **kwargs: Any) -> Any:
         names = ("text_column", "gold_column", "model", "encoding", "delimiter")
         given = {name: kwargs.pop(name) for name in names}
+        given["refine"] = None if refine is None else str(refine).lower()
         return command(*args, fields={name: value for name, value in given.items() if value is not None}, **kwargs)
 
     return wrapped

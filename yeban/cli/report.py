@@ -28,12 +28,18 @@ def summarise(job: dict[str, Any], output: Path | None = None) -> dict[str, Any]
         "labels": made.get("labels", {}),
         "model": job["model"],
     }
+    if (refinement := job["refinement"]) is not None:
+        summary["refinement"] = {
+            key: refinement[key] for key in ("state", "reason", "changed", "seconds") if key in refinement
+        }
     if output is not None:
         summary["output"] = str(output)
     if evaluation := made.get("evaluation"):
         summary["accuracy"] = evaluation["accuracy"]
         summary["macro_f1"] = evaluation["macro_f1"]
         summary["unknown_gold"] = evaluation["unknown_gold"]
+        if (by_row := evaluation.get("by_row")) is not None:
+            summary["accuracy_by_row"] = by_row["accuracy"]
     return summary
 
 
@@ -55,15 +61,25 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     if summary["rows_per_s"]:
         parts.append(f"{summary['seconds']:.1f} s ({summary['rows_per_s']:,.0f} rows/s)")
     console.print(f"{summary['state'].replace('_', ' ').capitalize()}: {', '.join(parts)}.")
+    if refinement := summary.get("refinement"):
+        console.print(_refinement(refinement))
     if summary.get("accuracy") is not None:
+        by_row = summary.get("accuracy_by_row")
         console.print(
-            f"Against the gold column: accuracy {summary['accuracy']:.3f}, macro-F1 {summary['macro_f1']:.3f}.",
+            f"Against the gold column: accuracy {summary['accuracy']:.3f}"
+            f"{'' if by_row is None else f' (row by row {by_row:.3f})'}, macro-F1 {summary['macro_f1']:.3f}.",
         )
     if summary.get("unknown_gold"):
         listed = ", ".join(f"{label} ({count})" for label, count in summary["unknown_gold"].items())
         console.print(f"Gold labels that are not among the labels: {listed}.")
     if "output" in summary:
         console.print(f"Written to {summary['output']}", soft_wrap=True)
+
+
+def _refinement(report: dict[str, Any]) -> str:
+    if report["state"] == "done":
+        return f"Refined over the whole file: {report['changed']:,} rows changed their label."
+    return f"Not refined: {report['reason']}"
 
 
 def _seconds(times: dict[str, str]) -> float | None:

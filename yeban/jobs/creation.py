@@ -36,6 +36,7 @@ class NewJob:
     idempotency_key: str | None = None
     start_at: datetime | None = None
     expires_at: datetime | None = None
+    refine: bool | None = None  # None: where labels exclude one another
 
     def __post_init__(self) -> None:
         if self.idempotency_key is not None and not 1 <= len(self.idempotency_key) <= _MAX_KEY_CHARS:
@@ -44,9 +45,18 @@ class NewJob:
             moment = getattr(self, name)
             if moment is not None and moment.tzinfo is None:
                 raise InvalidRequest(f"{name} needs a time zone, as in 2026-11-22T22:00:00+08:00.", field=name)
+        if self.refine and not self.label_set.refinable:
+            raise InvalidRequest(
+                "Refinement is for two labels or more that exclude one another; leave refine out.", field="refine"
+            )
         now = datetime.now(UTC)
         if self.expires_at is not None and self.expires_at <= max(now, self.start_at or now):
             raise InvalidRequest("expires_at must lie in the future and after start_at.", field="expires_at")
+
+    @property
+    def refined(self) -> bool:
+        """Whether the job will be refined at its end, if the file turns out to be fit for it."""
+        return self.label_set.refinable if self.refine is None else self.refine
 
     def request_sha256(self, read_options: dict[str, Any]) -> str:
         """What must be equal for an idempotency key to mean the same request."""
@@ -56,6 +66,7 @@ class NewJob:
             "source": [self.source_name, self.source_sha256],
             "read": read_options,
             "times": [moment.isoformat() if moment else None for moment in (self.start_at, self.expires_at)],
+            "refine": self.refined,
         }
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
@@ -116,6 +127,7 @@ def create_job(database: Database, new: NewJob, table: Table, request_sha256: st
                 request_sha256=request_sha256,
                 start_at=new.start_at,
                 expires_at=new.expires_at,
+                refine=new.refined,
                 queued_at=None if waits else func.now(),
             )
             .returning(Job.id, Job.public_id)

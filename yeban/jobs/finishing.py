@@ -23,6 +23,7 @@ MAX_LOST_LEASES = 3
 MAX_LOST_LEASES_ROW = 5
 _RETRY_DELAY_S = 1.0
 
+_EMBEDDING_COLUMNS = ("job_id", "first_row", "last_row", "encoder", "vectors")
 _RESULT_COLUMNS = ("job_id", "row_no", "status", "label", "score", "margin", "scores", "error")
 
 
@@ -40,11 +41,20 @@ class RowResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """The packed embeddings of a chunk's rows, in order, and the fingerprint of the model that made them."""
+
+    encoder: str
+    vectors: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChunkOutcome:
-    """All results of one claimed chunk, one a row."""
+    """All results of one claimed chunk, one a row; ``embedded`` is for refinement, where the job wants it."""
 
     lease: Lease
     results: Sequence[RowResult]
+    embedded: Embedded | None = None
 
 
 class FailureAction(StrEnum):
@@ -88,6 +98,7 @@ def finish_chunks(database: Database, outcomes: Sequence[ChunkOutcome]) -> list[
         kept = _mark_done(connection, outcomes)
         stored = [outcome for outcome in outcomes if outcome.lease.chunk_id in kept]
         copy_rows(connection, "result", _RESULT_COLUMNS, _copied(stored))
+        copy_rows(connection, "embedding", _EMBEDDING_COLUMNS, _copied_embeddings(stored))
         jobs = sorted({outcome.lease.job_id for outcome in stored})
         complete = list(connection.scalars(_COMPLETE, {"ids": jobs})) if jobs else []
     if len(stored) < len(outcomes):
@@ -210,6 +221,13 @@ def _copied(outcomes: Sequence[ChunkOutcome]) -> Iterable[tuple[object, ...]]:
                 _array(result.scores),
                 result.error,
             )
+
+
+def _copied_embeddings(outcomes: Sequence[ChunkOutcome]) -> Iterable[tuple[object, ...]]:
+    for outcome in outcomes:
+        if (made := outcome.embedded) is not None:
+            lease = outcome.lease
+            yield lease.job_id, lease.first_row, lease.last_row, made.encoder, made.vectors
 
 
 def _array(scores: Sequence[float] | None) -> str | None:

@@ -25,6 +25,7 @@ class Lease:
     label_set: dict[str, Any]
     model: str
     model_fingerprint: str | None
+    refine: bool  # whether the job's end will ask for embeddings
 
     @property
     def rows(self) -> int:
@@ -54,7 +55,7 @@ _CLAIM = text(
     FROM picked, job
     WHERE chunk.id = picked.id AND job.id = chunk.job_id
     RETURNING chunk.id, chunk.attempt, chunk.first_row, chunk.last_row, chunk.job_id,
-        job.state, job.label_set, job.model, job.model_fingerprint
+        job.state, job.label_set, job.model, job.model_fingerprint, job.refine
     """
 )
 
@@ -121,6 +122,7 @@ def claim(database: Database, chunk_ids: Sequence[int], *, worker_id: uuid.UUID,
             label_set=row.label_set,
             model=row.model,
             model_fingerprint=row.model_fingerprint,
+            refine=row.refine,
         )
         for row in sorted(taken, key=lambda row: int(row.id))
     ]

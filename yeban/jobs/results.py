@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
 
 from yeban.db import Database
+from yeban.jobs import final
 from yeban.jobs.views import JobView
 from yeban.labels import LABEL_JOINER, LabelSet, Status
 
@@ -16,11 +17,16 @@ from yeban.labels import LABEL_JOINER, LabelSet, Status
 PENDING = "pending"
 
 _PAGE_ROWS = 2_000
+_LAST_ROW = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedRow:
-    """One row of a job with what became of it; ``status`` is :data:`PENDING` before it is scored."""
+    """One row of a job with what became of it; ``status`` is :data:`PENDING` before it is scored.
+
+    ``status``, ``labels``, ``score`` and ``margin`` are what finally holds: a person's correction, which has no score,
+    else the refined decision, else the row's own, which ``row_labels``, ``row_score`` and ``scores`` keep.
+    """
 
     row_no: int
     file_row: int
@@ -32,6 +38,10 @@ class TaggedRow:
     score: float | None
     margin: float | None
     scores: tuple[float, ...] | None
+    row_labels: tuple[str, ...]
+    row_score: float | None
+    refined: bool
+    corrected: bool
     error: str | None
 
 
@@ -40,23 +50,25 @@ class TaggedRow:
 _CONDITIONS = {
     None: "true",
     PENDING: "result.row_no IS NULL",
-    Status.OK: "result.status = 'ok'",
-    Status.ABSTAINED: "result.status = 'abstained'",
-    Status.ERROR: "result.status = 'error'",
+    Status.OK: f"{final.STATUS} = 'ok'",
+    Status.ABSTAINED: f"{final.STATUS} = 'abstained'",
+    # As the index has it; a correction mends it.
+    Status.ERROR: "result.status = 'error' AND correction.row_no IS NULL",
 }
+_JOINED = f"""
+    SELECT "row".row_no, file_row, "row".text, gold, cells, coalesce({final.STATUS}, '{PENDING}') AS status,
+        result.status AS row_status, result.score AS row_score, result.margin AS row_margin, scores, error,
+        refined.label AS refined_label, refined.score AS refined_score, refined.margin AS refined_margin,
+        correction.labels AS corrected
+    FROM "row" LEFT JOIN result ON result.job_id = "row".job_id AND result.row_no = "row".row_no
+        AND result.job_id = :job AND result.row_no > :after AND result.row_no <= :last {final.LOOKUPS}
+    WHERE "row".job_id = :job AND "row".row_no > :after AND "row".row_no <= :last
+"""  # noqa: S608  # made of the constants in final
 _SELECT = {
-    status: text(
-        f"""
-        SELECT "row".row_no, file_row, "row".text, gold, cells, coalesce(status, '{PENDING}') AS status,
-            score, margin, scores, error
-        FROM "row" LEFT JOIN result ON result.job_id = "row".job_id AND result.row_no = "row".row_no
-            AND result.job_id = :job AND result.row_no > :after
-        WHERE "row".job_id = :job AND "row".row_no > :after AND {condition}
-        ORDER BY "row".row_no LIMIT :limit
-        """  # noqa: S608  # made of the constants above
-    )
+    status: text(f'{_JOINED} AND {condition} ORDER BY "row".row_no LIMIT :limit')
     for status, condition in _CONDITIONS.items()
 }
+_SELECT_SOME = text(f'{_JOINED} AND "row".row_no = ANY(:row_nos)')
 
 
 def page(
@@ -64,9 +76,24 @@ def page(
 ) -> list[TaggedRow]:
     """Up to ``limit`` rows with a row number over ``after``, in order, optionally only of one status."""
     label_set = LabelSet.from_json(job.label_set)
+    # Rows are numbered without gaps. Said to PostgreSQL, no plan that it may choose reads more than the page.
+    last = min(after + limit, _LAST_ROW) if status is None else _LAST_ROW
+    values = {"job": job.internal_id, "after": min(after, _LAST_ROW), "last": last, "limit": limit}
     with database.begin() as connection:
-        found = connection.execute(_SELECT[status], {"job": job.internal_id, "after": after, "limit": limit}).all()
+        found = connection.execute(_SELECT[status], values).all()
     return [_tagged(label_set, row) for row in found]
+
+
+def rows(database: Database, job: JobView, row_nos: Sequence[int]) -> list[TaggedRow]:
+    """The rows with these numbers, in their order."""
+    if not row_nos:
+        return []
+    label_set = LabelSet.from_json(job.label_set)
+    values = {"job": job.internal_id, "after": min(row_nos) - 1, "last": max(row_nos), "row_nos": list(row_nos)}
+    with database.begin() as connection:
+        found = connection.execute(_SELECT_SOME, values).all()
+    tagged = {row.row_no: _tagged(label_set, row) for row in found}
+    return [tagged[row_no] for row_no in row_nos if row_no in tagged]
 
 
 def stream(database: Database, job: JobView, *, status: str | None = None) -> Iterator[TaggedRow]:
@@ -80,8 +107,16 @@ def stream(database: Database, job: JobView, *, status: str | None = None) -> It
 
 
 def export_columns(job: JobView) -> list[str]:
-    """The columns of the tagged file: the original ones, then the tags."""
-    return [*job.columns, "yeban_label", "yeban_score", "yeban_margin", "yeban_status"]
+    """The columns of the tagged file: the original ones, then the tags.
+
+    Where the whole file may have changed a row's label, its own stands beside it; so do people's corrections.
+    """
+    columns = [*job.columns, "yeban_label", "yeban_score", "yeban_margin", "yeban_status"]
+    if job.refine:
+        columns += ["yeban_row_label", "yeban_row_score"]
+    if job.corrections:
+        columns += ["yeban_corrected"]
+    return columns
 
 
 def export_rows(database: Database, job: JobView) -> Iterator[list[str | float | None]]:
@@ -92,7 +127,11 @@ def export_rows(database: Database, job: JobView) -> Iterator[list[str | float |
     width = len(job.columns)
     for row in stream(database, job):
         cells: list[str | float | None] = [*row.cells[:width], *([""] * (width - len(row.cells)))]
-        tags = (LABEL_JOINER.join(row.labels), _rounded(row.score), _rounded(row.margin), row.status)
+        tags = [LABEL_JOINER.join(row.labels), _rounded(row.score), _rounded(row.margin), row.status]
+        if job.refine:
+            tags += [LABEL_JOINER.join(row.row_labels), _rounded(row.row_score)]
+        if job.corrections:
+            tags += ["yes" if row.corrected else ""]
         yield [*cells, *tags, *row.cells[width:]]
 
 
@@ -106,11 +145,15 @@ def error_rows(database: Database, job: JobView) -> Iterator[list[str | float | 
 
 
 def _tagged(label_set: LabelSet, row: Any) -> TaggedRow:
-    labels: tuple[str, ...] = ()
-    if row.status == Status.OK:
-        names = label_set.names
-        assigned = sorted(label_set.decide(row.scores).assigned, key=lambda index: (-row.scores[index], index))
-        labels = tuple(names[index] for index in assigned)
+    own = _assigned(label_set, row.scores) if row.row_status == Status.OK else ()
+    if row.corrected is not None:
+        labels = tuple(label_set.names[index] for index in row.corrected)
+        score = margin = None
+    elif row.refined_label is not None:
+        labels = (label_set.names[row.refined_label],) if row.status == Status.OK else ()
+        score, margin = row.refined_score, row.refined_margin
+    else:
+        labels, score, margin = own, row.row_score, row.row_margin
     return TaggedRow(
         row_no=row.row_no,
         file_row=row.file_row,
@@ -119,11 +162,21 @@ def _tagged(label_set: LabelSet, row: Any) -> TaggedRow:
         cells=tuple(row.cells),
         status=row.status,
         labels=labels,
-        score=row.score,
-        margin=row.margin,
+        score=score,
+        margin=margin,
         scores=None if row.scores is None else tuple(row.scores),
+        row_labels=own,
+        row_score=row.row_score,
+        refined=row.refined_label is not None,
+        corrected=row.corrected is not None,
         error=row.error,
     )
+
+
+def _assigned(label_set: LabelSet, scores: Sequence[float]) -> tuple[str, ...]:
+    """The labels that a row's own scores assign, best first."""
+    assigned = sorted(label_set.decide(scores).assigned, key=lambda index: (-scores[index], index))
+    return tuple(label_set.names[index] for index in assigned)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -47,3 +47,5 @@ PAUSABLE = frozenset({JobState.SCHEDULED, JobState.QUEUED, JobState.RUNNING})
 CANCELLABLE = frozenset({JobState.SCHEDULED, JobState.QUEUED, JobState.RUNNING, JobState.PAUSED})
 #: Whatever stopped with rows missing may be taken up again.
 RESUMABLE = frozenset({JobState.PAUSED, JobState.CANCELLING, JobState.CANCELLED, JobState.FAILED, JobState.EXPIRED})
+#: Jobs that may be refined once more, if their embeddings were kept.
+REFINABLE = frozenset({JobState.COMPLETED, JobState.COMPLETED_WITH_ERRORS})

@@ -7,13 +7,13 @@ what is still in the state it expects.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import text
 
 from yeban.db import Database
 from yeban.jobs import hints
-from yeban.jobs.ending import finish_job
 from yeban.jobs.finishing import MAX_LOST_LEASES, MAX_LOST_LEASES_ROW, bisect, quarantine, requeue
 from yeban.queues import TaskSender
 
@@ -35,16 +35,20 @@ class Swept:
     hinted: int
 
 
-def sweep(database: Database, sender: TaskSender, *, hint_ttl_s: float) -> Swept:
-    """One round over all jobs. Raises :class:`~yeban.errors.ServiceUnavailable` if the database is away."""
+def sweep(database: Database, sender: TaskSender, end_job: Callable[[int], bool], *, hint_ttl_s: float) -> Swept:
+    """One round over all jobs; ``end_job`` ends one whose rows are all scored.
+
+    Raises :class:`~yeban.errors.ServiceUnavailable` if the database is away.
+    """
     started = _start_due_jobs(database)
     expired_jobs = _expire_jobs(database)
     lost_leases = _end_lost_leases(database)
     cancelled = _end_cancelled_jobs(database)
     lost_hints = _forget_lost_hints(database, hint_ttl_s)
-    finished = sum(finish_job(database, job_id) for job_id in _finished_jobs(database))
     _forget_dead_workers(database)
     hinted = hints.top_up(database, sender)
+    # Last, since a large job's end takes a while.
+    finished = sum(end_job(job_id) for job_id in _finished_jobs(database))
     swept = Swept(
         started=started,
         expired_jobs=expired_jobs,
@@ -124,6 +128,7 @@ def _finished_jobs(database: Database) -> list[int]:
             connection.scalars(
                 text(
                     "SELECT id FROM job WHERE state IN ('queued', 'running', 'finishing')"
+                    " AND (ender_until IS NULL OR ender_until < now())"
                     " AND NOT EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state <> 'done') ORDER BY id"
                 )
             )

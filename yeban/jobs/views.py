@@ -51,6 +51,10 @@ class JobView:
     expires_at: datetime | None
     error: str | None
     summary: dict[str, Any] | None
+    refine: bool  # whether its end refines it, or did
+    refinement: dict[str, Any] | None  # what came of that; label and row numbers
+    corrections: int
+    embedded: bool  # whether embeddings of its rows are kept, so that it can be refined again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,8 @@ class JobPage:
 _TIMES = ("created_at", "queued_at", "running_at", "paused_at", "finishing_at", "cancelling_at", "ended_at")
 
 _SELECT = """
-    SELECT job.*, done.*, now() AS now
+    SELECT job.*, done.*, now() AS now, (SELECT count(*) FROM correction WHERE job_id = job.id) AS corrections,
+        EXISTS (SELECT FROM embedding WHERE job_id = job.id) AS embedded
     FROM job CROSS JOIN LATERAL (
         SELECT coalesce(sum(last_row - first_row + 1), 0) AS done, coalesce(sum(ok), 0) AS ok,
             coalesce(sum(abstained), 0) AS abstained, coalesce(sum(errors), 0) AS errors,
@@ -144,6 +149,10 @@ def _view(row: Row[Any]) -> JobView:
         expires_at=row.expires_at,
         error=row.error,
         summary=row.summary,
+        refine=row.refine,
+        refinement=row.refinement,
+        corrections=row.corrections,
+        embedded=row.embedded,
     )
 
 
@@ -153,12 +162,14 @@ def _progress(row: Row[Any]) -> Progress:
         running_s = (row.now - max(row.running_at, row.queued_at or row.running_at)).total_seconds()
         rows_per_s = row.recent / max(min(running_s, RATE_WINDOW_S), 0.1)
         eta_s = (row.row_count - row.done) / rows_per_s
+    # Chunks count what rows say by themselves; the summary, what holds in the end.
+    counts = row.summary or {"ok": row.ok, "abstained": row.abstained, "errors": row.errors}
     return Progress(
         rows=row.row_count,
         done=row.done,
-        ok=row.ok,
-        abstained=row.abstained,
-        errors=row.errors,
+        ok=counts["ok"],
+        abstained=counts["abstained"],
+        errors=counts["errors"],
         rows_per_s=rows_per_s,
         eta_s=eta_s,
     )

@@ -136,12 +136,19 @@ def test_the_export_holds_every_row_in_order_while_the_job_runs(work):
     work.finish(work.claim(work.chunk_ids(job)[:1]))
     assert results.export_columns(job) == [
         "text", "label", "yeban_label", "yeban_score", "yeban_margin", "yeban_status",
+        "yeban_row_label", "yeban_row_score",
     ]  # fmt: skip
     assert list(results.export_rows(work.database, job)) == [
-        ["a", "甲", "甲", 0.9, 0.8, "ok"],
-        ["b", "乙", "甲", 0.9, 0.8, "ok", "surplus"],
-        ["c", "", "", None, None, "pending"],
+        ["a", "甲", "甲", 0.9, 0.8, "ok", "甲", 0.9],
+        ["b", "乙", "甲", 0.9, 0.8, "ok", "甲", 0.9, "surplus"],
+        ["c", "", "", None, None, "pending", "", None],
     ]
+
+
+def test_without_refinement_the_export_has_no_second_label(work):
+    job = work.completed(["a,甲"], refine=False)
+    assert results.export_columns(job)[-1] == "yeban_status"
+    assert list(results.export_rows(work.database, job)) == [["a", "甲", "甲", 0.9, 0.8, "ok"]]
 
 
 def test_errors_are_listed_with_the_files_own_row_numbers(work):

@@ -211,6 +211,15 @@ def test_jobs_are_listed_with_a_way_to_older_ones(client, upload):
     assert re.findall(r"file\d+", _page(client.get(older))) == ["file1", "file0"]
 
 
+def test_the_pages_of_a_corrected_job_are_sound(client, tag):
+    location = _upload(client).headers["Location"]
+    tag(location.rpartition("/")[2])
+    assert "包裹三天没动了" in _page(client.get(f"{location}/review"))
+    form = {"shown": ["1", "4"], "row-1": "2", "row-4": "none", "then": "next"}
+    for path in (client.post(f"{location}/review", data=form).headers["Location"], location):
+        assert "2 rows are corrected" in _page(client.get(path))
+
+
 def test_names_and_labels_are_shown_as_text(client, tag):
     evil = "<img src=x onerror=alert(1)>"
     location = _upload(client, f"text\n{evil}\n", name=f"{evil}.csv", labels=f"{evil},b,c").headers["Location"]

@@ -32,6 +32,10 @@ def test_rows_come_in_pages_in_the_order_of_the_file(client, job_id, tag):
         "score": pytest.approx(0.7),
         "margin": pytest.approx(0.5),
         "scores": [pytest.approx(0.7), pytest.approx(0.2), pytest.approx(0.1)],
+        "row_labels": ["物流"],
+        "row_score": pytest.approx(0.7),
+        "refined": False,
+        "corrected": False,
         "error": None,
     }
     last = client.get(_url(job_id, "results"), query_string={"limit": 3, "cursor": first["next_cursor"]}).json
@@ -52,9 +56,10 @@ def test_a_csv_has_the_original_columns_then_the_tags(client, job_id, tag):
     assert response.data.startswith(b"\xef\xbb\xbf")
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     table = _csv(response)
-    assert table[0] == ["id", "text", "label", "yeban_label", "yeban_score", "yeban_margin", "yeban_status"]
-    assert table[1] == ["1", "包裹三天没动了", "物流", "物流", "0.7", "0.5", "ok"]
-    assert table[3] == ["3", "", "退款", "", "", "", "error"]
+    tags = ["yeban_label", "yeban_score", "yeban_margin", "yeban_status", "yeban_row_label", "yeban_row_score"]
+    assert table[0] == ["id", "text", "label", *tags]
+    assert table[1] == ["1", "包裹三天没动了", "物流", "物流", "0.7", "0.5", "ok", "物流", "0.7"]
+    assert table[3] == ["3", "", "退款", "", "", "", "error", "", ""]
 
 
 def test_the_mark_and_the_guard_can_be_left_out(client, upload, tag):
@@ -67,11 +72,11 @@ def test_the_mark_and_the_guard_can_be_left_out(client, upload, tag):
 
 
 def test_a_file_may_be_taken_while_rows_are_pending(client, job_id):
-    assert [row[-1] for row in _csv(client.get(_url(job_id, "results.csv")))[1:]] == ["pending"] * 4
+    assert [row[6] for row in _csv(client.get(_url(job_id, "results.csv")))[1:]] == ["pending"] * 4
 
 
 def test_further_cells_follow_the_tags_in_every_format(client, upload, tag):
-    job_id = upload("text,n\na,1,extra,=more\nb\n", delimiter="comma").json["id"]
+    job_id = upload("text,n\na,1,extra,=more\nb\n", delimiter="comma", refine="false").json["id"]
     tag(job_id)
     table = _csv(client.get(_url(job_id, "results.csv?guard=false")))
     assert table[1][:2] == ["a", "1"]

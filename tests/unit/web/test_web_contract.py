@@ -26,6 +26,8 @@ _PAGES = {
     "POST /jobs/{id}/cancel",
     "POST /jobs/{id}/pause",
     "POST /jobs/{id}/resume",
+    "GET /jobs/{id}/review",
+    "POST /jobs/{id}/review",
     "GET /static/{filename}",
 }
 # What PostgreSQL and Redis would be asked is not asked here: nothing connects before a request.
@@ -51,7 +53,7 @@ def _routes(app: Flask) -> set[str]:
 
 
 def test_every_route_is_documented_or_a_page(app):
-    documented = set(re.findall(r"^\| `((?:GET|POST) [^`]+)` \|", _DOCUMENT, re.MULTILINE))
+    documented = set(re.findall(r"^\| `((?:GET|POST|PUT) [^`]+)` \|", _DOCUMENT, re.MULTILINE))
     assert _routes(app) == documented | _PAGES
 
 

@@ -81,7 +81,7 @@ def test_one_that_makes_no_sense_is_refused(change: dict[str, Any], nli_model_di
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"schema": 2}', "\ufeff{}"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", f'{{"schema": {SCHEMA}}}', "\ufeff{}"])
 def test_what_is_no_manifest_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / MANIFEST_FILE).write_text(text, encoding="utf-8")
 

@@ -38,6 +38,8 @@ def job(state: str = "running", **changes: Any) -> dict[str, Any]:
             "ended_at": "2026-11-22T22:00:02+00:00",
         },
         "error": None,
+        "refinement": None,
+        "corrections": 0,
         "summary": {"labels": {"a": 2, "b": 0}, "seconds": 0.5} if state.startswith("completed") else None,
         **changes,
     }
@@ -98,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = _answer  # noqa: N815
+    do_GET = do_POST = do_PUT = _answer  # noqa: N815
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -32,10 +32,12 @@ ALL = dict(commands())
 
 
 def test_these_are_the_commands() -> None:
-    jobs = {f"yeban job {verb}" for verb in ("submit", "list", "status", "cancel", "pause", "resume", "download")}
+    verbs = ("submit", "list", "status", "cancel", "pause", "resume", "download", "correct", "refine")
+    jobs = {f"yeban job {verb}" for verb in verbs}
     models = {f"yeban models {verb}" for verb in ("list", "build", "check")}
     alone = {
-        f"yeban {name}" for name in ("tag", "classify", "up", "web", "worker", "migrate", "doctor", "job", "models")
+        f"yeban {name}"
+        for name in ("tag", "classify", "eval", "up", "web", "worker", "migrate", "doctor", "job", "models")
     }
     assert set(ALL) == {"yeban"} | alone | jobs | models
 

@@ -1,0 +1,124 @@
+"""The ways to decide the rows of a file, each with its probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.evaluation.files import LabelledFile
+from worker.evaluation.scoring import Scorer
+from worker.refinement import Rows, fit
+from worker.refinement.fitting import UNKNOWN, Examples
+from yeban.labels import LabelSet
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+
+# As jobs do it: more rows change little and cost memory and time.
+_SAMPLE_ROWS = 20_000
+_SAMPLE_SEED = 0
+_APPLY_ROWS = 8_192
+_DECIMALS = 6
+
+
+class Setting(StrEnum):
+    """How rows were decided."""
+
+    ROW_BY_ROW = "row by row"  # each by its own scores alone
+    REFINED = "refined"  # with what the whole file says of its labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A file with what the models say of its rows. The rows have no embeddings where nothing is to be refined."""
+
+    file: LabelledFile
+    rows: Rows
+    examples: Examples | None
+    refines: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """Probabilities ``(n_rows, n_labels)`` of the judged rows, by setting, and those rows' ``gold`` labels."""
+
+    gold: Indices
+    by_setting: dict[Setting, Floats]
+
+
+def prepare(file: LabelledFile, scorer: Scorer, *, refine: bool) -> Prepared:
+    """Score every text of ``file`` once, and embed it where it is to be refined."""
+    if refine:
+        rows = scorer.rows(file.texts, file.label_set)
+        return Prepared(file=file, rows=rows, examples=scorer.examples(file.label_set), refines=True)
+    scores = scorer.scores(file.texts, file.label_set)
+    rows = Rows(texts=file.texts, vectors=np.empty((len(scores), 0), np.float32), scores=scores)
+    return Prepared(file=file, rows=rows, examples=None, refines=False)
+
+
+def decide(prepared: Prepared) -> Decided:
+    """Every row, from the labels alone."""
+    by_setting = {Setting.ROW_BY_ROW: prepared.rows.scores}
+    if prepared.refines:
+        by_setting[Setting.REFINED] = refined(prepared.rows, examples=prepared.examples)
+    return Decided(gold=prepared.file.gold, by_setting=by_setting)
+
+
+def decide_with_examples(prepared: Prepared, scorer: Scorer, per_label: int, seed: int) -> Decided:
+    """Every row but the ``per_label`` rows of each label, drawn by ``seed``, that are given as examples of it."""
+    file = prepared.file
+    drawn = draw(file.gold, len(file.label_set), per_label, seed)
+    judged = np.ones(len(file.gold), np.bool_)
+    judged[drawn] = False
+    with_examples = add_examples(file, drawn)
+    scores = scorer.scores(file.texts, with_examples)
+    by_setting = {Setting.ROW_BY_ROW: scores[judged]}
+    if prepared.refines:
+        known = np.full(len(file.gold), UNKNOWN, np.intp)
+        known[drawn] = file.gold[drawn]
+        probabilities = refined(replace(prepared.rows, scores=scores), known, prepared.examples)
+        by_setting[Setting.REFINED] = probabilities[judged]
+    return Decided(gold=file.gold[judged], by_setting=by_setting)
+
+
+def refined(rows: Rows, known: Indices | None = None, examples: Examples | None = None) -> Floats:
+    """Probabilities ``(n_rows, n_labels)`` after refinement, with six decimals; also of ``known`` rows."""
+    learnt_from = np.arange(len(rows))
+    if len(rows) > _SAMPLE_ROWS:
+        drawn = np.random.default_rng(_SAMPLE_SEED).choice(len(rows), _SAMPLE_ROWS, replace=False)
+        learnt_from = np.union1d(drawn, [] if known is None else np.flatnonzero(known != UNKNOWN)).astype(np.intp)
+    refiner = fit(part(rows, learnt_from), None if known is None else known[learnt_from], examples)
+    pages = [
+        refiner(part(rows, np.arange(first, min(first + _APPLY_ROWS, len(rows)))))
+        for first in range(0, len(rows), _APPLY_ROWS)
+    ]
+    return np.round(np.concatenate(pages).astype(np.float64), _DECIMALS).astype(np.float32)
+
+
+def part(rows: Rows, places: Indices) -> Rows:
+    """The rows at ``places``, in this order."""
+    return Rows(texts=[rows.texts[at] for at in places], vectors=rows.vectors[places], scores=rows.scores[places])
+
+
+def draw(gold: Indices, n_labels: int, per_label: int, seed: int) -> Indices:
+    """Places of ``per_label`` rows of each label, in order; of a label with few rows one is left to be judged."""
+    shuffled = np.random.default_rng(seed).permutation(len(gold))
+    drawn = []
+    for label in range(n_labels):
+        of_label = shuffled[gold[shuffled] == label]
+        drawn.append(of_label[: max(0, min(per_label, len(of_label) - 1))])
+    return np.sort(np.concatenate(drawn)).astype(np.intp)
+
+
+def add_examples(file: LabelledFile, drawn: Indices) -> LabelSet:
+    """The file's label set with the texts of ``drawn`` rows as further examples of their labels."""
+    texts: list[list[str]] = [[] for _ in file.label_set.labels]
+    for at in drawn.tolist():
+        texts[file.gold[at]].append(file.texts[at])
+    labels = zip(file.label_set.labels, texts, strict=True)
+    return replace(
+        file.label_set, labels=tuple(replace(label, examples=(*label.examples, *given)) for label, given in labels)
+    )

@@ -1,0 +1,115 @@
+"""Labelled files: texts and their right labels, from any table that can be tagged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yeban.errors import InvalidLabels, InvalidTable, YebanError
+from yeban.labels import Label, LabelSet
+from yeban.tabular import ReadOptions, open_table
+
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFile:
+    """The rows of one file that can be judged.
+
+    ``gold`` ``(n_rows,)`` points into :attr:`names`. ``without_gold`` and ``unusable`` count the rows left out: those
+    without a right label, and those without a text or with another problem.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    gold: Indices
+    label_set: LabelSet
+    other_labels: tuple[str, ...]
+    without_gold: int
+    unusable: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The candidate labels, and then the gold labels that are not among them."""
+        return self.label_set.names + self.other_labels
+
+    @property
+    def other_counts(self) -> dict[str, int]:
+        """How many rows have each gold label that is no candidate; they are misses whatever is predicted."""
+        n_labels = len(self.label_set)
+        counts = np.bincount(self.gold, minlength=len(self.names))[n_labels:]
+        return dict(Counter(dict(zip(self.other_labels, counts.tolist(), strict=True))).most_common())
+
+
+def read_labelled(
+    path: Path, options: ReadOptions, *, labels: Sequence[Label] | None = None, template: str
+) -> LabelledFile:
+    """Read a table of which ``options`` names the gold column.
+
+    The candidates are ``labels``, or all labels of the gold column, sorted by name. Raises ``InvalidTable``,
+    ``UnknownColumn``, ``TooLarge``, ``InvalidLabels`` or ``InvalidTemplate``, naming the file.
+    """
+    try:
+        return _read(path, options, labels, template)
+    except OSError as error:
+        raise InvalidTable(f"Cannot read {path}: {error.strerror or str(error).rstrip('.')}.") from error
+    except YebanError as error:
+        raise type(error)(f"{path.name}: {error.detail}", **error.context) from error
+
+
+def _read(path: Path, options: ReadOptions, labels: Sequence[Label] | None, template: str) -> LabelledFile:
+    texts, golds, without_gold, unusable = [], [], 0, 0
+    with path.open("rb") as file, open_table(file, path.name, options) as table:
+        for row in table:
+            if row.gold is None:
+                without_gold += 1
+            elif row.problem is not None:
+                unusable += 1
+            else:
+                texts.append(row.text)
+                golds.append(row.gold)
+    if not golds:
+        raise InvalidTable(f"No row has both a text and a right label in the column “{options.gold_column}”.")
+    found = sorted(set(golds))
+    label_set = LabelSet(
+        labels=tuple(labels) if labels is not None else tuple(Label(name=name) for name in found), template=template
+    )
+    if len(label_set) < 2:
+        raise InvalidLabels(f"There is one label, “{label_set.names[0]}”; at least two are needed to tell apart.")
+    candidates = set(label_set.names)
+    others = tuple(name for name in found if name not in candidates)
+    number_of = {name: number for number, name in enumerate((*label_set.names, *others))}
+    return LabelledFile(
+        name=path.name,
+        texts=tuple(texts),
+        gold=np.fromiter((number_of[gold] for gold in golds), np.intp, len(golds)),
+        label_set=label_set,
+        other_labels=others,
+        without_gold=without_gold,
+        unusable=unusable,
+    )
+
+
+def labels_of(listed: Sequence[str | dict[str, Any]]) -> tuple[Label, ...]:
+    """Labels as the command line lists them: names, or objects with a name, description and examples.
+
+    Raises ``InvalidLabels`` for a description that is no text, or examples that are no list of texts.
+    """
+    return tuple(_label(item) for item in listed)
+
+
+def _label(item: str | dict[str, Any]) -> Label:
+    if isinstance(item, str):
+        return Label(name=item.strip())
+    name, description, examples = str(item["name"]).strip(), item.get("description") or "", item.get("examples") or []
+    if not isinstance(description, str):
+        raise InvalidLabels(f"The description of the label “{name}” is not a text.", label=name)
+    if not isinstance(examples, list) or not all(isinstance(example, str) for example in examples):
+        raise InvalidLabels(f"The examples of the label “{name}” are not a list of texts.", label=name)
+    return Label(name=name, description=description, examples=tuple(examples))

@@ -1,0 +1,130 @@
+"""What the models say of texts, as a job would keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engine import Batch, Classifier, ModelInfo, Stores
+from worker.refinement import Rows
+from worker.refinement.fitting import Examples
+from worker.refinement.vectors import pack, unpack
+from yeban.errors import ModelUnusable
+from yeban.labels import LabelSet
+from yeban.settings import Settings
+
+Floats = NDArray[np.float32]
+
+#: Embeds texts for refinement where the model that scores them makes no embeddings.
+GEOMETRY_MODEL = "e5-small"
+
+_DECIMALS = 6
+_BLOCK_TEXTS = 512
+# Scoring the same texts for other labels must not embed them again; what is forgotten is only computed anew.
+_TEXTS_KEPT = 200_000
+_PAIRS_KEPT = 2_000_000
+_LABELS_KEPT = 20_000
+
+
+def _quiet(_said: str) -> None:
+    pass
+
+
+class Scorer:
+    """Scores and embeds texts, each distinct text once a call, and says how far it is."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        open_geometry: Callable[[], Classifier] | None = None,
+        *,
+        say: Callable[[str], None] = _quiet,
+    ) -> None:
+        """``open_geometry`` gives the model that embeds when ``classifier`` does not; it is called once, if at all."""
+        self._classifier = classifier
+        self._open_geometry = open_geometry
+        self._geometry: Classifier | None = None
+        self.say = say
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model that scores."""
+        return self._classifier.info
+
+    def check(self, label_set: LabelSet) -> None:
+        """Raise ``InvalidLabels`` when a label does not fit the model."""
+        self._classifier.check(label_set)
+
+    def scores(self, texts: Sequence[str], label_set: LabelSet) -> Floats:
+        """Probabilities ``(n_texts, n_labels)`` with six decimals, as jobs keep them."""
+        return self._assess(texts, label_set, embed=False).scores
+
+    def rows(self, texts: Sequence[str], label_set: LabelSet) -> Rows:
+        """The same with unit embeddings, which are as exact as jobs keep them.
+
+        Raises what opening the model for embeddings does, and ``ModelUnusable`` if that makes none.
+        """
+        return self._assess(texts, label_set, embed=True)
+
+    def examples(self, label_set: LabelSet) -> Examples | None:
+        """The examples that the labels came with, embedded as the rows are; ``None`` without any."""
+        pairs = [(text, number) for number, label in enumerate(label_set.labels) for text in label.examples]
+        if not pairs:
+            return None
+        texts = [text for text, _ in pairs]
+        return Examples(texts=texts, vectors=self.embed(texts), labels=np.array([at for _, at in pairs], np.intp))
+
+    def _assess(self, texts: Sequence[str], label_set: LabelSet, *, embed: bool) -> Rows:
+        distinct = list(dict.fromkeys(texts))
+        scores, vectors = [], []
+        for first in range(0, len(distinct), _BLOCK_TEXTS):
+            block = tuple(distinct[first : first + _BLOCK_TEXTS])
+            scored = self._classifier.score([Batch(texts=block, label_set=label_set, embed=embed)])
+            scores.append(np.round(scored.scores[0].astype(np.float64), _DECIMALS).astype(np.float32))
+            made = scored.vectors[0] if scored.vectors else None
+            if embed:
+                vectors.append(self.embed(block) if made is None else made)
+            else:
+                vectors.append(np.empty((len(block), 0), np.float32))
+            self.say(f"Scored {first + len(block):,} of {len(distinct):,} texts…")
+        number_of = {text: number for number, text in enumerate(distinct)}
+        places = [number_of[text] for text in texts]
+        exact = np.concatenate(vectors)
+        kept = unpack(pack(exact), exact.shape[1]) if embed else exact
+        return Rows(texts=tuple(texts), vectors=kept[places], scores=np.concatenate(scores)[places])
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Unit embeddings ``(n_texts, dimension)`` of texts as they are. Raises as :meth:`rows` does."""
+        vectors = self._classifier.embed(texts) if self._geometry is None else None
+        if vectors is None:
+            if self._geometry is None and self._open_geometry is not None:
+                self._geometry = self._open_geometry()
+            vectors = None if self._geometry is None else self._geometry.embed(texts)
+        if vectors is None:
+            raise ModelUnusable("There is no model that embeds the texts, which refinement needs.")
+        return vectors
+
+
+def open_scorer(model: str, model_dir: Path, settings: Settings, *, say: Callable[[str], None] = _quiet) -> Scorer:
+    """Open ``model`` as a worker would. Raises ``UnknownModel``, ``ModelUnusable`` or ``EngineUnavailable``."""
+    # Heavy, and a file that cannot be read is told of without them.
+    from worker.cache import MemoryStore  # noqa: PLC0415
+    from worker.engine import open_classifier  # noqa: PLC0415
+
+    stores = Stores(labels=MemoryStore(_LABELS_KEPT), texts=MemoryStore(_TEXTS_KEPT), pairs=MemoryStore(_PAIRS_KEPT))
+
+    def opened(name: str) -> Classifier:
+        return open_classifier(
+            name,
+            precision=settings.precision,
+            device=settings.device,
+            session=settings.session,
+            threads=settings.engine_threads,
+            model_dir=model_dir,
+            stores=stores,
+        )
+
+    return Scorer(opened(model), lambda: opened(GEOMETRY_MODEL), say=say)

@@ -1,0 +1,212 @@
+"""Ending a job: refining it, where that is wanted and the file is fit for it, and its summary."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.refinement import Examples, Refiner, Rows, fit
+from worker.refinement.choosing import suggest
+from worker.refinement.fitting import NONE, UNKNOWN
+from worker.refinement.ngrams import MOST_CHARS
+from worker.refinement.vectors import dimension_of, unpack
+from worker.tasks.models import GEOMETRY_MODEL, Models
+from yeban.db import Database
+from yeban.jobs import refining
+from yeban.jobs.ending import EndingJob, NotRefined, Refinement, finish_job
+from yeban.jobs.refining import Block, Material, ScoredRow
+from yeban.labels import LabelSet, Status
+
+log = logging.getLogger(__name__)
+
+#: Rows that a file must have, at least, and for each label: below, what is learnt of it is mostly chance.
+LEAST_ROWS = 100
+LEAST_ROWS_A_LABEL = 10
+#: Rows that are learnt from. More of them change little and cost memory and time.
+_SAMPLE_ROWS = 20_000
+_PAGE_ROWS = 8_192
+_SHOWN_CHANGES = 20
+_SUGGESTED = 50
+# array_send: a header of three int32 and one pair of int32 for the dimension, then (length, float4) each.
+_ARRAY_HEADER, _ARRAY_ITEM, _ITEM_LENGTH = 20, 8, 4
+
+
+class JobEnder:
+    """Ends jobs by their internal number; one a worker process."""
+
+    def __init__(self, *, database: Database, models: Models) -> None:
+        self._database = database
+        self._models = models
+
+    def __call__(self, job_id: int) -> bool:
+        """End the job if it is to be ended now. Raises ``ServiceUnavailable`` when the database is away."""
+        return finish_job(self._database, job_id, self._refine)
+
+    def _refine(self, job: EndingJob, check: Callable[[], None]) -> Refinement:
+        started = time.monotonic()
+        material = refining.survey(self._database, job.id)
+        _check(job, material)
+        dimension = dimension_of(material.bytes_a_row)
+        corrected = {
+            row_no: labels[0] if labels else NONE
+            for row_no, labels in refining.corrected(self._database, job.id).items()
+        }
+        sample = refining.sampled(
+            self._database,
+            job.id,
+            _sample(job.row_count, corrected),
+            chars=MOST_CHARS,
+            bytes_a_row=material.bytes_a_row,
+        )
+        if not sample:
+            raise NotRefined("None of the rows that would be learnt from could be scored.")
+        check()
+        rows = _rows(sample, np.stack([unpack(row.vector or b"", dimension)[0] for row in sample]))
+        known = np.array([corrected.get(row.row_no, UNKNOWN) for row in sample], np.intp)
+        refiner = fit(rows, known, self._examples(job.label_set, material))
+        check()
+        suggested = suggest(rows, refiner(rows), known, _SUGGESTED)
+        changes = _Changes()
+        decided = list(self._decisions(job, refiner, dimension, changes, check))
+        report = {
+            "state": "done",
+            "rows": material.scored,
+            "changed": changes.total,
+            "moves": [[*move, count] for move, count in changes.moves.most_common(_SHOWN_CHANGES)],
+            "examples": [row_no for _, row_no in sorted(changes.surest, reverse=True)],
+            "suggested": [sample[at].row_no for at in suggested],
+            "changed_since": changes.since if changes.again else None,
+            "corrections": len(corrected),
+            "sample_rows": len(sample),
+            "temper": round(refiner.temper, 4),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        return Refinement(rows=(row for page in decided for row in page), report=report)
+
+    def _decisions(
+        self, job: EndingJob, refiner: Refiner, dimension: int, changes: _Changes, check: Callable[[], None]
+    ) -> Iterator[_Page]:
+        for first in range(1, job.row_count + 1, _PAGE_ROWS):
+            last = min(first + _PAGE_ROWS - 1, job.row_count)
+            scored, blocks = refining.read_range(self._database, job.id, first, last, chars=MOST_CHARS)
+            if scored:
+                row_nos = np.array([row.row_no for row in scored])
+                vectors = _placed(blocks, first, last, dimension)[row_nos - first]
+                page = _decide(row_nos, refiner, _rows(scored, vectors), job.label_set.effective_threshold)
+                changes.count(page, scored)
+                yield page
+            check()
+
+    def _examples(self, label_set: LabelSet, material: Material) -> Examples | None:
+        """The examples that the labels came with, embedded as the rows are."""
+        pairs = [(text, at) for at, label in enumerate(label_set.labels) for text in label.examples]
+        if not pairs:
+            return None
+        classifier = self._models.get(GEOMETRY_MODEL).classifier
+        texts = [text for text, _ in pairs]
+        vectors = classifier.embed(texts)
+        if vectors is None or (classifier.info.fingerprint,) != material.encoders:
+            return None
+        return Examples(texts=texts, vectors=vectors, labels=np.array([at for _, at in pairs], np.intp))
+
+
+@dataclass(frozen=True)
+class _Page:
+    """New decisions of some rows, as arrays, so that a million of them stay small."""
+
+    row_nos: NDArray[np.int64]
+    labels: NDArray[np.int16]
+    scores: NDArray[np.float64]
+    margins: NDArray[np.float64]
+    reached: NDArray[np.bool_]
+
+    def __iter__(self) -> Iterator[tuple[int, Status, int, float, float]]:
+        columns = (self.row_nos, self.reached, self.labels, self.scores, self.margins)
+        for row_no, reached, label, score, margin in zip(*(column.tolist() for column in columns), strict=True):
+            yield row_no, Status.OK if reached else Status.ABSTAINED, label, score, margin
+
+
+@dataclass
+class _Changes:
+    """What refinement changed: how many rows, from which label to which, and the surest of them.
+
+    ``since`` counts those that an earlier refinement decided otherwise, where there was one (``again``).
+    """
+
+    total: int = 0
+    again: bool = False
+    since: int = 0
+    moves: Counter[tuple[int, int]] = field(default_factory=Counter)
+    surest: list[tuple[float, int]] = field(default_factory=list)
+
+    def count(self, page: _Page, scored: Sequence[ScoredRow]) -> None:
+        earlier = [(row.refined, label) for row, label in zip(scored, page.labels.tolist(), strict=True)]
+        self.again |= any(refined is not None for refined, _ in earlier)
+        self.since += sum(refined not in (None, label) for refined, label in earlier)
+        before = np.array([row.label for row in scored])
+        changed = np.flatnonzero(page.labels != before)
+        self.total += len(changed)
+        self.moves.update(zip(before[changed].tolist(), page.labels[changed].tolist(), strict=True))
+        surest = changed[np.argsort(-page.margins[changed], kind="stable")[:_SHOWN_CHANGES]]
+        found = [(page.margins[at].item(), page.row_nos[at].item()) for at in surest]
+        self.surest = heapq.nlargest(_SHOWN_CHANGES, [*self.surest, *found], key=lambda one: (one[0], -one[1]))
+
+
+def _check(job: EndingJob, material: Material) -> None:
+    if not job.label_set.refinable:
+        raise NotRefined("Refinement is for two labels or more that exclude one another.")
+    least = max(LEAST_ROWS, LEAST_ROWS_A_LABEL * len(job.label_set))
+    if material.scored < least:
+        raise NotRefined(f"{material.scored} rows are too few to learn from; with these labels it takes {least}.")
+    if not material.complete:
+        raise NotRefined("Not every row has an embedding: the model for them could not run on the workers.")
+    if len(material.encoders) > 1:
+        raise NotRefined("The rows were embedded by different builds of the model; submit the job again.")
+
+
+def _sample(row_count: int, also: Sequence[int] | dict[int, int]) -> list[int]:
+    """Row numbers, drawn evenly over the file, the same each time, and those that must be among them."""
+    if row_count <= _SAMPLE_ROWS:
+        return list(range(1, row_count + 1))
+    drawn = np.random.default_rng(0).choice(row_count, _SAMPLE_ROWS, replace=False) + 1
+    return sorted({*drawn.tolist(), *also})
+
+
+def _rows(scored: Sequence[ScoredRow], vectors: NDArray[np.float32]) -> Rows:
+    packed = np.frombuffer(b"".join(row.scores for row in scored), np.uint8).reshape(len(scored), -1)
+    items = packed[:, _ARRAY_HEADER:].reshape(len(scored), -1, _ARRAY_ITEM)[:, :, _ITEM_LENGTH:]
+    scores = np.ascontiguousarray(items).view(">f4")[:, :, 0].astype(np.float32)
+    return Rows(texts=[row.text for row in scored], vectors=vectors, scores=scores)
+
+
+def _placed(blocks: Sequence[Block], first: int, last: int, dimension: int) -> NDArray[np.float32]:
+    """The embeddings of the rows from ``first`` to ``last``, ``(n_rows, dimension)``."""
+    vectors = np.zeros((last - first + 1, dimension), np.float32)
+    for block in blocks:
+        found = unpack(block.vectors, dimension)
+        begin, end = max(block.first_row, first), min(block.last_row, last)
+        vectors[begin - first : end - first + 1] = found[begin - block.first_row : end - block.first_row + 1]
+    return vectors
+
+
+def _decide(row_nos: NDArray[np.int64], refiner: Refiner, rows: Rows, threshold: float) -> _Page:
+    scores: NDArray[np.float64] = refiner(rows).astype(np.float64).round(6)
+    fits = np.ones(len(scores), np.bool_)
+    if refiner.rejects:
+        fits = scores.argmax(axis=1) < scores.shape[1] - 1
+        scores = scores[:, :-1]
+    two: NDArray[np.float64] = np.partition(scores, -2, axis=1)[:, -2:]
+    return _Page(
+        row_nos=row_nos,
+        labels=scores.argmax(axis=1).astype(np.int16),
+        scores=two[:, 1],
+        margins=np.round(two[:, 1] - two[:, 0], 6),
+        reached=fits & (two[:, 1] >= threshold),
+    )

@@ -1,0 +1,276 @@
+"""Corrections: the labels that people give rows. They win over predictions, and teach when a job is refined again."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from yeban.db import Database
+from yeban.errors import Conflict, InvalidRequest, NotFound
+from yeban.jobs import final, results
+from yeban.jobs.results import TaggedRow
+from yeban.jobs.states import REFINABLE
+from yeban.jobs.views import JobView
+from yeban.labels import LabelSet, Status
+
+#: Rows that one call may correct.
+MAX_CORRECTIONS = 1_000
+MAX_AUTHOR_CHARS = 200
+#: Rows among which the least certain are sought where refinement has suggested none.
+LOOKED_AT_ROWS = 20_000
+
+_SHOWN = 10
+#: The summary's name for the number of rows of each status.
+_COUNTED = {Status.OK: "ok", Status.ABSTAINED: "abstained", Status.ERROR: "errors"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """How many rows have another correction than before. What was so already does not count."""
+
+    stored: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The labels that a person gave one row; none where none fits."""
+
+    row_no: int
+    file_row: int
+    text: str
+    labels: tuple[str, ...]
+    author: str
+    made_at: datetime
+
+
+def correct(
+    database: Database,
+    public_id: uuid.UUID,
+    corrections: Mapping[int, Sequence[str] | None],
+    *,
+    author: str = "",
+    owner: str = "",
+) -> Changed:
+    """Give rows the labels that they ought to have, by row number; all of them, or none if one cannot be.
+
+    An empty sequence says that no label fits, ``None`` takes an earlier correction back. The counts in the summary of
+    a job that has ended follow; its evaluation is of the job's end. Doing it twice changes nothing more.
+
+    Raises ``NotFound``; ``InvalidRequest`` for more than :data:`MAX_CORRECTIONS`, for rows or labels that the job does
+    not have, and for more labels than a row can have; ``Conflict`` for rows that have no result yet.
+    """
+    if not 1 <= len(corrections) <= MAX_CORRECTIONS:
+        raise InvalidRequest(
+            f"{len(corrections)} corrections were sent; a call takes 1 to {MAX_CORRECTIONS}.",
+            field="corrections",
+            limit=MAX_CORRECTIONS,
+        )
+    if len(author) > MAX_AUTHOR_CHARS or "\x00" in author:
+        raise InvalidRequest(f"An author has at most {MAX_AUTHOR_CHARS} characters, and no NUL.", field="author")
+    with database.begin() as connection:
+        # Held to the end: corrections of one job come one after the other, and after its summary or before it.
+        job = connection.execute(_LOCK_JOB, {"id": public_id, "owner": owner}).one_or_none()
+        if job is None:
+            raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
+        label_set = LabelSet.from_json(job.label_set)
+        wanted = _numbered(label_set, job.row_count, corrections)
+        before = _standing(connection, job.id, label_set, wanted)
+        if missing := sorted(wanted.keys() - before.keys()):
+            raise Conflict(
+                f"{_rows(missing)} no result yet; correct rows that are done.", row=missing[0], state=job.state
+            )
+        stored = {
+            row_no: labels
+            for row_no, labels in wanted.items()
+            if labels is not None and before[row_no].corrected != labels
+        }
+        removed = [
+            row_no for row_no, labels in wanted.items() if labels is None and before[row_no].corrected is not None
+        ]
+        if stored:
+            connection.execute(
+                _STORE,
+                [
+                    {"job": job.id, "row_no": row_no, "labels": labels, "author": author}
+                    for row_no, labels in sorted(stored.items())
+                ],
+            )
+        if removed:
+            connection.execute(
+                text("DELETE FROM correction WHERE job_id = :job AND row_no = ANY(:row_nos)"),
+                {"job": job.id, "row_nos": sorted(removed)},
+            )
+        if job.summary is not None and (stored or removed):
+            after = _standing(connection, job.id, label_set, wanted)
+            _recount(connection, job, label_set.names, before.values(), after.values())
+    return Changed(stored=len(stored), removed=len(removed))
+
+
+def list_corrections(database: Database, job: JobView, *, after: int = 0, limit: int = 100) -> list[Correction]:
+    """Up to ``limit`` corrections of rows with a row number over ``after``, in the order of the file."""
+    names = LabelSet.from_json(job.label_set).names
+    with database.begin() as connection:
+        found = connection.execute(_LIST, {"job": job.internal_id, "after": after, "limit": limit}).all()
+    return [
+        Correction(
+            row_no=row.row_no,
+            file_row=row.file_row,
+            text=row.text,
+            labels=tuple(names[index] for index in row.labels),
+            author=row.author,
+            made_at=row.made_at,
+        )
+        for row in found
+    ]
+
+
+def suggested(database: Database, job: JobView, limit: int, *, skip: int = 0) -> list[TaggedRow]:
+    """Up to ``limit`` rows that are worth a person's look, the most useful first, without those corrected already.
+
+    They are those that the job's refinement chose: in doubt, and like many others. Where there is none, they are the
+    rows with the smallest margins among the first :data:`LOOKED_AT_ROWS` of the file, so that a large job costs no more
+    than a small one. ``skip`` passes over as many of the first, as a person does who leaves them undecided.
+    """
+    report = job.refinement
+    if report is not None and report["state"] == "done":
+        statement, chosen = _NOT_CORRECTED, {"row_nos": report["suggested"]}
+    else:
+        statement, chosen = _LEAST_CERTAIN, {"last": LOOKED_AT_ROWS}
+    with database.begin() as connection:
+        row_nos = connection.scalars(statement, {"job": job.internal_id, "limit": limit, "skip": skip} | chosen).all()
+    return results.rows(database, job, row_nos)
+
+
+_LOCK_JOB = text(
+    # Not FOR UPDATE, which would keep results and corrections of the job from being stored meanwhile.
+    "SELECT id, state, label_set, row_count, summary FROM job WHERE public_id = :id AND owner = :owner"
+    " FOR NO KEY UPDATE"
+)
+_STANDING = text(
+    f"""
+    SELECT result.row_no, {final.STATUS} AS status, {final.ASSIGNED} AS assigned, correction.labels AS corrected
+    FROM result {final.LOOKUPS} WHERE result.job_id = :id AND result.row_no = ANY(:row_nos)
+    """  # noqa: S608  # made of the constants in final
+)
+_STORE = text(
+    """
+    INSERT INTO correction (job_id, row_no, labels, author)
+    VALUES (:job, :row_no, CAST(:labels AS smallint[]), :author)
+    ON CONFLICT (job_id, row_no) DO UPDATE SET labels = excluded.labels, author = excluded.author, made_at = now()
+    """
+)
+_LIST = text(
+    """
+    SELECT correction.row_no, file_row, "row".text, labels, author, made_at
+    FROM correction JOIN "row" USING (job_id, row_no)
+    WHERE job_id = :job AND correction.row_no > :after ORDER BY correction.row_no LIMIT :limit
+    """
+)
+_NOT_CORRECTED = text(
+    """
+    SELECT chosen.row_no FROM unnest(CAST(:row_nos AS int[])) WITH ORDINALITY AS chosen (row_no, place)
+    WHERE NOT EXISTS (SELECT FROM correction WHERE job_id = :job AND row_no = chosen.row_no)
+    ORDER BY place LIMIT :limit OFFSET :skip
+    """
+)
+_LEAST_CERTAIN = text(
+    """
+    SELECT row_no FROM result WHERE job_id = :job AND row_no <= :last AND status <> 'error'
+        AND NOT EXISTS (SELECT FROM correction WHERE job_id = :job AND correction.row_no = result.row_no)
+    ORDER BY margin, row_no LIMIT :limit OFFSET :skip
+    """
+)
+
+
+def _numbered(
+    label_set: LabelSet, row_count: int, corrections: Mapping[int, Sequence[str] | None]
+) -> dict[int, list[int] | None]:
+    """The labels as numbers into the label set, each row's checked."""
+    if strange := sorted(row_no for row_no in corrections if not 1 <= row_no <= row_count):
+        raise InvalidRequest(
+            f"The job has no {_numbers(strange)}; its rows are 1 to {row_count}.", field="corrections", row=strange[0]
+        )
+    indices = {name: index for index, name in enumerate(label_set.names)}
+    numbered: dict[int, list[int] | None] = {}
+    for row_no, labels in corrections.items():
+        if labels is None:
+            numbered[row_no] = None
+            continue
+        if unknown := [name for name in labels if name not in indices]:
+            listed = ", ".join(f"“{name[:50]}”" for name in unknown[:_SHOWN])
+            raise InvalidRequest(
+                f"Row {row_no}: the job has no label {listed}; give labels as the job has them.",
+                field="corrections",
+                row=row_no,
+                label=unknown[0][:200],
+            )
+        if len(set(labels)) < len(labels):
+            raise InvalidRequest(
+                f"Row {row_no}: a label is given twice; give it once.", field="corrections", row=row_no
+            )
+        if len(labels) > 1 and not label_set.multi_label:
+            raise InvalidRequest(
+                f"Row {row_no}: {len(labels)} labels are given, and in this job a row has one.",
+                field="corrections",
+                row=row_no,
+            )
+        numbered[row_no] = [indices[name] for name in labels]
+    return numbered
+
+
+def _standing(
+    connection: Connection, job_id: int, label_set: LabelSet, row_nos: Collection[int]
+) -> dict[int, Row[Any]]:
+    """What holds for those of the rows that have a result."""
+    found = connection.execute(
+        _STANDING,
+        {
+            "id": job_id,
+            "row_nos": sorted(row_nos),
+            "multi_label": label_set.multi_label,
+            "threshold": label_set.effective_threshold,
+        },
+    )
+    return {row.row_no: row for row in found}
+
+
+def _recount(
+    connection: Connection,
+    job: Row[Any],
+    names: Sequence[str],
+    before: Collection[Row[Any]],
+    after: Collection[Row[Any]],
+) -> None:
+    """Let the counts of an ended job follow its corrections, without counting a million rows again."""
+    summary: dict[str, Any] = job.summary
+    for step, standing in ((-1, before), (1, after)):
+        for row in standing:
+            summary[_COUNTED[Status(row.status)]] += step
+            for index in row.assigned:
+                summary["labels"][names[index]] += step
+    state = job.state
+    if state in REFINABLE:
+        state = "completed_with_errors" if summary["errors"] else "completed"
+    connection.execute(
+        text("UPDATE job SET summary = CAST(:summary AS jsonb), state = :state WHERE id = :id"),
+        {"id": job.id, "summary": json.dumps(summary), "state": state},
+    )
+
+
+def _rows(row_nos: Sequence[int]) -> str:
+    """As the beginning of a sentence about what they have."""
+    numbers = _numbers(row_nos)
+    return f"{numbers.capitalize()} {'has' if len(row_nos) == 1 else 'have'}"
+
+
+def _numbers(row_nos: Sequence[int]) -> str:
+    listed = ", ".join(map(str, row_nos[:_SHOWN]))
+    more = f" and {len(row_nos) - _SHOWN} more" if len(row_nos) > _SHOWN else ""
+    return f"row {listed}" if len(row_nos) == 1 else f"rows {listed}{more}"
