@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+#: Shares of right rows for which a job names the threshold.
+PRECISIONS = (0.8, 0.9, 0.95)
+
 _MAX_UNKNOWN_LISTED = 20
+_FEWEST_ROWS = 20  # a precision measured on fewer rows says little
 
 
 class Agreement:
@@ -81,3 +85,30 @@ class Agreement:
             "per_label": {label: figures for label, figures in self.per_label().items() if label in known},
             "unknown_gold": dict(unknown.most_common(_MAX_UNKNOWN_LISTED)),
         }
+
+
+def thresholds(scored: Iterable[tuple[float, bool, int]]) -> list[dict[str, float]]:
+    """For each of :data:`PRECISIONS` that can be met, the lowest threshold over which that share of the rows is right.
+
+    ``scored`` are counts of rows by their score and whether their label is right. ``coverage`` is the share of them
+    that reach the threshold. Thresholds that fewer than twenty rows reach are not named.
+    """
+    at: dict[float, list[int]] = {}
+    for score, right, count in scored:
+        found = at.setdefault(score, [0, 0])
+        found[0] += count
+        found[1] += count if right else 0
+    total = sum(rows for rows, _ in at.values())
+    lowest: dict[float, dict[str, float]] = {}
+    kept = hits = 0
+    for score in sorted(at, reverse=True):
+        kept, hits = kept + at[score][0], hits + at[score][1]
+        for wanted in PRECISIONS:
+            if kept >= _FEWEST_ROWS and hits >= wanted * kept:
+                lowest[wanted] = {
+                    "wanted": wanted,
+                    "threshold": score,
+                    "precision": hits / kept,
+                    "coverage": kept / total,
+                }
+    return [lowest[wanted] for wanted in PRECISIONS if wanted in lowest]

@@ -17,28 +17,34 @@ from worker.engine import open_classifier
 from worker.evaluation.corrections import Corrected, simulate
 from worker.evaluation.deciding import Prepared, Setting, decide, decide_with_examples, prepare
 from worker.evaluation.figures import Figures, judge
-from worker.evaluation.files import read_labelled
+from worker.evaluation.files import LabelledFile, read_labelled
 from worker.evaluation.open_set import ANY_LABEL, leave_out
 from worker.evaluation.rejection import Rejection
-from worker.evaluation.scoring import Scorer, open_scorer
+from worker.evaluation.scoring import Scorer, open_scorer, open_stores
 from yeban.labels import DEFAULT_TEMPLATE
 from yeban.tabular import ReadOptions
 
 _EXAMPLES = 5
 _SEEDS = (0, 1, 2)
 _CORRECTIONS = 50
+_BARE = "bare names"
+#: What is left out of each.
+_PLAINER = {_BARE: ("phrasing", "background"), "phrasing": ("background",), "background": ("phrasing",), "both": ()}
 _SCORES = (Setting.ROW_BY_ROW.value, Setting.REFINED.value, ANY_LABEL)
 _FEWEST_LABELS_TO_LEAVE_ONE_OUT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One file. ``helped`` are mean accuracies with examples; ``rejections`` of each score, one a label left out."""
+    """One file. ``helped`` are mean accuracies with examples; ``rejections`` of each score, one a label left out.
+
+    ``plainer`` are the accuracies, row by row and refined, with some features only.
+    """
 
     name: str
     rows: int
     labels: int
-    bare: float
+    plainer: dict[str, tuple[float, float]]
     alone: dict[Setting, Figures]
     helped: dict[Setting, float]
     corrected: Corrected
@@ -49,7 +55,7 @@ class Measured:
         """Bare names, row by row, refined, with examples row by row and refined, with corrections."""
         alone = (self.alone[setting].accuracy for setting in Setting)
         helped = (self.helped[setting] for setting in Setting)
-        return (self.bare, *alone, *helped, self.corrected.accuracy, self.corrected.others or float("nan"))
+        return (self.plainer[_BARE][0], *alone, *helped, self.corrected.accuracy, self.corrected.others or float("nan"))
 
     def honesty(self) -> tuple[float, ...]:
         """Calibration errors of both settings, then both figures of each rejection score."""
@@ -65,9 +71,14 @@ def main() -> None:
     if not files:
         raise SystemExit("usage: scripts/bench accuracy FILE.csv… [--record]")
     with bench_settings() as settings:
-        scorer = open_scorer(settings.model, settings.model_dir, settings)
+        stores = open_stores()
+        scorers = {
+            name: open_scorer(settings.model, settings.model_dir, settings, without=without, stores=stores)
+            for name, without in _PLAINER.items()
+        }
+        scorer = scorers["both"]
         exact = Scorer(open_classifier(settings.model, model_dir=settings.model_dir, precision="fp32"))
-        every = [_measure(file, scorer, exact) for file in files]
+        every = [_measure(file, scorers, exact) for file in files]
     info = scorer.info
     accuracies = np.array([one.accuracies() for one in every])
     mean = dict(zip(("bare", "row", "refined", "row5", "refined5", "corrected"), accuracies.mean(axis=0), strict=False))
@@ -89,11 +100,12 @@ def main() -> None:
             _points(f"with {_EXAMPLES} examples a label, above bare names", mean["refined5"] - mean["bare"], 12.0),
             _points(f"with {_CORRECTIONS} corrections, above bare names", mean["corrected"] - mean["bare"], 15.0),
         ],
-        [_intervals(every), _honesty(every), _agreement(every)],
+        [_features(every), _intervals(every), _honesty(every), _agreement(every)],
     )
 
 
-def _measure(path: Path, scorer: Scorer, exact: Scorer) -> Measured:
+def _measure(path: Path, scorers: dict[str, Scorer], exact: Scorer) -> Measured:
+    scorer = scorers["both"]
     file = read_labelled(path, ReadOptions(text_column="text", gold_column="label"), template=DEFAULT_TEMPLATE)
     prepared = prepare(file, scorer, refine=True)
     decided = decide(prepared)
@@ -102,18 +114,34 @@ def _measure(path: Path, scorer: Scorer, exact: Scorer) -> Measured:
         with_examples = decide_with_examples(prepared, scorer, _EXAMPLES, seed)
         for setting, probabilities in with_examples.by_setting.items():
             helped[setting].append(float((probabilities.argmax(axis=1) == with_examples.gold).mean()))
-    cosines = prepared.rows.vectors @ scorer.embed(file.label_set.names).T
     in_fp32 = exact.scores(file.texts, file.label_set)
     return Measured(
         name=path.stem,
         rows=len(file.texts),
         labels=len(file.label_set),
-        bare=float((cosines.argmax(axis=1) == file.gold).mean()),
+        plainer={name: _accuracies(file, plain) for name, plain in scorers.items()},
         alone={setting: judge(found, file.gold, file.names) for setting, found in decided.by_setting.items()},
         helped={setting: _mean(values) for setting, values in helped.items()},
         corrected=simulate(prepared, _CORRECTIONS)[-1],
         rejections=_rejections(prepared, scorer),
         same_as_fp32=float((prepared.rows.scores.argmax(axis=1) == in_fp32.argmax(axis=1)).mean()),
+    )
+
+
+def _accuracies(file: LabelledFile, scorer: Scorer) -> tuple[float, float]:
+    found = decide(prepare(file, scorer, refine=True)).by_setting
+    row_by_row, refined = ((found[setting].argmax(axis=1) == file.gold).mean() for setting in Setting)
+    return float(row_by_row), float(refined)
+
+
+def _features(every: list[Measured]) -> Table:
+    header = ["file", *(f"{name}, {setting}" for name in _PLAINER for setting in Setting)]
+    values = np.array([[value for name in _PLAINER for value in one.plainer[name]] for one in every])
+    return Table(
+        "What each feature brings: labels in sentences (phrasing), and what favours a label whatever the text "
+        "taken off (background)",
+        header,
+        _lines([(one.name,) for one in every], values),
     )
 
 

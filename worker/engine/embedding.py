@@ -20,9 +20,6 @@ from worker.engine.stores import Stores, Vector, VectorStore
 from yeban.errors import EngineFailed, InvalidLabels
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 
-#: What :func:`plainer` can leave out.
-FEATURES = ("phrasing", "background")
-
 _WARM_UP_CHARS = (1, 8, 24, 96)
 
 
@@ -238,7 +235,7 @@ class EmbeddingClassifier(Classifier):
 
 
 def plainer(spec: EmbeddingSpec, without: Collection[str]) -> EmbeddingSpec:
-    """``spec`` without some of :data:`FEATURES`, to measure what they bring.
+    """``spec`` without some of :data:`~worker.engine.phrasing.FEATURES`, to measure what they bring.
 
     ``phrasing`` puts bare labels into sentences; ``background`` takes off what favours a label whatever the text.
     """

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 from yeban.labels import DEFAULT_TEMPLATE, Label, LabelSet
 
+FEATURES = ("phrasing", "background")
+"""What an embedding model does for bare labels, and may be measured without."""
+
 _EXAMPLES_PER_NAME = 4
 """How many examples weigh as much as the name: one helps a little, five outweigh it."""
 

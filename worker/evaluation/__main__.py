@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from worker.engine.phrasing import FEATURES
 from worker.evaluation.documents import document
 from worker.evaluation.evaluating import Evaluation, Wanted, evaluate
 from worker.evaluation.files import LabelledFile, labels_of, read_labelled
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--examples", type=int, default=0, help="rows of each label given as its examples")
     parser.add_argument("--corrections", type=int, default=0, help="corrections to simulate")
     parser.add_argument("--leave-out", action="append", default=[], help="label whose rows should be rejected")
+    parser.add_argument("--without", action="append", default=[], choices=FEATURES, help="feature to leave out")
     parser.add_argument("--precision", type=float, help="precision that a threshold should meet")
     parser.add_argument("--seed", type=int, default=0, help="of the examples drawn and the bootstrap")
     parser.add_argument("--encoding", help="encoding of the files")
@@ -68,7 +70,8 @@ def _evaluate(options: argparse.Namespace, settings: Settings) -> None:
     screen = console(stderr=True)
     with phase(screen, "Opening the model…") as update:
         model_dir = options.model_dir or settings.model_dir
-        scorer = open_scorer(options.model or settings.model, model_dir, settings, say=update)
+        name = options.model or settings.model
+        scorer = open_scorer(name, model_dir, settings, without=options.without, say=update)
         for file in files:
             scorer.check(file.label_set)
     evaluations: list[Evaluation] = []

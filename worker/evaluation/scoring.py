@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -108,15 +108,32 @@ class Scorer:
         return vectors
 
 
-def open_scorer(model: str, model_dir: Path, settings: Settings, *, say: Callable[[str], None] = _quiet) -> Scorer:
-    """Open ``model`` as a worker would. Raises ``UnknownModel``, ``ModelUnusable`` or ``EngineUnavailable``."""
-    # Heavy, and a file that cannot be read is told of without them.
+def open_stores() -> Stores:
+    """Caches for one scorer, or for several of one model."""
     from worker.cache import MemoryStore  # noqa: PLC0415
+
+    return Stores(labels=MemoryStore(_LABELS_KEPT), texts=MemoryStore(_TEXTS_KEPT), pairs=MemoryStore(_PAIRS_KEPT))
+
+
+def open_scorer(
+    model: str,
+    model_dir: Path,
+    settings: Settings,
+    *,
+    without: Collection[str] = (),
+    stores: Stores | None = None,
+    say: Callable[[str], None] = _quiet,
+) -> Scorer:
+    """Open ``model`` as a worker would, but ``without`` some features of an embedding model.
+
+    Raises ``UnknownModel``, ``ModelUnusable`` or ``EngineUnavailable``.
+    """
+    # Heavy, and a file that cannot be read is told of without it.
     from worker.engine import open_classifier  # noqa: PLC0415
 
-    stores = Stores(labels=MemoryStore(_LABELS_KEPT), texts=MemoryStore(_TEXTS_KEPT), pairs=MemoryStore(_PAIRS_KEPT))
+    stores = open_stores() if stores is None else stores
 
-    def opened(name: str) -> Classifier:
+    def opened(name: str, without: Collection[str] = ()) -> Classifier:
         return open_classifier(
             name,
             precision=settings.precision,
@@ -125,6 +142,7 @@ def open_scorer(model: str, model_dir: Path, settings: Settings, *, say: Callabl
             threads=settings.engine_threads,
             model_dir=model_dir,
             stores=stores,
+            without=without,
         )
 
-    return Scorer(opened(model), lambda: opened(GEOMETRY_MODEL), say=say)
+    return Scorer(opened(model, without), lambda: opened(GEOMETRY_MODEL), say=say)

@@ -45,6 +45,12 @@ from yeban.cli.outputs import INPUT, check_input
     help="Also how well the rows of LABEL are rejected when it is no candidate; may be given several times.",
 )
 @click.option(
+    "--without",
+    type=click.Choice(["phrasing", "background"]),
+    multiple=True,
+    help="Leave out what an embedding model does for bare labels; may be given several times.",
+)
+@click.option(
     "--precision",
     type=click.FloatRange(0, 1, min_open=True),
     metavar="P",

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Row, text
 
 from yeban.db import Database, copy_rows
 from yeban.errors import ServiceUnavailable
-from yeban.evaluation import Agreement
+from yeban.evaluation import Agreement, thresholds
 from yeban.jobs import final
 from yeban.labels import LABEL_JOINER, LabelSet, Status
 
@@ -214,6 +214,16 @@ _BY_ROW_WITH_GOLD = text(
     FROM result JOIN "row" USING (job_id, row_no) WHERE job_id = :id GROUP BY 1, 2
     """
 )
+# By scores rounded to what a person would set; without the rows that people corrected, which have no score.
+_SCORED_WITH_GOLD = text(
+    f"""
+    SELECT CAST(round(CAST(coalesce(refined.score, result.score) AS numeric), 2) AS float) AS score, gold,
+        coalesce(refined.label, result.label) AS label, count(*)
+    FROM result {final.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
+    WHERE result.job_id = :id AND result.status <> 'error' AND correction.row_no IS NULL AND gold IS NOT NULL
+    GROUP BY 1, 2, 3
+    """  # noqa: S608  # made of the constants in final
+)
 # A wrongly chosen gold column may have a million values: not all at once.
 _IN_BLOCKS = {"yield_per": 10_000}
 
@@ -247,6 +257,8 @@ def _summary(connection: Connection, job: Row[Any], *, refined: bool) -> dict[st
         summary["evaluation"] = agreement.to_json()
         if refined:
             summary["evaluation"]["by_row"] = _agreement_by_row(connection, job.id, label_set)
+        if not label_set.multi_label:
+            summary["evaluation"]["thresholds"] = thresholds(_scored(connection, job.id, label_set))
     return summary
 
 
@@ -256,6 +268,15 @@ def _agreement_by_row(connection: Connection, job_id: int, label_set: LabelSet) 
     for gold, label, count in connection.execute(_BY_ROW_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS):
         agreement.add(_gold_labels(gold, label_set), [] if label is None else [names[label]], count)
     return {"accuracy": agreement.accuracy, "macro_f1": agreement.macro_f1}
+
+
+def _scored(connection: Connection, job_id: int, label_set: LabelSet) -> Iterator[tuple[float, bool, int]]:
+    """Rows by score and whether their best label is the gold one; rows without a gold label are left out."""
+    for score, gold, label, count in connection.execute(
+        _SCORED_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS
+    ):
+        if wanted := _gold_labels(gold, label_set):
+            yield score, wanted == [label_set.names[label]], count
 
 
 def _gold_labels(gold: str | None, label_set: LabelSet) -> list[str]:

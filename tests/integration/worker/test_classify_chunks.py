@@ -7,14 +7,18 @@ import itertools
 import threading
 import uuid
 
+import numpy as np
 import pytest
 
 from tests.fixtures.fake_classifier import FakeClassifier
 from tests.fixtures.waiting import wait_until
+from worker.refinement.vectors import unpack
 from worker.tasks import classify_chunks
 from worker.tasks.classify_chunks import ChunkRunner
+from worker.tasks.end_job import JobEnder
 from worker.tasks.in_flight import InFlight
-from worker.tasks.models import Models
+from worker.tasks.models import GEOMETRY_MODEL, Models
+from yeban.errors import EngineUnavailable
 from yeban.jobs import control, leases
 from yeban.jobs.ending import finish_job
 from yeban.jobs.states import JobState
@@ -391,3 +395,47 @@ def test_leases_are_counted_as_held_until_the_last_slice_is_stored(work, heavy, 
     held.let(1)
     thread.join(20)
     assert len(work.results(job)) == 8
+
+
+class FakeGeometry(FakeClassifier):
+    """Embeds a text by how long it is."""
+
+    def embed(self, texts):
+        return np.array([[len(text), 1.0, 0.0, 0.0] for text in texts], np.float32)
+
+
+def _with_geometry(runner, load_geometry):
+    models = Models(lambda name: load_geometry() if name == GEOMETRY_MODEL else runner.classifier)
+    runner.run._models = models
+    return runner
+
+
+def test_rows_are_embedded_by_another_model_where_their_own_makes_no_embeddings(work, runner):
+    job = work.job(["aa,甲", ",甲", "cccc,甲"], model="a-cross-encoder")
+    _with_geometry(runner, lambda: FakeGeometry(fingerprint="geometry-1"))(job)
+    assert work.column("SELECT encoder FROM embedding") == ["geometry-1"]
+    (packed,) = work.column("SELECT vectors FROM embedding")
+    vectors = unpack(bytes(packed), 4)
+    assert vectors[1].tolist() == [0, 0, 0, 0], "a row that cannot be scored"
+    assert vectors[2, 0] > vectors[0, 0] > 0
+
+
+def test_rows_are_not_embedded_where_nobody_asked_for_refinement(work, runner):
+    job = work.job(4, refine=False, model="a-cross-encoder")
+    _with_geometry(runner, FakeGeometry)(job)
+    assert len(work.results(job)) == 4
+    assert work.column("SELECT count(*) FROM embedding") == [0]
+
+
+def test_a_job_whose_rows_cannot_be_embedded_is_tagged_all_the_same(work, runner):
+    def unavailable():
+        raise EngineUnavailable("OpenVINO is not installed.")
+
+    job = work.job(120, model="a-cross-encoder")
+    _with_geometry(runner, unavailable)(job)
+    assert len(work.results(job)) == 120
+    assert JobEnder(database=work.database, models=runner.run._models)(job.internal_id)
+    ended = work.view(job)
+    assert ended.state is JobState.COMPLETED
+    assert ended.refinement["state"] == "skipped"
+    assert "embedding" in ended.refinement["reason"]

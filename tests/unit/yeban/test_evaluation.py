@@ -1,6 +1,6 @@
 import pytest
 
-from yeban.evaluation import Agreement
+from yeban.evaluation import Agreement, thresholds
 
 
 def _agreement(pairs, labels=("a", "b", "c")):
@@ -55,3 +55,16 @@ def test_with_several_labels_a_row_is_right_when_all_are_and_each_counts_for_f1(
     figures = agreement.per_label()
     assert (figures["b"]["precision"], figures["b"]["recall"]) == (pytest.approx(1 / 3), 0.5)
     assert figures["c"]["f1"] == 1.0
+
+
+def test_thresholds_are_the_lowest_over_which_enough_rows_are_right():
+    scored = [(0.9, True, 95), (0.9, False, 5), (0.7, True, 70), (0.7, False, 30), (0.5, True, 20), (0.5, False, 80)]
+    found = {one["wanted"]: one for one in thresholds(scored)}
+    assert {wanted: one["threshold"] for wanted, one in found.items()} == {0.8: 0.7, 0.9: 0.9, 0.95: 0.9}
+    assert found[0.8]["precision"] == pytest.approx(165 / 200)
+    assert found[0.8]["coverage"] == pytest.approx(200 / 300)
+
+
+def test_no_threshold_is_named_that_few_rows_reach_or_none_meets():
+    assert thresholds([(0.9, True, 19), (0.5, False, 100)]) == []
+    assert thresholds([]) == []
