@@ -11,7 +11,9 @@ import pytest
 from tests.fixtures.dict_store import DictStore
 from worker.engine import Batch, Plan, Stores, open_classifier
 from worker.engine.classifier import rank
-from worker.engine.embedding import EmbeddingClassifier
+from worker.engine.embedding import EmbeddingClassifier, plainer
+from worker.engine.nli.samples import ordinary_texts
+from worker.engine.phrasing import name_strings
 from worker.engine.sessions import Inputs, Progress, Session
 from worker.engine.sessions.base import nothing
 from yeban.errors import EngineFailed, EngineUnavailable, InvalidLabels, UnknownModel
@@ -279,3 +281,32 @@ def test_opening_what_is_not_there_says_so(model_dir: Path) -> None:
         open_classifier("nope", model_dir=model_dir)
     with pytest.raises(EngineUnavailable):
         open_classifier(model_dir=model_dir, device="cuda")
+
+
+def test_half_of_what_favours_a_label_whatever_the_text_is_taken_off(classifier: EmbeddingClassifier) -> None:
+    spec = classifier._spec
+    plain = EmbeddingClassifier(classifier._encoder, classifier.info, plainer(spec, ["background"]))
+    with_it, without_it = (
+        np.log(one.score([batch(*TEXTS)]).scores[0].astype(np.float64)) for one in (classifier, plain)
+    )
+    recipes = [name_strings(name, "{}", spec.phrasings, spec.label_prefix) for name in TOPICS.names]
+    labels = np.stack([classifier._encoder.encode(list(strings)).mean(axis=0) for strings in recipes])
+    labels /= np.linalg.norm(labels, axis=1, keepdims=True)
+    usual = 0.5 * labels @ np.array(spec.background) / spec.calibration.temperature
+    moved = without_it - with_it
+    assert np.allclose(moved - moved.mean(axis=1, keepdims=True), usual - usual.mean(), atol=0.05)
+    assert np.ptp(usual) > 0.1
+
+
+def test_the_background_is_the_mean_of_ordinary_texts(classifier: EmbeddingClassifier) -> None:
+    mean = classifier.embed(ordinary_texts()).mean(axis=0)
+    background = np.array(classifier._spec.background)
+    assert mean @ background / np.linalg.norm(mean) / np.linalg.norm(background) > 0.999
+
+
+def test_labels_may_stay_bare(model_dir: Path) -> None:
+    bare = open_classifier("e5-small", model_dir=model_dir, without=["phrasing", "background"])
+    assert isinstance(bare, EmbeddingClassifier)
+    cosines = bare.embed(TEXTS) @ bare.embed(TOPICS.names).T
+    expected = bare._spec.calibration.exclusive(cosines)
+    assert np.allclose(bare.score([batch(*TEXTS)]).scores[0], expected, atol=0.02)
