@@ -12,14 +12,12 @@ from worker.evaluation.files import LabelledFile
 from worker.evaluation.scoring import Scorer
 from worker.refinement import Rows, fit
 from worker.refinement.fitting import UNKNOWN, Examples
+from worker.refinement.sampling import sample
 from yeban.labels import LabelSet
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
-# As jobs do it: more rows change little and cost memory and time.
-_SAMPLE_ROWS = 20_000
-_SAMPLE_SEED = 0
 _APPLY_ROWS = 8_192
 _DECIMALS = 6
 
@@ -86,10 +84,7 @@ def decide_with_examples(prepared: Prepared, scorer: Scorer, per_label: int, see
 
 def refined(rows: Rows, known: Indices | None = None, examples: Examples | None = None) -> Floats:
     """Probabilities ``(n_rows, n_labels)`` after refinement, with six decimals; also of ``known`` rows."""
-    learnt_from = np.arange(len(rows))
-    if len(rows) > _SAMPLE_ROWS:
-        drawn = np.random.default_rng(_SAMPLE_SEED).choice(len(rows), _SAMPLE_ROWS, replace=False)
-        learnt_from = np.union1d(drawn, [] if known is None else np.flatnonzero(known != UNKNOWN)).astype(np.intp)
+    learnt_from = sample(len(rows), () if known is None else np.flatnonzero(known != UNKNOWN))
     refiner = fit(part(rows, learnt_from), None if known is None else known[learnt_from], examples)
     pages = [
         refiner(part(rows, np.arange(first, min(first + _APPLY_ROWS, len(rows)))))

@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from worker.engine import Batch, Classifier, ModelInfo, Stores
 from worker.refinement import Rows
 from worker.refinement.fitting import Examples
-from worker.refinement.vectors import pack, unpack
+from worker.refinement.vectors import GEOMETRY_MODEL, pack, unpack
 from yeban.errors import ModelUnusable
 from yeban.labels import LabelSet
 from yeban.settings import Settings
 
 Floats = NDArray[np.float32]
-
-#: Embeds texts for refinement where the model that scores them makes no embeddings.
-GEOMETRY_MODEL = "e5-small"
 
 _DECIMALS = 6
 _BLOCK_TEXTS = 512

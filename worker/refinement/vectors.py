@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
+#: Embeds the rows of jobs that are refined, where their own model makes no embeddings.
+GEOMETRY_MODEL = "e5-small"
+
 _SCALE_BYTES = 4
 _LARGEST = 127.0
 

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.classifier import Batch
-from worker.refinement.vectors import pack
+from worker.refinement.vectors import GEOMETRY_MODEL, pack
 from worker.tasks.gate import Gate
 from worker.tasks.in_flight import InFlight, Work
-from worker.tasks.models import GEOMETRY_MODEL, Model, Models, rounded
+from worker.tasks.models import Model, Models, rounded
 from worker.tasks.slicing import cut
 from yeban.db import Database
 from yeban.errors import (

@@ -16,8 +16,9 @@ from worker.refinement import Examples, Refiner, Rows, fit
 from worker.refinement.choosing import suggest
 from worker.refinement.fitting import NONE, UNKNOWN
 from worker.refinement.ngrams import MOST_CHARS
-from worker.refinement.vectors import dimension_of, unpack
-from worker.tasks.models import GEOMETRY_MODEL, Models
+from worker.refinement.sampling import sample
+from worker.refinement.vectors import GEOMETRY_MODEL, dimension_of, unpack
+from worker.tasks.models import Models
 from yeban.db import Database
 from yeban.jobs import refining
 from yeban.jobs.ending import EndingJob, NotRefined, Refinement, finish_job
@@ -29,8 +30,6 @@ log = logging.getLogger(__name__)
 #: Rows that a file must have, at least, and for each label: below, what is learnt of it is mostly chance.
 LEAST_ROWS = 100
 LEAST_ROWS_A_LABEL = 10
-#: Rows that are learnt from. More of them change little and cost memory and time.
-_SAMPLE_ROWS = 20_000
 _PAGE_ROWS = 8_192
 _SHOWN_CHANGES = 20
 _SUGGESTED = 50
@@ -58,18 +57,18 @@ class JobEnder:
             row_no: labels[0] if labels else NONE
             for row_no, labels in refining.corrected(self._database, job.id).items()
         }
-        sample = refining.sampled(
+        learnt_from = refining.sampled(
             self._database,
             job.id,
-            _sample(job.row_count, corrected),
+            (sample(job.row_count, (row_no - 1 for row_no in corrected)) + 1).tolist(),
             chars=MOST_CHARS,
             bytes_a_row=material.bytes_a_row,
         )
-        if not sample:
+        if not learnt_from:
             raise NotRefined("None of the rows that would be learnt from could be scored.")
         check()
-        rows = _rows(sample, np.stack([unpack(row.vector or b"", dimension)[0] for row in sample]))
-        known = np.array([corrected.get(row.row_no, UNKNOWN) for row in sample], np.intp)
+        rows = _rows(learnt_from, np.stack([unpack(row.vector or b"", dimension)[0] for row in learnt_from]))
+        known = np.array([corrected.get(row.row_no, UNKNOWN) for row in learnt_from], np.intp)
         refiner = fit(rows, known, self._examples(job.label_set, material))
         check()
         suggested = suggest(rows, refiner(rows), known, _SUGGESTED)
@@ -81,10 +80,10 @@ class JobEnder:
             "changed": changes.total,
             "moves": [[*move, count] for move, count in changes.moves.most_common(_SHOWN_CHANGES)],
             "examples": [row_no for _, row_no in sorted(changes.surest, reverse=True)],
-            "suggested": [sample[at].row_no for at in suggested],
+            "suggested": [learnt_from[at].row_no for at in suggested],
             "changed_since": changes.since if changes.again else None,
             "corrections": len(corrected),
-            "sample_rows": len(sample),
+            "sample_rows": len(learnt_from),
             "temper": round(refiner.temper, 4),
             "seconds": round(time.monotonic() - started, 3),
         }
@@ -169,14 +168,6 @@ def _check(job: EndingJob, material: Material) -> None:
         raise NotRefined("Not every row has an embedding: the model for them could not run on the workers.")
     if len(material.encoders) > 1:
         raise NotRefined("The rows were embedded by different builds of the model; submit the job again.")
-
-
-def _sample(row_count: int, also: Sequence[int] | dict[int, int]) -> list[int]:
-    """Row numbers, drawn evenly over the file, the same each time, and those that must be among them."""
-    if row_count <= _SAMPLE_ROWS:
-        return list(range(1, row_count + 1))
-    drawn = np.random.default_rng(0).choice(row_count, _SAMPLE_ROWS, replace=False) + 1
-    return sorted({*drawn.tolist(), *also})
 
 
 def _rows(scored: Sequence[ScoredRow], vectors: NDArray[np.float32]) -> Rows:

@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from worker.engine.classifier import Batch, Classifier, Scored
 from worker.tasks.in_flight import Work
 
-#: Embeds the rows of jobs that are refined, where their own model makes no embeddings.
-GEOMETRY_MODEL = "e5-small"
-
 #: Models kept loaded; the least recently used one makes room for another.
 _MAX_LOADED = 3
 

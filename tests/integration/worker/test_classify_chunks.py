@@ -12,12 +12,12 @@ import pytest
 
 from tests.fixtures.fake_classifier import FakeClassifier
 from tests.fixtures.waiting import wait_until
-from worker.refinement.vectors import unpack
+from worker.refinement.vectors import GEOMETRY_MODEL, unpack
 from worker.tasks import classify_chunks
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.end_job import JobEnder
 from worker.tasks.in_flight import InFlight
-from worker.tasks.models import GEOMETRY_MODEL, Models
+from worker.tasks.models import Models
 from yeban.errors import EngineUnavailable
 from yeban.jobs import control, leases
 from yeban.jobs.ending import finish_job

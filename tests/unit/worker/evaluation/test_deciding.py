@@ -17,6 +17,7 @@ from worker.evaluation.deciding import (
 )
 from worker.evaluation.files import LabelledFile
 from worker.evaluation.scoring import Scorer
+from worker.refinement import sampling
 
 MakeFile = Callable[..., LabelledFile]
 
@@ -93,7 +94,7 @@ def test_a_long_file_is_learnt_from_a_sample_and_known_rows_are_in_it(
         return fit(sample, known, examples)
 
     monkeypatch.setattr(deciding, "fit", watched)
-    monkeypatch.setattr(deciding, "_SAMPLE_ROWS", 90)
+    monkeypatch.setattr(sampling, "SAMPLE_ROWS", 90)
     monkeypatch.setattr(deciding, "_APPLY_ROWS", 50)
     known = np.full(180, -1)
     known[[0, 100, 179]] = [0, 1, 2]
