@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery
 from kombu.entity import Queue
 
+from worker import broker
 from worker.tasks.grouping import Grouper, GroupPolicy, register
 from yeban.queues import (
     BULK_QUEUE,
@@ -28,6 +29,7 @@ _GROUPS_PREFETCHED = 3
 
 def _worker_app(name: str, settings: Settings, redis_url: str, *, queue: str, group_size: int, threads: int) -> Celery:
     app = make_celery(name, settings, redis_url)
+    broker.install(app)
     # Celery multiplies by the number of threads; rounded up, so that a full group is always within reach.
     multiplier = -(-group_size * _GROUPS_PREFETCHED // threads)
     app.conf.update(

@@ -1,0 +1,98 @@
+"""What others put into a queue: it never ends the consumer, and the messages around it arrive."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from celery.worker import WorkController
+from redis import Redis
+
+from tests.fixtures.waiting import wait_until
+from worker.app import bulk_app
+from yeban.queues import BULK_QUEUE, TaskSender
+from yeban.settings import load_settings
+
+MESSAGE = {
+    "body": "W1tdLCB7ImNodW5rX2lkIjogN30sIHt9XQ==",  # [[], {"chunk_id": 7}, {}]
+    "content-type": "application/json",
+    "content-encoding": "utf-8",
+    "headers": {"task": "yeban.classify_chunks", "id": "1"},
+    "properties": {
+        "delivery_tag": "1",
+        "delivery_info": {"exchange": "", "routing_key": BULK_QUEUE},
+        "body_encoding": "base64",
+    },
+}
+
+
+def changed(**changes):
+    return {**MESSAGE, **changes}
+
+
+def with_properties(**changes):
+    return changed(properties={**MESSAGE["properties"], **changes})
+
+
+JUNK = {
+    "text": b"hello",
+    "nothing": b"",
+    "binary": bytes(range(256)),
+    "half a document": b'{"body": ',
+    "deeply nested": b"[" * 100_000,
+    "a number": 7,
+    "a list": [MESSAGE],
+    "null": None,
+    "empty": {},
+    "of a strange type": {"__type__": "decimal?", "__value__": "1"},
+    "no properties": {name: part for name, part in MESSAGE.items() if name != "properties"},
+    "properties of the wrong type": changed(properties=[]),
+    "no tag": with_properties(delivery_tag=None),
+    "no destination": with_properties(delivery_info={}),
+    "unknown encoding": with_properties(body_encoding="rot13"),
+    "no base64": changed(body="###"),
+    "body of the wrong type": changed(body={"chunk_id": 7}),
+    "no headers": changed(headers=None),
+    "no task": changed(headers={}),
+    "task of the wrong type": changed(headers={"task": ["yeban.classify_chunks"]}),
+    "unknown task": changed(headers={"task": "os.system", "id": "1"}),
+    "unknown content type": {**MESSAGE, "content-type": "application/x-python-serialize"},
+    "no JSON inside": changed(body="bm8="),
+    "not three parts inside": changed(body="W10="),
+    "no chunk inside": changed(body="W1tdLCB7fSwge31d"),
+}
+
+
+@pytest.fixture
+def consumer(redis_url):
+    """A real consumer on a thread of this process; yields the ids of the chunks it was handed."""
+    handed: list[int] = []
+
+    def classify(group):
+        handed.extend(hint.chunk_id for hint in group)
+
+    app = bulk_app(load_settings(), redis_url, classify=classify, finish_job=lambda _job: None)
+    worker = WorkController(app=app, hostname="test@here", loglevel="WARNING", without_gossip=True, without_mingle=True)
+    thread = threading.Thread(target=worker.start, daemon=True)
+    thread.start()
+    yield handed
+    worker.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_junk_in_the_queue_costs_only_itself_and_is_not_written_down(consumer, redis_url, caplog):
+    sender = TaskSender.connect("tests", load_settings(), redis_url)
+    with Redis.from_url(redis_url) as client:
+        for number, junk in enumerate(JUNK.values()):
+            sender.hint_chunks([number])
+            client.lpush(BULK_QUEUE, junk if isinstance(junk, bytes) else json.dumps(junk))
+        sender.hint_chunks([len(JUNK)])
+        wait_until(lambda: len(consumer) == len(JUNK) + 1, what=f"all hints; junk in order: {list(JUNK)}")
+        wait_until(lambda: not client.exists(BULK_QUEUE, "unacked"), what="an empty queue")
+    sender.close()
+    assert consumer == list(range(len(JUNK) + 1))
+    assert sum("dropped" in record.getMessage() for record in caplog.records) == len(JUNK)
+    assert "onnection" not in caplog.text, "the consumer kept its connection"
+    assert "chunk_id" not in caplog.text, "a message may hold a ticket"
