@@ -1,13 +1,14 @@
 """The way from Redis to Celery, hardened: an entry that is no message costs itself and nothing else.
 
-kombu takes for granted that whatever lies in a queue's list was put there by kombu. It reads within the consumer's event
-loop, so that one entry that is not JSON ends the worker, and one that is not shaped as a message costs it its connection.
-What is a message but not one of ours, Celery writes to the log in full, and so a ticket's text.
+kombu takes for granted that whatever lies in a queue's list was put there by kombu. It reads within the consumer's
+event loop, so that one entry that is not JSON ends the worker, and one that is not shaped as a message costs it its
+connection. What is a message but not one of ours, Celery writes to the log in full, and so a ticket's text.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from celery import Celery
@@ -16,17 +17,18 @@ from kombu.transport import TRANSPORT_ALIASES, redis
 
 log = logging.getLogger(__name__)
 
+_SCHEME = "yeban-redis"
 #: What reading text as JSON can raise.
 _NO_JSON = (ValueError, TypeError, RecursionError)
 _ENCODINGS = (None, "base64", "utf-8")
 
 
-class Channel(redis.Channel):  # type: ignore[misc]  # kombu ships no types
+class Channel(redis.Channel):
     """Drops what is not JSON. By then it has left the list, so it does not come again."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
         except _NO_JSON as error:
             if isinstance(error, self.connection_errors):
                 raise
@@ -34,14 +36,14 @@ class Channel(redis.Channel):  # type: ignore[misc]  # kombu ships no types
             return True
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
+class Transport(redis.Transport):
     """kombu's Redis transport; drops what lacks the parts of a message that kombu and Celery read unasked."""
 
     Channel = Channel
 
     def _deliver(self, message: Any, queue: str) -> None:
         if _is_message(message):
-            super()._deliver(message, queue)
+            super()._deliver(message, queue)  # type: ignore[no-untyped-call]
         else:
             _dropped("not shaped as a message")
 
@@ -69,9 +71,10 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
 def install(app: Celery) -> None:
     """Have ``app`` consume by the classes here."""
     app.conf.worker_consumer = f"{__name__}:{Consumer.__name__}"
-    # By alias, since kombu takes the transport of a redis+socket:// URL from the URL alone.
-    for alias in ("redis", "rediss"):
-        TRANSPORT_ALIASES[alias] = f"{__name__}:{Transport.__name__}"
+    # A name of our own in the URL, since kombu takes the transport of a redis+socket:// URL from there alone, and may
+    # have looked up its own name long before.
+    TRANSPORT_ALIASES[_SCHEME] = f"{__name__}:{Transport.__name__}"
+    app.conf.broker_url = re.sub("^rediss?(?=[+:])", _SCHEME, app.conf.broker_url)
 
 
 def _is_message(entry: Any) -> bool:

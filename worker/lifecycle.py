@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import signals
-from celery.worker import state as celery_state
 from redis import Redis
 
 from worker.app import bulk_app, interactive_app
 from worker.cache import LayeredStore, MemoryStore, RedisStore
 from worker.engine import Stores, open_classifier
 from worker.engine.classifier import Classifier
+from worker.memory import MemoryLimit
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.classify_text import TextRunner
 from worker.tasks.end_job import JobEnder
@@ -26,9 +28,9 @@ from worker.tasks.models import Models
 from yeban.db import Database
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
-from yeban.jobs import leases, workers
-from yeban.jobs.sweeping import sweep
-from yeban.programs import BULK_ROLE, EXIT_STUCK, Role
+from yeban.jobs import leases, retention, workers
+from yeban.jobs.sweeping import end_finished_jobs, sweep
+from yeban.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role
 from yeban.queues import TaskSender, make_redis
 from yeban.settings import Settings
 
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 _DATABASE_CONNECTIONS = 6
 _ABANDON_AT = 0.8  # of the drain: even what is in the engine is then given back, between two of its blocks
 _PAIR_SHARE = 0.75  # of what the caches may take in Redis; label embeddings have the rest
+_TIDYING_S = 60.0  # between two looks for what is to be deleted
 _LEASE_RENEWALS = 3  # renewals within one lease's length, so that one lost renewal does no harm
 
 
@@ -61,6 +64,8 @@ class WorkerProcess:
         self._in_flight = InFlight()
         self._models = Models(open_model or self._open)
         self._stop = threading.Event()
+        self._memory = MemoryLimit(settings.max_rss_mb, partial(self._end, EXIT_RECYCLED))
+        self._exit_status: int | None = None
         if role == BULK_ROLE:
             runner = ChunkRunner(
                 database=self._database,
@@ -69,7 +74,7 @@ class WorkerProcess:
                 in_flight=self._in_flight,
                 worker_id=self._id,
                 lease_s=settings.lease_s,
-                on_broken_engine=_ask_to_stop,
+                on_broken_engine=self._on_broken_engine,
             )
             self._sender = sender
             self._end_job = JobEnder(database=self._database, models=self._models)
@@ -82,10 +87,13 @@ class WorkerProcess:
         """Serve until told to stop; returns the exit status."""
         self._database.check_schema()
         self._models.get(self._settings.model).classifier.warm_up()
+        self._memory.check_start()
         threads = [self._every("keeper", self._keep_interval_s(), self._keep)]
         threads.append(self._every("watchdog", 1.0, self._watch))
         if self._role == BULK_ROLE:
             threads.append(self._every("sweeper", self._settings.sweep_interval_s, self._sweep))
+            threads.append(self._every("ender", self._settings.sweep_interval_s, self._end_finished_jobs))
+            threads.append(self._every("tidier", _TIDYING_S, self._tidy))
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
         celery_worker = self._app.Worker(
             hostname=f"{self._role}-{self._id.hex[:8]}@{socket.gethostname()}",
@@ -102,7 +110,7 @@ class WorkerProcess:
             for thread in threads:
                 thread.join(timeout=5)
             self._leave()
-        return int(celery_worker.exitcode or 0)
+        return int(celery_worker.exitcode or 0) if self._exit_status is None else self._exit_status
 
     def _open(self, name: str) -> Classifier:
         settings = self._settings
@@ -135,7 +143,21 @@ class WorkerProcess:
         )
 
     def _sweep(self) -> None:
-        sweep(self._database, self._sender, self._end_job, hint_ttl_s=self._settings.hint_ttl_s)
+        sweep(self._database, self._sender, hint_ttl_s=self._settings.hint_ttl_s)
+
+    def _end_finished_jobs(self) -> None:
+        end_finished_jobs(self._database, self._end_job)
+
+    def _tidy(self) -> None:
+        settings = self._settings
+        if settings.retention_days is not None:
+            retention.delete_old_jobs(self._database, settings.retention_days)
+        if settings.embedding_days is not None:
+            retention.forget_embeddings(self._database, settings.embedding_days, wanted=self._wanted)
+        retention.purge(self._database, wanted=self._wanted)
+
+    def _wanted(self) -> bool:
+        return not self._stop.is_set()
 
     def _watch(self) -> None:
         idle_s = self._in_flight.longest_idle_s()
@@ -143,6 +165,7 @@ class WorkerProcess:
             # A thread stuck in native code cannot be stopped; its leases bring the work back elsewhere.
             log.critical("group stuck, ending the process", extra={"idle_s": round(idle_s)})
             os._exit(EXIT_STUCK)
+        self._memory.check()
 
     def _every(self, name: str, interval_s: float, action: Callable[[], None]) -> threading.Thread:
         def loop() -> None:
@@ -174,6 +197,15 @@ class WorkerProcess:
             timer.daemon = True
             timer.start()
 
+    def _on_broken_engine(self, reason: str) -> None:
+        log.critical("engine broken, stopping", extra={"reason": reason})
+        self._end(EXIT_STUCK)
+
+    def _end(self, status: int) -> None:
+        """Stop as a supervisor would have it, to be started afresh: what is begun ends, what is not is given back."""
+        self._exit_status = status
+        os.kill(os.getpid(), signal.SIGTERM)
+
     def _leave(self) -> None:
         try:
             workers.leave(self._database, self._id)
@@ -201,9 +233,3 @@ def _counters(stores: Stores) -> dict[str, Any]:
     return {
         name: {layer: counters.to_json() for layer, counters in store.stats().items()} for name, store in named.items()
     }
-
-
-def _ask_to_stop(reason: str) -> None:
-    """End this process in order: a broken engine is cured by a fresh process."""
-    log.critical("engine broken, stopping", extra={"reason": reason})
-    celery_state.should_stop = EXIT_STUCK

@@ -87,6 +87,11 @@ class Client:
         """``cancel``, ``pause`` or ``resume`` a job."""
         return self._json("POST", f"/api/v1/jobs/{job_id}/{verb}", _JOB)
 
+    def delete_job(self, job_id: str) -> None:
+        """Delete an ended job with its rows and results."""
+        with self._errors():
+            self._raise_for_problem(self._http.delete(f"/api/v1/jobs/{job_id}"))
+
     def correct(
         self, job_id: str, corrections: Mapping[int, Sequence[str] | None], *, author: str = ""
     ) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from yeban.errors import ConfigurationError, ServiceUnavailable
 
 #: The migration that this code is written for.
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 
 _CONNECT_TIMEOUT_S = 5
 _IDLE_IN_TRANSACTION_MS = 10_000

@@ -17,6 +17,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 EXIT_MISCONFIGURED = 2
 #: Exit status of a worker that was stuck or whose engine was broken (EX_SOFTWARE); start it again.
 EXIT_STUCK = 70
+#: Exit status of a worker that ended in order because it had grown too large (EX_TEMPFAIL); start it again.
+EXIT_RECYCLED = 75
 
 
 def python_command(module: str, *arguments: str) -> list[str]:

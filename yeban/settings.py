@@ -76,6 +76,15 @@ class Settings(BaseSettings):
     hint_ttl_s: float = Field(30.0, gt=0, description="Seconds after which an unanswered hint is sent again.")
     sweep_interval_s: float = Field(2.0, gt=0, description="Seconds between two sweeps of one worker.")
     heartbeat_s: float = Field(5.0, gt=0, description="Seconds between two heartbeats of one worker.")
+    retention_days: float | None = Field(
+        None, gt=0, description="Days after their end that jobs are kept; unset keeps them until they are deleted."
+    )
+    embedding_days: float | None = Field(
+        None, gt=0, description="Days after their end that jobs can be refined again; unset keeps that as long as them."
+    )
+    max_rss_mb: int | None = Field(
+        None, ge=100, description="Resident memory, in MiB, over which a worker ends in order to be started again."
+    )
     drain_s: float = Field(30.0, gt=0, description="Seconds a stopping worker may spend on what it has claimed.")
 
     shortlist_labels: int = Field(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from yeban.client import Client, wait_until_ready
 from yeban.errors import ConfigurationError, InvalidRequest, ServiceUnavailable
-from yeban.programs import BULK_ROLE, EXIT_MISCONFIGURED, INTERACTIVE_ROLE, python_command
+from yeban.programs import BULK_ROLE, EXIT_MISCONFIGURED, EXIT_RECYCLED, INTERACTIVE_ROLE, python_command
 from yeban.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -211,6 +211,8 @@ class _Programs:
         now = time.monotonic()
         program.starts = [start for start in program.starts if now - start < _RESTART_WINDOW_S]
         log_file = self.logs / f"{program.name}.log"
+        if status == EXIT_RECYCLED:  # as it should be; how often says nothing
+            program.starts.clear()
         if status == EXIT_MISCONFIGURED or len(program.starts) > _MAX_RESTARTS:
             program.process = None
             kind = ConfigurationError if status == EXIT_MISCONFIGURED else ServiceUnavailable
@@ -221,7 +223,8 @@ class _Programs:
             )
             log.critical("process given up", extra={"program": program.name, "log": log_file})
             return
-        log.error("process ended, starting it again", extra={"program": program.name, "status": status})
+        level = logging.INFO if status == EXIT_RECYCLED else logging.ERROR
+        log.log(level, "process ended, starting it again", extra={"program": program.name, "status": status})
         self._launch(program)
 
     def _stop_all(self) -> None:

@@ -62,6 +62,7 @@ class Job(Base):
     __table_args__ = (
         _one_of("state", JobState),
         Index("uq_job_owner_idempotency_key", "owner", "idempotency_key", unique=True),
+        Index("ix_job_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
         Index(
             "ix_job_unended",
             "id",
@@ -107,6 +108,7 @@ class Job(Base):
     refinement: Mapped[dict[str, Any] | None]
     ender_token: Mapped[uuid.UUID | None]
     ender_until: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]  # no longer shown; what it holds is removed in batches
 
 
 class Row(Base):

@@ -19,6 +19,7 @@ from web.jobview import job_json
 from web.services import services
 from web.uploads import JobFields, expect_upload, source_of, submit
 from yeban.errors import InvalidRequest
+from yeban.jobs.retention import delete_job
 from yeban.jobs.states import JobState
 from yeban.jobs.views import get_job, list_jobs
 
@@ -81,3 +82,10 @@ def change_job(job_id: uuid.UUID, action: str) -> Response:
     """Stop a job, hold it, or take it up again."""
     change(services(), job_id, action)
     return json_response(job_json(get_job(services().database, job_id)))
+
+
+@api.delete("/jobs/<uuid:job_id>")
+def remove_job(job_id: uuid.UUID) -> Response:
+    """Delete an ended job and all that it holds."""
+    delete_job(services().database, job_id)
+    return Response(status=HTTPStatus.NO_CONTENT)

@@ -130,6 +130,16 @@ def resume(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
 
 @job.command()
 @click.argument("job_id", type=click.UUID)
+@options.server
+def delete(job_id: uuid.UUID, server: str | None) -> None:
+    """Delete a job that has ended, with its rows and results."""
+    with Client(existing_server_url(server)) as client:
+        client.delete_job(str(job_id))
+    click.echo("Deleted.")
+
+
+@job.command()
+@click.argument("job_id", type=click.UUID)
 @click.option("-o", "--output", type=OUTPUT, required=True, help="File to write: .csv, .xlsx or .jsonl.")
 @click.option("--errors", is_flag=True, help="Only the rows that could not be scored, with reasons (CSV).")
 @options.server

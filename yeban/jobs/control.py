@@ -11,7 +11,7 @@ from yeban.errors import Conflict, NotFound
 from yeban.jobs.states import CANCELLABLE, PAUSABLE, RESUMABLE, JobState
 from yeban.jobs.workers import WORKER_TIMEOUT_S
 
-_LOCK = text("SELECT id, state FROM job WHERE public_id = :id AND owner = :owner FOR UPDATE")
+_LOCK = text("SELECT id, state FROM job WHERE public_id = :id AND owner = :owner AND deleted_at IS NULL FOR UPDATE")
 
 # A worker may hold a chunk, or be about to commit a claim that began before the cancel; the sweep ends the job then.
 _MAY_BE_WORKED_ON = (

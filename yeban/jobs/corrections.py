@@ -151,7 +151,7 @@ def suggested(database: Database, job: JobView, limit: int, *, skip: int = 0) ->
 _LOCK_JOB = text(
     # Not FOR UPDATE, which would keep results and corrections of the job from being stored meanwhile.
     "SELECT id, state, label_set, row_count, summary FROM job WHERE public_id = :id AND owner = :owner"
-    " FOR NO KEY UPDATE"
+    " AND deleted_at IS NULL FOR NO KEY UPDATE"
 )
 _STANDING = text(
     f"""

@@ -13,6 +13,9 @@ from yeban.db import Database
 from yeban.errors import Conflict, NotFound
 from yeban.jobs.states import REFINABLE, JobState
 
+#: Whether a job's embeddings are there. They are forgotten from the first on.
+EMBEDDED = "EXISTS (SELECT FROM embedding WHERE job_id = job.id AND first_row = 1)"
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredRow:
@@ -148,8 +151,8 @@ def ask_again(database: Database, public_id: uuid.UUID, *, owner: str = "") -> i
     with database.begin() as connection:
         job: Any = connection.execute(
             text(
-                "SELECT id, state, EXISTS (SELECT FROM embedding WHERE job_id = job.id) AS embedded FROM job"
-                " WHERE public_id = :id AND owner = :owner FOR UPDATE"
+                f"SELECT id, state, {EMBEDDED} AS embedded FROM job"  # noqa: S608  # a constant
+                " WHERE public_id = :id AND owner = :owner AND deleted_at IS NULL FOR UPDATE"
             ),
             {"id": public_id, "owner": owner},
         ).one_or_none()

@@ -31,12 +31,11 @@ class Swept:
     cancelled: int
     lost_leases: int
     lost_hints: int
-    finished: int
     hinted: int
 
 
-def sweep(database: Database, sender: TaskSender, end_job: Callable[[int], bool], *, hint_ttl_s: float) -> Swept:
-    """One round over all jobs; ``end_job`` ends one whose rows are all scored.
+def sweep(database: Database, sender: TaskSender, *, hint_ttl_s: float) -> Swept:
+    """One round over all jobs.
 
     Raises :class:`~yeban.errors.ServiceUnavailable` if the database is away.
     """
@@ -47,15 +46,12 @@ def sweep(database: Database, sender: TaskSender, end_job: Callable[[int], bool]
     lost_hints = _forget_lost_hints(database, hint_ttl_s)
     _forget_dead_workers(database)
     hinted = hints.top_up(database, sender)
-    # Last, since a large job's end takes a while.
-    finished = sum(end_job(job_id) for job_id in _finished_jobs(database))
     swept = Swept(
         started=started,
         expired_jobs=expired_jobs,
         cancelled=cancelled,
         lost_leases=lost_leases,
         lost_hints=lost_hints,
-        finished=finished,
         hinted=hinted,
     )
     if lost_leases:
@@ -64,6 +60,14 @@ def sweep(database: Database, sender: TaskSender, end_job: Callable[[int], bool]
         # Redis lost them, or the workers are slower than the hints' time to live; sending them again does no harm.
         log.info("hints sent again", extra={"chunks": lost_hints})
     return swept
+
+
+def end_finished_jobs(database: Database, end_job: Callable[[int], bool]) -> int:
+    """End the jobs all of whose rows are scored and that nobody is ending, by ``end_job``; returns how many.
+
+    Not a part of :func:`sweep`: the end of a large job takes up to a minute, and leases run out meanwhile.
+    """
+    return sum(end_job(job_id) for job_id in _finished_jobs(database))
 
 
 def _start_due_jobs(database: Database) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, text
 
 from yeban.db import Database
 from yeban.errors import NotFound
+from yeban.jobs.refining import EMBEDDED
 from yeban.jobs.states import ACTIVE, JobState
 
 #: Length of the window that the rate is measured over.
@@ -67,9 +68,9 @@ class JobPage:
 
 _TIMES = ("created_at", "queued_at", "running_at", "paused_at", "finishing_at", "cancelling_at", "ended_at")
 
-_SELECT = """
+_SELECT = f"""
     SELECT job.*, done.*, now() AS now, (SELECT count(*) FROM correction WHERE job_id = job.id) AS corrections,
-        EXISTS (SELECT FROM embedding WHERE job_id = job.id) AS embedded
+        {EMBEDDED} AS embedded
     FROM job CROSS JOIN LATERAL (
         SELECT coalesce(sum(last_row - first_row + 1), 0) AS done, coalesce(sum(ok), 0) AS ok,
             coalesce(sum(abstained), 0) AS abstained, coalesce(sum(errors), 0) AS errors,
@@ -78,7 +79,8 @@ _SELECT = """
             ), 0) AS recent
         FROM chunk WHERE job_id = job.id AND state = 'done'
     ) AS done
-"""
+    WHERE deleted_at IS NULL
+"""  # noqa: S608  # a constant
 
 
 def get_job(database: Database, public_id: uuid.UUID, *, owner: str = "") -> JobView:
@@ -90,7 +92,7 @@ def get_job(database: Database, public_id: uuid.UUID, *, owner: str = "") -> Job
 def find_job(connection: Connection, public_id: uuid.UUID, *, owner: str = "") -> JobView:
     """As :func:`get_job`, inside a transaction."""
     row = connection.execute(
-        text(_SELECT + " WHERE public_id = :id AND owner = :owner"),
+        text(_SELECT + " AND public_id = :id AND owner = :owner"),
         {"id": public_id, "owner": owner, "window": RATE_WINDOW_S},
     ).one_or_none()
     if row is None:
@@ -110,7 +112,7 @@ def list_jobs(
     with database.begin() as connection:
         rows = connection.execute(
             text(
-                _SELECT + " WHERE owner = :owner AND (CAST(:before AS bigint) IS NULL OR job.id < :before)"
+                _SELECT + " AND owner = :owner AND (CAST(:before AS bigint) IS NULL OR job.id < :before)"
                 " AND (CAST(:states AS text[]) = '{}' OR state = ANY(:states)) ORDER BY job.id DESC LIMIT :limit"
             ),
             {

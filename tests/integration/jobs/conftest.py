@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.fixtures.fake_classifier import FakeClassifier
 from tests.fixtures.jobs import Made
+from worker.tasks.end_job import JobEnder
+from worker.tasks.models import Models
 from yeban.labels import LabelSet
 
 #: Rows of each of the three kinds; those of one kind stand one after the other.
@@ -34,3 +37,17 @@ def made() -> Made:
     words = ("包裹 快递", "退款 到账", "发票 抬头")
     lines = [f"{words[of]} {number},{'甲乙丙'[of]}" for number, of in enumerate(kind, 1)]
     return Made(lines=lines, scores=scores.astype(np.float32), vectors=vectors.astype(np.float32))
+
+
+@pytest.fixture
+def end_job(work):
+    """Ends a job as a worker does, with refinement."""
+    return JobEnder(database=work.database, models=Models(lambda _name: FakeClassifier()))
+
+
+@pytest.fixture
+def ended(work, made, three_labels, end_job):
+    """The made file, refined."""
+    job = work.scored(made, label_set=three_labels)
+    assert end_job(job.internal_id)
+    return work.view(job)

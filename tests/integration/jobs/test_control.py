@@ -52,7 +52,7 @@ def test_resume_runs_only_what_is_missing(work):
     assert len(work.results(job)) == 8
 
 
-def test_a_paused_job_lets_claimed_chunks_finish_and_goes_on_when_resumed(work, sweep):
+def test_a_paused_job_lets_claimed_chunks_finish_and_goes_on_when_resumed(work, sweep, end_finished):
     job = work.job(4)
     held = work.claim(work.chunk_ids(job))
     control.pause(work.database, job.id)
@@ -60,7 +60,7 @@ def test_a_paused_job_lets_claimed_chunks_finish_and_goes_on_when_resumed(work, 
     sweep()
     assert work.view(job).state is JobState.PAUSED
     control.resume(work.database, job.id)
-    assert sweep().finished == 1
+    assert end_finished() == 1
     assert work.view(job).state is JobState.COMPLETED
 
 

@@ -8,9 +8,7 @@ import uuid
 
 import pytest
 
-from tests.fixtures.fake_classifier import FakeClassifier
-from worker.tasks.end_job import LEAST_ROWS, JobEnder
-from worker.tasks.models import Models
+from worker.tasks.end_job import LEAST_ROWS
 from yeban.errors import Conflict, NotFound
 from yeban.jobs import control, corrections, ending, refining, results
 from yeban.jobs.corrections import correct
@@ -19,19 +17,6 @@ from yeban.jobs.states import JobState
 from yeban.labels import LabelSet, Status
 
 THIRD_KIND = range(121, 181)
-
-
-@pytest.fixture
-def end_job(work):
-    return JobEnder(database=work.database, models=Models(lambda _name: FakeClassifier()))
-
-
-@pytest.fixture
-def ended(work, made, three_labels, end_job):
-    """The made file, refined."""
-    job = work.scored(made, label_set=three_labels)
-    assert end_job(job.internal_id)
-    return work.view(job)
 
 
 def _labels(work, job, row_nos):
@@ -325,9 +310,9 @@ def test_asking_again_while_it_goes_on_changes_nothing(work, ended, end_job):
     assert not end_job(ended.internal_id)
 
 
-def test_the_sweep_refines_a_job_whose_message_was_lost(work, ended, sweep):
+def test_a_job_whose_refine_message_was_lost_is_refined(work, ended, end_finished):
     refining.ask_again(work.database, ended.id)
-    assert sweep().finished == 1
+    assert end_finished() == 1
     assert work.view(ended).state is JobState.COMPLETED
 
 
@@ -385,14 +370,14 @@ def test_an_ender_that_stalled_changes_nothing_once_another_ended_the_job(work, 
     assert work.column("SELECT count(*) FROM refined") == [180]
 
 
-def test_the_sweep_takes_over_from_an_ender_that_vanished(work, made, three_labels, sweep):
+def test_another_takes_over_from_an_ender_that_vanished(work, made, three_labels, end_finished):
     job = work.scored(made, label_set=three_labels)
     work.execute(
         "UPDATE job SET state = 'finishing', ender_token = gen_random_uuid(), ender_until = now() + interval '1 hour'"
     )
-    assert sweep().finished == 0
+    assert end_finished() == 0
     work.execute("UPDATE job SET ender_until = now() - interval '1 second'")
-    assert sweep().finished == 1
+    assert end_finished() == 1
     assert work.view(job).state is JobState.COMPLETED
 
 

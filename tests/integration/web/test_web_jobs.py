@@ -194,6 +194,17 @@ def test_pause_resume_and_cancel_return_the_job(client, job_id, redis_url):
     assert "cancel" not in cancelled["links"]
 
 
+def test_an_ended_job_can_be_deleted_and_is_then_not_found(client, job_id):
+    refused = client.delete(f"{JOBS}/{job_id}")
+    assert (refused.status_code, refused.json["code"]) == (409, "conflict")
+    client.post(f"{JOBS}/{job_id}/cancel")
+    deleted = client.delete(f"{JOBS}/{job_id}")
+    assert (deleted.status_code, deleted.data) == (204, b"")
+    for response in (client.get(f"{JOBS}/{job_id}"), client.delete(f"{JOBS}/{job_id}")):
+        assert (response.status_code, response.json["code"]) == (404, "not_found")
+    assert client.get(JOBS).json["jobs"] == []
+
+
 def test_what_the_state_does_not_allow_conflicts(client, job_id, tag):
     tag(job_id)
     for action in ("pause", "resume", "cancel"):

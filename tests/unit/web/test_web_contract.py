@@ -53,7 +53,7 @@ def _routes(app: Flask) -> set[str]:
 
 
 def test_every_route_is_documented_or_a_page(app):
-    documented = set(re.findall(r"^\| `((?:GET|POST|PUT) [^`]+)` \|", _DOCUMENT, re.MULTILINE))
+    documented = set(re.findall(r"^\| `((?:GET|POST|PUT|DELETE) [^`]+)` \|", _DOCUMENT, re.MULTILINE))
     assert _routes(app) == documented | _PAGES
 
 

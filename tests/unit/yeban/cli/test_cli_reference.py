@@ -32,7 +32,7 @@ ALL = dict(commands())
 
 
 def test_these_are_the_commands() -> None:
-    verbs = ("submit", "list", "status", "cancel", "pause", "resume", "download", "correct", "refine")
+    verbs = ("submit", "list", "status", "cancel", "pause", "resume", "download", "correct", "refine", "delete")
     jobs = {f"yeban job {verb}" for verb in verbs}
     models = {f"yeban models {verb}" for verb in ("list", "build", "check")}
     alone = {

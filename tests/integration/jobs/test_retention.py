@@ -1,0 +1,162 @@
+import threading
+
+import pytest
+
+from yeban.errors import Conflict, NotFound
+from yeban.jobs import control, corrections, refining, retention, views
+from yeban.jobs.states import JobState
+
+TABLES = ("row", "chunk", "result", "embedding", "refined", "correction")
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setattr(retention, "_BATCH_ROWS", 3)
+    monkeypatch.setattr(retention, "_BATCH_EMBEDDINGS", 2)
+
+
+def rows_of(work, job):
+    """How many rows each table has of the job, itself included."""
+    held = {
+        table: work.column(f'SELECT count(*) FROM "{table}" WHERE job_id = :job', job=job.internal_id)[0]  # noqa: S608
+        for table in TABLES
+    }
+    return held | {"job": work.column("SELECT count(*) FROM job WHERE id = :job", job=job.internal_id)[0]}
+
+
+@pytest.fixture
+def refined(work, ended):
+    """A job of 180 rows with results, embeddings, refined rows and a correction."""
+    corrections.correct(work.database, ended.id, {7: ["甲"]})
+    assert all(rows_of(work, ended).values())
+    return ended
+
+
+def test_a_deleted_job_is_gone_for_everyone_at_once(work, refined):
+    retention.delete_job(work.database, refined.id)
+    for call in (
+        lambda: views.get_job(work.database, refined.id),
+        lambda: control.resume(work.database, refined.id),
+        lambda: refining.ask_again(work.database, refined.id),
+        lambda: corrections.correct(work.database, refined.id, {1: []}),
+        lambda: retention.delete_job(work.database, refined.id),
+    ):
+        with pytest.raises(NotFound):
+            call()
+    assert views.list_jobs(work.database).jobs == ()
+
+
+def test_what_a_deleted_job_held_is_removed_after_the_grace_and_nothing_else(work, refined):
+    other = work.completed(10)
+    before = rows_of(work, other)
+    retention.delete_job(work.database, refined.id)
+    assert retention.purge(work.database) == 0
+    assert rows_of(work, refined)["row"] == 180, "downloads that have begun can end"
+    assert retention.purge(work.database, grace_s=0) == 1
+    assert not any(rows_of(work, refined).values())
+    assert rows_of(work, other) == before
+
+
+def test_a_purge_that_is_broken_off_is_taken_up_again(work, refined):
+    retention.delete_job(work.database, refined.id)
+    steps = iter([True, True, True, False])
+    assert retention.purge(work.database, grace_s=0, wanted=lambda: next(steps)) == 0
+    assert 0 < rows_of(work, refined)["row"] < 180
+    assert retention.purge(work.database, grace_s=0) == 1
+    assert not any(rows_of(work, refined).values())
+
+
+def test_purges_at_once_remove_each_job_once(work):
+    jobs = [work.completed(20) for _ in range(4)]
+    for job in jobs:
+        retention.delete_job(work.database, job.id)
+    gone: list[int] = []
+    barrier = threading.Barrier(3)
+
+    def purge():
+        barrier.wait()
+        gone.append(retention.purge(work.database, grace_s=0))
+
+    threads = [threading.Thread(target=purge) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(gone) == 3
+    assert sum(gone) == 4
+    assert work.column('SELECT count(*) FROM "row"') == [0]
+
+
+def test_a_worker_that_finishes_while_its_job_is_purged_leaves_nothing_behind(work):
+    job = work.job(8)
+    held = work.claim(work.chunk_ids(job))
+    control.fail_job(work.database, job.internal_id, "no model")
+    retention.delete_job(work.database, job.id)
+    steps = iter([True, False])
+    retention.purge(work.database, grace_s=0, wanted=lambda: next(steps))
+    work.finish(held)
+    assert retention.purge(work.database, grace_s=0) == 1
+    assert not any(rows_of(work, job).values())
+
+
+@pytest.mark.parametrize("stop", [None, control.pause, control.cancel])
+def test_a_job_that_may_go_on_cannot_be_deleted(work, stop):
+    job = work.job(4)
+    work.claim(work.chunk_ids(job))
+    if stop is not None:
+        stop(work.database, job.id)
+    with pytest.raises(Conflict, match="cancel it first"):
+        retention.delete_job(work.database, job.id)
+    assert rows_of(work, job)["row"] == 4
+
+
+def test_someone_else_cannot_delete_a_job(work):
+    job = work.completed(4)
+    with pytest.raises(NotFound):
+        retention.delete_job(work.database, job.id, owner="somebody")
+
+
+def test_the_key_of_a_deleted_job_is_free_again(work):
+    first = work.completed(4, idempotency_key="k")
+    retention.delete_job(work.database, first.id)
+    second = work.job(4, idempotency_key="k")
+    assert second.id != first.id
+    assert views.get_job(work.database, second.id).state is JobState.QUEUED
+
+
+def test_old_ended_jobs_are_deleted_and_young_or_open_ones_kept(work):
+    old, young, stopped = work.completed(4), work.completed(4), work.job(4)
+    running = work.job(4)
+    control.cancel(work.database, stopped.id)
+    work.execute("UPDATE job SET created_at = now() - interval '40 days'")
+    work.execute(
+        "UPDATE job SET ended_at = now() - interval '31 days' WHERE public_id = ANY(:ids)", ids=[old.id, stopped.id]
+    )
+    assert retention.delete_old_jobs(work.database, 30) == 2
+    assert {job.id for job in views.list_jobs(work.database).jobs} == {young.id, running.id}
+
+
+def test_forgotten_embeddings_leave_the_job_and_its_refined_rows(work, refined):
+    assert retention.forget_embeddings(work.database, 30) == 0
+    work.execute("UPDATE job SET ended_at = now() - interval '31 days'")
+    assert retention.forget_embeddings(work.database, 30) == 4
+    held = rows_of(work, refined)
+    assert (held["embedding"], held["refined"], held["result"]) == (0, 180, 180)
+    assert not work.view(refined).embedded
+    with pytest.raises(Conflict, match="kept no embeddings"):
+        refining.ask_again(work.database, refined.id)
+
+
+def test_a_job_whose_embeddings_are_half_forgotten_cannot_be_refined_and_lose_what_it_has(work, refined):
+    work.execute("UPDATE job SET ended_at = now() - interval '31 days'")
+    steps = iter([True, False])
+    assert retention.forget_embeddings(work.database, 30, wanted=lambda: next(steps)) == 2
+    with pytest.raises(Conflict, match="kept no embeddings"):
+        refining.ask_again(work.database, refined.id)
+    assert rows_of(work, refined)["refined"] == 180
+
+
+def test_embeddings_are_not_forgotten_under_a_refinement(work, refined):
+    refining.ask_again(work.database, refined.id)
+    work.execute("UPDATE job SET ended_at = now() - interval '31 days'")
+    assert retention.forget_embeddings(work.database, 30) == 0
