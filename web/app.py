@@ -13,6 +13,9 @@ from web.pages import pages
 from web.uploads import FORM_BYTES, MAX_FORM_PARTS
 from yeban.settings import Settings
 
+#: Answers that are given before the request's body is read.
+_BODY_UNREAD = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS})
+
 # Room for the labels of a request; its text may take twelve bytes a character ("\ud83d\ude00").
 _JSON_BYTES = 2**20
 _JSON_BYTES_A_CHAR = 12
@@ -34,11 +37,11 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     requestlog.install(app)
     security.install(app, settings)
     problems.install(app)
-    app.after_request(_drain_if_too_large)
+    app.after_request(_drain_if_refused)
     for blueprint in (api, probes, pages):
         app.register_blueprint(blueprint)
     return app
 
 
-def _drain_if_too_large(response: Response) -> Response:
-    return edge.drain_later(response) if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else response
+def _drain_if_refused(response: Response) -> Response:
+    return edge.drain_later(response) if response.status_code in _BODY_UNREAD else response

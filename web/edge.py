@@ -94,7 +94,7 @@ def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
 
 
 def drain_later(response: Response) -> Response:
-    """Read on, after the answer is sent, what the caller still sends of a body that is too large.
+    """Read on, after the answer is sent, what the caller still sends of a body that was refused.
 
     Closing with data unread resets the connection, and the caller would see that in place of the answer.
     """

@@ -47,8 +47,9 @@ class Classification:
 def classify(services: Services, text: str, label_set: LabelSet, model: str | None = None) -> Classification:
     """Score one text.
 
-    Raises ``InvalidRequest`` (blank text), ``TooLarge``, ``UnknownModel``, ``Overloaded`` when too many texts wait,
-    ``NoAnswer`` after ``interactive_deadline_ms``, ``ServiceUnavailable`` without Redis, and whatever the worker met.
+    Raises ``InvalidRequest`` (blank text), ``TooLarge``, ``UnknownModel``, ``Overloaded`` at once when too many texts
+    wait, ``NoAnswer`` after ``interactive_deadline_ms``, ``ServiceUnavailable`` without Redis, and whatever the worker
+    met.
     """
     started = time.perf_counter()
     settings = services.settings
@@ -72,7 +73,8 @@ def classify(services: Services, text: str, label_set: LabelSet, model: str | No
             limit=settings.interactive_label_chars,
         )
     model = check_model(services, model, role=INTERACTIVE_ROLE)
-    reply = _ask(services, text, label_set, model)
+    with services.texts.admit():
+        reply = _ask(services, text, label_set, model)
     scores = reply.scores
     return Classification(
         label_set=label_set,

@@ -8,6 +8,7 @@ from typing import cast
 import redis
 from flask import current_app
 
+from web.admission import Admission
 from yeban.db import Database
 from yeban.queues import TaskSender, make_redis
 from yeban.settings import Settings
@@ -16,16 +17,25 @@ _EXTENSION = "yeban"
 _REDIS_CONNECT_TIMEOUT_S = 2
 #: How far past the deadline a blocked read may last before the connection is given up.
 _REDIS_SLACK_S = 2
+#: Most connections of a process to the database that stay open, and as many again under load. A request holds one only
+#: while it asks; an upload, which holds one throughout, is admitted for itself.
+_DATABASE_CONNECTIONS = 10
+#: Of the threads, those that may wait for workers; the others serve whatever is not that slow.
+_WAITING_SHARE = 0.75
+#: Texts in progress that are always allowed: one in the engine, one behind it.
+_LEAST_TEXTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """The settings, and a pool of connections to each server."""
+    """The settings, a pool of connections to each server, and how many texts and uploads are in progress."""
 
     settings: Settings
     database: Database
     redis: redis.Redis
     sender: TaskSender
+    texts: Admission
+    uploads: Admission
 
     def close(self) -> None:
         """Close every connection."""
@@ -45,9 +55,16 @@ def open_services(settings: Settings, database_url: str, redis_url: str) -> Serv
     )
     return Services(
         settings=settings,
-        database=Database(database_url, pool_size=settings.web_threads),
+        database=Database(database_url, pool_size=_DATABASE_CONNECTIONS),
         redis=client,
         sender=TaskSender.connect("yeban-web", settings, redis_url),
+        texts=Admission(
+            "texts",
+            most=max(_LEAST_TEXTS, int(_WAITING_SHARE * settings.web_threads)),
+            least=_LEAST_TEXTS,
+            target_s=settings.interactive_target_ms / 1000,
+        ),
+        uploads=Admission("uploads", most=settings.upload_limit),
     )
 
 

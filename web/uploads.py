@@ -6,7 +6,8 @@ import hashlib
 import logging
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -77,11 +78,17 @@ class Source:
     sha256: str
 
 
-def expect_upload(services: Services) -> None:
-    """Allow this request a body of the size of an upload; call it before the form is read."""
+@contextmanager
+def expect_upload(services: Services) -> Iterator[None]:
+    """Allow this request a body of the size of an upload; entered before the form is read, left when it is stored.
+
+    Raises :class:`~yeban.errors.Overloaded` while too many others are at it.
+    """
     request.max_content_length = services.settings.max_upload_mb * 2**20 + FORM_BYTES
     request.max_form_memory_size = FORM_BYTES
     request.max_form_parts = MAX_FORM_PARTS
+    with services.uploads.admit():
+        yield
 
 
 def source_of(files: Sequence[FileStorage]) -> Source:

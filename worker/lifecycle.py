@@ -86,6 +86,8 @@ class WorkerProcess:
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
         self._database.check_schema()
+        if self._role == BULK_ROLE:
+            os.nice(self._settings.bulk_nice)  # before any thread is made: people are waiting for the other role
         self._models.get(self._settings.model).classifier.warm_up()
         self._memory.check_start()
         threads = [self._every("keeper", self._keep_interval_s(), self._keep)]

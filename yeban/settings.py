@@ -48,8 +48,13 @@ class Settings(BaseSettings):
         False, description="Listen beyond this machine; there are no accounts, so only in a trusted network."
     )
     allowed_hosts: str = Field("", description="Further host names the web server answers to, separated by commas.")
-    web_threads: int = Field(8, ge=1, le=256, description="Request threads of a web process.")
+    web_threads: int = Field(
+        96, ge=1, le=512, description="Request threads of a web process; most of them wait for workers."
+    )
     web_processes: int = Field(1, ge=1, le=64, description="Web processes.")
+    upload_limit: int = Field(
+        8, ge=1, le=256, description="Uploads that a web process takes in at a time; further ones get 429."
+    )
     max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
     max_rows: int = Field(5_000_000, ge=1, description="Most rows a job may have.")
     max_cell_chars: int = Field(100_000, ge=1_000, description="Longest cell accepted in a table.")
@@ -62,10 +67,18 @@ class Settings(BaseSettings):
     interactive_label_chars: int = Field(
         2_000, ge=10, description="Most characters that the labels of an interactive request may have together."
     )
-    interactive_queue_limit: int = Field(200, ge=1, description="Waiting texts over which new ones get 429.")
+    interactive_target_ms: int = Field(
+        1_000, ge=50, description="Time to an answer over which a web process takes fewer texts on at a time."
+    )
+    interactive_queue_limit: int = Field(
+        200, ge=1, description="Texts waiting in the queue of all web processes over which new ones get 429."
+    )
 
     chunk_rows: int = Field(
         128, ge=1, le=10_000, description="Rows in one chunk of a job, which bounds what a killed worker loses."
+    )
+    bulk_nice: int = Field(
+        10, ge=0, le=19, description="How far bulk workers give way to other programs of their machine (nice)."
     )
     group_chunks: int = Field(8, ge=1, le=256, description="Most chunks that a bulk worker claims at a time.")
     group_wait_ms: int = Field(20, ge=0, le=10_000, description="Longest a chunk waits for company.")

@@ -37,12 +37,12 @@ def create_job() -> Response:
     """Make a job of an uploaded table."""
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send the file as multipart/form-data, in the field “file”.")
-    expect_upload(services())
-    values = fields(JobFields, request.form)
-    if strange := [name for name in request.files if name != "file"]:
-        raise InvalidRequest(f"There is no file field {strange[0][:100]!r}; send one file, in the field “file”.")
-    source = source_of(request.files.getlist("file"))
-    created = submit(services(), source, values, request.headers.get("Idempotency-Key"))
+    with expect_upload(services()):
+        values = fields(JobFields, request.form)
+        if strange := [name for name in request.files if name != "file"]:
+            raise InvalidRequest(f"There is no file field {strange[0][:100]!r}; send one file, in the field “file”.")
+        source = source_of(request.files.getlist("file"))
+        created = submit(services(), source, values, request.headers.get("Idempotency-Key"))
     headers = {"Location": url_for("api.show_job", job_id=created.public_id)}
     if created.replayed:
         headers["Idempotent-Replayed"] = "true"

@@ -34,16 +34,16 @@ def upload() -> str:
 @pages.post("/upload")
 def upload_file() -> AnyResponse:
     """Make the job and go to its page, or show what was wrong beside what was entered."""
-    expect_upload(services())
     values: MultiDict[str, str] = MultiDict()
     try:
-        values = MultiDict(request.form)
-        form_key = values.pop("key", None) or uuid.uuid4().hex
-        asked = fields(JobFields, _with_time_zone(values))
-        source = source_of(request.files.getlist("file"))
-        # Pressing the button twice makes one job; going back and changing something makes another.
-        content = f"{form_key}\n{source.name}\n{source.sha256}\n{asked.model_dump_json()}"
-        created = submit(services(), source, asked, hashlib.sha256(content.encode()).hexdigest())
+        with expect_upload(services()):
+            values = MultiDict(request.form)
+            form_key = values.pop("key", None) or uuid.uuid4().hex
+            asked = fields(JobFields, _with_time_zone(values))
+            source = source_of(request.files.getlist("file"))
+            # Pressing the button twice makes one job; going back and changing something makes another.
+            content = f"{form_key}\n{source.name}\n{source.sha256}\n{asked.model_dump_json()}"
+            created = submit(services(), source, asked, hashlib.sha256(content.encode()).hexdigest())
     except RequestEntityTooLarge:
         return _refused(problems.upload_too_large(), values)
     except YebanError as error:

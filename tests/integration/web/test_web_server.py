@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +163,53 @@ def test_it_refuses_a_bad_configuration_in_one_sentence(environment, changes, ar
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def _classify(client: httpx.Client) -> httpx.Response:
+    return client.post("/api/v1/classify", json={"text": "包裹三天没动了", "labels": "物流,退款"})
+
+
+def test_the_excess_of_texts_is_refused_at_once_while_the_server_stays_responsive(serve):
+    _process, _ready, client = serve(YEBAN_WEB_THREADS="8", YEBAN_INTERACTIVE_DEADLINE_MS="3000")
+    with ThreadPoolExecutor(6) as pool:
+        admitted = [pool.submit(_classify, client) for _ in range(6)]  # three quarters of the threads; no worker runs
+
+        def refused() -> httpx.Response | None:
+            answer = client.get("/healthz")
+            assert answer.elapsed.total_seconds() < 1
+            answer = _classify(client)
+            return answer if answer.status_code == 429 else None
+
+        answer = wait_until(refused, timeout_s=2.5, what="a refusal while six texts wait")
+        assert answer.json()["code"] == "overloaded"
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.elapsed.total_seconds() < 1
+        assert {future.result().status_code for future in admitted} == {504}
+
+
+def test_an_upload_over_the_limit_is_refused_unread_and_takes_no_place(serve):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="labels"\r\n\r\na,b\r\n'
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\ntext\r\n'
+        begun.set()
+        assert go_on.wait(_PATIENCE_S)
+        yield b"one\r\n--x--\r\n"
+
+    def upload() -> httpx.Response:
+        return client.post(
+            "/api/v1/jobs", data={"labels": "a,b"}, files={"file": ("b.csv", b"text\n" + b"x\n" * 10**6)}
+        )
+
+    _process, _ready, client = serve(YEBAN_UPLOAD_LIMIT="1")
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, "/api/v1/jobs", content=slow(), headers=headers)
+        assert begun.wait(_PATIENCE_S)
+        second = wait_until(lambda: (answer := upload()).status_code == 429 and answer, what="a refusal")
+        assert (second.json()["code"], second.headers["Retry-After"]) == ("overloaded", "1")
+        assert client.get("/jobs").status_code == 200
+        go_on.set()
+        assert first.result().status_code == 201
+    assert upload().status_code == 201
