@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.harness import LABELS, Measured, Target, bench_settings, report
+from tests.benchmarks.jobs import await_end, submit
 from tests.benchmarks.texts import distinct, repeating, write_csv
 from worker.engine import Batch, open_classifier
 from yeban.client import Client
@@ -16,8 +17,6 @@ from yeban.stack import Stack, run_stack
 ROUNDS = 5
 ROWS = 12_000
 CACHED_ROWS = 60_000
-_POLL_S = 0.5
-_ENDED = {"completed", "completed_with_errors", "failed", "cancelled"}
 
 
 def main() -> None:
@@ -68,13 +67,7 @@ def _alone(classifier: object, settings: Settings, texts: list[str]) -> float:
 def _job(stack: Stack, client: Client, folder: Path, texts: list[str]) -> float:
     file = folder / "bench.csv"
     write_csv(file, iter(texts))
-    job = client.create_job(file, {"labels": LABELS, "text_column": "text"})
-    while job["state"] not in _ENDED:
-        time.sleep(_POLL_S)
-        stack.check()
-        job = client.job(job["id"])
-    if job["state"] != "completed":
-        raise SystemExit(f"the job ended as {job['state']}: {job['error']}")
+    job = await_end(stack, client, submit(client, file)["id"])
     return len(texts) / job["summary"]["seconds"]
 
 
