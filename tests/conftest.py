@@ -9,7 +9,7 @@ import pytest
 from yeban.db import Database
 from yeban.schema import migrate
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.jobs", "tests.fixtures.models"]
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.jobs", "tests.fixtures.models", "tests.fixtures.tls"]
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from web.services import Services
 from yeban.errors import ConfigurationError, ServiceUnavailable
 from yeban.jobs.workers import live_workers
 from yeban.programs import ROLES
+from yeban.queues import redis_problem
+from yeban.tls import tls_failure
 
 
 def readiness(services: Services) -> dict[str, dict[str, Any]]:
@@ -46,8 +48,8 @@ def _migrations(services: Services) -> None:
 def _redis(services: Services) -> str | None:
     try:
         services.redis.ping()
-    except (RedisError, OSError):
-        return "Redis did not answer."
+    except (RedisError, OSError) as error:
+        return "Redis did not answer." if tls_failure(error) is None else redis_problem(error)
     return None
 
 

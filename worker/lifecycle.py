@@ -31,7 +31,7 @@ from yeban.errors import ServiceUnavailable
 from yeban.jobs import leases, retention, workers
 from yeban.jobs.sweeping import end_finished_jobs, sweep
 from yeban.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role
-from yeban.queues import TaskSender, make_redis
+from yeban.queues import TaskSender, check_tls, make_redis
 from yeban.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ class WorkerProcess:
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
         self._database.check_schema()
+        check_tls(self._redis)
         if self._role == BULK_ROLE:
             os.nice(self._settings.bulk_nice)  # before any thread is made: people are waiting for the other role
         self._models.get(self._settings.model).classifier.warm_up()

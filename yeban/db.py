@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from yeban.errors import ConfigurationError, ServiceUnavailable
 
+log = logging.getLogger(__name__)
+
 #: The migration that this code is written for.
 SCHEMA_REVISION = "0004"
 
 _CONNECT_TIMEOUT_S = 5
+# A connection that was lost is told of as an "SSL error" too.
+_TLS_TROUBLE = re.compile(r"certificate|does not support SSL", re.IGNORECASE)
 _IDLE_IN_TRANSACTION_MS = 10_000
+#: What each way of using TLS that was asked for leaves unchecked.
+_UNVERIFIED = {"allow": "certificate", "prefer": "certificate", "require": "certificate", "verify-ca": "host name"}
 
 
 class Database:
     """A pool of connections to one PostgreSQL database."""
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
-        """``url`` is an SQLAlchemy or libpq URL; the driver is always psycopg 3."""
-        self.engine = _engine(url, pool_size)
+        """``url`` is an SQLAlchemy or libpq URL; the driver is always psycopg 3.
+
+        Raises :class:`~yeban.errors.ConfigurationError` for a URL that is none.
+        """
+        self.engine = _engine(_parse(url), pool_size)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -39,10 +51,10 @@ class Database:
                 yield connection
         except DBAPIError as error:
             if error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError):
-                raise ServiceUnavailable(f"The database did not answer: {reason_of(error.orig)}.") from error
+                raise ServiceUnavailable(database_problem(error.orig)) from error
             raise
         except psycopg.OperationalError as error:  # COPY speaks to the driver directly
-            raise ServiceUnavailable(f"The database did not answer: {reason_of(error)}.") from error
+            raise ServiceUnavailable(database_problem(error)) from error
         except PoolTimeout as error:
             raise ServiceUnavailable("Every database connection of this process is busy; try again soon.") from error
 
@@ -90,17 +102,39 @@ def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: 
     return count
 
 
-def _engine(url: str, pool_size: int) -> Engine:
+def _parse(text_url: str) -> URL:
+    """The URL with verification of the server wherever a CA is named. Its errors do not quote it: it has a password."""
     try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConfigurationError("YEBAN_DATABASE_URL is not a database URL (postgresql://user@host/name).") from error
-    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        url = make_url(text_url)
+        backend = url.get_backend_name()
+        if backend in {"postgresql", "postgres"}:
+            # libpq's own judgement of the options' names.
+            make_conninfo(**{name: str(value) for name, value in url.query.items()})
+    except (ArgumentError, ValueError):
         raise ConfigurationError(
-            f"YEBAN_DATABASE_URL names {parsed.get_backend_name()!r}; only PostgreSQL (postgresql://…) is supported."
+            "YEBAN_DATABASE_URL is not a database URL (postgresql://user:password@host:5432/name)."
+        ) from None
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError(f"YEBAN_DATABASE_URL: {reason_of(error)}.") from None
+    if backend not in {"postgresql", "postgres"}:
+        raise ConfigurationError(
+            f"YEBAN_DATABASE_URL names {backend!r}; only PostgreSQL (postgresql://…) is supported."
         )
+    if "@" in (url.host or ""):
+        raise ConfigurationError("YEBAN_DATABASE_URL: an @ in the password is written as %40.")
+    if "sslrootcert" in url.query and "sslmode" not in url.query:
+        url = url.update_query_dict({"sslmode": "verify-full"})
+    mode = url.query.get("sslmode")
+    if mode in _UNVERIFIED:
+        log.warning(
+            "the database may be anyone: sslmode=%s does not check its %s; verify-full does", mode, _UNVERIFIED[mode]
+        )
+    return url
+
+
+def _engine(url: URL, pool_size: int) -> Engine:
     return create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
+        url.set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=True,
@@ -115,6 +149,17 @@ def _engine(url: str, pool_size: int) -> Engine:
             "options": f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}",
         },
     )
+
+
+def database_problem(error: BaseException | None) -> str:
+    """One sentence for a lost or failed connection; of TLS it says what a person has to look at."""
+    about_tls = [line.strip() for line in str(error or "").splitlines() if _TLS_TROUBLE.search(line)]
+    if about_tls:
+        return (
+            f"The database cannot be trusted: {about_tls[0].rstrip('.')}. "
+            "Check YEBAN_DATABASE_URL and the server's certificate."
+        )
+    return f"The database did not answer: {reason_of(error)}."
 
 
 def reason_of(error: BaseException | None) -> str:

@@ -5,9 +5,9 @@ A bulk message is only a hint (“look at this chunk”); losing or doubling one
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerError
@@ -18,8 +18,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ServiceUnavailable
+from yeban.redis_url import parse_redis_url
 from yeban.settings import Settings
+from yeban.tls import tls_failure
+
+log = logging.getLogger(__name__)
 
 BULK_QUEUE = "yeban.bulk"
 INTERACTIVE_QUEUE = "yeban.interactive"
@@ -77,17 +81,6 @@ class TextReply(BaseModel):
     error_detail: str | None = None
 
 
-def broker_url(redis_url: str) -> str:
-    """The URL kombu wants for a redis-py URL (Unix sockets are spelled differently there)."""
-    if not redis_url.startswith("unix://"):
-        return redis_url
-    parts = urlsplit(redis_url)
-    query = parse_qs(parts.query)
-    database = query.get("db", ["0"])[0]
-    credentials = f"{parts.netloc}@" if parts.netloc and not parts.netloc.endswith("@") else parts.netloc
-    return f"redis+socket://{credentials}{parts.path}?virtual_host={database}"
-
-
 def make_redis(
     redis_url: str,
     *,
@@ -97,30 +90,51 @@ def make_redis(
 ) -> Redis:
     """A pooled redis-py client that gives up after ``timeout_s`` instead of hanging. Values stay bytes.
 
-    Raises :class:`~yeban.errors.ConfigurationError` for a URL that is none; connects on first use.
+    Raises :class:`~yeban.errors.ConfigurationError` for a URL that is none; connects on first use. The certificate of
+    a ``rediss://`` server is verified unless the URL says otherwise.
 
     A command whose connection is lost is sent once more at once, since the pool may hold one that the server closed
     long ago; redis-py's own default would go on for seconds.
     """
     # A Unix socket has no keepalive, and redis-py refuses to be asked for one.
     keepalive = {} if redis_url.startswith("unix://") else {"socket_keepalive": True}
+    return Redis.from_url(
+        parse_redis_url(redis_url).client_url,
+        max_connections=max_connections,
+        socket_connect_timeout=min(connect_timeout_s, timeout_s),
+        socket_timeout=timeout_s,
+        health_check_interval=15,
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        **keepalive,
+    )
+
+
+def redis_problem(error: BaseException) -> str:
+    """One sentence for ``error`` of a client of :func:`make_redis`; of TLS it says what a person has to look at."""
+    reason = tls_failure(error)
+    if reason is not None:
+        return f"Redis cannot be trusted: {reason}. Check YEBAN_REDIS_URL and the server's certificate."
+    return f"Redis does not answer ({error}). Check YEBAN_REDIS_URL."
+
+
+def check_tls(client: Redis) -> None:
+    """Raise :class:`~yeban.errors.ServiceUnavailable` if TLS with Redis fails; a Redis that is away does no harm."""
     try:
-        return Redis.from_url(
-            redis_url,
-            max_connections=max_connections,
-            socket_connect_timeout=min(connect_timeout_s, timeout_s),
-            socket_timeout=timeout_s,
-            health_check_interval=15,
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-            **keepalive,
-        )
-    except ValueError as error:
-        raise ConfigurationError("YEBAN_REDIS_URL is not a Redis URL (redis://, rediss:// or unix://).") from error
+        client.ping()
+    except SEND_ERRORS as error:
+        if tls_failure(error) is not None:
+            raise ServiceUnavailable(redis_problem(error)) from error
 
 
 def make_celery(name: str, settings: Settings, redis_url: str) -> Celery:
-    """A Celery app with everything that senders and workers must agree on."""
-    app = Celery(name, broker=broker_url(redis_url), set_as_current=False)
+    """A Celery app with everything that senders and workers must agree on.
+
+    Raises :class:`~yeban.errors.ConfigurationError` for a URL that is none.
+    """
+    address = parse_redis_url(redis_url)
+    if address.unverified is not None:
+        log.warning("Redis may be anyone: YEBAN_REDIS_URL says not to check its %s", address.unverified)
+    app = Celery(name, broker=address.broker_url, set_as_current=False)
     app.conf.update(
         task_serializer="json",
         accept_content=["json"],
@@ -131,6 +145,7 @@ def make_celery(name: str, settings: Settings, redis_url: str) -> Celery:
         worker_send_task_events=False,
         enable_utc=True,
         broker_connection_timeout=_SOCKET_TIMEOUT_S,
+        broker_use_ssl=address.broker_tls or False,
         broker_transport_options={
             "visibility_timeout": max(_VISIBILITY_TIMEOUT_S, int(2 * settings.group_deadline_s)),
             "socket_timeout": _SOCKET_TIMEOUT_S,

@@ -10,7 +10,7 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from yeban.db import Database, reason_of
+from yeban.db import Database, database_problem
 from yeban.errors import InvalidRequest, ServiceUnavailable
 
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -38,7 +38,7 @@ def migrate(url: str, revision: str = "head") -> None:
     except CommandError as error:
         raise InvalidRequest(f"The schema cannot go to revision {revision!r}: {error}.") from error
     except DBAPIError as error:
-        raise ServiceUnavailable(f"The database did not answer: {reason_of(error.orig)}.") from error
+        raise ServiceUnavailable(database_problem(error.orig)) from error
     finally:
         database.close()
 

@@ -90,13 +90,13 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
 def _check_redis(url: str) -> None:
     from redis.exceptions import RedisError  # noqa: PLC0415 - heavy
 
-    from yeban.queues import make_redis  # noqa: PLC0415 - heavy
+    from yeban.queues import make_redis, redis_problem  # noqa: PLC0415 - heavy
 
     with make_redis(url) as redis:
         try:
             redis.ping()
         except RedisError as error:
-            raise ServiceUnavailable(f"Redis does not answer ({error}). Check YEBAN_REDIS_URL.") from error
+            raise ServiceUnavailable(redis_problem(error)) from error
 
 
 def require_extras(*extras: str) -> None:

@@ -24,7 +24,8 @@ from yeban.embedded import running_endpoints
 from yeban.errors import YebanError
 from yeban.jobs.workers import live_workers
 from yeban.programs import ROLES, python_command
-from yeban.queues import make_redis
+from yeban.queues import make_redis, redis_problem
+from yeban.redis_url import parse_redis_url
 from yeban.settings import Settings, get_settings
 from yeban.stack import running_url
 
@@ -182,11 +183,15 @@ def _redis(url: str) -> Finding:
     try:
         with make_redis(url) as redis:
             version = redis.info("server").get("redis_version", "?")
+            unverified = parse_redis_url(url).unverified
     except YebanError as error:
         return Finding("Redis", "problem", error.detail)
     except (RedisError, OSError) as error:
-        return Finding("Redis", "problem", f"does not answer: {error}")
-    return Finding("Redis", "ok", f"answers, protocol of Redis {version}")
+        return Finding("Redis", "problem", redis_problem(error))
+    answer = f"answers, protocol of Redis {version}"
+    if unverified is not None:
+        return Finding("Redis", "note", f"{answer}, but YEBAN_REDIS_URL says not to check its {unverified}")
+    return Finding("Redis", "ok", answer)
 
 
 def _version(package: str) -> str | None:

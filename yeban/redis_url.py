@@ -1,0 +1,147 @@
+"""A Redis URL, understood alike by redis-py and by kombu.
+
+The two differ in how they are told the database, a Unix socket, and TLS: without options of its own kombu would take
+any certificate of a ``rediss://`` server. So kombu gets nothing from the query; what it needs to know of TLS goes to it
+in redis-py's own words.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+
+from yeban.errors import ConfigurationError
+
+_SCHEMES = ("redis", "rediss", "unix")
+_CERT_REQS = {
+    "required": ssl.CERT_REQUIRED,
+    "none": ssl.CERT_NONE,
+    # kombu's spelling.
+    "CERT_REQUIRED": ssl.CERT_REQUIRED,
+    "CERT_NONE": ssl.CERT_NONE,
+}
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_TLS = (*_FILES, "ssl_password", "ssl_cert_reqs", "ssl_check_hostname")
+_OPTIONS = ("db", "username", "password", *_TLS)
+_NO_URL = "YEBAN_REDIS_URL is not a Redis URL (redis://, rediss:// or unix://)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisAddress:
+    """Where a Redis is, and how it is spoken to.
+
+    ``client_url`` is for redis-py and ``broker_url`` for kombu, which also wants ``broker_tls``: keyword arguments of
+    redis-py's ``SSLConnection``, None without TLS. ``unverified`` says what of the server's certificate is not checked,
+    None where all of it is or there is none.
+    """
+
+    client_url: str
+    broker_url: str
+    broker_tls: dict[str, Any] | None
+    unverified: str | None
+
+
+def parse_redis_url(url: str) -> RedisAddress:
+    """What ``url`` says. Raises :class:`~yeban.errors.ConfigurationError`, not quoting it since it has a password."""
+    # A mistake is not chained to what Python says of it, since that quotes a part of the URL.
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError(
+            f"{_NO_URL}: its host or port cannot be read. In a password / ? # @ [ are written as %2F %3F %23 %40 %5B."
+        ) from None
+    if parts.scheme not in _SCHEMES:
+        raise ConfigurationError(f"{_NO_URL}.")
+    if "@" in unquote(parts.hostname or "") or parts.fragment:
+        raise ConfigurationError(f"{_NO_URL}: a # or @ in the password is written as %23 or %40.")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    database = _database(parts, options)
+    tls = _tls(parts.scheme, options)
+    return RedisAddress(
+        client_url=_client_url(parts, options, tls),
+        broker_url=_broker_url(parts, port, options, database),
+        broker_tls=tls,
+        unverified=_unverified(tls),
+    )
+
+
+def _database(parts: SplitResult, options: dict[str, str]) -> int:
+    unknown = sorted(options.keys() - set(_OPTIONS))
+    if unknown:
+        raise ConfigurationError(
+            f"YEBAN_REDIS_URL has options that are not known: {', '.join(unknown)}. There are: {', '.join(_OPTIONS)}."
+        )
+    said = options.get("db") or ("" if parts.scheme == "unix" else parts.path.strip("/"))
+    if said and not (said.isascii() and said.isdigit()):
+        raise ConfigurationError("YEBAN_REDIS_URL names a database that is no number; it ends like :6379/0.")
+    return int(said or 0)
+
+
+def _tls(scheme: str, options: dict[str, str]) -> dict[str, Any] | None:
+    given = {name: options[name] for name in _TLS if name in options}
+    if scheme != "rediss":
+        if given:
+            raise ConfigurationError(
+                f"YEBAN_REDIS_URL has {', '.join(given)}, but is not encrypted: it must be rediss://."
+            )
+        return None
+    tls: dict[str, Any] = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
+    for name, value in given.items():
+        if name in _FILES:
+            _check_file(name, value)
+        tls[name] = _value(name, value)
+    if tls["ssl_cert_reqs"] is ssl.CERT_NONE:
+        tls["ssl_check_hostname"] = False
+    if "ssl_keyfile" in tls and "ssl_certfile" not in tls:
+        raise ConfigurationError("YEBAN_REDIS_URL has ssl_keyfile without ssl_certfile.")
+    return tls
+
+
+def _value(name: str, value: str) -> Any:
+    kinds: dict[str, dict[str, Any]] = {"ssl_cert_reqs": _CERT_REQS, "ssl_check_hostname": _BOOLEANS}
+    if name not in kinds:
+        return value
+    known = kinds[name]
+    if value not in known:
+        raise ConfigurationError(f"YEBAN_REDIS_URL: {name} is one of {', '.join(known)}.")
+    return known[value]
+
+
+def _check_file(name: str, path: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise ConfigurationError(f"YEBAN_REDIS_URL: {name} cannot be read: {path}: {error.strerror}.") from error
+
+
+def _unverified(tls: dict[str, Any] | None) -> str | None:
+    if tls is None or tls["ssl_check_hostname"]:
+        return None
+    return "certificate" if tls["ssl_cert_reqs"] is ssl.CERT_NONE else "host name"
+
+
+def _client_url(parts: SplitResult, options: dict[str, str], tls: dict[str, Any] | None) -> str:
+    spelled = dict(options)
+    if tls is not None:
+        spelled["ssl_cert_reqs"] = "none" if tls["ssl_cert_reqs"] is ssl.CERT_NONE else "required"
+        spelled["ssl_check_hostname"] = str(tls["ssl_check_hostname"]).lower()
+    query = f"?{urlencode(spelled, quote_via=quote)}" if spelled else ""
+    # urllib would drop the slashes before an empty host.
+    return f"{parts.scheme}://{parts.netloc}{parts.path}{query}"
+
+
+def _broker_url(parts: SplitResult, port: int | None, options: dict[str, str], database: int) -> str:
+    user = options.get("username") or unquote(parts.username or "")
+    password = options.get("password") or unquote(parts.password or "")
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
+    if parts.scheme == "unix":
+        return f"redis+socket://{login}{parts.path}?virtual_host={database}"
+    host = parts.hostname or "localhost"
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{login}{host}:{port or 6379}/{database}"
