@@ -85,7 +85,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelUnusable(f"{path} cannot be read ({error}); download it again.") from error
     if not isinstance(document, dict):
         raise ModelUnusable(f"{path} is not a JSON object; download it again.")

@@ -128,7 +128,7 @@ def read_manifest(folder: Path) -> Manifest:
         document = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelUnusable(f"{folder} holds no built model: it has no {MANIFEST_FILE}.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelUnusable(f"{folder / MANIFEST_FILE} cannot be read ({error}); build the model again.") from error
     try:
         if document["schema"] != SCHEMA:

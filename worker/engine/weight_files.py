@@ -36,6 +36,8 @@ _FLOATS: dict[str, np.dtype[Any]] = {
 }
 _GIT_LFS = b"version https://git-lfs"
 _AGAIN = "download it again."
+# Of JSON that is not as it should be; the last is what nesting without end raises.
+_NOT_AS_EXPECTED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ def open_weights(folder: Path) -> dict[str, StoredTensor]:
 def _shards(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _NOT_AS_EXPECTED as error:
         raise ModelUnusable(f"{index} cannot be read as an index of weight files ({error!r}); {_AGAIN}") from error
     for name in names:
         if Path(name).name != name:
@@ -84,7 +86,7 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
     try:
         data, header = _map_safetensors(path)
         return {name: _stored(path, name, data, entry) for name, entry in header.items() if name != "__metadata__"}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _NOT_AS_EXPECTED as error:
         raise ModelUnusable(f"{path} is damaged or cut short ({error}); {_AGAIN}") from error
 
 

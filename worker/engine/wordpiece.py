@@ -152,7 +152,7 @@ def is_bert(path: Path) -> bool:
     try:
         document = json.loads(_read(path))
         return (document["model"]["type"], document["normalizer"]["type"]) == _BERT_KINDS
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return True
 
 
@@ -169,7 +169,7 @@ def read_tokenizer_json(path: Path) -> Spec:
         added = [token["content"] for token in document.get("added_tokens", ())]
         lowercase, strip = bool(normalizer["lowercase"]), normalizer.get("strip_accents")
         split = bool(normalizer["handle_chinese_chars"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelUnusable(f"{path} cannot be read as a tokeniser ({error!r}); download it again.") from error
     _check(path, vocabulary, added)
     return Spec(
@@ -227,7 +227,7 @@ def _options(path: Path) -> dict[str, Any]:
         return {}
     try:
         document = json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelUnusable(f"{path} cannot be read ({error}); download it again.") from error
     if not isinstance(document, dict):
         raise ModelUnusable(f"{path} is not a JSON object; download it again.")
