@@ -26,8 +26,8 @@ def migrate(url: str, revision: str = "head") -> None:
     database = Database(url, pool_size=1)
     try:
         with database.engine.connect() as connection:
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
-            connection.commit()
+            # Held by the transaction that migrates: behind a pooler, a session and its lock may outlive this program.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             config = alembic_config()
             config.attributes["connection"] = connection
             if revision == "base" or revision.startswith("-"):
