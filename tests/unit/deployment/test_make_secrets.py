@@ -139,5 +139,6 @@ def test_nobody_else_may_do_anything_but_probe(valkey: Path) -> None:
         stranger.ping()
     with redis.Redis(unix_socket_path=str(valkey), username="probe", password="none") as probe:
         assert probe.ping()
-        with pytest.raises(redis.exceptions.NoPermissionError):
-            probe.get("x")
+        for forbidden in (lambda: probe.get("x"), probe.client_list, probe.dbsize, probe.info):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                forbidden()
