@@ -33,6 +33,8 @@ def test_nothing_of_a_running_stack_shows_a_password(yeban: Yeban, database_url:
         answered = yeban.run("classify", "包裹三天没动了", "--labels", "物流,退款", "--server", url)
         doctor = yeban.run("doctor", **secrets)
         commands = yeban.processes()
+        while_running = _files_with_the_secret(yeban.data_dir)
+        assert (yeban.data_dir / "stack.json").is_file()
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 0
 
@@ -41,9 +43,13 @@ def test_nothing_of_a_running_stack_shows_a_password(yeban: Yeban, database_url:
     assert not any(SECRET in command for command in commands)
     assert SECRET not in yeban.said("stdout") + yeban.said("stderr")
     assert SECRET not in doctor.stdout + doctor.stderr
-    written = [file for file in _files(yeban.data_dir) if SECRET.encode() in file.read_bytes()]
-    assert not written
+    assert not while_running
+    assert not _files_with_the_secret(yeban.data_dir)
     assert {"web.log", "bulk.log", "interactive.log"} <= {file.name for file in _files(yeban.data_dir)}
+
+
+def _files_with_the_secret(folder: Path) -> list[Path]:
+    return [file for file in _files(folder) if SECRET.encode() in file.read_bytes()]
 
 
 def _files(folder: Path) -> list[Path]:
