@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -78,7 +79,7 @@ _FENCE = text(
         AS done (id, token, ok, abstained, errors)
         JOIN held ON held.id = done.id
     WHERE chunk.id = done.id AND chunk.state = 'leased' AND chunk.lease_token = done.token
-    RETURNING chunk.id
+    RETURNING chunk.id, done.token
     """
 )
 
@@ -96,13 +97,13 @@ def finish_chunks(database: Database, outcomes: Sequence[ChunkOutcome]) -> list[
     """
     with database.begin() as connection:
         kept = _mark_done(connection, outcomes)
-        stored = [outcome for outcome in outcomes if outcome.lease.chunk_id in kept]
+        stored = [outcome for outcome in outcomes if outcome.lease.key in kept]
         copy_rows(connection, "result", _RESULT_COLUMNS, _copied(stored))
         copy_rows(connection, "embedding", _EMBEDDING_COLUMNS, _copied_embeddings(stored))
         jobs = sorted({outcome.lease.job_id for outcome in stored})
         complete = list(connection.scalars(_COMPLETE, {"ids": jobs})) if jobs else []
     if len(stored) < len(outcomes):
-        lost = [outcome.lease.chunk_id for outcome in outcomes if outcome.lease.chunk_id not in kept]
+        lost = [outcome.lease.chunk_id for outcome in outcomes if outcome.lease.key not in kept]
         log.warning("late results dropped, the lease was lost", extra={"chunks": lost})
     return complete
 
@@ -189,12 +190,13 @@ def _holds(connection: Connection, lease: Lease) -> bool:
     )
 
 
-def _mark_done(connection: Connection, outcomes: Sequence[ChunkOutcome]) -> set[int]:
+def _mark_done(connection: Connection, outcomes: Sequence[ChunkOutcome]) -> set[tuple[int, uuid.UUID]]:
     def count(status: Status) -> list[int]:
         return [sum(result.status is status for result in outcome.results) for outcome in outcomes]
 
-    return set(
-        connection.scalars(
+    return {
+        (row.id, row.token)
+        for row in connection.execute(
             _FENCE,
             {
                 "ids": [outcome.lease.chunk_id for outcome in outcomes],
@@ -204,7 +206,7 @@ def _mark_done(connection: Connection, outcomes: Sequence[ChunkOutcome]) -> set[
                 "errors": count(Status.ERROR),
             },
         )
-    )
+    }
 
 
 def _copied(outcomes: Sequence[ChunkOutcome]) -> Iterable[tuple[object, ...]]:

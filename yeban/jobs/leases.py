@@ -31,6 +31,11 @@ class Lease:
     def rows(self) -> int:
         return self.last_row - self.first_row + 1
 
+    @property
+    def key(self) -> tuple[int, uuid.UUID]:
+        """What tells this lease from every other, also from others of its chunk."""
+        return self.chunk_id, self.token
+
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
@@ -41,6 +46,8 @@ class StoredRow:
     problem: str | None
 
 
+# The job is locked too, and first: pausing, cancelling and resuming it wait until the claim is committed, and then see
+# it, or the claim sees what they did. Claims of one job do not wait for one another, nor for its results.
 _CLAIM = text(
     """
     WITH picked AS (
@@ -48,7 +55,7 @@ _CLAIM = text(
         WHERE chunk.id = ANY(:ids) AND chunk.state = 'queued'
           AND (chunk.not_before IS NULL OR chunk.not_before <= now())
           AND job.state IN ('queued', 'running')
-        ORDER BY chunk.id FOR UPDATE OF chunk SKIP LOCKED
+        ORDER BY chunk.id FOR KEY SHARE OF job FOR UPDATE OF chunk SKIP LOCKED
     )
     UPDATE chunk SET state = 'leased', lease_token = :token, worker_id = :worker, attempt = attempt + 1,
         lease_until = now() + make_interval(secs => :lease_s)
@@ -63,8 +70,11 @@ _CLAIM = text(
 # Locked in id order, as everywhere, so that it cannot deadlock with whoever renews or finishes the same chunks.
 _HELD = text(
     """
-    SELECT chunk.id, job.state IN ('queued', 'running') AS wanted FROM chunk JOIN job ON job.id = chunk.job_id
-    WHERE chunk.id = ANY(:ids) AND chunk.state = 'leased' AND chunk.lease_token = ANY(:tokens)
+    SELECT chunk.id, chunk.lease_token AS token, job.state IN ('queued', 'running') AS wanted
+    FROM chunk JOIN job ON job.id = chunk.job_id
+    WHERE (chunk.id, chunk.lease_token) IN (
+            SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS uuid[])))
+        AND chunk.state = 'leased'
     ORDER BY chunk.id FOR UPDATE OF chunk
     """
 )
@@ -73,7 +83,9 @@ _HELD = text(
 _RELEASE = text(
     """
     WITH held AS (
-        SELECT id FROM chunk WHERE state = 'leased' AND id = ANY(:ids) AND lease_token = ANY(:tokens)
+        SELECT id FROM chunk
+        WHERE (id, lease_token) IN (SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS uuid[])))
+            AND state = 'leased'
         ORDER BY id FOR UPDATE
     )
     UPDATE chunk SET state = 'queued', attempt = attempt - 1, lease_token = NULL, lease_until = NULL,
@@ -161,15 +173,16 @@ def keep_wanted(database: Database, leases: Sequence[Lease]) -> list[Lease]:
     if not leases:
         return []
     with database.begin() as connection:
-        wanted = {row.id: bool(row.wanted) for row in connection.execute(_HELD, _identified(leases))}
-        unwanted = [lease for lease in leases if wanted.get(lease.chunk_id) is False]
+        held = connection.execute(_HELD, _identified(leases))
+        wanted = {(row.id, row.token): bool(row.wanted) for row in held}
+        unwanted = [lease for lease in leases if wanted.get(lease.key) is False]
         if unwanted:
             connection.execute(_RELEASE, _identified(unwanted) | {"delay_s": 0.0})
-    return [lease for lease in leases if wanted.get(lease.chunk_id)]
+    return [lease for lease in leases if wanted.get(lease.key)]
 
 
 def _identified(leases: Sequence[Lease]) -> dict[str, Any]:
-    return {"ids": [lease.chunk_id for lease in leases], "tokens": list({lease.token for lease in leases})}
+    return {"ids": [lease.chunk_id for lease in leases], "tokens": [lease.token for lease in leases]}
 
 
 def pin_model(database: Database, job_id: int, fingerprint: str) -> str:

@@ -157,3 +157,14 @@ def test_errors_are_listed_with_the_files_own_row_numbers(work):
     (error,) = results.error_rows(work.database, job)
     assert error[0] == 3
     assert "empty" in str(error[1])
+
+
+def test_a_lost_lease_beside_the_live_one_of_its_chunk_stores_nothing(work, sweep):
+    job = work.job(4)
+    ids = work.chunk_ids(job)
+    (stale,) = work.claim(ids)
+    work.let_leases_run_out()
+    sweep()
+    (live,) = work.claim(ids)
+    assert work.finish([stale, live]) == [job.internal_id]
+    assert [row_no for row_no, _ in work.results(job)] == [1, 2, 3, 4]

@@ -97,3 +97,28 @@ def test_a_lease_that_was_lost_is_not_kept_and_not_given_back(work, sweep):
 
     assert leases.keep_wanted(work.database, lost) == []
     assert leases.keep_wanted(work.database, [now]) == [now]
+
+
+def _reclaimed(work, sweep):
+    """A lease that was lost, and the one under which its chunk was claimed again."""
+    ids = work.chunk_ids(work.job(4))
+    (stale,) = work.claim(ids)
+    work.let_leases_run_out()
+    sweep()
+    (live,) = work.claim(ids)
+    return stale, live
+
+
+def test_beside_a_live_lease_a_lost_one_of_the_same_chunk_is_not_wanted(work, sweep):
+    stale, live = _reclaimed(work, sweep)
+    assert leases.keep_wanted(work.database, [stale, live]) == [live]
+
+
+def test_giving_a_lost_lease_back_beside_another_chunks_leaves_its_chunk_alone(work, sweep):
+    first, second = work.chunk_ids(work.job(8))
+    (stale,) = work.claim([first])
+    work.let_leases_run_out()
+    sweep()
+    _, other = work.claim([first, second])
+    leases.release(work.database, [stale, other])
+    assert work.column("SELECT state FROM chunk ORDER BY id") == ["leased", "queued"]
