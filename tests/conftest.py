@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.fixtures.properties import register_profiles
 from yeban.db import Database
 from yeban.schema import migrate
+
+register_profiles()
 
 pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.jobs", "tests.fixtures.models", "tests.fixtures.tls"]
 

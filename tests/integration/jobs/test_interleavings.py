@@ -1,0 +1,223 @@
+"""Transactions in one another's way: statement by statement in any order, and all at once."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fixtures.interleaving import Interleaving
+from tests.fixtures.job_model import COMPLETED, STOPPED
+from tests.fixtures.job_snapshots import check_invariants, empty, snapshot
+from tests.fixtures.jobs import FakeSender
+from tests.fixtures.properties import examples
+from yeban.errors import Conflict
+from yeban.jobs import control, finishing, hints, leases, sweeping
+from yeban.jobs.corrections import correct
+from yeban.jobs.ending import finish_job
+from yeban.jobs.states import JobState
+from yeban.labels import LabelSet
+
+LABELS = LabelSet.of("甲,乙")
+
+
+class Scene:
+    """A job of three chunks: one done, one claimed by somebody, one queued; and what may be done to it at once."""
+
+    def __init__(self, work: Any) -> None:
+        self.work, self.database = work, work.database
+        empty(self.database)
+        self.job = work.job(6, chunk_rows=2, label_set=LABELS)
+        self.ids = work.chunk_ids(self.job)
+        work.finish(work.claim(self.ids[:1]))
+        self.held = work.claim(self.ids[1:2])
+        self.claimed: list[Any] = []
+
+    def actions(self) -> dict[str, Callable[[], Any]]:
+        return {
+            "claim": self.claim,
+            "finish": lambda: self.work.finish(self.held),
+            "fail": lambda: finishing.fail_chunk(self.database, self.held[0], "boom"),
+            "keep wanted": lambda: leases.keep_wanted(self.database, self.held),
+            "release": lambda: leases.release(self.database, self.held),
+            "renew": lambda: leases.renew(self.database, [self.held[0].token], lease_s=60),
+            "pause": lambda: control.pause(self.database, self.job.id),
+            "cancel": lambda: control.cancel(self.database, self.job.id),
+            "resume": lambda: control.resume(self.database, self.job.id),
+            "fail job": lambda: control.fail_job(self.database, self.job.internal_id, "no model"),
+            "correct": lambda: correct(self.database, self.job.id, {1: ["乙"], 2: []}),
+            "hint": lambda: hints.take_hints(self.database),
+            "drop hints": lambda: hints.drop_hints(self.database, self.ids),
+            "sweep": lambda: _sweep(self.database),
+            "end": lambda: finish_job(self.database, self.job.internal_id),
+        }
+
+    def claim(self) -> None:
+        self.claimed += leases.claim(self.database, self.ids, worker_id=uuid.uuid4(), lease_s=60)
+
+
+@pytest.fixture
+def scene(work):
+    return lambda: Scene(work)
+
+
+NAMES = st.sampled_from([
+    "claim", "finish", "fail", "keep wanted", "release", "renew", "pause", "cancel", "resume", "fail job", "correct",
+    "hint", "drop hints", "sweep", "end",
+])  # fmt: skip
+
+
+@given(
+    names=st.lists(NAMES, min_size=2, max_size=3),
+    before=st.sampled_from(["nothing", "lost lease", "paused", "last chunk", "live worker"]),
+    turns=st.lists(st.integers(0, 2), max_size=20),
+)
+@examples(60)
+def test_whatever_meets(scene, database, names, before, turns):
+    now = scene()
+    if before == "lost lease":
+        now.work.let_leases_run_out()
+    elif before == "paused":
+        control.pause(database, now.job.id)
+    elif before == "last chunk":
+        now.work.finish(now.work.claim(now.ids))
+    elif before == "live worker":
+        now.work.execute(
+            'INSERT INTO worker (id, role, host, pid, models, "window")'
+            " VALUES (gen_random_uuid(), 'bulk', 'here', 1, '[]', 1)"
+        )
+    actions = now.actions()
+    with Interleaving(database) as interleaving:
+        actors = interleaving.run([actions[name] for name in names], turns)
+    for name, actor in zip(names, actors, strict=True):
+        assert actor.error is None or isinstance(actor.error, Conflict), (name, actor.error)
+    found = snapshot(database)
+    check_invariants(found)
+    cancelled = now.work.view(now.job).state is JobState.CANCELLED
+    # Whoever still holds something goes on with it.
+    now.work.finish(now.held + now.claimed)
+    after = snapshot(database)
+    check_invariants(after)
+    if cancelled:
+        assert after.results == found.results
+    _comes_to_its_end(now.work, now.job)
+
+
+@pytest.mark.parametrize("turns", list(itertools.product((0, 1), repeat=5)), ids=lambda turns: "".join(map(str, turns)))
+def test_a_claim_and_a_cancel_in_any_order_then_a_sweep(scene, database, turns):
+    """A sweep while the claim is not committed must not call the job cancelled: its results would come later."""
+    now = scene()
+    control.cancel(database, now.job.id)
+    control.resume(database, now.job.id)
+    now.work.finish(now.held)
+    actions = [now.claim, lambda: control.cancel(database, now.job.id), lambda: _sweep(database)]
+    with Interleaving(database) as interleaving:
+        actors = interleaving.run(actions, [*turns, *[2] * 12])
+    assert [actor.error for actor in actors] == [None] * 3
+    found = snapshot(database)
+    check_invariants(found)
+    now.work.finish(now.claimed)
+    if found.jobs[now.job.internal_id].state == "cancelled":
+        assert snapshot(database).results == found.results
+
+
+class RudeWorker(threading.Thread):
+    """Does sixty things to some jobs, one after the other, as it likes; ``error`` is what it did not expect."""
+
+    def __init__(self, work: Any, jobs: list[Any], seed: int) -> None:
+        super().__init__()
+        self.error: BaseException | None = None
+        self._work, self._database, self._jobs = work, work.database, jobs
+        self._chance = random.Random(seed)
+        self._held: list[Any] = []
+
+    def run(self) -> None:
+        actions = [self._claim] * 4 + [self._lease] * 6 + [self._person] * 4 + [self._system] * 2
+        try:
+            for _ in range(60):
+                with suppress(Conflict):
+                    self._chance.choice(actions)()
+        except Exception as error:  # noqa: BLE001  # the test shows it
+            self.error = error
+
+    def _claim(self) -> None:
+        job = self._chance.choice(self._jobs)
+        ids = [chunk.id for chunk in snapshot(self._database).chunks[job.internal_id]]
+        chosen = self._chance.sample(ids, min(len(ids), 4))
+        self._held += leases.claim(self._database, chosen, worker_id=uuid.uuid4(), lease_s=60)
+
+    def _lease(self) -> None:
+        mine = self._chance.sample(self._held, min(len(self._held), 3))
+        self._chance.choice([
+            lambda: self._work.finish(mine),
+            lambda: self._work.finish(mine),
+            lambda: leases.release(self._database, mine),
+            lambda: leases.keep_wanted(self._database, mine),
+            lambda: leases.renew(self._database, [lease.token for lease in mine], lease_s=60),
+            lambda: [finishing.fail_chunk(self._database, lease, "boom") for lease in mine[:1]],
+        ])()  # fmt: skip
+
+    def _person(self) -> None:
+        job = self._chance.choice(self._jobs)
+        wanted = {self._chance.randint(1, 12): ["乙"], self._chance.randint(1, 12): []}
+        self._chance.choice([
+            lambda: control.pause(self._database, job.id),
+            lambda: control.cancel(self._database, job.id),
+            lambda: control.resume(self._database, job.id),
+            lambda: control.resume(self._database, job.id),
+            lambda: correct(self._database, job.id, wanted),
+        ])()  # fmt: skip
+
+    def _system(self) -> None:
+        if self._chance.random() < 0.5:
+            _sweep(self._database)
+        else:
+            hints.drop_hints(self._database, hints.take_hints(self._database))
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_all_at_once(work, database, part):
+    """Whoever is refused is so by a state; nothing deadlocks, and every job can come to its end."""
+    jobs = [work.job(12, chunk_rows=2, label_set=LABELS, refine=False) for _ in range(3)]
+    rude = [RudeWorker(work, jobs, 8 * part + number) for number in range(8)]
+    for worker in rude:
+        worker.start()
+    for worker in rude:
+        worker.join()
+    assert [worker.error for worker in rude] == [None] * 8
+    check_invariants(snapshot(database))
+    for job in jobs:
+        _comes_to_its_end(work, job)
+
+
+def _sweep(database: Any) -> None:
+    sweeping.sweep(
+        database,
+        FakeSender(),  # type: ignore[arg-type]
+        lambda job_id: finish_job(database, job_id),
+        hint_ttl_s=0,
+    )
+
+
+def _comes_to_its_end(work: Any, job: Any) -> None:
+    for _ in range(20):
+        state = work.view(job).state
+        if state in COMPLETED:
+            return
+        if state in STOPPED:
+            control.resume(work.database, job.id)
+        work.execute("UPDATE chunk SET not_before = NULL")
+        work.execute("UPDATE job SET ender_until = NULL, ender_token = NULL")
+        work.let_leases_run_out()
+        _sweep(work.database)
+        work.finish(work.claim(work.chunk_ids(job)))
+        check_invariants(snapshot(work.database))
+    raise AssertionError("the job does not come to its end")
