@@ -11,7 +11,11 @@ _NUMBER = re.compile(r"[+-](?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3
 
 
 def guarded(text: str) -> str:
-    """The text, with ``'`` in front if a spreadsheet might run it; plain numbers such as ``-5`` stay."""
+    """The text, with ``'`` in front if a spreadsheet might run it; plain numbers such as ``-5`` stay.
+
+    Guarding twice adds nothing. Taking away a ``'`` that stands before what would be guarded gives the text back,
+    unless that had one there already.
+    """
     if _DANGEROUS.match(text) is None or _NUMBER.fullmatch(text) is not None:
         return text
     return f"'{text}"

@@ -31,8 +31,8 @@ def write_table(
 
     ``csv`` is RFC 4180 (comma, CRLF) in UTF-8; ``bom`` adds the mark by which Excel knows it, and
     ``guard`` puts ``'`` before text that a spreadsheet would run as a formula: ``guard=False`` makes
-    an exact copy. ``xlsx`` writes every string as a string, so needs no guard; a cell over Excel's
-    32,767 characters is cut with a visible mark, and rows over Excel's 1,048,576 raise ``TooLarge``.
+    an exact copy. ``xlsx`` writes every string as a string, so needs no guard; numbers have 16 digits there, a cell
+    over Excel's 32,767 characters is cut with a visible mark, and rows over Excel's 1,048,576 raise ``TooLarge``.
     All rows are taken before its first block, since they wait in a temporary file.
     ``jsonl`` writes one object a row; of columns with one name, the later become ``name_2``, ``name_3``.
 

@@ -22,6 +22,7 @@ _MAX_RATIO = 200
 _RATIO_FREE_BYTES = 64 << 20
 
 _PROLOG_BLOCK_BYTES = 1 << 12
+_MAX_PROLOG_BYTES = 1 << 18
 
 # About 150 bytes of memory each, and their text.
 _MAX_SHARED_STRINGS = 2_000_000
@@ -90,6 +91,12 @@ def _refuse_document_type(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
     flush = getattr(parser, "flush", None)
     with archive.open(member) as stream:
         while not prolog.ended and (block := stream.read(_PROLOG_BLOCK_BYTES)):
+            if stream.tell() > _MAX_PROLOG_BYTES:
+                # Expat begins a long comment anew with each block.
+                raise InvalidTable(
+                    f"The workbook's {member.filename} has more than {_MAX_PROLOG_BYTES >> 10} KiB before its first "
+                    "element."
+                )
             try:
                 parser.feed(block)
                 if flush is not None:

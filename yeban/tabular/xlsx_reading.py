@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from datetime import date, datetime, time, timedelta
 from typing import Any, BinaryIO, Literal
 
-from openpyxl import load_workbook
 from openpyxl.utils.datetime import from_excel
 from openpyxl.utils.escape import unescape
 from openpyxl.xml.constants import MAX_ROW
 
 from yeban.errors import InvalidRequest, InvalidTable, YebanError
 from yeban.tabular.model import ReadOptions, Record
+from yeban.tabular.xlsx_archive import open_workbook
 from yeban.tabular.xlsx_guard import check_archive
 
 # ECMA-376 part 1, 18.8.30: date formats of Chinese, Japanese and Korean Excel, known by number alone. openpyxl
@@ -48,7 +48,7 @@ class XlsxReader:
         warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
         with self._damage_reported():
             check_archive(self._file)
-            book = load_workbook(self._file, read_only=True, data_only=True, keep_links=False)
+            book = open_workbook(self._file)
             try:
                 sheet = _choose(book.worksheets, self._sheet)
                 # The size that a sheet declares is often wrong, and openpyxl would fill every row up to it.

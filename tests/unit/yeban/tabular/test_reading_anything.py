@@ -6,13 +6,14 @@ import io
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fixtures.properties import examples
 from yeban.errors import YebanError
 from yeban.tabular import ReadOptions, open_table, write_table
 
-patient = settings(deadline=None, max_examples=150)
+patient = examples(150)
 
 SEEDS = {
     "t.csv": 'id,text\n1,"退\n款"\n2,b\n'.encode(),

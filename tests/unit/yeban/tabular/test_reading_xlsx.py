@@ -480,3 +480,15 @@ def test_dates_of_all_years(read, workbook):
     expected = [m.date().isoformat() if m.time() == time() else m.isoformat() for m in moments]
     assert table.texts == expected
     assert all(before < after for before, after in pairwise(table.texts))
+
+
+def test_what_looks_like_an_escape_of_excel_is_kept_among_shared_strings(read, plain, repack):
+    strings = "<si><t>text</t></si><si><t>_x005F_x000D_ x005F_</t></si>"
+    rows = '<row><c t="s"><v>0</v></c></row><row><c t="s"><v>1</v></c></row>'
+    assert read(with_strings(repack, plain, strings, rows), "t.xlsx").cells == [("_x000D_ x005F_",)]
+
+
+def test_a_long_way_to_the_first_element_is_refused(read, plain, repack):
+    part = b"<!--" + b"a" * 300_000 + b"-->" + sheet_xml("<row/>")
+    with pytest.raises(InvalidTable, match="before its first element"):
+        read(repack(plain, {SHEET: part}), "t.xlsx")

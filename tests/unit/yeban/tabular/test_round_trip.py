@@ -5,15 +5,18 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import json
+import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fixtures.properties import examples
 from yeban.tabular import ReadOptions, open_table, write_table
+from yeban.tabular.formulas import guarded
 
-# The machine may be busy, so no example has a deadline.
-thorough = settings(deadline=None, max_examples=80)
+thorough = examples(60)
 
 # All that CSV can hold, with what is special to CSV made likely.
 SPECIAL = st.sampled_from(
@@ -44,6 +47,32 @@ def test_exact_copies(table, bom):
     data = b"".join(write_table("csv", columns, rows, guard=False, bom=bom))
 
     assert read_back(data, delimiter=",", encoding="utf-8") == table
+
+
+def unguarded(text: str) -> str:
+    """Without the mark that the guard puts before what would be a formula."""
+    return text[1:] if text.startswith("'") and guarded(text[1:]) == text else text
+
+
+FORMULA = st.tuples(
+    st.sampled_from(["", " ", "\t", "\u200b", "\ufeff", "\x00", "'"]), st.sampled_from("=+-@＝＋－＠\r")
+)
+
+
+@thorough
+@given(tables(ANY_CELL | FORMULA.map("".join) | st.sampled_from(["-5", "+1.5e3", "-5x", "'=1"])), st.booleans())
+def test_guarded_copies(table, bom):
+    """Every cell comes back as the guard has it, and so as it was: but for one that looked guarded before."""
+    columns, *rows = table
+    back = read_back(b"".join(write_table("csv", columns, rows, bom=bom)), delimiter=",", encoding="utf-8")
+
+    assert back == [tuple(map(guarded, row)) for row in table]
+    for row, found in zip(table, back, strict=True):
+        for cell, read in zip(row, found, strict=True):
+            assert unguarded(read) == unguarded(cell)
+            assert unguarded(read) == cell or cell == f"'{unguarded(cell)}"
+    # The second time, nothing more is added.
+    assert read_back(b"".join(write_table("csv", back[0], back[1:])), delimiter=",", encoding="utf-8") == back
 
 
 @thorough
@@ -132,6 +161,46 @@ def test_jsonl(table):
     data = b"".join(write_table("jsonl", columns, table[1:]))
 
     assert read_back(data, "t.jsonl", encoding="utf-8") == [tuple(columns), *table[1:]]
+
+
+@thorough
+@given(
+    st.lists(ANY_CELL, min_size=1, max_size=5).map(lambda names: [f"x{names[0]}", *names[1:]]),
+    st.lists(st.lists(ANY_CELL | st.none() | st.floats(), min_size=1, max_size=7), min_size=1, max_size=5),
+)
+def test_jsonl_of_any_shape(columns, rows):
+    """Names that occur twice are told apart, short rows are filled, and what has no column is in a list at the end."""
+    data = b"".join(write_table("jsonl", columns, rows))
+    names, *back = read_back(data, "t.jsonl", encoding="utf-8")
+
+    width = max(min(len(row), len(columns)) for row in rows)
+    assert len(set(names)) == len(names)
+    assert all(name.startswith(column) for name, column in zip(names, columns[:width], strict=False))
+    for row, cells in zip(rows, back, strict=True):
+        kept = row[: len(columns)]
+        assert [*cells[: len(kept)]] == [as_read(value) for value in kept]
+        further = [
+            None if as_read(value) == "" and not isinstance(value, str) else value for value in row[len(columns) :]
+        ]
+        found = cells[names.index("extra")] if "extra" in names else ""
+        assert (json.loads(found) if further else []) == further
+
+
+def as_read(value: str | float | None) -> str:
+    """A cell of ours as JSON Lines give it back."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None or not math.isfinite(value) else repr(value)
+
+
+@thorough
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1), st.sampled_from(["csv", "xlsx"]))
+def test_numbers_keep_their_value(numbers, format):  # noqa: A002
+    data = b"".join(write_table(format, ["text"], [[number] for number in numbers]))
+
+    back = [float(cells[0]) for cells in read_back(data, f"t.{format}")[1:]]
+    # A workbook has 16 digits of a number, of which Excel shows 15.
+    assert back == (numbers if format == "csv" else [float(f"{number:.16g}") for number in numbers])
 
 
 def test_a_ragged_file_survives_reading_and_writing():

@@ -1,0 +1,115 @@
+"""A workbook's archive whose parts are watched while openpyxl reads them, so that none can fill the memory.
+
+openpyxl keeps one row of a sheet, one shared string, or the whole of a smaller part at a time. Each of those is bounded
+here, in what it weighs and in how many elements it has, which cost far more memory than their few bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from openpyxl import Workbook
+from openpyxl.cell.text import Text
+from openpyxl.reader.excel import ExcelReader
+from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
+from openpyxl.xml.functions import iterparse
+
+from yeban.errors import TooLarge
+
+# A row of all 16,384 columns has under 200,000 tags, and no style sheet has as many as these.
+_MAX_UNIT_TAGS = 500_000
+_MAX_UNIT_BYTES = 8 << 20
+_BLOCK_BYTES = 1 << 16
+# Of what openpyxl reads as a stream. It stands at the end of a unit, and may be cut by the end of a block.
+_END_OF_UNIT = re.compile(
+    rb"</(?:[^<>/\s]{1,40}:)?(?:row|si)\s{0,9}>|<(?:[^<>/\s]{1,40}:)?(?:row|si)(?:\s[^<>]{0,400})?/>"
+)
+_MAX_END_BYTES = 500
+_STRING = f"{{{SHEET_MAIN_NS}}}si"
+
+
+def open_workbook(file: BinaryIO) -> Workbook:
+    """The workbook for reading as a stream, values in place of formulas.
+
+    Raises ``TooLarge``, now or while its rows are read, and whatever zipfile, XML and openpyxl raise on broken files.
+    """
+    reader = _Reader(file, read_only=True, data_only=True, keep_links=False)
+    reader.archive = _WatchedArchive(file)
+    reader.read()
+    return reader.wb
+
+
+class _Reader(ExcelReader):
+    """Reads shared strings as they stand; openpyxl takes every ``x005F_`` out of them, also where it is text."""
+
+    def read_strings(self) -> None:
+        part = self.package.find(SHARED_STRINGS)  # type: ignore[no-untyped-call]
+        if part is None:
+            return
+        with self.archive.open(part.PartName[1:]) as stream:
+            for _, node in iterparse(stream):
+                if node.tag == _STRING:
+                    text: Any = Text.from_tree(node)
+                    self.shared_strings.append(text.content)
+                    node.clear()
+
+
+class _WatchedArchive(zipfile.ZipFile):
+    """An archive that hands out its parts through :class:`_Watch`."""
+
+    def open(self, *args: Any, **options: Any) -> Any:
+        stream = super().open(*args, **options)
+        watch, read = _Watch(), stream.read
+
+        def watched(size: int | None = -1) -> bytes:
+            return _read_watched(read, watch, size)
+
+        stream.read = watched  # type: ignore[method-assign]
+        return stream
+
+
+class _Watch:
+    """Counts what has come since the last row or string ended."""
+
+    def __init__(self) -> None:
+        self._tags = self._bytes = 0
+        self._end = b""
+
+    def see(self, block: bytes) -> None:
+        """Raises ``TooLarge``."""
+        # UTF-16 has a NUL beside each ASCII character; UTF-8 has none.
+        block = block.replace(b"\0", b"")
+        seen = self._end + block
+        ends = list(_END_OF_UNIT.finditer(seen))
+        if ends:
+            block = seen[ends[-1].end() :]
+            self._tags = self._bytes = 0
+        self._tags += block.count(b"<")
+        self._bytes += len(block)
+        self._end = seen[-_MAX_END_BYTES:] if not ends else block[-_MAX_END_BYTES:]
+        if self._tags > _MAX_UNIT_TAGS or self._bytes > _MAX_UNIT_BYTES:
+            raise TooLarge(
+                f"A row or text of the workbook has more than {_MAX_UNIT_BYTES >> 20} MiB or {_MAX_UNIT_TAGS:,} "
+                "elements. Save the table as CSV.",
+                limit=_MAX_UNIT_BYTES,
+            )
+
+
+def _read_watched(read: Callable[[int], bytes], watch: _Watch, size: int | None) -> bytes:
+    if size is not None and 0 <= size <= _BLOCK_BYTES:
+        block = read(size)
+        watch.see(block)
+        return block
+    blocks = []
+    left = None if size is None or size < 0 else size
+    while left is None or left > 0:
+        block = read(_BLOCK_BYTES if left is None else min(left, _BLOCK_BYTES))
+        if not block:
+            break
+        watch.see(block)
+        blocks.append(block)
+        left = None if left is None else left - len(block)
+    return b"".join(blocks)
