@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
 from dataclasses import dataclass
@@ -120,8 +119,8 @@ def _read(answer: bytes, label_set: LabelSet) -> TextReply:
         raise EngineFailed("The worker's answer could not be read; web and worker may differ in version.") from error
     if reply.error_code is not None:
         raise error_from_code(reply.error_code, reply.error_detail or "The worker could not score this text.")
-    if len(reply.scores) != len(label_set) or not all(map(math.isfinite, reply.scores)):
-        raise EngineFailed(f"The worker did not answer with {len(label_set)} finite scores.")
+    if len(reply.scores) != len(label_set) or not all(0.0 <= score <= 1.0 for score in reply.scores):
+        raise EngineFailed(f"The worker did not answer with {len(label_set)} probabilities.")
     return reply
 
 

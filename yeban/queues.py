@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerError
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -45,7 +45,7 @@ class ChunkHint(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    chunk_id: int
+    chunk_id: int = Field(ge=1, le=2**63 - 1)
 
 
 class TextRequest(BaseModel):
@@ -57,8 +57,8 @@ class TextRequest(BaseModel):
     label_set: dict[str, Any]  # LabelSet.to_json()
     model: str
     reply_to: str  # Redis list the answer is pushed to
-    sent_at: float  # Unix seconds
-    deadline: float  # Unix seconds; a later answer has no reader
+    sent_at: FiniteFloat  # Unix seconds
+    deadline: FiniteFloat  # Unix seconds; a later answer has no reader
 
 
 class TextReply(BaseModel):
@@ -66,13 +66,13 @@ class TextReply(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    scores: list[float] = []
+    scores: list[FiniteFloat] = []
     model: str = ""
     fingerprint: str = ""
     precision: str = ""
     session: str = ""
-    queue_ms: float = 0.0
-    inference_ms: float = 0.0
+    queue_ms: FiniteFloat = 0.0
+    inference_ms: FiniteFloat = 0.0
     truncated: bool = False
     cached: bool = False  # nothing had to be computed
     cache_lookups: int = 0  # in what the model keeps: texts, or pairs of text and label

@@ -6,9 +6,13 @@ from collections import deque
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from tests.fixtures.properties import examples
 from worker.tasks.grouping import Grouper, GroupPolicy
+from yeban.queues import ChunkHint, TextRequest
 
 
 class Payload(BaseModel):
@@ -194,3 +198,49 @@ def test_given_a_pool_that_is_shutting_down_expect_messages_to_stay_unacknowledg
     rig.consumer.turn()
     assert rig.acked == []
     assert rig.groups == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=6,
+)
+ALMOST = {
+    ChunkHint: st.fixed_dictionaries({"chunk_id": st.integers() | JSON}, optional={"x": JSON}),
+    TextRequest: st.fixed_dictionaries({
+        "text": st.text() | JSON,
+        "label_set": st.dictionaries(st.text(), JSON, max_size=2) | JSON,
+        "model": st.text() | JSON,
+        "reply_to": st.text() | JSON,
+        "sent_at": st.floats() | JSON,
+        "deadline": st.floats() | JSON,
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("payload_type", ALMOST)
+@given(data=st.data())
+@examples(200)
+def test_given_any_message_expect_it_run_as_its_payload_or_rejected(payload_type, data):
+    ran, rejected, acked = [], [], []
+    consumer = FakeConsumer()
+    grouper = Grouper(payload_type, GroupPolicy(size=4, wait_s=0.05), ran.extend, clock=lambda: 0.0)
+    wrapped = st.tuples(st.just([]), ALMOST[payload_type], st.just({})).map(list)
+    message = SimpleNamespace(payload=data.draw(wrapped | JSON), headers=data.draw(st.dictionaries(st.text(), JSON)))
+    grouper.bind(consumer)(message, None, lambda *_: acked.append(1), lambda *_, requeue: rejected.append(requeue), [])
+    while consumer.submitted:
+        consumer.work_one()
+        consumer.turn()
+    assert (len(ran), len(acked), rejected) in [(1, 1, []), (0, 0, [False])]
+    for payload in ran:
+        assert payload_type.model_validate_json(payload.model_dump_json()) == payload
+
+
+@pytest.mark.parametrize("chunk_id", [0, -1, 2**63, 2**70])
+def test_given_a_number_that_no_chunk_has_expect_its_message_rejected(chunk_id):
+    """No worker sent it."""
+    rejected = []
+    grouper = Grouper(ChunkHint, GroupPolicy(size=4, wait_s=0.05), lambda _: None)
+    message = SimpleNamespace(payload=[[], {"chunk_id": chunk_id}, {}], headers={})
+    grouper.bind(FakeConsumer())(message, None, None, lambda *_, requeue: rejected.append(requeue), [])
+    assert rejected == [False]
