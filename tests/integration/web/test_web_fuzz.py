@@ -1,0 +1,215 @@
+"""Whatever is sent to any route: an answer that is documented, in time, and no defect in the log."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fixtures.properties import examples
+from web import cursors
+from yeban.tabular import write_table
+
+#: What may be told besides the caller's own mistakes: the model failed, Redis is away, nobody answered.
+EXPECTED_5XX = {502, 503, 504}
+ANSWER_S = 10.0
+CSV = b"id,text,label\n1,a,x\n2,,y\n3,c,x\n"
+XLSX = b"".join(write_table("xlsx", ["id", "text"], [["1", "a"], ["2", "b"]]))
+JSONL = b'{"text": "a"}\n{"text": "b", "more": [1]}\n'
+
+STRANGE = st.sampled_from([
+    "", " ", "\x00", "\n", "\t", "a" * 5_000, "{}", "{", "]", "'", '"', "%", "%00", "\\", "#1", "#0", "-1", "0",
+    "1e999", "nan", "None", "null", "true", "1" * 400,
+    "٣", "²", "𝟜", "\ud800", "\ufeff", "\u202e", "../../x", "物流", "一,二",
+])  # fmt: skip
+TEXT = STRANGE | st.text(max_size=30)
+NUMBER = st.integers() | st.floats() | st.sampled_from([2**31, 2**63, -(2**63), 10**400, 0, 1, 5])
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBER | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=8,
+)
+LABELS = st.sampled_from(["物流,退款", ["物流", "退款"], [{"name": "a", "examples": ["b"]}, "c"], ["a|b", "c"]])
+CLASSIFY = st.fixed_dictionaries(
+    {"text": TEXT, "labels": LABELS | JSON},
+    optional={
+        "template": TEXT | JSON,
+        "multi_label": st.booleans() | JSON,
+        "threshold": NUMBER | JSON,
+        "model": TEXT,
+        "x": JSON,
+    },
+)
+CORRECTIONS = st.fixed_dictionaries(
+    {
+        "corrections": st.lists(
+            st.fixed_dictionaries(
+                {"row": st.integers(-1, 5) | NUMBER | JSON},
+                optional={"labels": st.lists(st.sampled_from(["物流", "退款", "x"]), max_size=3) | JSON, "x": JSON},
+            ),
+            max_size=4,
+        )
+        | JSON
+    },
+    optional={"author": TEXT | JSON},
+)
+FIELDS = [
+    "labels", "template", "multi_label", "threshold", "model", "text_column", "gold_column", "format", "encoding",
+    "delimiter", "sheet", "start_at", "expires_at", "refine", "key", "text", "skip", "row", "row-1", "row-2", "x",
+]  # fmt: skip
+FIELD_VALUE = TEXT | st.sampled_from([
+    "物流,退款", '["a", "b"]', "text", "id", "#2", "csv", "xlsx", "jsonl", "gb18030", "utf-16", "utf-7", "tab", "none",
+    "1", "2030-01-01T00:00:00Z", "2999-12-31T23:59:59-23:59", "2000-01-01T00:00:00+23:59", "2026-11-22T22:00",
+    "0.5", "e5-small",
+])  # fmt: skip
+FORM = st.dictionaries(st.sampled_from(FIELDS) | TEXT, st.lists(FIELD_VALUE, min_size=1, max_size=3), max_size=5)
+QUERY = st.lists(
+    st.tuples(
+        st.sampled_from(["limit", "cursor", "state", "status", "skip", "bom", "guard", "page", "x"]) | TEXT,
+        FIELD_VALUE
+        | st.builds(
+            cursors.encode, st.sampled_from(["jobs", "results", "corrections", "x"]), st.integers(0, 2**63 - 1)
+        ),
+    ),
+    max_size=3,
+)
+HEADER = st.sampled_from([
+    "Idempotency-Key", "X-Request-ID", "Accept", "Accept-Language", "Range", "If-None-Match", "Origin",
+    "Content-Encoding", "X-Forwarded-For", "Cookie", "Sec-Fetch-Site",
+])  # fmt: skip
+HEADERS = st.dictionaries(HEADER, TEXT.map(lambda text: re.sub(r"[^\x20-\xff]", "", text)), max_size=3)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Bytes with some changed, cut out, put in or doubled."""
+    changed = bytearray(whole)
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, max(0, len(changed) - 1)))
+        match draw(st.sampled_from(["set", "cut", "insert", "splice", "end"])):
+            case "set" if changed:
+                changed[at] = draw(st.integers(0, 255))
+            case "cut":
+                del changed[at : at + draw(st.integers(1, 40))]
+            case "insert":
+                changed[at:at] = draw(st.binary(max_size=9))
+            case "splice":
+                changed[at:at] = changed[draw(st.integers(0, at)) :][:60]
+            case "end":
+                del changed[at:]
+    return bytes(changed)
+
+
+def _routes(app: Any) -> list[tuple[str, str]]:
+    found = []
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            path = rule.rule.replace("<any(cancel, pause, resume):action>", "{action}")
+            found.append((method, re.sub(r"<(?:\w+:)?\w+>", "{id}", path)))
+    return sorted(found)
+
+
+def _path(data: Any, route: str, job_id: str) -> str:
+    path = route.replace("{action}", data.draw(st.sampled_from(["pause", "resume", "cancel", "explode"])))
+    if "{id}" in path:
+        some_id = st.just(job_id) | st.uuids().map(str) | st.sampled_from(["0", "%00", "..", job_id.upper(), "%ff"])
+        path = path.replace("{id}", data.draw(st.one_of(st.just(job_id), some_id)))
+    return path
+
+
+def _body(data: Any, route: str) -> dict[str, Any]:
+    """A body of any kind, most often that which the route wants."""
+    kind = data.draw(st.sampled_from(["json", "json", "form", "file", "bytes", "none"]))
+    if kind == "json":
+        wanted = {"classify": CLASSIFY, "corrections": CORRECTIONS}.get(route.rpartition("/")[2], JSON)
+        whole = json.dumps(data.draw(wanted)).encode()
+        return {"data": data.draw(damaged(whole)) or whole, "content_type": "application/json"}
+    if kind == "none":
+        return {}
+    if kind == "bytes":
+        types = [
+            "application/json",
+            "multipart/form-data; boundary=x",
+            "application/x-www-form-urlencoded",
+            "text/csv",
+            "\x7f",
+        ]
+        raw = data.draw(
+            st.binary(max_size=80) | damaged(b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nv\r\n--x--')
+        )
+        return {"data": raw, "content_type": data.draw(st.sampled_from(types))}
+    form: dict[str, Any] = {
+        re.sub("[\ud800-\udfff]", "?", name): [re.sub("[\ud800-\udfff]", "?", value) for value in values]
+        for name, values in data.draw(FORM).items()
+    }
+    if kind == "form":
+        return {"data": form}
+    form.setdefault("labels", ["物流,退款"])
+    content, name = data.draw(st.sampled_from([(CSV, "a.csv"), (XLSX, "a.xlsx"), (JSONL, "a.jsonl")]))
+    form["file"] = [
+        (io.BytesIO(data.draw(damaged(content))), data.draw(st.just(name) | st.sampled_from(["x", "a\x00.csv", "…"])))
+    ]
+    return {"data": form, "content_type": "multipart/form-data"}
+
+
+@pytest.fixture
+def fuzzed(make_app, start_worker, beating, upload, tag):
+    """An app with a worker that answers, and a tagged job."""
+    beating("interactive")
+    beating("bulk")
+    start_worker()
+    job_id = upload().json["id"]
+    tag(job_id)
+    app = make_app()
+    return app, app.test_client(), job_id
+
+
+def test_every_route(fuzzed, caplog):
+    app, client, job_id = fuzzed
+    routes = _routes(app)
+    assert len(routes) > 25
+
+    @given(data=st.data())
+    @examples(700)
+    def send(data: Any) -> None:
+        method, route = data.draw(st.sampled_from(routes))
+        path = _path(data, route, job_id)
+        query = [
+            (name.encode("utf-8", "replace"), value.encode("utf-8", "replace")) for name, value in data.draw(QUERY)
+        ]
+        body = {} if method == "GET" else _body(data, route)
+        caplog.clear()
+        started = time.monotonic()
+        response = client.open(
+            path, method=method, query_string=query, headers=list(data.draw(HEADERS).items()), **body
+        )
+        content = response.get_data()
+        _check(response, content, path, caplog.records)
+        assert time.monotonic() - started < ANSWER_S
+
+    caplog.set_level(logging.INFO)
+    send()
+
+
+def _check(response: Any, content: bytes, path: str, records: list[logging.LogRecord]) -> None:
+    status = response.status_code
+    assert status < 500 or status in EXPECTED_5XX, (status, content[:500])
+    assert not [record for record in records if record.exc_info], "a defect is in the log"
+    assert b"Traceback" not in content
+    assert response.headers["X-Request-ID"]
+    if path.startswith("/api/") and status >= 400:
+        assert response.content_type == "application/problem+json"
+        problem = json.loads(content)
+        assert problem["status"] == status
+        assert problem["title"]
+        assert problem["detail"]
+        assert problem["type"] == f"urn:yeban:problem:{problem['code']}"
+    elif response.content_type == "application/json":
+        json.loads(content, parse_constant=pytest.fail)
