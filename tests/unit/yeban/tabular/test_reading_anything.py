@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import zipfile
 from contextlib import suppress
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fixtures.properties import examples
-from yeban.errors import YebanError
+from yeban.errors import InvalidTable, YebanError
 from yeban.tabular import ReadOptions, open_table, write_table
 
 patient = examples(150)
@@ -40,25 +42,34 @@ def test_any_bytes(data, name):
     read_or_refuse(data, name)
 
 
-@pytest.mark.parametrize("name", SEEDS)
-@patient
-@given(data=st.data())
-def test_damaged_files(name, data):
-    changed = bytearray(SEEDS[name])
+def _damaged(data, whole: bytes) -> bytes:
+    """Bytes with some of them set, cut out, put in or copied from elsewhere, or without their end."""
+    changed = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(changed) - 1))
-        match data.draw(st.sampled_from(["set", "cut", "insert", "end"])):
+        match data.draw(st.sampled_from(["set", "cut", "insert", "copy", "end"])):
             case "set":
                 changed[at] = data.draw(st.integers(0, 255))
             case "cut":
                 del changed[at : at + data.draw(st.integers(1, 9))]
             case "insert":
                 changed[at:at] = data.draw(st.binary(min_size=1, max_size=9))
+            case "copy":
+                start = data.draw(st.integers(0, len(changed) - 1))
+                changed[at:at] = changed[start : start + data.draw(st.integers(1, 60))]
             case "end":
                 del changed[max(1, at) :]
         if not changed:
             break
-    read_or_refuse(bytes(changed), name)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("name", SEEDS)
+@patient
+@given(data=st.data())
+def test_damaged_files(name, data):
+    changed = _damaged(data, SEEDS[name])
+    read_or_refuse(changed, name)
 
 
 @patient
@@ -67,3 +78,36 @@ def test_any_sheet(repack, xml):
     sheet = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
     rows = f'<row><c t="str"><v>text</v></c></row><row>{xml}</row></sheetData></worksheet>'
     read_or_refuse(repack(SEEDS["t.xlsx"], {"xl/worksheets/sheet1.xml": (sheet + rows).encode()}), "t.xlsx")
+
+
+PARTS = ["[Content_Types].xml", "xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/styles.xml", "_rels/.rels"]
+
+
+@patient
+@given(data=st.data(), part=st.sampled_from([*PARTS, "xl/worksheets/sheet1.xml"]))
+def test_damaged_parts_of_a_whole_archive(repack, data, part):
+    with zipfile.ZipFile(io.BytesIO(SEEDS["t.xlsx"])) as archive:
+        whole = archive.read(part)
+    read_or_refuse(repack(SEEDS["t.xlsx"], {part: _damaged(data, whole)}), "t.xlsx")
+
+
+@patient
+@given(data=st.data())
+def test_damaged_directories(data):
+    """Sizes, checksums, offsets, methods and flags of the archive's parts, as its directory has them."""
+    changed = bytearray(SEEDS["t.xlsx"])
+    entries = [at.start() for at in re.finditer(b"PK\x01\x02", changed)]
+    for _ in range(data.draw(st.integers(1, 3))):
+        entry, field = data.draw(st.sampled_from(entries)), data.draw(st.integers(4, 45))
+        changed[entry + field] = data.draw(st.integers(0, 255))
+    read_or_refuse(bytes(changed), "t.xlsx")
+
+
+def test_parts_that_overlap_are_no_table():
+    """One deflated block, named many times, unpacks many times."""
+    changed = bytearray(SEEDS["t.xlsx"])
+    entries = [at.start() for at in re.finditer(b"PK\x01\x02", changed)]
+    for entry in entries[1:]:
+        changed[entry + 42 : entry + 46] = changed[entries[0] + 42 : entries[0] + 46]
+    with pytest.raises(InvalidTable), open_table(io.BytesIO(changed), "t.xlsx", ReadOptions()):
+        pass
