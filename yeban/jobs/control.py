@@ -82,7 +82,10 @@ def resume(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None
 
 
 def fail_job(database: Database, job_id: int, reason: str) -> None:
-    """End an active job that cannot go on; finished rows are kept and it may be resumed."""
+    """End an active job that cannot go on; finished rows are kept and it may be resumed.
+
+    As with a job that expires, chunks that are claimed may still be finished, and then count as done.
+    """
     with database.begin() as connection:
         connection.execute(
             text(
