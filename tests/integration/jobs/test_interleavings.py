@@ -199,12 +199,8 @@ def test_all_at_once(work, database, part):
 
 
 def _sweep(database: Any) -> None:
-    sweeping.sweep(
-        database,
-        FakeSender(),  # type: ignore[arg-type]
-        lambda job_id: finish_job(database, job_id),
-        hint_ttl_s=0,
-    )
+    sweeping.sweep(database, FakeSender(), hint_ttl_s=0)  # type: ignore[arg-type]
+    sweeping.end_finished_jobs(database, lambda job_id: finish_job(database, job_id))
 
 
 def _comes_to_its_end(work: Any, job: Any) -> None:

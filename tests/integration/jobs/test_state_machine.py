@@ -260,8 +260,8 @@ class JobsMachine(TwoWorlds):
         for job in self.world.jobs.values():
             job.ender = False
 
-    @rule(redis_away=st.booleans(), hints_lost=st.booleans(), kind=st.sampled_from(REFINEMENTS[:5]))
-    def sweep(self, redis_away: bool, hints_lost: bool, kind: str) -> None:
+    @rule(redis_away=st.booleans(), hints_lost=st.booleans())
+    def sweep(self, redis_away: bool, hints_lost: bool) -> None:
         sender = FakeSender(away=redis_away)
         taken: list[int] = []
         if redis_away:
@@ -269,35 +269,28 @@ class JobsMachine(TwoWorlds):
         world = self.world
         started, expired = world.start_due_jobs(), world.expire_jobs()
         lost, cancelled = world.end_lost_leases(), world.end_cancelled_jobs()
-        ended: list[int] = []
-        finishing_jobs: list[Job] = []
-
-        def end_job(job_id: int) -> bool:
-            if not ended:
-                # All that comes before the first end is over.
-                self._hinted(taken or sender.hinted, dropped=redis_away)
-                finishing_jobs.extend(world.to_end())
-            ended.append(job_id)
-            return self._finish_job(world.jobs[job_id], kind)
-
         forgotten = 0
         if hints_lost:
             for _, chunk in world.chunks():
                 if chunk.state == "queued" and chunk.hinted:
                     chunk.hinted = False
                     forgotten += 1
-        swept = sweeping.sweep(
-            self.database,
-            sender,
-            end_job,
-            hint_ttl_s=0.0 if hints_lost else LONG_S,  # type: ignore[arg-type]
-        )
-        if not ended:
-            self._hinted(taken or sender.hinted, dropped=redis_away)
-            assert world.to_end() == []
-        assert ended == [job.id for job in finishing_jobs]
+        swept = sweeping.sweep(self.database, sender, hint_ttl_s=0.0 if hints_lost else LONG_S)  # type: ignore[arg-type]
+        self._hinted(taken or sender.hinted, dropped=redis_away)
         assert (swept.started, swept.expired_jobs) == (started, expired)
         assert (swept.lost_leases, swept.cancelled, swept.lost_hints) == (lost, cancelled, forgotten)
+
+    @rule(kind=st.sampled_from(REFINEMENTS[:5]))
+    def end_finished_jobs(self, kind: str) -> None:
+        to_end = self.world.to_end()
+        ended: list[int] = []
+
+        def end_job(job_id: int) -> bool:
+            ended.append(job_id)
+            return self._finish_job(self.world.jobs[job_id], kind)
+
+        sweeping.end_finished_jobs(self.database, end_job)
+        assert ended == [job.id for job in to_end]
 
     def teardown(self) -> None:
         """However things stand, resuming and going on ends every job, each row with one result."""
@@ -324,7 +317,8 @@ class JobsMachine(TwoWorlds):
             self.work.let_leases_run_out()
             for _, chunk in self.world.chunks():
                 chunk.overdue = chunk.state == "leased"
-            self.sweep(redis_away=False, hints_lost=True, kind="decides")
+            self.sweep(redis_away=False, hints_lost=True)
+            self.end_finished_jobs("decides")
             self.all_is_well()
             self._claim([id_ for id_, place in self.places.items() if any(c.hinted for _, c in self._chunks([id_]))])
             fresh = [one for one in self.leases if self.world.held(one[1]) is not None]
