@@ -12,7 +12,7 @@ from web.security import check_listen_address
 from web.server import WebServer
 from yeban.embedded import find_endpoints
 from yeban.errors import ConfigurationError
-from yeban.logs import configure_logging
+from yeban.logs import configure_logging, log_uncaught
 from yeban.programs import EXIT_MISCONFIGURED
 from yeban.settings import load_settings
 
@@ -34,7 +34,8 @@ def main() -> int:
     except ConfigurationError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201
         return EXIT_MISCONFIGURED
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
+    log_uncaught()
     WebServer(settings, lambda: create_app(settings, *urls), options.ready_file).run()
     return 0
 

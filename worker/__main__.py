@@ -9,7 +9,7 @@ import click
 from worker.lifecycle import WorkerProcess
 from yeban.embedded import find_endpoints
 from yeban.errors import ConfigurationError, EngineUnavailable, UnknownModel, YebanError
-from yeban.logs import configure_logging
+from yeban.logs import configure_logging, log_uncaught
 from yeban.programs import EXIT_MISCONFIGURED, ROLES, Role
 from yeban.settings import get_settings
 
@@ -23,7 +23,8 @@ def main(role: Role) -> None:
     """Serve one queue until stopped."""
     try:
         settings = get_settings()
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, settings.log_format)
+        log_uncaught()
         status = WorkerProcess(role, settings, find_endpoints(settings)).run()
     except YebanError as error:
         click.echo(f"yeban: {error.detail}", err=True)

@@ -1,33 +1,152 @@
-"""Logging: one line a record, its facts as ``key=value``. A ticket's text never goes into a record."""
+"""Logging: one record a line, its facts as ``key=value`` or as JSON. A ticket's text never goes into a record.
+
+Whatever code raises may quote what it was given, so of an exception only the place and the type are told, and the
+message of those alone whose messages are ours or the operating system's.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import MappingProxyType, TracebackType
+from typing import Any, Literal
+
+from yeban.errors import InvalidLabels, InvalidRequest, InvalidTable, InvalidTemplate, TooLarge, YebanError
+
+LogFormat = Literal["line", "json"]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
 #: Libraries whose INFO records say nothing to an operator.
 _QUIET = ("alembic", "httpx", "kombu", "amqp")
+#: Says what arrived when a message is none of ours, and in that may be a text.
+_QUOTES_MESSAGES = "celery.worker.consumer.consumer"
+
+#: Errors that quote what the caller sent: a file without a header has a ticket where its columns' names should be.
+_QUOTING = (InvalidLabels, InvalidRequest, InvalidTable, InvalidTemplate, TooLarge)
+
+_bound: ContextVar[Mapping[str, Any]] = ContextVar("facts", default=MappingProxyType({}))
 
 
-class LineFormatter(logging.Formatter):
-    """``2026-11-22T22:00:00.123Z WARNING yeban.jobs.hints hints not sent chunks=4``."""
+def bind(**facts: Any) -> None:
+    """Put ``facts`` into every record of this thread from now on, in the place of those bound before."""
+    _bound.set(facts)
+
+
+@contextmanager
+def bound(**facts: Any) -> Iterator[None]:
+    """Put ``facts``, beside those bound already, into every record that this thread makes in the block."""
+    token = _bound.set({**_bound.get(), **facts})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def told(error: BaseException) -> str:
+    """What may be told of an exception: its type, and its message where that cannot hold a ticket's text."""
+    name = type(error).__name__
+    if isinstance(error, YebanError) and not isinstance(error, _QUOTING):
+        return f"{name}: {error.detail}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f"{name}: {error.strerror}"
+    return name
+
+
+def facts_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What a record says beside its message: what is bound to its thread, then what it was given."""
+    given = {key: value for key, value in vars(record).items() if key not in _STANDARD and not key.startswith("_")}
+    return {**_bound.get(), **given}
+
+
+def exception_text(error: BaseException) -> str:
+    """Where an exception and those that it came of were raised, the first cause first, without what they say."""
+    parts: list[str] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        frames = "".join(traceback.format_tb(current.__traceback__))
+        parts.append(f"Traceback (most recent call last):\n{frames}{told(current)}")
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return "\n\nwhich led to\n\n".join(reversed(parts))
+
+
+class _Formatter(logging.Formatter):
+    def moment(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def exception(self, record: logging.LogRecord) -> str | None:
+        error = record.exc_info[1] if record.exc_info else None
+        return None if error is None else exception_text(error)
+
+
+class LineFormatter(_Formatter):
+    """``2026-11-22T22:00:00.123Z WARNING yeban.jobs.hints hints not sent chunk_count=4``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = " ".join(
-            f"{key}={value}" for key, value in vars(record).items() if key not in _STANDARD and not key.startswith("_")
-        )
-        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = f"{moment} {record.levelname} {record.name} {record.getMessage()} {facts}".rstrip()
-        if record.exc_info:
-            line = f"{line}\n{self.formatException(record.exc_info)}"
-        return line
+        facts = " ".join(f"{key}={value}" for key, value in facts_of(record).items())
+        line = f"{self.moment(record)} {record.levelname} {record.name} {record.getMessage()} {facts}".rstrip()
+        exception = self.exception(record)
+        return line if exception is None else f"{line}\n{exception}"
 
 
-def configure_logging(level: str) -> None:
+class JsonFormatter(_Formatter):
+    """One JSON object a line: ``time``, ``level``, ``logger``, ``message``, the facts, ``exception`` if there is one.
+
+    A fact that would take the name of one of these has an underscore behind it.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        values: dict[str, Any] = {
+            "time": self.moment(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (exception := self.exception(record)) is not None:
+            values["exception"] = exception
+        for key, value in facts_of(record).items():
+            values[f"{key}_" if key in values else key] = value
+        return json.dumps(values, ensure_ascii=False, default=str)
+
+
+def configure_logging(level: str, form: LogFormat = "line") -> None:
     """Send records of ``level`` and above to standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(JsonFormatter() if form == "json" else LineFormatter())
+    handler.addFilter(_without_quotes)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def log_uncaught() -> None:
+    """Make a record, in the form of all others, of an exception that nobody caught, in any thread."""
+    sys.excepthook = _on_uncaught
+    threading.excepthook = _on_uncaught_in_thread
+
+
+def _without_quotes(record: logging.LogRecord) -> bool:
+    if record.name == _QUOTES_MESSAGES and "body" in str(record.msg) + str(record.args):
+        record.msg, record.args = "a message that is none of ours was dropped", ()
+    return True
+
+
+def _on_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger("yeban").critical("unexpected error", exc_info=(kind, error, trace))
+
+
+def _on_uncaught_in_thread(given: threading.ExceptHookArgs) -> None:
+    if given.exc_value is not None:
+        _on_uncaught(given.exc_type, given.exc_value, given.exc_traceback)

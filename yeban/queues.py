@@ -59,6 +59,7 @@ class TextRequest(BaseModel):
     reply_to: str  # Redis list the answer is pushed to
     sent_at: FiniteFloat  # Unix seconds
     deadline: FiniteFloat  # Unix seconds; a later answer has no reader
+    trace: dict[str, str] = {}  # the span that asked, for tracing; empty where nothing is traced
 
 
 class TextReply(BaseModel):

@@ -32,6 +32,17 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description="PostgreSQL URL; unset starts the bundled server.")
     redis_url: str | None = Field(None, description="Redis or Valkey URL; unset starts the bundled server.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe log level.")
+    log_format: Literal["line", "json"] = Field("line", description="Form of a log record.")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port of a worker's /metrics and /healthz; unset serves neither."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of a worker's /metrics and /healthz.")
+    heartbeat_file: Path | None = Field(None, description="File that a worker writes with each heartbeat.")
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Base URL of an OpenTelemetry collector (OTLP/HTTP); unset traces nothing.",
+    )
 
     model: str = Field("e5-small", description="The model used where a request names none.")
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field("auto", description="Arithmetic of the engine.")

@@ -24,6 +24,7 @@ from worker.tasks.gate import Gate
 from worker.tasks.in_flight import InFlight, Work
 from worker.tasks.models import Model, Models, rounded
 from worker.tasks.slicing import cut
+from yeban import logs, metrics, tracing
 from yeban.db import Database
 from yeban.errors import (
     EngineUnavailable,
@@ -38,6 +39,7 @@ from yeban.jobs.control import fail_job
 from yeban.jobs.finishing import ALONE_FROM_ATTEMPT, ChunkOutcome, Embedded, RowResult
 from yeban.jobs.leases import Lease, StoredRow
 from yeban.labels import LabelSet, Status
+from yeban.programs import BULK_ROLE
 from yeban.queues import SEND_ERRORS, ChunkHint, TaskSender
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class _Ready:
     model: Model
     label_set: LabelSet
     rows: Sequence[StoredRow]
+    claimed_at: float  # monotonic seconds
 
     def batch(self) -> Batch:
         texts = tuple(row.text for row in self.rows if row.problem is None)
@@ -122,6 +125,11 @@ class ChunkRunner:
     def __call__(self, group: Sequence[ChunkHint]) -> None:
         """Look at the hinted chunks. Never raises for what leases and the sweep will recover."""
         chunk_ids = list(dict.fromkeys(hint.chunk_id for hint in group))
+        facts: dict[str, tracing.Value] = {"yeban.chunk.ids": chunk_ids}
+        with logs.bound(chunks=chunk_ids), tracing.span("chunk group", facts, kind="consumer"):
+            self._look_at(chunk_ids)
+
+    def _look_at(self, chunk_ids: Sequence[int]) -> None:
         try:
             if self._in_flight.stopping:
                 hints.drop_hints(self._database, chunk_ids)
@@ -135,9 +143,13 @@ class ChunkRunner:
     def _run(self, chunk_ids: Sequence[int], held: ExitStack) -> None:
         """Claim and score; ``held`` keeps what is claimed counted as in flight."""
         with self._gate.shared():
-            claimed = leases.claim(self._database, chunk_ids, worker_id=self._worker_id, lease_s=self._lease_s)
+            with tracing.span("claim") as span:
+                claimed = leases.claim(self._database, chunk_ids, worker_id=self._worker_id, lease_s=self._lease_s)
+                jobs = sorted({lease.job_id for lease in claimed})
+                span.put({"yeban.chunks": len(claimed), "yeban.job.ids": jobs})
             if not claimed:
                 return
+            metrics.GROUP_MEMBERS.observe(len(claimed), role=BULK_ROLE)
             work = held.enter_context(self._in_flight.hold(claimed[0].token))
             suspect = self._run_together(claimed, work)
         if suspect is not None:
@@ -156,6 +168,7 @@ class ChunkRunner:
         return next((item for item in ready if item.lease in suspects), None)
 
     def _prepare(self, claimed: Sequence[Lease], work: Work) -> list[_Ready]:
+        claimed_at = time.monotonic()
         by_job: defaultdict[int, list[Lease]] = defaultdict(list)
         for lease in claimed:
             by_job[lease.job_id].append(lease)
@@ -164,12 +177,15 @@ class ChunkRunner:
             try:
                 usable.append((of_job, *self._model_and_labels(of_job[0], work)))
             except _JOB_ERRORS as error:
+                metrics.ERRORS.add(program="worker", code=error.code)
                 log.error("job cannot be scored", extra={"job": job_id, "code": error.code})
                 fail_job(self._database, job_id, error.detail)
                 leases.release(self._database, of_job)
-        rows = leases.read_rows(self._database, [lease for of_job, _, _ in usable for lease in of_job])
+        with tracing.span("read") as span:
+            rows = leases.read_rows(self._database, [lease for of_job, _, _ in usable for lease in of_job])
+            span.put({"yeban.rows": sum(map(len, rows.values()))})
         return [
-            _Ready(lease=lease, model=model, label_set=label_set, rows=rows[lease.chunk_id])
+            _Ready(lease=lease, model=model, label_set=label_set, rows=rows[lease.chunk_id], claimed_at=claimed_at)
             for of_job, model, label_set in usable
             for lease in of_job
         ]
@@ -218,17 +234,20 @@ class ChunkRunner:
             # Whatever an engine raises is about the rows or the engine, never a reason to lose the group.
             if not self._in_flight.abandoned:
                 chunks = [item.lease.chunk_id for item in items]
+                metrics.ERRORS.add(program="worker", code=metrics.code_of(error))
                 log.warning("engine call failed", exc_info=True, extra={"chunks": chunks})
             self._recover(items, f"{type(error).__name__}: {error}"[:_MAX_REASON_CHARS], work)
             return
         if scored:
-            for job_id in finishing.finish_chunks(self._database, [done.outcome() for done in scored]):
+            with tracing.span("store", {"yeban.chunks": len(scored)}):
+                complete = finishing.finish_chunks(self._database, [done.outcome() for done in scored])
+            for job_id in complete:
                 self._end_job(job_id)
 
     def _engine_call(self, items: Sequence[_Ready], work: Work) -> list[_Done]:
         """The scores of those items that are still wanted when their turn at the engine has come."""
         model = items[0].model
-        plan = model.classifier.plan([item.batch() for item in items])
+        plan = model.plan([item.batch() for item in items])
         asked_at = time.monotonic()
         with model.turn(work):
             wanted = items
@@ -240,8 +259,11 @@ class ChunkRunner:
             if not wanted:
                 return []
             if len(wanted) < len(items):
-                plan = model.classifier.plan([item.batch() for item in wanted])
-            scored = model.classifier.run(plan, progress=work.progress)
+                plan = model.plan([item.batch() for item in wanted])
+            turn = time.monotonic()
+            for item in wanted:
+                metrics.QUEUE_SECONDS.observe(turn - item.claimed_at, role=BULK_ROLE)
+            scored = model.run(plan, work)
         made = scored.vectors or [None] * len(wanted)
         return [
             _Done(item=item, scores=scores, embedded=self._embedded(item, vectors, work))
@@ -282,13 +304,15 @@ class ChunkRunner:
         if sound:
             for item in items:
                 action = finishing.fail_chunk(self._database, item.lease, reason)
-                log.info("chunk failed", extra={"chunk": item.lease.chunk_id, "action": action.value})
+                facts = {"job": item.lease.job_id, "chunk": item.lease.chunk_id, "action": action.value}
+                log.info("chunk failed", extra=facts)
             return
         for item in items:
             if item.lease.attempt >= _MAX_ENGINE_FAILURES:
                 fail_job(self._database, item.lease.job_id, f"The engine failed {item.lease.attempt} times: {reason}")
             finishing.defer_chunk(self._database, item.lease, reason, delay_s=_ENGINE_RETRY_DELAY_S)
-        self._on_broken_engine(reason)
+        # Without the reason, which may quote a text; it stands beside the chunks.
+        self._on_broken_engine("the engine failed on a known text")
 
     def _engine_is_sound(self, item: _Ready, work: Work) -> bool:
         try:

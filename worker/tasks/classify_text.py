@@ -16,8 +16,10 @@ from worker.engine.classifier import Batch
 from worker.tasks.in_flight import InFlight, Work
 from worker.tasks.models import Model, Models, rounded
 from worker.tasks.slicing import cut
+from yeban import metrics, tracing
 from yeban.errors import EngineFailed, YebanError
 from yeban.labels import LabelSet
+from yeban.programs import INTERACTIVE_ROLE
 from yeban.queues import TextReply, TextRequest
 
 log = logging.getLogger(__name__)
@@ -53,8 +55,15 @@ class TextRunner:
         for request in group:
             if request.deadline > now:
                 by_model[request.model].append(request)
+        metrics.GROUP_MEMBERS.observe(len(group), role=INTERACTIVE_ROLE)
+        metrics.LATE_TEXTS.add(len(group) - sum(map(len, by_model.values())))
         if by_model:
-            with self._in_flight.hold(uuid.uuid4()) as work:
+            carriers = [request.trace for request in group if request.trace]
+            facts: dict[str, tracing.Value] = {"yeban.texts": len(group)}
+            with (
+                tracing.span("text group", facts, kind="consumer", links=carriers),
+                self._in_flight.hold(uuid.uuid4()) as work,
+            ):
                 for name, requests in by_model.items():
                     self._serve(name, requests, work)
 
@@ -84,16 +93,17 @@ class TextRunner:
         """Replies to those whose readers still wait when their turn at the engine has come."""
         started = time.time()
         try:
-            plan = model.classifier.plan([one.batch for one in asked])
+            plan = model.plan([one.batch for one in asked])
             planned = time.time()
             with model.turn(work):
                 turn = time.time()
                 live = [one for one in asked if one.request.deadline > turn]
+                metrics.LATE_TEXTS.add(len(asked) - len(live))
                 if not live:
                     return []
                 if len(live) < len(asked):
-                    plan = model.classifier.plan([one.batch for one in live])
-                scored = model.classifier.run(plan, progress=work.progress)
+                    plan = model.plan([one.batch for one in live])
+                scored = model.run(plan, work)
         except Exception as error:
             if len(asked) > 1:  # one bad request must not answer for its neighbours
                 return [reply for one in asked for reply in self._answer(model, [one], work)]
@@ -101,6 +111,9 @@ class TextRunner:
                 log.exception("text request failed")
             return [(asked[0].request, _refusal(error))]
         inference_ms = (time.time() - turn + planned - started) * 1000
+        queued_s = [max(0.0, started - one.request.sent_at + turn - planned) for one in live]
+        for seconds in queued_s:
+            metrics.QUEUE_SECONDS.observe(seconds, role=INTERACTIVE_ROLE)
         info = model.classifier.info
         return [
             (
@@ -111,7 +124,7 @@ class TextRunner:
                     fingerprint=info.fingerprint,
                     precision=info.precision,
                     session=info.session,
-                    queue_ms=max(0.0, (started - one.request.sent_at + turn - planned) * 1000),
+                    queue_ms=seconds * 1000,
                     inference_ms=inference_ms,
                     truncated=model.classifier.truncates(one.request.text, one.batch.label_set),
                     cached=reuse.complete,
@@ -119,7 +132,7 @@ class TextRunner:
                     cache_hits=reuse.hits,
                 ),
             )
-            for one, scores, reuse in zip(live, scored.scores, scored.reuse, strict=True)
+            for one, seconds, scores, reuse in zip(live, queued_s, scored.scores, scored.reuse, strict=True)
         ]
 
     def _send(self, answered: Iterable[tuple[TextRequest, TextReply]]) -> None:
@@ -128,7 +141,8 @@ class TextRunner:
             pipeline.lpush(request.reply_to, reply.model_dump_json())
             pipeline.expire(request.reply_to, _REPLY_TTL_S)
         try:
-            pipeline.execute()
+            with tracing.span("reply"):
+                pipeline.execute()
         except RedisError as error:
             log.warning("replies not sent", extra={"error": str(error)})
 
@@ -136,4 +150,5 @@ class TextRunner:
 def _refusal(error: Exception) -> TextReply:
     if not isinstance(error, YebanError):
         error = EngineFailed("The engine could not score this text.")
+    metrics.ERRORS.add(program="worker", code=error.code)
     return TextReply(error_code=error.code, error_detail=error.detail)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.classifier import Batch, Classifier, Scored
+from worker.engine.classifier import Batch, Classifier, Plan, RunStats, Scored
 from worker.tasks.in_flight import Work
+from yeban import metrics, tracing
 
 #: Models kept loaded; the least recently used one makes room for another.
 _MAX_LOADED = 3
@@ -36,11 +37,25 @@ class Model:
         finally:
             self._engine.release()
 
+    def plan(self, batches: Sequence[Batch]) -> Plan:
+        """Prepare batches; they need no turn for it."""
+        with tracing.span("plan", {"yeban.batches": len(batches)}):
+            return self.classifier.plan(batches)
+
+    def run(self, plan: Plan, work: Work) -> Scored:
+        """Carry out a plan, in its turn."""
+        with tracing.span("engine", {"yeban.model": self.classifier.info.name}) as span:
+            scored = self.classifier.run(plan, progress=work.progress)
+            stats = scored.stats
+            span.put({"yeban.texts": stats.texts, "yeban.tokens": stats.tokens})
+        _count(self.classifier.info.name, stats)
+        return scored
+
     def score(self, batches: Sequence[Batch], work: Work) -> Scored:
         """Score batches: tokenised at once, then in turn through the engine."""
-        plan = self.classifier.plan(batches)
+        plan = self.plan(batches)
         with self.turn(work):
-            return self.classifier.run(plan, progress=work.progress)
+            return self.run(plan, work)
 
     def describe(self) -> dict[str, Any]:
         """What heartbeats and replies tell of the model."""
@@ -79,6 +94,17 @@ class Models:
         """All loaded models."""
         # Copied without the lock: a heartbeat must not wait for a model to load.
         return [model.describe() for model in tuple(self._loaded.values())]
+
+
+def _count(model: str, stats: RunStats) -> None:
+    metrics.TOKENISE_SECONDS.observe(stats.plan_s, model=model)
+    metrics.INFERENCE_SECONDS.observe(stats.engine_s, model=model)
+    metrics.TEXTS.add(stats.texts, model=model)
+    metrics.TRUNCATED_TEXTS.add(stats.truncated_texts, model=model)
+    metrics.TOKENS.add(stats.tokens, model=model)
+    metrics.PADDED_TOKENS.add(stats.padded_tokens, model=model)
+    if stats.tokens:  # none where the cache knew everything
+        metrics.PADDING_RATIO.observe(stats.padded_tokens / stats.tokens, model=model)
 
 
 def rounded(scores: NDArray[np.float32]) -> list[list[float]]:

@@ -25,7 +25,7 @@ def up(port: int | None) -> None:
     Servers named by YEBAN_DATABASE_URL and YEBAN_REDIS_URL are used; those not named are started from the bundle.
     """
     settings = get_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     click.echo("Starting (the first time builds the model)…", err=True)
     with run_stack(settings, port=port) as stack:
         click.echo(f"Yeban is ready: {stack.url}  (logs in {stack.logs}; Ctrl-C stops it)", err=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 
 from sqlalchemy import text
 
+from yeban import metrics
 from yeban.db import Database
 from yeban.errors import Conflict, NotFound
-from yeban.jobs.states import CANCELLABLE, PAUSABLE, RESUMABLE, JobState
+from yeban.jobs.states import CANCELLABLE, ENDED, PAUSABLE, RESUMABLE, JobState
 from yeban.jobs.workers import WORKER_TIMEOUT_S
+
+log = logging.getLogger(__name__)
 
 _LOCK = text("SELECT id, state FROM job WHERE public_id = :id AND owner = :owner AND deleted_at IS NULL FOR UPDATE")
 
@@ -32,7 +36,7 @@ def pause(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
         verb="pause",
         done={JobState.PAUSED},
         allowed=PAUSABLE,
-        statement="UPDATE job SET state = 'paused', paused_at = now() WHERE id = :id",
+        statement="UPDATE job SET state = 'paused', paused_at = now() WHERE id = :id RETURNING state",
     )
 
 
@@ -50,7 +54,8 @@ def cancel(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None
         allowed=CANCELLABLE,
         statement=(
             f"UPDATE job SET state = CASE WHEN {_MAY_BE_WORKED_ON} THEN 'cancelling' ELSE 'cancelled' END,"  # noqa: S608
-            f" cancelling_at = now(), ended_at = CASE WHEN {_MAY_BE_WORKED_ON} THEN NULL ELSE now() END WHERE id = :id"
+            f" cancelling_at = now(), ended_at = CASE WHEN {_MAY_BE_WORKED_ON} THEN NULL ELSE now() END"
+            " WHERE id = :id RETURNING state"
         ),
         timeout=WORKER_TIMEOUT_S,
     )
@@ -71,7 +76,7 @@ def resume(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None
         statement=(
             "UPDATE job SET state = CASE WHEN start_at > now() THEN 'scheduled' ELSE 'queued' END, queued_at = now(),"
             " ended_at = NULL, error = NULL, summary = NULL,"
-            " expires_at = CASE WHEN expires_at > now() THEN expires_at END WHERE id = :id"
+            " expires_at = CASE WHEN expires_at > now() THEN expires_at END WHERE id = :id RETURNING state"
         ),
         # The messages sent before were dropped while the job stood still: hint anew at once. And what failed before
         # gets a full set of attempts, since a person has presumably mended something.
@@ -87,13 +92,14 @@ def fail_job(database: Database, job_id: int, reason: str) -> None:
     As with a job that expires, chunks that are claimed may still be finished, and then count as done.
     """
     with database.begin() as connection:
-        connection.execute(
+        failed = connection.execute(
             text(
                 "UPDATE job SET state = 'failed', error = :reason, ended_at = now()"
                 " WHERE id = :id AND state IN ('queued', 'running')"
             ),
             {"id": job_id, "reason": reason},
         )
+    metrics.JOBS_ENDED.add(failed.rowcount, state=JobState.FAILED.value)
 
 
 def _change(
@@ -117,9 +123,12 @@ def _change(
             return
         if state not in allowed:
             raise Conflict(f"A job that is {state.value} cannot be {_PARTICIPLE[verb]}.", state=state.value)
-        connection.execute(text(statement), {"id": job.id} | values)
+        state = JobState(connection.scalar(text(statement), {"id": job.id} | values))
         if also is not None:
             connection.execute(text(also), {"id": job.id})
+    if state in ENDED:
+        metrics.JOBS_ENDED.add(state=state.value)
+    log.info("job changed", extra={"job": job.id, "state": state.value})
 
 
 _PARTICIPLE = {"pause": "paused", "cancel": "cancelled", "resume": "resumed"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
+from yeban import metrics, tracing
 from yeban.db import Database, copy_rows
 from yeban.errors import Conflict, InvalidRequest, InvalidTable
 from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
 from yeban.tables import Job
 from yeban.tabular import Row, Table
+
+log = logging.getLogger(__name__)
 
 _ROW_COLUMNS = ("job_id", "row_no", "file_row", "text", "gold", "cells", "problem")
 _MAX_KEY_CHARS = 200
@@ -96,7 +100,7 @@ def create_job(database: Database, new: NewJob, table: Table, request_sha256: st
     Raises what reading the table raises (:class:`~yeban.errors.InvalidTable`, ``TooLarge``), and
     :class:`~yeban.errors.Conflict` for a reused idempotency key; then nothing is stored.
     """
-    with database.begin() as connection:
+    with tracing.span("create job") as span, database.begin() as connection:
         if new.idempotency_key is not None:
             # Two requests with one key at the same time: the second waits here and finds the first's job.
             connection.execute(
@@ -149,6 +153,10 @@ def create_job(database: Database, new: NewJob, table: Table, request_sha256: st
             ),
             {"job": job.id, "rows": rows, "step": new.chunk_rows},
         )
+        span.put({"yeban.job.id": job.id, "yeban.rows": rows})
+    metrics.JOBS_CREATED.add()
+    metrics.UPLOADED_ROWS.add(rows)
+    log.info("job created", extra={"job": job.id, "public_id": str(job.public_id), "rows": rows})
     return Created(public_id=job.public_id, replayed=False)
 
 

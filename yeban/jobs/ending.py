@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,10 +18,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from yeban import logs, metrics, tracing
 from yeban.db import Database, copy_rows
 from yeban.errors import ServiceUnavailable
 from yeban.evaluation import Agreement, thresholds
 from yeban.jobs import final
+from yeban.jobs.states import JobState
 from yeban.labels import LABEL_JOINER, LabelSet, Status
 
 log = logging.getLogger(__name__)
@@ -74,13 +77,14 @@ def finish_job(database: Database, job_id: int, refine: Refine | None = None) ->
     if job is None:
         return False
     refinement = None
-    if job.refine:
-        try:
-            refinement = _refined(database, job, token, refine)
-        except EndLost:
-            log.warning("job end given up, it is no longer ours", extra={"job": job_id})
-            return False
-    return _end(database, job_id, token, refinement)
+    with logs.bound(job=job_id), tracing.span("end job", {"yeban.job.id": job_id, "yeban.rows": job.row_count}):
+        if job.refine:
+            try:
+                refinement = _refined(database, job, token, refine)
+            except EndLost:
+                log.warning("job end given up, it is no longer ours")
+                return False
+        return _end(database, job_id, token, refinement)
 
 
 def _take(database: Database, job_id: int, token: uuid.UUID) -> Row[Any] | None:
@@ -135,6 +139,18 @@ def _held(database: Database, job_id: int, token: uuid.UUID) -> Iterator[Callabl
 
 
 def _refined(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine | None) -> Refinement:
+    started = time.monotonic()
+    with tracing.span("refine") as span:
+        refinement = _refined_or_not(database, job, token, refine)
+        outcome = str(refinement.report["state"])
+        span.put({"yeban.outcome": outcome})
+    metrics.REFINEMENTS.add(outcome=outcome)
+    if outcome == "done":
+        metrics.REFINEMENT_SECONDS.observe(time.monotonic() - started)
+    return refinement
+
+
+def _refined_or_not(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine | None) -> Refinement:
     try:
         if refine is None:
             raise NotRefined("This worker cannot refine.")
@@ -146,7 +162,7 @@ def _refined(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine
     except NotRefined as error:
         return Refinement(rows=(), report={"state": "skipped", "reason": str(error)})
     except Exception as error:
-        log.exception("refinement failed, the job ends as its rows were scored", extra={"job": job.id})
+        log.exception("refinement failed, the job ends as its rows were scored")
         return Refinement(rows=(), report={"state": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
 
 
@@ -166,6 +182,7 @@ def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refineme
         if refinement is not None:
             _store(connection, job_id, refinement)
         summary = _summary(connection, job, refined=refinement is not None and refinement.report["state"] == "done")
+        state = JobState.COMPLETED_WITH_ERRORS if summary["errors"] else JobState.COMPLETED
         connection.execute(
             text(
                 "UPDATE job SET state = :state, summary = CAST(:summary AS jsonb),"
@@ -174,12 +191,13 @@ def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refineme
             ),
             {
                 "id": job_id,
-                "state": "completed_with_errors" if summary["errors"] else "completed",
+                "state": state.value,
                 "summary": json.dumps(summary),
                 "refinement": None if refinement is None else json.dumps(refinement.report),
             },
         )
-    log.info("job ended", extra={"job": job_id, "rows": job.row_count, "errors": summary["errors"]})
+    metrics.JOBS_ENDED.add(state=state.value)
+    log.info("job ended", extra={"state": state.value, "rows": job.row_count, "errors": summary["errors"]})
     return True
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
+from yeban import metrics
 from yeban.db import Database, copy_rows
 from yeban.jobs.leases import Lease
 from yeban.labels import Status
@@ -104,7 +106,9 @@ def finish_chunks(database: Database, outcomes: Sequence[ChunkOutcome]) -> list[
         complete = list(connection.scalars(_COMPLETE, {"ids": jobs})) if jobs else []
     if len(stored) < len(outcomes):
         lost = [outcome.lease.chunk_id for outcome in outcomes if outcome.lease.key not in kept]
+        metrics.CHUNKS_LATE.add(len(lost))
         log.warning("late results dropped, the lease was lost", extra={"chunks": lost})
+    _count(stored)
     return complete
 
 
@@ -115,6 +119,7 @@ def fail_chunk(database: Database, lease: Lease, reason: str) -> FailureAction:
             return FailureAction.STALE
         if lease.attempt < ALONE_FROM_ATTEMPT:
             requeue(connection, lease.chunk_id, reason, delay_s=_RETRY_DELAY_S)
+            metrics.CHUNKS_RETRIED.add()
             return FailureAction.RETRIED
         if lease.rows > 1:
             bisect(connection, lease.chunk_id, reason)
@@ -160,6 +165,7 @@ def bisect(connection: Connection, chunk_id: int, reason: str) -> None:
         ),
         {"id": chunk_id, "reason": reason, "attempt": ALONE_FROM_ATTEMPT - 1},
     )
+    metrics.CHUNKS_BISECTED.add()
 
 
 def quarantine(connection: Connection, chunk_id: int, reason: str) -> None:
@@ -177,7 +183,10 @@ def quarantine(connection: Connection, chunk_id: int, reason: str) -> None:
         ),
         {"id": chunk_id, "reason": reason},
     )
-    log.error("row quarantined", extra={"chunk": chunk_id, "reason": reason})
+    metrics.ROWS_QUARANTINED.add()
+    metrics.ROWS.add(status=Status.ERROR.value)
+    # Without the reason, which may quote the row; it stands in the row's result.
+    log.error("row quarantined", extra={"chunk": chunk_id})
 
 
 def _holds(connection: Connection, lease: Lease) -> bool:
@@ -207,6 +216,13 @@ def _mark_done(connection: Connection, outcomes: Sequence[ChunkOutcome]) -> set[
             },
         )
     }
+
+
+def _count(stored: Sequence[ChunkOutcome]) -> None:
+    metrics.CHUNKS_DONE.add(len(stored))
+    statuses = Counter(result.status for outcome in stored for result in outcome.results)
+    for status, count in statuses.items():
+        metrics.ROWS.add(count, status=status.value)
 
 
 def _copied(outcomes: Sequence[ChunkOutcome]) -> Iterable[tuple[object, ...]]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import text
 
+from yeban import metrics
 from yeban.db import Database
 from yeban.jobs.workers import WORKER_TIMEOUT_S
 from yeban.queues import SEND_ERRORS, TaskSender
@@ -90,7 +91,8 @@ def top_up(database: Database, sender: TaskSender) -> int:
     try:
         sender.hint_chunks(chunk_ids)
     except SEND_ERRORS as error:
-        log.warning("hints not sent, will retry", extra={"chunks": len(chunk_ids), "error": str(error)})
+        log.warning("hints not sent, will retry", extra={"chunk_count": len(chunk_ids), "error": str(error)})
         drop_hints(database, chunk_ids)
         return 0
+    metrics.HINTS_SENT.add(len(chunk_ids))
     return len(chunk_ids)

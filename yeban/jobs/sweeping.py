@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
+from yeban import metrics
 from yeban.db import Database
 from yeban.jobs import hints
 from yeban.jobs.finishing import MAX_LOST_LEASES, MAX_LOST_LEASES_ROW, bisect, quarantine, requeue
+from yeban.jobs.states import JobState
 from yeban.queues import TaskSender
 
 log = logging.getLogger(__name__)
@@ -55,10 +57,11 @@ def sweep(database: Database, sender: TaskSender, *, hint_ttl_s: float) -> Swept
         hinted=hinted,
     )
     if lost_leases:
-        log.warning("leases ran out, their chunks are queued again", extra={"chunks": lost_leases})
+        log.warning("leases ran out, their chunks are queued again", extra={"chunk_count": lost_leases})
     if lost_hints:
         # Redis lost them, or the workers are slower than the hints' time to live; sending them again does no harm.
-        log.info("hints sent again", extra={"chunks": lost_hints})
+        log.info("hints sent again", extra={"chunk_count": lost_hints})
+    _count(swept)
     return swept
 
 
@@ -68,6 +71,13 @@ def end_finished_jobs(database: Database, end_job: Callable[[int], bool]) -> int
     Not a part of :func:`sweep`: the end of a large job takes up to a minute, and leases run out meanwhile.
     """
     return sum(end_job(job_id) for job_id in _finished_jobs(database))
+
+
+def _count(swept: Swept) -> None:
+    metrics.LEASES_EXPIRED.add(swept.lost_leases)
+    metrics.HINTS_LOST.add(swept.lost_hints)
+    metrics.JOBS_ENDED.add(swept.expired_jobs, state=JobState.EXPIRED.value)
+    metrics.JOBS_ENDED.add(swept.cancelled, state=JobState.CANCELLED.value)
 
 
 def _start_due_jobs(database: Database) -> int:

@@ -124,7 +124,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     for name in ("YEBAN_SERVER", "YEBAN_DATABASE_URL", "YEBAN_REDIS_URL", "YEBAN_LOG_LEVEL", "YEBAN_PORT"):
         monkeypatch.delenv(name, raising=False)
     # Handlers on the streams of one run would outlive them.
-    monkeypatch.setattr(sys.modules["yeban.cli.main"], "configure_logging", lambda _level: None)
+    monkeypatch.setattr(sys.modules["yeban.cli.main"], "configure_logging", lambda *_: None)
     monkeypatch.setattr(following, "_RETRY_S", 0.01)
     monkeypatch.setattr(following, "_POLL_S", 0.01)
     get_settings.cache_clear()

@@ -1,0 +1,167 @@
+"""Every metric there is, with its labels and what it means.
+
+Labels take few values: names of states, codes, routes and models, never a job's number or anything a caller typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from yeban.errors import YebanError
+from yeban.jobs.states import ENDED, JobState
+from yeban.labels import Status
+from yeban.metering import Metric
+
+_MOMENTS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SPANS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+TABLE: dict[str, Metric] = {}
+
+
+def _counter(
+    name: str, help_text: str, *labels: str, known: Iterable[tuple[str, ...]] = (), collected: bool = False
+) -> Metric:
+    return _enter(
+        Metric(name=name, kind="counter", help=help_text, labels=labels, known=tuple(known), collected=collected)
+    )
+
+
+def _histogram(name: str, help_text: str, *labels: str, buckets: Sequence[float]) -> Metric:
+    return _enter(Metric(name=name, kind="histogram", help=help_text, labels=labels, buckets=tuple(buckets)))
+
+
+def _gauge(name: str, help_text: str, *labels: str, collected: bool = True) -> Metric:
+    return _enter(Metric(name=name, kind="gauge", help=help_text, labels=labels, collected=collected))
+
+
+def _enter(metric: Metric) -> Metric:
+    TABLE[metric.name] = metric
+    return metric
+
+
+# What the web finds in the database and in Redis when it is asked.
+UP = _gauge("yeban_up", "1 if the part answered when it was last asked.", "part")
+QUEUE_MESSAGES = _gauge("yeban_queue_messages", "Messages that wait in a queue.", "queue")
+UNACKNOWLEDGED = _gauge("yeban_unacknowledged_messages", "Messages that workers have and did not acknowledge yet.")
+JOBS = _gauge("yeban_jobs", "Jobs that have not ended, by state.", "state")
+CHUNKS = _gauge("yeban_chunks", "Chunks that are not done, of jobs that have not ended, by state.", "state")
+WORKERS = _gauge("yeban_workers", "Workers whose heartbeat is recent, by role.", "role")
+
+# Jobs.
+JOBS_CREATED = _counter("yeban_jobs_created_total", "Jobs that were stored.")
+JOBS_ENDED = _counter(
+    "yeban_jobs_ended_total",
+    "Jobs that came to an end, by state; a job refined again counts again.",
+    "state",
+    known=[(state.value,) for state in JobState if state in ENDED],
+)
+UPLOADED_BYTES = _counter("yeban_uploaded_bytes_total", "Bytes of the files that jobs were made of.")
+UPLOADED_ROWS = _counter("yeban_uploaded_rows_total", "Rows of the files that jobs were made of.")
+ROWS = _counter(
+    "yeban_rows_total",
+    "Rows whose result was stored, by status.",
+    "status",
+    known=[(status.value,) for status in Status],
+)
+REFINEMENT_SECONDS = _histogram(
+    "yeban_refinement_seconds", "Learning from a whole file and deciding its rows anew.", buckets=_SPANS_S
+)
+REFINEMENTS = _counter(
+    "yeban_refinements_total", "Refinements, by outcome.", "outcome", known=[("done",), ("skipped",), ("failed",)]
+)
+
+# Chunks and their messages.
+CHUNKS_DONE = _counter("yeban_chunks_done_total", "Chunks whose results were stored.")
+CHUNKS_RETRIED = _counter("yeban_chunks_retried_total", "Chunks queued again after their scoring failed.")
+CHUNKS_BISECTED = _counter("yeban_chunks_bisected_total", "Chunks halved to find the row that breaks the engine.")
+CHUNKS_LATE = _counter(
+    "yeban_chunks_late_total", "Chunks whose results came after their lease was lost, and were dropped."
+)
+ROWS_QUARANTINED = _counter(
+    "yeban_rows_quarantined_total", "Rows given up because they break the engine or its worker."
+)
+LEASES_EXPIRED = _counter("yeban_leases_expired_total", "Leases that ran out before their chunk was done.")
+HINTS_SENT = _counter("yeban_hints_sent_total", "Hints put on the queue.")
+HINTS_LOST = _counter("yeban_hints_lost_total", "Hints that nobody acted on in time, to be sent again.")
+
+# Groups and the engine.
+GROUP_MEMBERS = _histogram(
+    "yeban_group_members",
+    "Chunks (bulk) or texts (interactive) that a worker began together.",
+    "role",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+)
+QUEUE_SECONDS = _histogram(
+    "yeban_queue_seconds",
+    "Waiting for the engine: a text from being sent (interactive), a chunk from being claimed (bulk).",
+    "role",
+    buckets=(*_MOMENTS_S, 30.0),
+)
+TOKENISE_SECONDS = _histogram(
+    "yeban_tokenise_seconds",
+    "Preparing an engine call: tokens, and what the cache knows.",
+    "model",
+    buckets=_MOMENTS_S,
+)
+INFERENCE_SECONDS = _histogram(
+    "yeban_inference_seconds", "One engine call.", "model", buckets=(*_MOMENTS_S, 30.0, 60.0, 120.0)
+)
+TEXTS = _counter("yeban_texts_total", "Texts scored, those that the cache knew among them.", "model")
+TRUNCATED_TEXTS = _counter(
+    "yeban_truncated_texts_total", "Texts of which only the beginning fitted the model.", "model"
+)
+TOKENS = _counter("yeban_tokens_total", "Tokens that the engine read, without padding.", "model")
+PADDED_TOKENS = _counter("yeban_padded_tokens_total", "Tokens that the engine read, with padding.", "model")
+PADDING_RATIO = _histogram(
+    "yeban_padding_ratio",
+    "Tokens with padding over tokens without, of one engine call.",
+    "model",
+    buckets=(1.0, 1.02, 1.05, 1.1, 1.2, 1.3, 1.5, 2.0, 3.0, 5.0),
+)
+LATE_TEXTS = _counter("yeban_texts_late_total", "Single texts dropped because their reader had stopped waiting.")
+
+# A worker's caches and its heartbeat.
+CACHE_LOOKUPS = _counter(
+    "yeban_cache_lookups_total",
+    "Look-ups in one layer of one store, by result; a layer is asked only for what the nearer one lacks.",
+    "store",
+    "layer",
+    "result",
+    collected=True,
+)
+CACHE_WRITES = _counter("yeban_cache_writes_total", "Values written.", "store", "layer", collected=True)
+CACHE_EVICTIONS = _counter(
+    "yeban_cache_evictions_total", "Values forgotten for want of room.", "store", "layer", collected=True
+)
+CACHE_FAILURES = _counter(
+    "yeban_cache_failures_total", "Calls that Redis did not answer.", "store", "layer", collected=True
+)
+CACHE_ENTRIES = _gauge("yeban_cache_entries", "Values kept, where that is known.", "store", "layer")
+HEARTBEAT_AGE = _gauge("yeban_heartbeat_age_seconds", "Since a worker's last complete heartbeat.")
+
+# The web.
+HTTP_REQUESTS = _counter(
+    "yeban_http_requests_total", "Requests, by route, method and status.", "route", "method", "status"
+)
+HTTP_SECONDS = _histogram(
+    "yeban_http_request_seconds",
+    "From a request's arrival to its answer's first byte.",
+    "route",
+    "method",
+    buckets=(*_MOMENTS_S, 30.0, 60.0),
+)
+WEB_PROCESSES = _gauge("yeban_web_processes", "Processes of this web server; 0 in a worker.", collected=False)
+
+# Everywhere.
+ERRORS = _counter(
+    "yeban_errors_total",
+    "Failures by code: answers of the web that are errors, and what a worker could not score.",
+    "program",
+    "code",
+)
+INFO = _gauge("yeban_build_info", "1, with what runs here.", "program", "version")
+
+
+def code_of(error: BaseException) -> str:
+    """The label under which an error is counted."""
+    return error.code if isinstance(error, YebanError) else YebanError.code
