@@ -10,6 +10,7 @@ from typing import Any
 from web.app import create_app
 from web.security import check_listen_address
 from web.server import WebServer
+from yeban import tracing
 from yeban.embedded import find_endpoints
 from yeban.errors import ConfigurationError
 from yeban.logs import configure_logging, log_uncaught
@@ -28,6 +29,7 @@ def main() -> int:
     try:
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
         check_listen_address(settings)
+        tracing.check(settings)
         endpoints = find_endpoints(settings)
         urls = endpoints.database_url, endpoints.redis_url
         create_app(settings, *urls)  # a malformed URL ends it here, and not in every process

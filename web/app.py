@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from flask import Flask, Response
 
-from web import edge, problems, requestlog, security
+from web import edge, health, observed, problems, requestlog, security, spans
 from web import services as service
 from web.api import api, probes
 from web.pages import pages
@@ -33,7 +33,11 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
         MAX_FORM_MEMORY_SIZE=FORM_BYTES,
         MAX_FORM_PARTS=MAX_FORM_PARTS,
     )
-    service.install(app.extensions, service.open_services(settings, database_url, redis_url))
+    services = service.open_services(settings, database_url, redis_url)
+    service.install(app.extensions, services)
+    health.install(app.extensions, services)
+    observed.install(app.extensions, services)
+    spans.install(app)
     requestlog.install(app)
     security.install(app, settings)
     problems.install(app)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from web.models import check_model
 from web.services import Services
+from yeban import tracing
 from yeban.errors import (
     EngineFailed,
     InvalidRequest,
@@ -72,7 +73,8 @@ def classify(services: Services, text: str, label_set: LabelSet, model: str | No
             limit=settings.interactive_label_chars,
         )
     model = check_model(services, model, role=INTERACTIVE_ROLE)
-    with services.texts.admit():
+    facts: dict[str, tracing.Value] = {"yeban.model": model, "yeban.labels": len(label_set)}
+    with services.texts.admit(), tracing.span("ask a worker", facts, kind="producer"):
         reply = _ask(services, text, label_set, model)
     scores = reply.scores
     return Classification(
@@ -95,6 +97,7 @@ def _ask(services: Services, text: str, label_set: LabelSet, model: str) -> Text
         reply_to=f"yeban:reply:{uuid.uuid4().hex}",
         sent_at=sent_at,
         deadline=sent_at + wait_s,
+        trace=tracing.carrier(),
     )
     try:
         # kombu keeps a queue in the Redis list of its name.

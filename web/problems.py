@@ -13,12 +13,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from web.answers import dumps
 from web.services import services
 from web.statuses import retry_after_s, status_of, title_of
+from yeban import metrics
 from yeban.errors import TooLarge, YebanError
 
 log = logging.getLogger(__name__)
 
 _HTML = "text/html; charset=utf-8"
-_MACHINE_PATHS = ("/api/", "/healthz", "/readyz")
+_MACHINE_PATHS = ("/api/", "/healthz", "/readyz", "/metrics")
 _CODES = {
     HTTPStatus.BAD_REQUEST: "malformed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.code,
@@ -35,14 +36,21 @@ def install(app: Flask) -> None:
 
 def answer(error: YebanError) -> Response:
     """The answer to an expected failure."""
+    count(error.code)
     problem = {"title": title_of(error), "detail": error.detail, "code": error.code}
     return _respond(status_of(error), {**error.context, **problem}, headers_of(error))
 
 
 def page(template: str, error: YebanError, **values: Any) -> Response:
     """A page that shows ``error`` beside what was entered."""
+    count(error.code)
     rendered = render_template(template, problem={"title": title_of(error), "detail": error.detail}, **values)
     return Response(rendered, status_of(error), headers_of(error), content_type=_HTML)
+
+
+def count(code: str) -> None:
+    """Count an answer that is an error."""
+    metrics.ERRORS.add(program="web", code=code)
 
 
 def headers_of(error: YebanError) -> dict[str, str]:
@@ -74,6 +82,7 @@ def _http_error(error: HTTPException) -> AnyResponse:
     if allowed := getattr(error, "valid_methods", None):
         headers["Allow"] = ", ".join(sorted(allowed))
     code = _CODES.get(status, status.phrase.lower().replace(" ", "_").replace("-", "_"))
+    count(code)
     problem = {"title": status.phrase, "detail": error.description or status.description, "code": code}
     return _respond(status, problem, headers)
 

@@ -1,4 +1,4 @@
-"""A number for each request, and one log line: what was asked and how it went, never the content."""
+"""A number for each request, its log line and its counts: what was asked and how it went, never the content."""
 
 from __future__ import annotations
 
@@ -7,36 +7,57 @@ import re
 import time
 import uuid
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
+
+from yeban import logs, metrics
 
 log = logging.getLogger("web.access")
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def install(app: Flask) -> None:
-    """Number and log every request of ``app``."""
+    """Number, log and count every request of ``app``."""
     app.before_request(_begin)
     app.after_request(_end)
+    app.teardown_request(_forget)
+
+
+def route_of(asked: Request) -> str:
+    """The route, not the path: a path is whatever the caller typed."""
+    return "none" if asked.url_rule is None else asked.url_rule.rule
+
+
+def method_of(asked: Request) -> str:
+    """The method, if it is one that there is: it is whatever the caller typed, too."""
+    return asked.method if asked.method in _METHODS else "other"
 
 
 def _begin() -> None:
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
     g.started = time.perf_counter()
+    logs.bind(request_id=g.request_id)
 
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
-    # The route, not the path: a path is whatever the caller typed.
+    seconds = time.perf_counter() - g.started
+    route, method = route_of(request), method_of(request)
+    metrics.HTTP_REQUESTS.add(route=route, method=method, status=str(response.status_code))
+    metrics.HTTP_SECONDS.observe(seconds, route=route, method=method)
     log.info(
         "request",
         extra={
-            "method": request.method,
-            "route": str(request.url_rule),
+            "method": method,
+            "route": route,
             "status": response.status_code,
-            "ms": round((time.perf_counter() - g.started) * 1000, 1),
-            "request_id": g.request_id,
+            "ms": round(seconds * 1000, 1),
         },
     )
     return response
+
+
+def _forget(_error: BaseException | None) -> None:
+    logs.bind()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
+import shutil
 import signal
+import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,8 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from web.gunicorn_log import GunicornLog
+from yeban import metering, metrics, tracing
 from yeban.settings import Settings
 
 _GRACEFUL_S = 30
@@ -28,11 +34,19 @@ def _end_with_master(_arbiter: Arbiter, _worker: Any) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def _stop_tracing(_arbiter: Arbiter, _worker: Any) -> None:
+    tracing.stop()
+
+
+def _forget_process(_arbiter: Arbiter, worker: Any) -> None:
+    metering.forget_process(worker.pid)
+
+
 class WebServer(BaseApplication):  # type: ignore[misc]
     """``web_processes`` processes with ``web_threads`` threads each, on one listening socket.
 
     Once it listens, the address is written to standard output and to ``ready_file``, as ``{"url": …}``;
-    the file is taken away at the end.
+    the file is taken away at the end, and so is the folder in which several processes put their metrics together.
     """
 
     def __init__(self, settings: Settings, make_app: Callable[[], Flask], ready_file: Path | None = None) -> None:
@@ -40,6 +54,9 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         self._settings = settings
         self._make_app = make_app
         self._ready_file = ready_file
+        self._metrics = Path(tempfile.mkdtemp(prefix="yeban-metrics-")) if settings.web_processes > 1 else None
+        if self._metrics is not None:
+            metering.share(self._metrics)
         super().__init__()
 
     def load_config(self) -> None:
@@ -55,8 +72,11 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             # Each request is logged by the app, without what the caller typed.
             "accesslog": None,
             "control_socket_disable": True,
+            "logger_class": GunicornLog,
             "post_fork": _end_with_master,
             "when_ready": self._announce,
+            "worker_exit": _stop_tracing,
+            "child_exit": _forget_process,
             "on_exit": self._retract,
         }
         for name, value in options.items():
@@ -64,6 +84,8 @@ class WebServer(BaseApplication):  # type: ignore[misc]
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
+        tracing.start(self._settings, "yeban-web", f"{socket.gethostname()}:{os.getpid()}")
+        metrics.WEB_PROCESSES.put(1)
         return self._make_app()
 
     def _announce(self, arbiter: Arbiter) -> None:
@@ -80,3 +102,5 @@ class WebServer(BaseApplication):  # type: ignore[misc]
     def _retract(self, _arbiter: Arbiter) -> None:
         if self._ready_file is not None:
             self._ready_file.unlink(missing_ok=True)
+        if self._metrics is not None:
+            shutil.rmtree(self._metrics, ignore_errors=True)

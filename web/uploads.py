@@ -20,6 +20,7 @@ from web.edge import Fields
 from web.labelset import label_set, labels_of_form
 from web.models import check_model
 from web.services import Services
+from yeban import metrics
 from yeban.errors import InvalidRequest, ServiceUnavailable
 from yeban.jobs import hints
 from yeban.jobs.creation import Created, NewJob, create_job, find_replay
@@ -76,6 +77,7 @@ class Source:
     file: FileStorage
     name: str
     sha256: str
+    size_bytes: int
 
 
 @contextmanager
@@ -99,8 +101,10 @@ def source_of(files: Sequence[FileStorage]) -> Source:
         raise InvalidRequest(f"The upload has {found}; send one, in the field “file”.", field="file")
     stream = chosen[0].stream
     digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
+    size_bytes = stream.tell()
     stream.seek(0)
-    return Source(file=chosen[0], name=safe_name(chosen[0].filename or ""), sha256=digest.hexdigest())
+    name = safe_name(chosen[0].filename or "")
+    return Source(file=chosen[0], name=name, sha256=digest.hexdigest(), size_bytes=size_bytes)
 
 
 def submit(services: Services, source: Source, fields: JobFields, idempotency_key: str | None) -> Created:
@@ -141,6 +145,8 @@ def submit(services: Services, source: Source, fields: JobFields, idempotency_ke
     )
     with open_table(source.file.stream, source.name, options) as table:  # type: ignore[arg-type]
         created = create_job(services.database, new, table, request_sha256)
+    if not created.replayed:
+        metrics.UPLOADED_BYTES.add(source.size_bytes)
     tell_workers(services)
     return created
 

@@ -19,12 +19,15 @@ from worker.app import bulk_app, interactive_app
 from worker.cache import LayeredStore, MemoryStore, RedisStore
 from worker.engine import Stores, open_classifier
 from worker.engine.classifier import Classifier
+from worker.heartbeat import LOOP_STALLED_S, Heartbeat
 from worker.memory import MemoryLimit
+from worker.observed import WorkerServer, WorkerState, stores_by_name
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.classify_text import TextRunner
 from worker.tasks.end_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
+from yeban import tracing
 from yeban.db import Database
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
@@ -40,6 +43,7 @@ _DATABASE_CONNECTIONS = 6
 _ABANDON_AT = 0.8  # of the drain: even what is in the engine is then given back, between two of its blocks
 _PAIR_SHARE = 0.75  # of what the caches may take in Redis; label embeddings have the rest
 _TIDYING_S = 60.0  # between two looks for what is to be deleted
+_MISSED_HEARTBEATS = 3  # in a row, after which a worker is not well
 _LEASE_RENEWALS = 3  # renewals within one lease's length, so that one lost renewal does no harm
 
 
@@ -61,6 +65,7 @@ class WorkerProcess:
         self._database = Database(endpoints.database_url, pool_size=_DATABASE_CONNECTIONS)
         self._redis: Redis = make_redis(endpoints.redis_url)
         self._stores = _open_stores(settings, endpoints.redis_url)
+        self._heartbeat = Heartbeat(role, settings.heartbeat_file)
         self._in_flight = InFlight()
         self._models = Models(open_model or self._open)
         self._stop = threading.Event()
@@ -82,13 +87,16 @@ class WorkerProcess:
         else:
             texts = TextRunner(redis=self._redis, models=self._models, in_flight=self._in_flight)
             self._app = interactive_app(settings, endpoints.redis_url, classify=texts)
+        self._heartbeat.watch(self._app)
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
+        self._heartbeat.prepare()
+        self._observe()
         self._database.check_schema()
         check_tls(self._redis)
         if self._role == BULK_ROLE:
-            os.nice(self._settings.bulk_nice)  # before any thread is made: people are waiting for the other role
+            os.nice(self._settings.bulk_nice)  # before the engine makes its threads; people wait for the other role
         self._models.get(self._settings.model).classifier.warm_up()
         self._memory.check_start()
         threads = [self._every("keeper", self._keep_interval_s(), self._keep)]
@@ -97,6 +105,8 @@ class WorkerProcess:
             threads.append(self._every("sweeper", self._settings.sweep_interval_s, self._sweep))
             threads.append(self._every("ender", self._settings.sweep_interval_s, self._end_finished_jobs))
             threads.append(self._every("tidier", _TIDYING_S, self._tidy))
+        # Celery leaves logging alone where somebody else sees to it.
+        signals.setup_logging.connect(_leave_logging_alone, weak=False)
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
         celery_worker = self._app.Worker(
             hostname=f"{self._role}-{self._id.hex[:8]}@{socket.gethostname()}",
@@ -144,6 +154,20 @@ class WorkerProcess:
                 cache=_counters(self._stores),
             ),
         )
+        self._heartbeat.beat()
+
+    def _observe(self) -> None:
+        """Begin to be seen from outside, where that is wanted."""
+        settings = self._settings
+        tracing.start(settings, f"yeban-worker-{self._role}", str(self._id))
+        if settings.metrics_port is not None:
+            state = WorkerState(
+                role=self._role,
+                stores=self._stores,
+                heartbeat=self._heartbeat,
+                max_age_s=_MISSED_HEARTBEATS * self._keep_interval_s() + LOOP_STALLED_S,
+            )
+            WorkerServer(settings.metrics_host, settings.metrics_port, state).start()
 
     def _sweep(self) -> None:
         sweep(self._database, self._sender, hint_ttl_s=self._settings.hint_ttl_s)
@@ -216,6 +240,8 @@ class WorkerProcess:
             log.warning("not signed off: %s", error.detail)
         self._database.close()
         self._redis.close()
+        self._heartbeat.end()
+        tracing.stop()
 
 
 def _open_stores(settings: Settings, redis_url: str) -> Stores:
@@ -232,7 +258,11 @@ def _open_stores(settings: Settings, redis_url: str) -> Stores:
 
 def _counters(stores: Stores) -> dict[str, Any]:
     """The counters of each layer of each store, as heartbeats tell them."""
-    named = {"labels": stores.labels, "texts": stores.texts, "pairs": stores.pairs}
     return {
-        name: {layer: counters.to_json() for layer, counters in store.stats().items()} for name, store in named.items()
+        name: {layer: counters.to_json() for layer, counters in layers.items()}
+        for name, layers in stores_by_name(stores).items()
     }
+
+
+def _leave_logging_alone(**_: Any) -> None:
+    """See :func:`yeban.logs.configure_logging`."""

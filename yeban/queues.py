@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 BULK_QUEUE = "yeban.bulk"
 INTERACTIVE_QUEUE = "yeban.interactive"
+#: The hash in which kombu keeps what was delivered and is not acknowledged, of all queues.
+UNACKNOWLEDGED_KEY = "unacked"
 
 CLASSIFY_CHUNKS = "yeban.classify_chunks"
 CLASSIFY_TEXT = "yeban.classify_text"

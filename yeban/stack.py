@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from yeban.addresses import local_url
 from yeban.client import Client, wait_until_ready
 from yeban.errors import ConfigurationError, InvalidRequest, ServiceUnavailable
 from yeban.programs import BULK_ROLE, EXIT_MISCONFIGURED, EXIT_RECYCLED, INTERACTIVE_ROLE, python_command
@@ -36,6 +36,7 @@ _POLL_S = 0.1
 _MAX_RESTARTS = 5
 _RESTART_WINDOW_S = 60.0
 _QUOTED_LINES = 5
+_MAX_PORT = 65_535
 # One package of each extra that the programs need, as it is imported.
 _PACKAGES = {"web": "flask", "worker": "numpy"}
 _GUARD = Path(__file__).parent / "embedded" / "guard.py"
@@ -45,6 +46,7 @@ _GUARD = Path(__file__).parent / "embedded" / "guard.py"
 class _Program:
     name: str
     command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)  # beside what all have
     process: subprocess.Popen[bytes] | None = None
     starts: list[float] = field(default_factory=list)
 
@@ -106,17 +108,6 @@ def require_extras(*extras: str) -> None:
             raise ConfigurationError(f"{_PACKAGES[extra]} is not installed here: pip install 'yeban[{extra}]'.")
 
 
-def local_url(host: str, port: int) -> str:
-    """The URL under which this machine reaches a server that listens on ``host``."""
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return f"http://{host}:{port}"
-    if address.is_unspecified:
-        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
-    return f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}"
-
-
 def running_url(settings: Settings) -> str | None:
     """The URL of a stack that another process runs on this data directory."""
     try:
@@ -151,7 +142,10 @@ class _Programs:
             self._environment.pop(f"{PREFIX}{secret}_FILE", None)
         self._programs = [
             _Program("web", python_command("web")),
-            *(_Program(role, python_command("worker", "--role", role)) for role in (INTERACTIVE_ROLE, BULK_ROLE)),
+            *(
+                _Program(role, python_command("worker", "--role", role), _of_worker(settings, place, role))
+                for place, role in enumerate((INTERACTIVE_ROLE, BULK_ROLE))
+            ),
         ]
         self._stopping = threading.Event()
         self._failure: ConfigurationError | ServiceUnavailable | None = None
@@ -203,7 +197,7 @@ class _Programs:
                 stdin=subprocess.PIPE if orders["watch"] else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=self._environment,
+                env=self._environment | program.environment,
                 start_new_session=True,
             )
 
@@ -238,6 +232,20 @@ class _Programs:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _of_worker(settings: Settings, place: int, role: str) -> dict[str, str]:
+    """What two workers of one machine cannot share: the bulk worker has the next port, and each a file of its own."""
+    own = {}
+    if settings.metrics_port is not None:
+        if settings.metrics_port + place > _MAX_PORT:
+            raise ConfigurationError(
+                f"YEBAN_METRICS_PORT={settings.metrics_port} leaves no port for the second worker; set it to another."
+            )
+        own[f"{PREFIX}METRICS_PORT"] = str(settings.metrics_port + place)
+    if settings.heartbeat_file is not None:
+        own[f"{PREFIX}HEARTBEAT_FILE"] = f"{settings.heartbeat_file}.{role}"
+    return own
 
 
 def _last_lines(path: Path) -> str:

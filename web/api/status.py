@@ -1,4 +1,4 @@
-"""What is here and whether it works: models, workers, and the two probes."""
+"""What is here and whether it works: models, workers, the two probes, and the metrics."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from flask import Response
 
 from web.answers import json_response
 from web.api.blueprint import api, probes
-from web.health import readiness
+from web.health import health
 from web.models import describe
+from web.observed import service_state
 from web.services import services
 from web.workers import describe as describe_worker
 from yeban.jobs.workers import live_workers
+from yeban.metering import CONTENT_TYPE, exposition
 
 
 @api.get("/models")
@@ -37,9 +39,15 @@ def alive() -> Response:
 @probes.get("/readyz")
 def ready() -> Response:
     """Everything a request needs is there."""
-    parts = readiness(services())
+    parts = health().readiness()
     fine = all(part["ok"] for part in parts.values())
     return json_response(
         {"status": "ready" if fine else "not ready", "checks": parts},
         HTTPStatus.OK if fine else HTTPStatus.SERVICE_UNAVAILABLE,
     )
+
+
+@probes.get("/metrics")
+def show_metrics() -> Response:
+    """What Prometheus asks for."""
+    return Response(exposition(service_state()), content_type=CONTENT_TYPE)

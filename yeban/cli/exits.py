@@ -11,7 +11,7 @@ class Exit(IntEnum):
     """What ``yeban`` tells the shell."""
 
     OK = 0  # done; every row is tagged or abstained
-    INTERNAL = 1  # a defect of Yeban
+    INTERNAL = 1  # a defect of Yeban; from `probe`, that what was asked after is not well
     USAGE = 2  # bad arguments, labels, template, settings or file
     ROW_ERRORS = 3  # done and written, but some rows are error results
     JOB_FAILED = 4  # the job failed or expired

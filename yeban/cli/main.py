@@ -29,6 +29,7 @@ _COMMANDS = {
     "job": "yeban.cli.jobs",
     "migrate": "yeban.cli.serving",
     "models": "yeban.cli.models",
+    "probe": "yeban.cli.probing",
     "restore": "yeban.cli.backup",
     "tag": "yeban.cli.tag",
     "up": "yeban.cli.serving",
@@ -101,7 +102,7 @@ def main() -> None:
     \b
     Exit status:
       0    done; every row is tagged, or abstained below the threshold
-      1    a defect of Yeban
+      1    a defect of Yeban; from probe: not well
       2    bad arguments, labels, template, settings or file
       3    done and written, but some rows could not be scored
       4    the job failed or expired; what was done is written

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from yeban.addresses import local_url
 from yeban.errors import ConfigurationError
 from yeban.settings import Settings, get_settings, load_settings
-from yeban.stack import local_url, run_stack, running_url
+from yeban.stack import run_stack, running_url
 
 _GUESTS = "stack.lock"
 _POLL_S = 0.1

@@ -1,0 +1,129 @@
+"""What Prometheus is told of the whole service: counts from the database and from Redis, found when it asks.
+
+A scrape costs the servers a few look-ups in small indexes, at most one every few seconds however many ask, and it is
+answered whether they answer or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from flask import current_app
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from web.bounded import Bounded
+from web.services import Services
+from yeban import __version__, metrics
+from yeban.db import Database
+from yeban.errors import ServiceUnavailable
+from yeban.jobs.states import ENDED, ChunkState, JobState
+from yeban.jobs.workers import WORKER_TIMEOUT_S
+from yeban.programs import ROLES
+from yeban.queues import BULK_QUEUE, INTERACTIVE_QUEUE, UNACKNOWLEDGED_KEY
+
+T = TypeVar("T")
+
+_EXTENSION = "yeban.observed"
+_TIMEOUT_S = 3.0
+_KEEP_S = 5.0
+_STATEMENT_TIMEOUT_MS = 2_000
+
+_UNENDED = [state for state in JobState if state not in ENDED]
+_OPEN = [ChunkState.QUEUED, ChunkState.LEASED]
+_QUEUES = {"bulk": BULK_QUEUE, "interactive": INTERACTIVE_QUEUE}
+
+# Literals, not parameters: only then does the planner see that ix_job_unended and ix_chunk_open fit.
+_IN_UNENDED = "state IN ('scheduled', 'queued', 'running', 'finishing', 'paused', 'cancelling')"
+_JOBS = text(f"SELECT state, count(*) FROM job WHERE {_IN_UNENDED} GROUP BY state")  # noqa: S608
+_CHUNKS = text(
+    "SELECT chunk.state, count(*) FROM job JOIN chunk ON chunk.job_id = job.id"  # noqa: S608
+    f" WHERE job.{_IN_UNENDED} AND chunk.state <> 'done' GROUP BY chunk.state"
+)
+_WORKERS = text(
+    "SELECT role, count(*) FROM worker WHERE seen_at > now() - make_interval(secs => :timeout) GROUP BY role"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Counted:
+    """What the database holds, by state or role."""
+
+    jobs: dict[str, int]
+    chunks: dict[str, int]
+    workers: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Waiting:
+    """Messages in Redis: those in each queue, and those that workers have."""
+
+    queued: dict[str, int]
+    unacknowledged: int
+
+
+class ServiceState:
+    """Finds the state of the service for Prometheus; one an app."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._counted = Bounded("The database", self._count, timeout_s=_TIMEOUT_S, keep_s=_KEEP_S)
+        self._waiting = Bounded("Redis", self._look, timeout_s=_TIMEOUT_S, keep_s=_KEEP_S)
+
+    def collect(self) -> Iterable[Any]:
+        """Every metric of it; of a part that does not answer, ``yeban_up`` alone."""
+        asked = self._counted.start(), self._waiting.start()
+        counted, waiting = _or_none(asked[0]), _or_none(asked[1])
+        yield metrics.INFO.family([(("web", __version__), 1)])
+        parts = (("database", counted), ("redis", waiting))
+        yield metrics.UP.family(((part,), float(found is not None)) for part, found in parts)
+        if counted is not None:
+            yield metrics.JOBS.family(((state,), counted.jobs.get(state, 0)) for state in _UNENDED)
+            yield metrics.CHUNKS.family(((state,), counted.chunks.get(state, 0)) for state in _OPEN)
+            yield metrics.WORKERS.family(((role,), counted.workers.get(role, 0)) for role in ROLES)
+        if waiting is not None:
+            yield metrics.QUEUE_MESSAGES.family(((name,), count) for name, count in waiting.queued.items())
+            yield metrics.UNACKNOWLEDGED.family([((), waiting.unacknowledged)])
+
+    def _count(self) -> _Counted:
+        return count(self._services.database)
+
+    def _look(self) -> _Waiting:
+        # kombu keeps a queue in the Redis list of its name, and what was delivered in one hash.
+        with self._services.redis.pipeline(transaction=False) as pipeline:
+            for queue in _QUEUES.values():
+                pipeline.llen(queue)
+            pipeline.hlen(UNACKNOWLEDGED_KEY)
+            *queued, unacknowledged = pipeline.execute()
+        return _Waiting(queued=dict(zip(_QUEUES, queued, strict=True)), unacknowledged=unacknowledged)
+
+
+def count(database: Database) -> _Counted:
+    """Count what the database holds, within two seconds. Raises ``ServiceUnavailable``."""
+    with database.begin() as connection:
+        connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_TIMEOUT_MS}"))
+        return _Counted(
+            jobs=dict(connection.execute(_JOBS).tuples().all()),
+            chunks=dict(connection.execute(_CHUNKS).tuples().all()),
+            workers=dict(connection.execute(_WORKERS, {"timeout": WORKER_TIMEOUT_S}).tuples().all()),
+        )
+
+
+def install(extensions: dict[str, object], services: Services) -> None:
+    """Put the state of an app's service where :func:`service_state` finds it."""
+    extensions[_EXTENSION] = ServiceState(services)
+
+
+def service_state() -> ServiceState:
+    """The state of the service whose app handles the present request."""
+    return cast("ServiceState", current_app.extensions[_EXTENSION])
+
+
+def _or_none(answer: Callable[[], T]) -> T | None:
+    try:
+        return answer()
+    except (ServiceUnavailable, SQLAlchemyError, RedisError, OSError):
+        return None

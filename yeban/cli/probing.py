@@ -1,0 +1,93 @@
+"""``yeban probe``: one question to one program, for the health checks of containers and supervisors.
+
+It is asked every few seconds, so nothing is imported here that takes long.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+
+import click
+
+from yeban import __version__
+from yeban.addresses import local_url
+from yeban.cli.exits import Exit
+from yeban.errors import ConfigurationError
+from yeban.settings import get_settings
+
+_HEALTH_PATH = "/healthz"
+
+
+@click.group()
+def probe() -> None:
+    """Ask whether one program is well: status 0 if so, 1 if not, and one line that says why."""
+
+
+@probe.command()
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Its heartbeat file; YEBAN_HEARTBEAT_FILE unless given.",
+)
+@click.option(
+    "--max-age-s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="How old the last heartbeat may be.",
+)
+def worker(path: Path | None, max_age_s: float) -> int:
+    """Look at a worker's heartbeat file."""
+    path = path or get_settings().heartbeat_file
+    if path is None:
+        raise ConfigurationError("There is no file to look at: set YEBAN_HEARTBEAT_FILE, or give --file.")
+    try:
+        age_s = max(0.0, time.time() - path.stat().st_mtime)
+    except FileNotFoundError:
+        return _unwell(f"no heartbeat: {path} is not there; the worker has not begun, or has ended in order")
+    except OSError as error:
+        return _unwell(f"no heartbeat: {path} cannot be looked at: {error.strerror}")
+    if age_s > max_age_s:
+        return _unwell(f"the last heartbeat is {age_s:.0f} s old; at most {max_age_s:g} s are allowed")
+    return _well(f"the last heartbeat is {age_s:.1f} s old")
+
+
+@probe.command()
+@click.option("--server", help="Its URL; YEBAN_HOST and YEBAN_PORT unless given.")
+@click.option(
+    "--timeout-s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="How long it may take to answer.",
+)
+def web(server: str | None, timeout_s: float) -> int:
+    """Ask the web server's /healthz."""
+    settings = get_settings()
+    url = (server or local_url(settings.host, settings.port)).rstrip("/") + _HEALTH_PATH
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"{server} is no URL; it begins with http:// or https://.")
+    asked = Request(url, headers={"User-Agent": f"yeban-probe/{__version__}"})  # noqa: S310 - see above
+    try:
+        with build_opener(ProxyHandler({})).open(asked, timeout=timeout_s) as answer:
+            return _well(f"{url} answered {answer.status}")
+    except HTTPError as error:
+        return _unwell(f"{url} answered {error.code}")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        return _unwell(f"{url} does not answer: {reason or type(error).__name__}")
+
+
+def _well(what: str) -> int:
+    click.echo(f"ok: {what}")
+    return Exit.OK
+
+
+def _unwell(what: str) -> int:
+    click.echo(f"not well: {what}")
+    return Exit.INTERNAL
