@@ -6,6 +6,7 @@ answered whether they answer or not.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -17,13 +18,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from web.bounded import Bounded
 from web.services import Services
-from yeban import __version__, metrics
+from yeban import __version__, logs, metrics
 from yeban.db import Database
 from yeban.errors import ServiceUnavailable
 from yeban.jobs.states import ENDED, ChunkState, JobState
 from yeban.jobs.workers import WORKER_TIMEOUT_S
 from yeban.programs import ROLES
 from yeban.queues import BULK_QUEUE, INTERACTIVE_QUEUE, UNACKNOWLEDGED_KEY
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -106,9 +109,9 @@ def count(database: Database) -> _Counted:
     with database.begin() as connection:
         connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_TIMEOUT_MS}"))
         return _Counted(
-            jobs=dict(connection.execute(_JOBS).tuples().all()),
-            chunks=dict(connection.execute(_CHUNKS).tuples().all()),
-            workers=dict(connection.execute(_WORKERS, {"timeout": WORKER_TIMEOUT_S}).tuples().all()),
+            jobs={row[0]: row[1] for row in connection.execute(_JOBS)},
+            chunks={row[0]: row[1] for row in connection.execute(_CHUNKS)},
+            workers={row[0]: row[1] for row in connection.execute(_WORKERS, {"timeout": WORKER_TIMEOUT_S})},
         )
 
 
@@ -125,5 +128,6 @@ def service_state() -> ServiceState:
 def _or_none(answer: Callable[[], T]) -> T | None:
     try:
         return answer()
-    except (ServiceUnavailable, SQLAlchemyError, RedisError, OSError):
+    except (ServiceUnavailable, SQLAlchemyError, RedisError, OSError) as error:
+        log.warning("not all could be counted", extra={"error": logs.told(error)})
         return None

@@ -89,6 +89,6 @@ class Heartbeat:
 
     def _write(self, path: Path) -> None:
         # Whole or not at all: a probe may read it at this moment.
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft = path.with_name(f"{path.name}.new")
         draft.write_text(json.dumps({"role": self._role, "pid": os.getpid()}) + "\n", encoding="utf-8")
         draft.replace(path)

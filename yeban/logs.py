@@ -129,7 +129,8 @@ def configure_logging(level: str, form: LogFormat = "line") -> None:
 
 
 def log_uncaught() -> None:
-    """Make a record, in the form of all others, of an exception that nobody caught, in any thread."""
+    """Make records, in the form of all others, of exceptions that nobody caught, in any thread, and of warnings."""
+    logging.captureWarnings(True)
     sys.excepthook = _on_uncaught
     threading.excepthook = _on_uncaught_in_thread
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +18,12 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
+from tests.fixtures.collector import run_collector
+from tests.fixtures.scraping import Scraped, read
 from tests.fixtures.waiting import wait_until
+from yeban.queues import INTERACTIVE_QUEUE
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 _PATIENCE_S = 30.0
@@ -105,6 +111,79 @@ def test_it_says_where_it_is_answers_and_ends_in_order(serve):
 def test_several_processes_serve_one_address(serve):
     _process, _ready, client = serve(YEBAN_WEB_PROCESSES="2", YEBAN_WEB_THREADS="2")
     assert {client.get("/readyz").json()["checks"]["database"]["ok"] for _ in range(10)} == {True}
+
+
+def test_several_processes_add_their_metrics_up_and_leave_no_folder_behind(serve, tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    process, _ready, client = serve(YEBAN_WEB_PROCESSES="2", YEBAN_WEB_THREADS="1", TMPDIR=str(folder))
+
+    def scrape() -> Scraped:
+        return read(httpx.get(client.base_url.join("/metrics"), trust_env=False).text)
+
+    wait_until(lambda: scrape()("yeban_web_processes") == 2, what="both processes")
+    for _ in range(20):  # each over a connection of its own, so that both processes have some
+        httpx.get(client.base_url.join("/healthz"), trust_env=False)
+    for _ in range(5):
+        assert scrape()("yeban_http_requests_total", route="/healthz", method="GET", status="200") == 20
+    (shared,) = folder.iterdir()
+    victim = next(shared.glob("gauge_livesum_*.db"))
+    both = scrape()("process_resident_memory_bytes")
+    os.kill(int(victim.stem.rpartition("_")[2]), signal.SIGKILL)
+    wait_until(lambda: not victim.exists(), what="the end of what only the living have")
+    wait_until(lambda: scrape()("yeban_web_processes") == 2, what="a new process in its place")
+    assert scrape()("yeban_http_requests_total", route="/healthz", method="GET", status="200") == 20
+    assert scrape()("process_resident_memory_bytes") < 1.6 * both
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=_PATIENCE_S)
+    assert list(folder.iterdir()) == []
+
+
+def test_every_record_of_the_server_is_json_where_that_is_wanted_and_none_has_a_text(serve):
+    process, _ready, client = serve(YEBAN_LOG_FORMAT="json", YEBAN_LOG_LEVEL="DEBUG")
+    secret = "我的包裹丢了"
+    file = {"file": ("t.csv", f"{secret},1\n{secret},2\n".encode())}  # without a header, the first row is taken for one
+    client.post("/api/v1/jobs", data={"labels": "a,b"}, files=file)
+    good = {"file": ("t.csv", f"text,number\n{secret},2\n".encode())}
+    assert client.post("/api/v1/jobs", data={"labels": "a,b"}, files=good).status_code == 201
+    client.post("/api/v1/jobs", data={"labels": "a,b", "text_column": "nowhere"}, files=file)
+    client.post("/api/v1/classify", json={"text": secret, "labels": "a,b"}, headers={"X-Request-ID": "r-1"})
+    client.post(
+        "/api/v1/classify", content=f'{{"text": "{secret}'.encode(), headers={"Content-Type": "application/json"}
+    )
+    client.get(f"/{secret}")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=_PATIENCE_S)
+    assert secret not in output
+    records = [json.loads(line) for line in output.splitlines()]
+    assert {"time", "level", "logger", "message"} <= set.intersection(*map(set, records))
+    assert {"gunicorn.error", "web.access", "yeban.jobs.creation"} <= {record["logger"] for record in records}
+    assert [record["route"] for record in records if record.get("request_id") == "r-1"][-1:] == ["/api/v1/classify"]
+    created = next(record for record in records if record["message"] == "job created")
+    assert created["request_id"]
+    assert uuid.UUID(created["public_id"])
+
+
+def test_a_request_is_traced_to_the_message_that_asks_a_worker(serve, redis_url):
+    with run_collector() as collector:
+        _process, _ready, client = serve(YEBAN_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="200")
+        file = {"file": ("t.csv", "text\n一\n".encode())}
+        assert client.post("/api/v1/jobs", data={"labels": "a,b"}, files=file).status_code == 201
+        caller = f"00-{'a' * 32}-{'b' * 16}-01"
+        client.post("/api/v1/classify", json={"text": "一", "labels": "a,b"}, headers={"traceparent": caller})
+        wait_until(lambda: collector.named("POST /api/v1/classify"), what="the span of the request")
+        (request,) = collector.named("POST /api/v1/classify")
+        (asks,) = collector.named("ask a worker")
+        (creates,) = collector.named("create job")
+        (upload,) = collector.named("POST /api/v1/jobs")
+        with redis.Redis.from_url(redis_url) as connection:
+            envelope = json.loads(connection.rpop(INTERACTIVE_QUEUE))
+    _args, message, _options = json.loads(base64.b64decode(envelope["body"]))
+    assert message["trace"]["traceparent"] == f"00-{'a' * 32}-{asks.span_id.hex()}-01"
+    assert (asks.parent_id, request.parent_id) == (request.span_id, bytes.fromhex("b" * 16))
+    assert (request.failed, request.attributes["http.response.status_code"]) == ("504", 504)
+    assert request.service == "yeban-web"
+    assert (creates.parent_id, creates.attributes["yeban.rows"]) == (upload.span_id, 1)
 
 
 def test_the_answer_to_too_large_an_upload_reaches_the_one_who_is_still_sending(serve):

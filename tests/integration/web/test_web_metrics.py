@@ -1,0 +1,135 @@
+"""What Prometheus is told by the web."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+
+import pytest
+
+from tests.fixtures.scraping import Counting, Scraped, read
+from yeban.queues import BULK_QUEUE, INTERACTIVE_QUEUE, make_redis
+
+
+@pytest.fixture
+def scrape(client):
+    def scrape() -> Scraped:
+        response = client.get("/metrics")
+        assert response.status_code == 200
+        assert response.content_type.startswith("text/plain; version=0.0.4")
+        return read(response.text)
+
+    return scrape
+
+
+@pytest.fixture
+def silent_port():
+    """A server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def upload(client, **fields):
+    file = (io.BytesIO("text\n一\n二\n三\n".encode()), "t.csv")
+    return client.post("/api/v1/jobs", data={"labels": "a,b", "file": file} | fields)
+
+
+def test_the_state_of_the_service(client, scrape, beating, redis_url):
+    beating("bulk")
+    beating("bulk")
+    assert upload(client, start_at="2999-01-01T00:00:00Z").status_code == 201
+    assert upload(client).status_code == 201
+    with make_redis(redis_url) as redis:
+        queued = redis.llen(BULK_QUEUE)
+        redis.lpush(INTERACTIVE_QUEUE, "a", "b")
+        redis.hset("unacked", mapping={"1": "x", "2": "y", "3": "z"})
+    shown = scrape()
+    assert shown("yeban_up", part="database") == shown("yeban_up", part="redis") == 1
+    assert shown("yeban_jobs", state="scheduled") == shown("yeban_jobs", state="queued") == 1
+    assert shown("yeban_jobs", state="paused") == 0
+    assert shown("yeban_chunks", state="queued") == 4
+    assert shown("yeban_chunks", state="leased") == 0
+    assert (shown("yeban_workers", role="bulk"), shown("yeban_workers", role="interactive")) == (2, 0)
+    assert shown("yeban_queue_messages", queue="bulk") == queued > 0
+    assert shown("yeban_queue_messages", queue="interactive") == 2
+    assert shown("yeban_unacknowledged_messages") == 3
+    assert shown("yeban_build_info", program="web", version="0.1.0") == 1
+
+
+def test_scrapes_that_follow_one_another_ask_the_database_once(client, scrape, beating):
+    assert scrape()("yeban_workers", role="bulk") == 0
+    beating("bulk")
+    assert scrape()("yeban_workers", role="bulk") == 0
+
+
+def test_what_has_ended_is_not_counted_again_and_again(client, scrape):
+    job = upload(client).json["id"]
+    assert client.post(f"/api/v1/jobs/{job}/cancel").status_code == 200
+    shown = scrape()
+    assert shown("yeban_jobs", state="queued") == 0
+    assert shown("yeban_chunks", state="queued") == 0
+
+
+def test_without_its_servers_the_scrape_says_so(make_app):
+    client = make_app(database_url="postgresql://127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0").test_client()
+    shown = read(client.get("/metrics").text)
+    assert shown("yeban_up", part="database") == shown("yeban_up", part="redis") == 0
+    assert shown("yeban_jobs", state="queued") is None
+    assert shown("yeban_queue_messages", queue="bulk") is None
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/readyz", "/healthz"])
+def test_servers_that_hang_do_not_hang_what_asks_after_them(make_app, silent_port, path):
+    client = make_app(
+        database_url=f"postgresql://127.0.0.1:{silent_port}/none", redis_url=f"redis://127.0.0.1:{silent_port}/0"
+    ).test_client()
+    started = time.monotonic()
+    response = client.get(path)
+    assert time.monotonic() - started < 4.5
+    if path == "/metrics":
+        assert read(response.text)("yeban_up", part="database") == 0
+    elif path == "/readyz":
+        assert response.status_code == 503
+        assert response.json["checks"]["database"]["detail"] == "The database did not answer within 3 s."
+        assert not any(part["ok"] for part in response.json["checks"].values())
+    else:
+        assert response.status_code == 200
+
+
+def test_an_older_schema_is_no_error(client, scrape, database):
+    with database.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE worker")
+    shown = scrape()
+    assert shown("yeban_up", part="database") == 0
+    assert shown("yeban_up", part="redis") == 1
+
+
+def test_requests_are_counted_by_route_and_never_by_path(client):
+    counted = Counting()
+    client.get("/healthz")
+    client.get("/api/v1/jobs/00000000-0000-0000-0000-000000000000")
+    client.get("/包裹三天没动了")
+    client.open("/healthz", method="包裹")
+    assert counted("yeban_http_requests_total", route="/healthz", method="GET", status="200") == 1
+    assert counted("yeban_http_requests_total", route="/api/v1/jobs/<uuid:job_id>", method="GET", status="404") == 1
+    assert counted("yeban_http_requests_total", route="none", method="GET", status="404") == 1
+    assert counted("yeban_http_request_seconds_count", route="/healthz", method="GET") == 1
+    assert counted("yeban_errors_total", program="web", code="not_found") == 2
+    shown = client.get("/metrics").text
+    assert "包裹" not in shown
+    assert "00000000" not in shown
+
+
+def test_an_upload_is_counted_once_though_it_is_sent_twice(client):
+    counted = Counting()
+    content = "text\n一\n二\n三\n".encode()
+    for status in (201, 200):
+        file = (io.BytesIO(content), "t.csv")
+        response = client.post(
+            "/api/v1/jobs", data={"labels": "a,b", "file": file}, headers={"Idempotency-Key": "once"}
+        )
+        assert response.status_code == status
+    assert counted("yeban_uploaded_bytes_total") == len(content)
+    assert counted("yeban_uploaded_rows_total") == 3
+    assert counted("yeban_jobs_created_total") == 1
