@@ -53,6 +53,34 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
     assert not (tmp_path / "logs").exists()
 
 
+@pytest.mark.parametrize(("place", "worker"), [(0, "interactive"), (1, "bulk")])
+def test_each_worker_has_a_port_of_its_own_for_metrics(
+    make_settings: Callable[..., Settings], place: int, worker: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        settings = make_settings(metrics_port=str(port - place))
+        with (
+            pytest.raises(ConfigurationError, match=f"The {worker} process cannot run") as caught,
+            run_stack(settings, port=0),
+        ):
+            pass
+    assert f"Port {port} of 127.0.0.1 cannot serve metrics" in caught.value.detail
+
+
+def test_there_must_be_a_port_for_each_worker(make_settings: Callable[..., Settings]) -> None:
+    settings = make_settings(metrics_port="65535")
+    with pytest.raises(ConfigurationError, match="YEBAN_METRICS_PORT=65535"), run_stack(settings, port=0):
+        pass
+
+
+def test_each_worker_has_a_heartbeat_file_of_its_own(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    settings = make_settings(heartbeat_file=str(tmp_path / "nowhere" / "beat"))
+    with pytest.raises(ConfigurationError) as caught, run_stack(settings, port=0):
+        pass
+    assert any(f"nowhere/beat.{role}: No such file" in caught.value.detail for role in ("interactive", "bulk"))
+
+
 def test_a_redis_that_does_not_answer_is_told_at_once(database_url: str, tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
