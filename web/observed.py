@@ -79,10 +79,9 @@ class ServiceState:
     def collect(self) -> Iterable[Any]:
         """Every metric of it; of a part that does not answer, ``yeban_up`` alone."""
         asked = self._counted.start(), self._waiting.start()
-        counted, waiting = _or_none(asked[0]), _or_none(asked[1])
+        (database, counted), (redis, waiting) = _answered(asked[0]), _answered(asked[1])
         yield metrics.INFO.family([(("web", __version__), 1)])
-        parts = (("database", counted), ("redis", waiting))
-        yield metrics.UP.family(((part,), float(found is not None)) for part, found in parts)
+        yield metrics.UP.family([(("database",), float(database)), (("redis",), float(redis))])
         if counted is not None:
             yield metrics.JOBS.family(((state,), counted.jobs.get(state, 0)) for state in _UNENDED)
             yield metrics.CHUNKS.family(((state,), counted.chunks.get(state, 0)) for state in _OPEN)
@@ -91,8 +90,14 @@ class ServiceState:
             yield metrics.QUEUE_MESSAGES.family(((name,), count) for name, count in waiting.queued.items())
             yield metrics.UNACKNOWLEDGED.family([((), waiting.unacknowledged)])
 
-    def _count(self) -> _Counted:
-        return count(self._services.database)
+    def _count(self) -> _Counted | None:
+        """What is counted, or None where the database is there and that took too long, or its schema is another."""
+        self._services.database.ping()
+        try:
+            return count(self._services.database)
+        except (ServiceUnavailable, SQLAlchemyError) as error:
+            log.warning("nothing could be counted", extra={"error": logs.told(error)})
+            return None
 
     def _look(self) -> _Waiting:
         # kombu keeps a queue in the Redis list of its name, and what was delivered in one hash.
@@ -125,9 +130,10 @@ def service_state() -> ServiceState:
     return cast("ServiceState", current_app.extensions[_EXTENSION])
 
 
-def _or_none(answer: Callable[[], T]) -> T | None:
+def _answered(answer: Callable[[], T]) -> tuple[bool, T | None]:
+    """Whether the part answered, and what."""
     try:
-        return answer()
+        return True, answer()
     except (ServiceUnavailable, SQLAlchemyError, RedisError, OSError) as error:
-        log.warning("not all could be counted", extra={"error": logs.told(error)})
-        return None
+        log.warning("a part does not answer a scrape", extra={"error": logs.told(error)})
+        return False, None

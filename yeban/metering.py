@@ -59,13 +59,19 @@ class Metric:
         return made
 
     def _of(self, labels: dict[str, str]) -> Any:
-        made = (_state.made or _make())[self.name]
-        return made.labels(**labels) if labels else made
+        # prometheus-client takes several times as long to find the child for some labels.
+        key = (self.name, *labels.items())
+        child = _state.children.get(key)
+        if child is None:
+            made = (_state.made or _make())[self.name]
+            child = _state.children[key] = made.labels(**labels) if labels else made
+        return child
 
 
 @dataclass
 class _State:
     made: dict[str, Any] | None = None
+    children: dict[Any, Any] = field(default_factory=dict)
     registry: Any = None
     folder: Path | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -57,7 +57,16 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
 def test_each_worker_has_a_port_of_its_own_for_metrics(
     make_settings: Callable[..., Settings], place: int, worker: str
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
+    def taken_after_a_free_one() -> socket.socket | None:
+        other = socket.create_server(("127.0.0.1", 0))
+        try:
+            socket.create_server(("127.0.0.1", other.getsockname()[1] - 1)).close()
+        except OSError:
+            other.close()
+            return None
+        return other
+
+    with wait_until(taken_after_a_free_one, what="two ports side by side") as other:
         port = other.getsockname()[1]
         settings = make_settings(metrics_port=str(port - place))
         with (

@@ -97,12 +97,21 @@ def test_servers_that_hang_do_not_hang_what_asks_after_them(make_app, silent_por
         assert response.status_code == 200
 
 
+def test_a_count_that_takes_too_long_is_left_out_and_the_database_is_there_all_the_same(app, scrape, database):
+    with database.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE chunk IN ACCESS EXCLUSIVE MODE")
+        shown = scrape()
+    assert shown("yeban_up", part="database") == 1
+    assert shown("yeban_chunks", state="queued") is None
+    assert shown("yeban_up", part="redis") == 1
+
+
 def test_an_older_schema_is_no_error(client, scrape, database):
     with database.begin() as connection:
         connection.exec_driver_sql("DROP TABLE worker")
     shown = scrape()
-    assert shown("yeban_up", part="database") == 0
-    assert shown("yeban_up", part="redis") == 1
+    assert shown("yeban_up", part="database") == 1
+    assert shown("yeban_workers", role="bulk") is None
 
 
 def test_requests_are_counted_by_route_and_never_by_path(client):
