@@ -27,6 +27,8 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _QUIET = ("alembic", "httpx", "kombu", "amqp")
 #: Says what arrived when a message is none of ours, and in that may be a text.
 _QUOTES_MESSAGES = "celery.worker.consumer.consumer"
+#: Puts an exception's own words into the message when a task failed.
+_QUOTES_EXCEPTIONS = "celery.app.trace"
 
 #: Errors that quote what the caller sent: a file without a header has a ticket where its columns' names should be.
 _QUOTING = (InvalidLabels, InvalidRequest, InvalidTable, InvalidTemplate, TooLarge)
@@ -138,6 +140,9 @@ def log_uncaught() -> None:
 def _without_quotes(record: logging.LogRecord) -> bool:
     if record.name == _QUOTES_MESSAGES and "body" in str(record.msg) + str(record.args):
         record.msg, record.args = "a message that is none of ours was dropped", ()
+    if record.name == _QUOTES_EXCEPTIONS and record.levelno >= logging.WARNING:
+        task = record.args.get("name") if isinstance(record.args, Mapping) else None
+        record.msg, record.args = "task %s failed", (task,)
     return True
 
 

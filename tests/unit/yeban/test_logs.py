@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from yeban import logs
 from yeban.errors import EngineFailed, InvalidTable, ServiceUnavailable
@@ -150,6 +151,21 @@ def test_a_message_that_celery_does_not_know_is_not_quoted(written, message, arg
     logging.getLogger("celery.worker.consumer.consumer").info("Connected to %s", "redis")
     assert SECRET not in said()
     assert [json.loads(line)["message"] for line in said().splitlines()][1] == "Connected to redis"
+
+
+def test_a_task_that_failed_is_named_without_what_its_exception_says(written):
+    said = written("json")
+    app = Celery("tests", set_as_current=False)
+
+    @app.task(name="yeban.fails", ignore_result=True)
+    def fails() -> None:
+        raise RuntimeError(SECRET)
+
+    fails.apply()
+    assert SECRET not in said()
+    (record,) = [json.loads(line) for line in said().splitlines() if "celery.app.trace" in line]
+    assert record["message"] == "task yeban.fails failed"
+    assert record["exception"].splitlines()[-1] == "RuntimeError"
 
 
 @pytest.mark.parametrize("where", ["main", "thread"])
