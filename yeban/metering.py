@@ -131,8 +131,7 @@ def _make() -> dict[str, Any]:
         )
 
         if _state.folder is None:
-            os.environ.pop(_FOLDER_VARIABLE, None)  # somebody else's, inherited
-            values.ValueClass = values.MutexValue
+            values.ValueClass = values.MutexValue  # whatever folder somebody else's variable names
         else:
             os.environ[_FOLDER_VARIABLE] = str(_state.folder)
             values.ValueClass = values.MultiProcessValue()

@@ -129,14 +129,21 @@ def test_several_processes_add_their_metrics_up_and_leave_no_folder_behind(serve
     (shared,) = folder.iterdir()
     victim = next(shared.glob("gauge_livesum_*.db"))
     both = scrape()("process_resident_memory_bytes")
+    assert both == pytest.approx(sum(map(_resident_bytes, shared.glob("gauge_livesum_*.db"))), rel=0.1)
     os.kill(int(victim.stem.rpartition("_")[2]), signal.SIGKILL)
     wait_until(lambda: not victim.exists(), what="the end of what only the living have")
     wait_until(lambda: scrape()("yeban_web_processes") == 2, what="a new process in its place")
     assert scrape()("yeban_http_requests_total", route="/healthz", method="GET", status="200") == 20
-    assert scrape()("process_resident_memory_bytes") < 1.6 * both
+    assert scrape()("process_resident_memory_bytes") == pytest.approx(both, rel=0.3)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=_PATIENCE_S)
     assert list(folder.iterdir()) == []
+
+
+def _resident_bytes(path: Path) -> int:
+    """What the process takes that a file of metrics belongs to."""
+    pages = Path("/proc", path.stem.rpartition("_")[2], "statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_every_record_of_the_server_is_json_where_that_is_wanted_and_none_has_a_text(serve):
