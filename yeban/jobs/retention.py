@@ -143,13 +143,10 @@ def _remove_batch(connection: Connection, at: _Place) -> int | None:
 
 
 _REMOVE = [
-    text(f'DELETE FROM "{table}" WHERE job_id = :id AND {column} <= :last')  # noqa: S608  # from the table below
-    for table, column in {
-        "correction": "row_no",
-        "refined": "row_no",
-        "result": "row_no",
-        "embedding": "first_row",
-        "chunk": "first_row",
-        "row": "row_no",
-    }.items()
+    text("DELETE FROM correction WHERE job_id = :id AND row_no <= :last"),
+    text("DELETE FROM refined WHERE job_id = :id AND row_no <= :last"),
+    text("DELETE FROM result WHERE job_id = :id AND row_no <= :last"),
+    text("DELETE FROM embedding WHERE job_id = :id AND first_row <= :last"),
+    text("DELETE FROM chunk WHERE job_id = :id AND first_row <= :last"),
+    text('DELETE FROM "row" WHERE job_id = :id AND row_no <= :last'),
 ]

@@ -85,14 +85,14 @@ def consumer(redis_url):
 def test_junk_in_the_queue_costs_only_itself_and_is_not_written_down(consumer, redis_url, caplog):
     sender = TaskSender.connect("tests", load_settings(), redis_url)
     with Redis.from_url(redis_url) as client:
-        for number, junk in enumerate(JUNK.values()):
+        for number, junk in enumerate(JUNK.values(), 1):
             sender.hint_chunks([number])
             client.lpush(BULK_QUEUE, junk if isinstance(junk, bytes) else json.dumps(junk))
-        sender.hint_chunks([len(JUNK)])
+        sender.hint_chunks([len(JUNK) + 1])
         wait_until(lambda: len(consumer) == len(JUNK) + 1, what=f"all hints; junk in order: {list(JUNK)}")
         wait_until(lambda: not client.exists(BULK_QUEUE, "unacked"), what="an empty queue")
     sender.close()
-    assert consumer == list(range(len(JUNK) + 1))
+    assert consumer == list(range(1, len(JUNK) + 2))
     assert sum("dropped" in record.getMessage() for record in caplog.records) == len(JUNK)
     assert "onnection" not in caplog.text, "the consumer kept its connection"
     assert "chunk_id" not in caplog.text, "a message may hold a ticket"

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from web import observed
 from web.app import create_app
 from web.statuses import STATUS, TITLES, retry_after_s, status_of, title_of
 from yeban.errors import Overloaded, ServiceUnavailable, UnknownColumn, YebanError, error_classes, error_from_code
+from yeban.jobs.states import ENDED, JobState
 from yeban.settings import Settings
 
 _DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -101,3 +103,7 @@ def test_only_what_passes_by_itself_says_when_to_try_again():
 
 def test_creating_the_app_needs_no_server(app):
     assert app.test_client().get("/healthz").status_code == 200
+
+
+def test_the_states_that_are_counted_are_those_that_have_not_ended():
+    assert re.findall(r"'(\w+)'", observed._IN_UNENDED) == [state for state in JobState if state not in ENDED]
