@@ -1,0 +1,55 @@
+"""``scripts/faults --minutes N --seed S``: the long form."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from tests.faults.kinds import KINDS
+from tests.faults.run import Plan, run
+from yeban.logs import configure_logging
+
+
+def main() -> int:
+    """Run and print the report; 1 on any violation."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/faults", description="Prove that nothing is lost and nothing doubled."
+    )
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long faults strike (default 5)")
+    parser.add_argument("--seed", type=int, default=1, help="decides jobs, texts and the order of faults (default 1)")
+    parser.add_argument(
+        "--only", action="append", default=[], help="only kinds with this in their name; may be repeated"
+    )
+    parser.add_argument("--schedule", action="store_true", help="print the schedule and do nothing")
+    parser.add_argument("--quiet", action="store_true", help="print only the report")
+    parser.add_argument("--logs", type=Path, help="where to keep the logs of a run that found something")
+    options = parser.parse_args()
+    kinds = tuple(kind for kind in KINDS if not options.only or any(part in kind.name for part in options.only))
+    command = f"scripts/faults --minutes {options.minutes:g} --seed {options.seed}"
+    plan = Plan(
+        seed=options.seed,
+        seconds=60 * options.minutes,
+        kinds=kinds,
+        command=command + "".join(f" --only {part!r}" for part in options.only),
+        keep_logs=options.logs,
+    )
+    if options.schedule:
+        for strike in plan.schedule():
+            print(f"{strike.at_s:7.1f} s  {strike.kind}")
+        return 0
+    configure_logging("ERROR")
+    logging.getLogger("yeban.embedded").setLevel(logging.CRITICAL)  # that servers die is what this is about
+    # Being told to end is no different from Ctrl-C: all that was started is stopped first.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    outcome = run(plan, say=(lambda _line: None) if options.quiet else lambda line: print(line, flush=True))
+    print("\n".join(outcome.lines()))
+    if not outcome.good:
+        print(f"\nFAILED. Run `{plan.command}` again; --logs FOLDER keeps what the processes said.")
+    return 0 if outcome.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""A real bulk worker with the predictable model, which can be hurt at any phase:
+
+``python -m tests.faults.worker_under_test ORDERS_FOLDER PER_TEXT_S``. Product functions are wrapped, not replaced: each
+does its work as ever, and tells where it is.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+
+from tests.faults.orders import Orders, Phase, Points
+from tests.faults.predictable import PredictableClassifier
+from worker.lifecycle import WorkerProcess
+from worker.tasks.grouping import Grouper
+from yeban.embedded import find_endpoints
+from yeban.jobs import ending, finishing, leases
+from yeban.logs import configure_logging
+from yeban.programs import BULK_ROLE
+from yeban.settings import load_settings
+
+#: Further models that every worker under test has loaded, beside the one of the settings.
+OTHER_MODELS = ("predictable-b",)
+_CLOCK_POLL_S = 0.1
+
+
+def main(folder: Path, per_text_s: float) -> int:
+    """Serve until told to stop, or until an order ends it."""
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    points = Points(folder)
+    _follow_clock(Orders(folder))
+
+    def open_model(name: str) -> PredictableClassifier:
+        return PredictableClassifier(name, per_text_s=per_text_s, at_work=lambda: points.reach(Phase.ENGINE))
+
+    process = WorkerProcess(BULK_ROLE, settings, find_endpoints(settings), open_model=open_model)
+    for name in OTHER_MODELS:
+        process._models.get(name)
+    _tell_of_phases(points, process)
+    return process.run()
+
+
+def _tell_of_phases(points: Points, process: WorkerProcess) -> None:
+    _wrap(points, Grouper, "_flush", before=Phase.BUFFERED)
+    _wrap(points, leases, "claim", before=Phase.HINTED, commit=Phase.CLAIMING, after=Phase.CLAIMED)
+    _wrap(points, finishing, "finish_chunks", commit=Phase.STORING, after=Phase.STORED)
+    _wrap_copy(points, finishing, {"result": (Phase.FENCED, None), "embedding": (None, Phase.COPIED)})
+    _wrap(points, ending, "_take", after=Phase.END_TAKEN, only=lambda job: job is not None)
+    _wrap_copy(points, ending, {"refined": (Phase.END_COPYING, None)})
+    _wrap(points, ending, "_end", commit=Phase.END_STORING, after=Phase.ENDED)
+
+    @event.listens_for(process._database.engine, "commit")
+    def before_commit(_connection: Any) -> None:
+        if (phase := getattr(points.current, "commit", None)) is not None:
+            points.reach(phase)
+
+
+def _wrap(
+    points: Points,
+    owner: Any,
+    name: str,
+    *,
+    before: Phase | None = None,
+    commit: Phase | None = None,
+    after: Phase | None = None,
+    only: Callable[[Any], bool] = lambda _returned: True,
+) -> None:
+    real = getattr(owner, name)
+
+    def wrapped(*args: Any, **options: Any) -> Any:
+        if before is not None:
+            points.reach(before)
+        points.current.commit = commit
+        try:
+            returned = real(*args, **options)
+        finally:
+            points.current.commit = None
+        if after is not None and only(returned):
+            points.reach(after)
+        return returned
+
+    setattr(owner, name, wrapped)
+
+
+def _wrap_copy(points: Points, owner: Any, phases: dict[str, tuple[Phase | None, Phase | None]]) -> None:
+    real = owner.copy_rows
+
+    def wrapped(connection: Any, table: str, *args: Any) -> int:
+        before, after = phases.get(table, (None, None))
+        if before is not None:
+            points.reach(before)
+        copied: int = real(connection, table, *args)
+        if after is not None:
+            points.reach(after)
+        return copied
+
+    owner.copy_rows = wrapped
+
+
+def _follow_clock(orders: Orders) -> None:
+    real, offset_s = time.time, [orders.clock()]
+    time.time = lambda: real() + offset_s[0]
+
+    def follow() -> None:
+        while True:
+            offset_s[0] = orders.clock()
+            threading.Event().wait(_CLOCK_POLL_S)
+
+    threading.Thread(target=follow, name="clock", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2])))
