@@ -40,6 +40,7 @@ from yeban.settings import Settings
 log = logging.getLogger(__name__)
 
 _DATABASE_CONNECTIONS = 6
+_DATABASE_RETRY_S = 1.0  # between two looks for a database that does not answer when the process begins
 _ABANDON_AT = 0.8  # of the drain: even what is in the engine is then given back, between two of its blocks
 _PAIR_SHARE = 0.75  # of what the caches may take in Redis; label embeddings have the rest
 _TIDYING_S = 60.0  # between two looks for what is to be deleted
@@ -93,7 +94,7 @@ class WorkerProcess:
         """Serve until told to stop; returns the exit status."""
         self._heartbeat.prepare()
         self._observe()
-        self._database.check_schema()
+        self._await_schema()
         check_tls(self._redis)
         if self._role == BULK_ROLE:
             os.nice(self._settings.bulk_nice)  # before the engine makes its threads; people wait for the other role
@@ -136,6 +137,15 @@ class WorkerProcess:
             model_dir=settings.model_dir,
             stores=self._stores,
         )
+
+    def _await_schema(self) -> None:
+        """Check the schema once the database answers, as Celery waits for the broker: a restart takes it a moment."""
+        while True:
+            try:
+                return self._database.check_schema()
+            except ServiceUnavailable as error:
+                log.warning("waiting for the database: %s", error.detail)
+                self._stop.wait(_DATABASE_RETRY_S)
 
     def _keep_interval_s(self) -> float:
         return min(self._settings.heartbeat_s, self._settings.lease_s / _LEASE_RENEWALS)

@@ -232,6 +232,18 @@ def test_without_redis_nothing_is_lost_and_work_goes_on_when_it_is_back(work, se
     assert_one_result_a_row(work, job)
 
 
+def test_a_worker_that_begins_while_the_database_is_away_waits_for_it(work, submit, start_worker, await_state):
+    job = submit(32, chunk_rows=8)
+    name = work.database.engine.url.database
+    work.database.close()
+    with work.unreachable(name):
+        worker = start_worker()
+        wait_until(lambda: b"waiting for the database" in worker.log.read_bytes(), what="a worker that waits")
+    await_state(job, COMPLETED)
+    assert worker.process.poll() is None
+    assert_one_result_a_row(work, job)
+
+
 def test_a_small_job_behind_a_huge_one_ends_soon(work, submit, start_worker, await_state):
     huge = submit(100_000, chunk_rows=128)
     start_worker(per_text_s=0.0002)
