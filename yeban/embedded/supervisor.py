@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from yeban.embedded.server import Server, Stopped
 
@@ -19,8 +20,11 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
 _TRIM_EVERY_S = 60.0
-_MAX_RESTARTS = 5
+_MAX_RESTARTS = 5  # within the window; after that it is told louder
 _WINDOW_S = 60.0
+# What keeps a server from starting, such as a full disk, may pass: it is never given up, only tried less often.
+_FIRST_PAUSE_S = 0.1
+_MAX_PAUSE_S = 10.0
 
 
 class Supervisor:
@@ -64,33 +68,32 @@ class Supervisor:
             self._started.set()
 
     def _watch(self) -> None:
-        restarts: dict[Server, deque[float]] = {server: deque() for server in self._servers}
+        deaths = {server: _Deaths() for server in self._servers}
         trimmed = time.monotonic()
         while not self._stopping.wait(_POLL_S):
-            for server, times in list(restarts.items()):
-                if server.pid is None and not self._revive(server, times):
-                    del restarts[server]
+            for server, of_server in deaths.items():
+                if server.pid is None and time.monotonic() >= of_server.restart_at:
+                    self._revive(server, of_server)
             if time.monotonic() - trimmed > _TRIM_EVERY_S:
                 trimmed = time.monotonic()
                 for server in self._servers:
                     server.trim_log()
 
-    def _revive(self, server: Server, times: deque[float]) -> bool:
-        """Restart ``server``; False when it has died too often and is left alone."""
-        now = time.monotonic()
-        while times and now - times[0] > _WINDOW_S:
-            times.popleft()
-        if len(times) >= _MAX_RESTARTS:
+    def _revive(self, server: Server, deaths: _Deaths) -> None:
+        """Restart ``server``, and let the next restart wait the longer, the more often it has died lately."""
+        died = deaths.count()
+        if died > _MAX_RESTARTS:
             log.critical(
-                "%s died %d times within %g s and is not started again. See %s, mend the cause and restart Yeban.",
+                "%s died %d times within %g s; is its disk full? It is tried again within %g s each time. See %s and mend "
+                "the cause.",
                 server.title,
-                _MAX_RESTARTS + 1,
+                died,
                 _WINDOW_S,
+                _MAX_PAUSE_S,
                 server.log,
             )
-            return False
-        times.append(now)
-        log.error("%s ended unexpectedly; starting it again. See %s.", server.title, server.log)
+        else:
+            log.error("%s ended unexpectedly; starting it again. See %s.", server.title, server.log)
         server.stop()
         try:
             server.start(self._stopping)
@@ -98,4 +101,20 @@ class Supervisor:
             pass
         except Exception:
             log.exception("%s could not be started again.", server.title)
-        return True
+        deaths.restart_at = time.monotonic() + min(_FIRST_PAUSE_S * 2**died, _MAX_PAUSE_S)
+
+
+@dataclass
+class _Deaths:
+    """When a server died lately, and before when it is not to be started again."""
+
+    restart_at: float = 0.0
+    _times: deque[float] = field(default_factory=deque)
+
+    def count(self) -> int:
+        """Count one more death; returns how many there were within the window."""
+        now = time.monotonic()
+        while self._times and now - self._times[0] > _WINDOW_S:
+            self._times.popleft()
+        self._times.append(now)
+        return len(self._times)
