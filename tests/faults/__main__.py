@@ -25,7 +25,7 @@ def main() -> int:
     )
     parser.add_argument("--schedule", action="store_true", help="print the schedule and do nothing")
     parser.add_argument("--quiet", action="store_true", help="print only the report")
-    parser.add_argument("--logs", type=Path, help="where to keep the logs of a run that found something")
+    parser.add_argument("--logs", type=Path, help="a folder for what the processes said")
     options = parser.parse_args()
     kinds = tuple(kind for kind in KINDS if not options.only or any(part in kind.name for part in options.only))
     command = f"scripts/faults --minutes {options.minutes:g} --seed {options.seed}"

@@ -39,7 +39,7 @@ class Orders:
     folder: Path
 
     def give(self, phase: Phase, action: str) -> None:
-        """``action`` is ``kill``, ``stop`` (SIGSTOP), or for the engine's phase what ``PredictableClassifier`` knows."""
+        """``action`` is ``kill`` or ``stop`` (SIGSTOP), or for the engine what ``PredictableClassifier`` knows."""
         self.withdraw()
         draft = self.folder / "order.new"
         draft.write_text(json.dumps({"phase": phase.value, "action": action}), encoding="utf-8")

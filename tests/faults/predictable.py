@@ -30,7 +30,7 @@ def fingerprint_of(model: str) -> str:
 
 
 def expected_scores(model: str, names: Sequence[str], text: str) -> list[float]:
-    """What ``model`` gives ``text`` for the labels ``names``: thousandths in (0, 1), another draw for each of the three."""
+    """What ``model`` gives ``text`` for the labels ``names``: thousandths in (0, 1), told by all three."""
     source = "\0".join([fingerprint_of(model), *names, text]).encode()
     digest = hashlib.shake_128(source).digest(2 * len(names))
     return [

@@ -42,7 +42,7 @@ class Plan:
     crash_every: int = 12  # of how many jobs one has a row that kills its worker
     kinds: Sequence[Kind] = tuple(KINDS)
     command: str = "scripts/faults"
-    keep_logs: Path | None = None  # where the logs go if something was violated
+    keep_logs: Path | None = None  # where the processes' logs go
 
     def schedule(self) -> list[Strike]:
         """The strikes, in order."""
@@ -60,7 +60,7 @@ def run(plan: Plan, say: Callable[[str], None] = log.info) -> Outcome:
             log.exception("the run broke off")
             outcome.violations.append(f"the run broke off: {error!r}")
         finally:
-            if plan.keep_logs is not None and not outcome.good:
+            if plan.keep_logs is not None:
                 _keep_logs(stage, plan.keep_logs)
     outcome.violations += [f"a process was left: {process}" for process in leftover_processes(stage.folder)]
     return outcome
@@ -134,12 +134,23 @@ def _under_fire(plan: Plan, scene: Scene, outcome: Outcome, say: Callable[[str],
                 outcome.struck[due.kind] += 1
 
     began = time.monotonic()
+    free = threading.Semaphore(_LANES)
+
+    def strike_and_leave(due: Strike) -> None:
+        try:
+            strike(due)
+        finally:
+            free.release()
+
     lanes = ThreadPoolExecutor(_LANES, thread_name_prefix="fault")
-    waiting = []
     try:
         for due in plan.schedule():
+            left_s = began + plan.seconds - time.monotonic()
+            # A strike that is due while every lane is taken waits; what is not begun in time does not count.
+            if left_s <= 0 or not free.acquire(timeout=left_s):
+                break
             scene.pause(max(0.0, began + due.at_s - time.monotonic()))
-            waiting.append(lanes.submit(strike, due))
+            lanes.submit(strike_and_leave, due)
         scene.pause(max(0.0, began + plan.seconds - time.monotonic()))
     finally:
         scene.stopping.set()
@@ -163,6 +174,7 @@ def _settle(users: Users) -> None:
 
 def _stop(stage: Stage, outcome: Outcome) -> None:
     """Stop the programs in order: all of them end well and take with them what they left in the database."""
+    _await_workers(stage)  # one that is just starting would be ended by the signal itself
     for name, status in stage.programs.stop().items():
         if status != 0:
             outcome.violations.append(f"{name} ended with {status} when it was told to stop")
@@ -173,6 +185,19 @@ def _stop(stage: Stage, outcome: Outcome) -> None:
         for row in connection.execute("SELECT id FROM chunk WHERE state = 'leased'").fetchall():
             outcome.violations.append(f"chunk {row['id']} is leased though no worker is left")
     outcome.violations += [f"a file was left: {path}" for path in leftover_files(stage.temp_dir)]
+
+
+def _await_workers(stage: Stage) -> None:
+    def all_live() -> bool:
+        pids = [slot.program.pid for slot in stage.slots]
+        with stage.connect() as connection:
+            seen = connection.execute(
+                "SELECT count(*) AS live FROM worker WHERE pid = ANY(%s) AND seen_at > now() - interval '2 seconds'",
+                [pids],
+            ).fetchone()
+        return seen is not None and seen["live"] == len(pids)
+
+    wait_until(all_live, timeout_s=_READY_S, what="live workers")
 
 
 def _keep_logs(stage: Stage, target: Path) -> None:

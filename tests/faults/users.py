@@ -212,7 +212,9 @@ class Intake(threading.Thread):
         rng = random.Random(f"intake {self._users.seed}")
         try:
             for number in range(1, self._most_jobs + 1):
-                self._users.upload(self._users.next_file(rng, crash=number % self._crash_every == 0))
+                self._users.upload(
+                    self._users.next_file(rng, crash=number % self._crash_every == 3 % self._crash_every)
+                )
                 while not self._stopping.wait(0.3):
                     if sum(job["state"] not in ENDED for job in self._users.states().values()) < self._unfinished:
                         break

@@ -28,6 +28,8 @@ from yeban.settings import load_settings
 #: Further models that every worker under test has loaded, beside the one of the settings.
 OTHER_MODELS = ("predictable-b",)
 _CLOCK_POLL_S = 0.1
+# A minute in production; a job whose ender was killed is not to hold up a run for that long.
+_ENDER_LEASE_S = 4.0
 
 
 def main(folder: Path, per_text_s: float) -> int:
@@ -52,6 +54,7 @@ def _tell_of_phases(points: Points, process: WorkerProcess) -> None:
     _wrap(points, leases, "claim", before=Phase.HINTED, commit=Phase.CLAIMING, after=Phase.CLAIMED)
     _wrap(points, finishing, "finish_chunks", commit=Phase.STORING, after=Phase.STORED)
     _wrap_copy(points, finishing, {"result": (Phase.FENCED, None), "embedding": (None, Phase.COPIED)})
+    ending.ENDER_LEASE_S = _ENDER_LEASE_S
     _wrap(points, ending, "_take", after=Phase.END_TAKEN, only=lambda job: job is not None)
     _wrap_copy(points, ending, {"refined": (Phase.END_COPYING, None)})
     _wrap(points, ending, "_end", commit=Phase.END_STORING, after=Phase.ENDED)

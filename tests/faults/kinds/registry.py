@@ -32,11 +32,9 @@ class Scene:
     def await_that(self, condition: Callable[[], object], *, within_s: float, what: str) -> None:
         """Wait for what the fault needs; raises :class:`NotStruck` if it does not come."""
         try:
-            wait_until(lambda: self.stopping.is_set() or condition(), timeout_s=within_s, what=what)
+            wait_until(lambda: condition() or self.stopping.is_set(), timeout_s=within_s, what=what)
         except AssertionError as error:
-            raise NotStruck(str(error)) from error
-        if self.stopping.is_set() and not condition():
-            raise NotStruck(f"the run ended before {what}")
+            raise NotStruck(f"not within {within_s:g} s: {what}") from error
 
 
 #: A fault holds one of these while it lasts; ``worker`` stands for any one of the workers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 
@@ -20,6 +21,8 @@ _APART_S = 12.5
 _BACK_WITHIN_S = 60.0
 #: Rows of an upload that does not fit into the room that a table has in its file already.
 _LARGE_ROWS = 4_000
+#: More segments than PostgreSQL keeps in reserve.
+_MOST_SEGMENTS = 64
 
 
 def _database_answers(stage: Stage) -> bool:
@@ -110,4 +113,21 @@ def full_disk(scene: Scene, rng: random.Random, slot: Slot) -> None:
         disk.free()
     # Nothing of the refused upload may be left, so it is not tried again under its key.
     scene.users.refused.add(asked.key)
+    wait_until(lambda: _database_answers(scene.stage), timeout_s=_BACK_WITHIN_S, what="a database with room again")
+
+
+@fault("full disk under PostgreSQL's log", "postgres", rest_s=_APART_S)
+def full_log(scene: Scene, rng: random.Random, slot: Slot) -> None:
+    """Without room for its next segment of the log PostgreSQL panics, and cannot recover until there is room."""
+    disk = scene.stage.disk
+    if not isinstance(disk, SmallDisk):
+        raise NotStruck(disk)
+    try:
+        disk.fill()
+        with contextlib.suppress(psycopg.Error), scene.stage.connect() as connection:
+            for _ in range(_MOST_SEGMENTS):
+                connection.execute("SELECT pg_logical_emit_message(false, 'fault', 'x'), pg_switch_wal()")
+        scene.pause(rng.uniform(1, 6))
+    finally:
+        disk.free()
     wait_until(lambda: _database_answers(scene.stage), timeout_s=_BACK_WITHIN_S, what="a database with room again")

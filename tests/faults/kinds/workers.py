@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 from functools import partial
 
 from tests.faults.kinds.registry import NotStruck, Scene, fault
@@ -12,24 +13,37 @@ from tests.faults.stage import GROUP_DEADLINE_S, LEASE_S, Slot
 
 #: How long a worker is given to come to a phase; the ends of jobs are rarer than the rest.
 _REACHED_WITHIN_S = 15.0
+_ENDS = frozenset({Phase.END_TAKEN, Phase.END_COPYING, Phase.END_STORING, Phase.ENDED})
+_PROVOKED_EVERY_S = 1.0
 _STANDS_STILL_IN = (Phase.CLAIMING, Phase.ENGINE, Phase.FENCED, Phase.STORING, Phase.END_TAKEN, Phase.END_STORING)
 
 
 def _order(scene: Scene, slot: Slot, phase: Phase, action: str) -> int:
     """Give an order and wait until it is taken; returns the process that took it."""
     slot.orders.give(phase, action)
+    provoked = [time.monotonic()]
+
+    def reached() -> bool:
+        if phase in _ENDS and time.monotonic() - provoked[0] > _PROVOKED_EVERY_S:
+            provoked[0] = time.monotonic()
+            _provoke_ends(scene)
+        return slot.orders.taken is not None
+
     try:
-        scene.await_that(
-            lambda: slot.orders.taken is not None, within_s=_REACHED_WITHIN_S, what=f"{slot.program.name} {phase.value}"
-        )
-    except NotStruck:
-        if slot.orders.taken is None:
-            raise
-    finally:
+        scene.await_that(reached, within_s=_REACHED_WITHIN_S, what=f"{slot.program.name}: {phase.value}")
         taken = slot.orders.taken
+    finally:
         slot.orders.withdraw()
-    assert taken is not None
+    if taken is None:
+        raise NotStruck("the run ended before")
     return taken
+
+
+def _provoke_ends(scene: Scene) -> None:
+    """Have jobs refined again, since jobs end too rarely to wait for it."""
+    done = [job for job in scene.users.states().values() if job["refine"] and job["state"].startswith("completed")]
+    for job in done[:4]:
+        scene.users.api.once("POST", f"/jobs/{job['id']}/refine")
 
 
 def _kill(phase: Phase, scene: Scene, rng: random.Random, slot: Slot) -> None:
