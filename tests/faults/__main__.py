@@ -14,7 +14,7 @@ from yeban.logs import configure_logging
 
 
 def main() -> int:
-    """Run and print the report; 1 on any violation."""
+    """Run and print the report; 1 on any violation, 130 when it was broken off."""
     parser = argparse.ArgumentParser(
         prog="scripts/faults", description="Prove that nothing is lost and nothing doubled."
     )
@@ -42,9 +42,15 @@ def main() -> int:
         return 0
     configure_logging("ERROR")
     logging.getLogger("yeban.embedded").setLevel(logging.CRITICAL)  # that servers die is what this is about
-    # Being told to end is no different from Ctrl-C: all that was started is stopped first.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
-    outcome = run(plan, say=(lambda _line: None) if options.quiet else lambda line: print(line, flush=True))
+    # Being told to end is no different from Ctrl-C, also where a shell in the background has that ignored: all that was
+    # started is stopped first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        outcome = run(plan, say=(lambda _line: None) if options.quiet else lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        print("Broken off; everything was stopped.", file=sys.stderr)
+        return 128 + signal.SIGINT
     print("\n".join(outcome.lines()))
     if not outcome.good:
         print(f"\nFAILED. Run `{plan.command}` again; --logs FOLDER keeps what the processes said.")

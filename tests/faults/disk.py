@@ -52,4 +52,10 @@ def small_disk(folder: Path) -> Iterator[SmallDisk | str]:
     try:
         yield SmallDisk(folder)
     finally:
+        unmount(folder)
+
+
+def unmount(folder: Path) -> None:
+    """Take the small disk at ``folder`` away, if there is one."""
+    if folder.is_mount():
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -147,9 +147,9 @@ def _check_end(
         row["row_no"]: row["status"] for row in refined
     }
     counts = {status: sum(value == status for value in final.values()) for status in ("ok", "abstained", "error")}
-    summary = job["summary"]
-    told = {"ok": summary["ok"], "abstained": summary["abstained"], "error": summary["errors"]}
-    if told != counts or summary["rows"] != len(results):
+    summary = job["summary"] or {}
+    told = {"ok": summary.get("ok"), "abstained": summary.get("abstained"), "error": summary.get("errors")}
+    if told != counts or summary.get("rows") != len(results):
         tally.violation(f"{name}: the summary says {told} and the rows are {counts}")
     scored = [result["row_no"] for result in results if result["status"] != "error"]
     report = job["refinement"]

@@ -14,6 +14,13 @@ _BLOCK = 64 * 1024
 _LINGER_RESET = struct.pack("ii", 1, 0)  # closing sends RST, not FIN
 
 
+def free_port() -> int:
+    """A port of loopback that nothing uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Weather(StrEnum):
     """What the proxy does with bytes and connections."""
 
@@ -32,9 +39,10 @@ class Proxy:
         self._fair = asyncio.Event()
         self._fair.set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        # Asked for by number: a port that the kernel chose is lost as soon as the socket stops listening.
+        self.port = free_port()
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         self._listener.setblocking(False)
-        self.port: int = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=f"proxy-{self.port}", daemon=True)
         self._thread.start()

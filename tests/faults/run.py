@@ -54,6 +54,7 @@ def run(plan: Plan, say: Callable[[str], None] = log.info) -> Outcome:
     """Carry ``plan`` out. Whatever happens, nothing that it started is left when this returns or raises."""
     outcome = Outcome(command=plan.command, seed=plan.seed, kinds=[kind.name for kind in plan.kinds])
     with open_stage() as stage:
+        say(f"everything is in {stage.folder}")
         try:
             _on_stage(plan, stage, outcome, say)
         except Exception as error:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -20,10 +19,10 @@ import redis
 from psycopg.rows import dict_row
 from sqlalchemy.engine import make_url
 
-from tests.faults.disk import SmallDisk, small_disk
+from tests.faults.disk import SmallDisk, small_disk, unmount
 from tests.faults.orders import Orders
 from tests.faults.processes import Program, Programs
-from tests.faults.proxy import Proxy, Weather
+from tests.faults.proxy import Proxy, Weather, free_port
 from tests.fixtures.servers import find_fast_folder
 from yeban.db import Database
 from yeban.embedded import Endpoints, open_servers
@@ -138,7 +137,7 @@ def open_stage(*, workers: int = 2) -> Iterator[Stage]:
         migrate(endpoints.database_url)
         environment = _environment(folder)
         slots = [_slot(folder, f"bulk-{number}", endpoints, environment, stack) for number in range(workers)]
-        port = _free_port()
+        port = free_port()
         web = Program(
             "web",
             python_command("web"),
@@ -171,6 +170,12 @@ def open_stage(*, workers: int = 2) -> Iterator[Stage]:
         stack.callback(stage.heal)
         programs.start()
         yield stage
+
+
+def remove(folder: Path) -> None:
+    """Remove what a run that was killed has left of its files."""
+    unmount(folder / "data" / "postgres")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -208,9 +213,3 @@ def _slot(
         folder / "logs" / f"{name}.log",
     )
     return Slot(program=program, orders=orders, to_database=to_database, to_redis=to_redis)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -84,8 +84,8 @@ class Supervisor:
         died = deaths.count()
         if died > _MAX_RESTARTS:
             log.critical(
-                "%s died %d times within %g s; is its disk full? It is tried again within %g s each time. See %s and mend "
-                "the cause.",
+                "%s died %d times within %g s; is its disk full? It is tried again at most %g s later. See %s and mend"
+                " the cause.",
                 server.title,
                 died,
                 _WINDOW_S,

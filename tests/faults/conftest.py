@@ -1,0 +1,91 @@
+"""Parts of a run without the run: a job that was tagged rightly, for the invariants to find fault with."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from tests.faults.invariants import Tally, check_jobs
+from tests.faults.predictable import PredictableClassifier
+from tests.faults.users import Asked, Users, make_file, upload_options
+from web.app import create_app
+from worker.tasks.classify_chunks import ChunkRunner
+from worker.tasks.in_flight import InFlight
+from worker.tasks.models import Models
+from yeban.jobs.ending import finish_job
+from yeban.queues import ChunkHint, TaskSender
+from yeban.settings import Settings
+
+
+class WebInProcess:
+    """Answers API calls by the real web app, without a server between."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.violations: list[str] = []
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        params = options.get("params")
+        answer = self._client.open(f"/api/v1{path}", method=method, query_string=params)
+        return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.data)
+
+
+@pytest.fixture
+def tagged(work, database_url, redis_url, tmp_path) -> Iterator[SimpleNamespace]:
+    """A job with blank and poison rows, tagged by the real chunk runner with the predictable model."""
+    settings = Settings(data_dir=tmp_path, model="predictable-a", chunk_rows=8)
+    app = create_app(settings, database_url, redis_url)
+    asked = _file_with_all(random.Random(3))
+    request = upload_options(asked)
+    name, content = request["files"]["file"]
+    with app.test_client() as client:
+        form = {**request["data"], "file": (io.BytesIO(content), name)}
+        created = client.post("/api/v1/jobs", data=form, headers=request["headers"])
+        assert created.status_code == 201, created.text
+        job_id = created.json["id"]
+        runner = ChunkRunner(
+            database=work.database,
+            sender=TaskSender.connect("tests", settings, redis_url),
+            models=Models(lambda model: PredictableClassifier(model, per_text_s=0, at_work=lambda: None)),
+            in_flight=InFlight(),
+            worker_id=work.column("SELECT gen_random_uuid()")[0],
+            lease_s=60,
+            on_broken_engine=pytest.fail,
+        )
+        while chunks := work.column("SELECT id FROM chunk WHERE state = 'queued'"):
+            work.execute("UPDATE chunk SET not_before = NULL")
+            runner([ChunkHint(chunk_id=chunk) for chunk in chunks])
+        assert finish_job(work.database, work.column("SELECT id FROM job")[0])
+        users = Users(WebInProcess(client), seed=3, jobs={asked.key: job_id}, asked={asked.key: asked})
+        yield SimpleNamespace(asked=asked, users=users)
+    app.extensions["yeban"].close()
+
+
+def _file_with_all(rng: random.Random) -> Asked:
+    while True:
+        asked = make_file(rng, "t", rows=60)
+        problems = {asked.texts[row - 1][:1] for row in asked.errors}
+        if problems == {"", "P"} and asked.refine and asked.model == "predictable-a":
+            return asked
+
+
+@pytest.fixture
+def check(work, tagged) -> Callable[[], Tally]:
+    """The invariants' verdict on the tagged job."""
+
+    def check() -> Tally:
+        url = work.database.engine.url
+        with psycopg.connect(
+            host=str(url.query["host"]), user=url.username, dbname=url.database, row_factory=dict_row
+        ) as connection:
+            return check_jobs(connection, tagged.users)
+
+    return check
