@@ -11,17 +11,13 @@ from yeban import metrics
 from yeban.db import Database
 from yeban.errors import Conflict, NotFound
 from yeban.jobs.states import CANCELLABLE, ENDED, PAUSABLE, RESUMABLE, JobState
-from yeban.jobs.workers import WORKER_TIMEOUT_S
 
 log = logging.getLogger(__name__)
 
 _LOCK = text("SELECT id, state FROM job WHERE public_id = :id AND owner = :owner AND deleted_at IS NULL FOR UPDATE")
 
-# A worker may hold a chunk, or be about to commit a claim that began before the cancel; the sweep ends the job then.
-_MAY_BE_WORKED_ON = (
-    "(EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased') OR (state IN ('queued', 'running')"
-    " AND EXISTS (SELECT FROM worker WHERE role = 'bulk' AND seen_at > now() - make_interval(secs => :timeout))))"
-)
+# The sweep ends the job then. The job's lock has waited for every claim that was being committed.
+_IS_WORKED_ON = "EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')"
 
 
 def pause(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
@@ -53,11 +49,10 @@ def cancel(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None
         done={JobState.CANCELLING, JobState.CANCELLED},
         allowed=CANCELLABLE,
         statement=(
-            f"UPDATE job SET state = CASE WHEN {_MAY_BE_WORKED_ON} THEN 'cancelling' ELSE 'cancelled' END,"  # noqa: S608
-            f" cancelling_at = now(), ended_at = CASE WHEN {_MAY_BE_WORKED_ON} THEN NULL ELSE now() END"
+            f"UPDATE job SET state = CASE WHEN {_IS_WORKED_ON} THEN 'cancelling' ELSE 'cancelled' END,"  # noqa: S608
+            f" cancelling_at = now(), ended_at = CASE WHEN {_IS_WORKED_ON} THEN NULL ELSE now() END"
             " WHERE id = :id RETURNING state"
         ),
-        timeout=WORKER_TIMEOUT_S,
     )
 
 
@@ -112,7 +107,6 @@ def _change(
     allowed: frozenset[JobState],
     statement: str,
     also: str | None = None,
-    **values: object,
 ) -> None:
     with database.begin() as connection:
         job = connection.execute(_LOCK, {"id": public_id, "owner": owner}).one_or_none()
@@ -123,7 +117,7 @@ def _change(
             return
         if state not in allowed:
             raise Conflict(f"A job that is {state.value} cannot be {_PARTICIPLE[verb]}.", state=state.value)
-        state = JobState(connection.scalar(text(statement), {"id": job.id} | values))
+        state = JobState(connection.scalar(text(statement), {"id": job.id}))
         if also is not None:
             connection.execute(text(also), {"id": job.id})
     if state in ENDED:

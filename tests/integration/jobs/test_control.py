@@ -1,13 +1,17 @@
+import threading
 import uuid
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
+from tests.fixtures.waiting import wait_until
+from yeban.db import Database
 from yeban.errors import Conflict, InvalidRequest, NotFound
-from yeban.jobs import control, views, workers
+from yeban.jobs import control, leases, views
 from yeban.jobs.ending import finish_job
 from yeban.jobs.states import JobState
-from yeban.jobs.workers import WorkerInfo
 
 
 def test_cancel_is_immediate_when_nothing_is_claimed(work):
@@ -18,13 +22,62 @@ def test_cancel_is_immediate_when_nothing_is_claimed(work):
     assert "ended_at" in view.times
 
 
-def test_cancel_leaves_room_for_a_claim_that_is_just_being_committed(work, sweep):
-    job = work.job(4)
-    workers.beat(work.database, WorkerInfo(id=uuid.uuid4(), role="bulk", host="h", pid=1, models=[], window=1))
-    control.cancel(work.database, job.id)
+@pytest.fixture
+def late_claim(work):
+    """Claim chunks, and be stopped just before the commit until the block ends."""
+
+    @contextmanager
+    def late_claim(chunk_ids):
+        reached, go_on = threading.Event(), threading.Event()
+        database = Database(work.database.engine.url.render_as_string(hide_password=False))
+
+        @event.listens_for(database.engine, "commit")
+        def stop_once(_connection):
+            reached.set()
+            go_on.wait(20)
+
+        def claim():
+            held.extend(leases.claim(database, chunk_ids, worker_id=uuid.uuid4(), lease_s=60))
+
+        held = []
+        claiming = threading.Thread(target=claim)
+        claiming.start()
+        assert reached.wait(20)
+        try:
+            yield held
+        finally:
+            go_on.set()
+            claiming.join(20)
+            database.close()
+
+    return late_claim
+
+
+def test_no_result_is_added_to_a_job_once_it_is_cancelled(work, sweep, late_claim):
+    job = work.job(8)
+    first, second = work.chunk_ids(job)
+    work.finish(work.claim([first]))
+    cancelling = threading.Thread(target=control.cancel, args=[work.database, job.id])
+    with late_claim([second]) as held:
+        cancelling.start()
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        wait_until(lambda: work.column(waits) == [1], what="a cancel that waits for the claim")
+    cancelling.join(20)
+    sweep()
     assert work.view(job).state is JobState.CANCELLING
+    work.finish(held)
     sweep()
     assert work.view(job).state is JobState.CANCELLED
+    assert len(work.results(job)) == 8
+
+
+def test_claims_of_one_job_do_not_wait_for_one_another(work, late_claim):
+    job = work.job(12)
+    first, second, third = work.chunk_ids(job)
+    work.claim([first])
+    with late_claim([second]) as held:
+        assert [lease.chunk_id for lease in work.claim([second, third])] == [third]
+    assert [lease.chunk_id for lease in held] == [second]
 
 
 def test_cancel_waits_for_claimed_chunks_and_keeps_their_results(work, sweep):
