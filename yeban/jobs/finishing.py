@@ -117,7 +117,8 @@ def fail_chunk(database: Database, lease: Lease, reason: str) -> FailureAction:
     with database.begin() as connection:
         if not _holds(connection, lease):
             return FailureAction.STALE
-        if lease.attempt < ALONE_FROM_ATTEMPT:
+        # A row that has just been parted from the others is tried once more: an engine may also fail in passing.
+        if lease.attempt < ALONE_FROM_ATTEMPT + (lease.rows == 1):
             requeue(connection, lease.chunk_id, reason, delay_s=_RETRY_DELAY_S)
             metrics.CHUNKS_RETRIED.add()
             return FailureAction.RETRIED

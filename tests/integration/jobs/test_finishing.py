@@ -61,12 +61,29 @@ def test_a_failing_chunk_is_retried_then_halved_until_the_bad_row_is_alone(work)
         FailureAction.BISECTED,
         FailureAction.BISECTED,
         FailureAction.BISECTED,
+        FailureAction.RETRIED,
         FailureAction.QUARANTINED,
     ]
     assert work.results(job) == [(row, "error" if row == poison else "ok") for row in range(1, 9)]
     assert work.column("SELECT error FROM result WHERE status = 'error'") == ["boom"]
     assert finish_job(work.database, job.internal_id)
     assert work.view(job).state is JobState.COMPLETED_WITH_ERRORS
+
+
+def test_a_row_parted_from_a_poison_row_outlives_one_more_failure(work):
+    job = work.job(2, chunk_rows=2)
+
+    def claim():
+        work.execute("UPDATE chunk SET not_before = NULL")
+        return work.claim(work.column("SELECT id FROM chunk WHERE state = 'queued' ORDER BY id"))
+
+    for _ in range(2):
+        (whole,) = claim()
+        finishing.fail_chunk(work.database, whole, "boom")
+    actions = [finishing.fail_chunk(work.database, lease, "passing") for lease in claim()]
+    assert actions == [FailureAction.RETRIED, FailureAction.RETRIED]
+    work.finish(claim())
+    assert work.results(job) == [(1, "ok"), (2, "ok")]
 
 
 def test_a_failure_told_by_a_worker_that_lost_its_lease_is_ignored(work, sweep):
