@@ -19,6 +19,7 @@ import redis
 from psycopg.rows import dict_row
 from sqlalchemy.engine import make_url
 
+from tests.faults.clock import DatabaseClock, database_clock
 from tests.faults.disk import SmallDisk, small_disk, unmount
 from tests.faults.orders import Orders
 from tests.faults.processes import Program, Programs
@@ -79,6 +80,7 @@ class Stage:
     slots: list[Slot]
     programs: Programs
     disk: SmallDisk | str
+    clock: DatabaseClock | str
     database: Database
     sender: TaskSender
     web_hurt: threading.Event = field(default_factory=threading.Event)
@@ -132,6 +134,7 @@ def open_stage(*, workers: int = 2) -> Iterator[Stage]:
         for made in (data_dir, folder / "tmp", folder / "logs", folder / "orders"):
             made.mkdir(mode=0o711)
         disk = stack.enter_context(small_disk(data_dir / "postgres"))
+        clock = stack.enter_context(database_clock(folder / "clock"))
         settings = load_settings(data_dir=data_dir, database_url=None, redis_url=None, model=MODEL)
         endpoints = stack.enter_context(open_servers(settings))
         migrate(endpoints.database_url)
@@ -163,6 +166,7 @@ def open_stage(*, workers: int = 2) -> Iterator[Stage]:
             slots=slots,
             programs=programs,
             disk=disk,
+            clock=clock,
             database=database,
             sender=sender,
         )

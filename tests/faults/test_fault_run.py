@@ -24,7 +24,7 @@ def test_nothing_is_lost_and_nothing_doubled_under_fire():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_broken_off_leaves_no_process(number):
     command = [sys.executable, "-m", "tests.faults", "--minutes", "5", "--only", "FLUSHALL"]
     with subprocess.Popen(

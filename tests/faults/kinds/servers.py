@@ -9,6 +9,7 @@ import signal
 import psycopg
 import redis
 
+from tests.faults.clock import DatabaseClock
 from tests.faults.disk import SmallDisk
 from tests.faults.kinds.registry import NotStruck, Scene, fault
 from tests.faults.stage import Slot, Stage
@@ -131,3 +132,20 @@ def full_log(scene: Scene, rng: random.Random, slot: Slot) -> None:
     finally:
         disk.free()
     wait_until(lambda: _database_answers(scene.stage), timeout_s=_BACK_WITHIN_S, what="a database with room again")
+
+
+@fault("the database's clock jumps forward", "postgres")
+def clock_jumps(scene: Scene, rng: random.Random, slot: Slot) -> None:
+    clock = scene.stage.clock
+    if not isinstance(clock, DatabaseClock):
+        raise NotStruck(clock)
+    with scene.stage.connect() as connection:
+        before = connection.execute("SELECT extract(epoch FROM clock_timestamp()) AS now").fetchone()
+        step_s = rng.choice([60, 3600])
+        clock.step(step_s)
+
+        def jumped() -> bool:
+            now = connection.execute("SELECT extract(epoch FROM clock_timestamp()) AS now").fetchone()
+            return float(str(now["now"])) - float(str(before["now"])) > step_s / 2
+
+        wait_until(jumped, timeout_s=10, what="a jump of the database's clock")
