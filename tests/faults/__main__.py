@@ -9,8 +9,12 @@ import sys
 from pathlib import Path
 
 from tests.faults.kinds import KINDS
+from tests.faults.processes import ROOT
 from tests.faults.run import Plan, run
 from yeban.logs import configure_logging
+
+_PAGE = ROOT / "docs" / "reliability.md"
+_RECORDED = "## A recorded run\n"
 
 
 def main() -> int:
@@ -25,6 +29,7 @@ def main() -> int:
     )
     parser.add_argument("--schedule", action="store_true", help="print the schedule and do nothing")
     parser.add_argument("--quiet", action="store_true", help="print only the report")
+    parser.add_argument("--record", action="store_true", help=f"keep the report in {_PAGE.relative_to(ROOT)}")
     parser.add_argument("--logs", type=Path, help="a folder for what the processes said")
     options = parser.parse_args()
     kinds = tuple(kind for kind in KINDS if not options.only or any(part in kind.name for part in options.only))
@@ -51,7 +56,11 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Broken off; everything was stopped.", file=sys.stderr)
         return 128 + signal.SIGINT
-    print("\n".join(outcome.lines()))
+    report = "\n".join(outcome.lines())
+    print(report)
+    if options.record:
+        written, heading, _ = _PAGE.read_text(encoding="utf-8").partition(_RECORDED)
+        _PAGE.write_text(f"{written}{heading}\n{report.strip()}\n", encoding="utf-8")
     if not outcome.good:
         print(f"\nFAILED. Run `{plan.command}` again; --logs FOLDER keeps what the processes said.")
     return 0 if outcome.good else 1

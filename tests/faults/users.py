@@ -133,7 +133,7 @@ class Api:
         return response
 
     def call(self, method: str, path: str, *, passing: frozenset[str] = frozenset(), **options: Any) -> httpx.Response:
-        """Call until the answer is neither missing nor a passing failure: 503, or a problem whose code is ``passing``."""
+        """Call until there is an answer that is no passing failure: 503, or a problem whose code is in ``passing``."""
         for _ in range(_TRIES):
             response = self.once(method, path, **options)
             passes = response is None or response.status_code == 503
