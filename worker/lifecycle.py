@@ -144,6 +144,8 @@ class WorkerProcess:
             try:
                 return self._database.check_schema()
             except ServiceUnavailable as error:
+                if error.context.get("untrusted"):
+                    raise
                 log.warning("waiting for the database: %s", error.detail)
                 self._stop.wait(_DATABASE_RETRY_S)
 

@@ -44,17 +44,17 @@ class Database:
     def begin(self) -> Iterator[Connection]:
         """One transaction: committed on leaving, rolled back by an exception.
 
-        Raises :class:`~yeban.errors.ServiceUnavailable` when the server cannot be reached or goes away.
+        Raises :class:`~yeban.errors.ServiceUnavailable` when the server cannot be reached, goes away, or has no room.
         """
         try:
             with self.engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
             if error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError):
-                raise ServiceUnavailable(database_problem(error.orig)) from error
+                raise _unavailable(error.orig) from error
             raise
         except psycopg.OperationalError as error:  # COPY speaks to the driver directly
-            raise ServiceUnavailable(database_problem(error)) from error
+            raise _unavailable(error) from error
         except PoolTimeout as error:
             raise ServiceUnavailable("Every database connection of this process is busy; try again soon.") from error
 
@@ -153,13 +153,24 @@ def _engine(url: URL, pool_size: int) -> Engine:
 
 def database_problem(error: BaseException | None) -> str:
     """One sentence for a lost or failed connection; of TLS it says what a person has to look at."""
-    about_tls = [line.strip() for line in str(error or "").splitlines() if _TLS_TROUBLE.search(line)]
-    if about_tls:
+    if (trouble := _tls_trouble(error)) is not None:
         return (
-            f"The database cannot be trusted: {about_tls[0].rstrip('.')}. "
-            "Check YEBAN_DATABASE_URL and the server's certificate."
+            f"The database cannot be trusted: {trouble}. Check YEBAN_DATABASE_URL and the server's certificate."
         )
+    if isinstance(error, psycopg.errors.DiskFull):
+        return "The disk of the database is full. Nothing was stored; make room and try again."
     return f"The database did not answer: {reason_of(error)}."
+
+
+def _unavailable(error: BaseException | None) -> ServiceUnavailable:
+    # Waiting does not help against a certificate that is refused; whoever waits has to know.
+    untrusted = {} if _tls_trouble(error) is None else {"untrusted": True}
+    return ServiceUnavailable(database_problem(error), **untrusted)
+
+
+def _tls_trouble(error: BaseException | None) -> str | None:
+    lines = [line.strip() for line in str(error or "").splitlines() if _TLS_TROUBLE.search(line)]
+    return lines[0].rstrip(".") if lines else None
 
 
 def reason_of(error: BaseException | None) -> str:

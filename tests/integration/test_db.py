@@ -1,0 +1,40 @@
+"""What goes wrong in a transaction is told as what it is, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from yeban.db import copy_rows
+from yeban.errors import ServiceUnavailable
+
+_FULL = "RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'"
+
+
+def test_a_full_disk_is_told_as_such(database):
+    with pytest.raises(ServiceUnavailable, match="disk of the database is full"), database.begin() as connection:
+        connection.execute(text(f"DO $$ BEGIN {_FULL}; END $$"))
+
+
+def test_a_disk_that_is_full_in_mid_copy_leaves_nothing(database):
+    with database.begin() as connection:
+        connection.execute(text("CREATE TABLE small (n int)"))
+        connection.execute(
+            text(
+                f"CREATE FUNCTION full_at_2() RETURNS trigger AS $$ BEGIN IF NEW.n = 2 THEN {_FULL}; END IF;"
+                " RETURN NEW; END $$ LANGUAGE plpgsql"
+            )
+        )
+        connection.execute(
+            text("CREATE TRIGGER small BEFORE INSERT ON small FOR EACH ROW EXECUTE FUNCTION full_at_2()")
+        )
+
+    def rows() -> Iterator[tuple[int]]:
+        yield from ((number,) for number in range(5))
+
+    with pytest.raises(ServiceUnavailable, match="disk of the database is full"), database.begin() as connection:
+        copy_rows(connection, "small", ("n",), rows())
+    with database.begin() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM small")) == 0
