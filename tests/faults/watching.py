@@ -57,13 +57,15 @@ class Snapshots:
     stage: Stage
     taken: int = 0
     violations: list[str] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)
     _results: dict[str, int] = field(default_factory=dict)
     _cancelled: dict[str, tuple[object, int]] = field(default_factory=dict)
 
     def once(self, connection: psycopg.Connection[dict[str, object]]) -> None:
         for job in connection.execute(_JOBS).fetchall():
             name, results = str(job["public_id"]), int(str(job["results"]))
-            if results != job["done"]:
+            if results != job["done"] and name not in self._told:
+                self._told.add(name)
                 self.violations.append(f"job {name}: {results} results for {job['done']} rows of finished chunks")
             if results < self._results.get(name, 0):
                 self.violations.append(f"job {name}: {self._results[name]} results became {results}")
