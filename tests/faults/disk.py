@@ -43,7 +43,7 @@ def small_disk(folder: Path) -> Iterator[SmallDisk | str]:
     command = ["mount", "-t", "tmpfs", "-o", f"size={_SIZE_MB}m", "yeban-faults", str(folder)]
     try:
         mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-        problem = mounted.stderr.strip() if mounted.returncode else None
+        problem = mounted.stderr.partition("\n")[0] if mounted.returncode else None
     except OSError as error:
         problem = str(error)
     if problem is not None:

@@ -56,10 +56,8 @@ class Kind:
         with scene.locks[slot.program.name if self.resource == "worker" else self.resource]:
             if scene.stopping.is_set():
                 raise NotStruck("the run ended before")
-            try:
-                self.strike(scene, rng, slot)
-            finally:
-                scene.pause(self.rest_s)
+            self.strike(scene, rng, slot)
+            scene.pause(self.rest_s)
 
 
 KINDS: list[Kind] = []
