@@ -154,9 +154,7 @@ def _engine(url: URL, pool_size: int) -> Engine:
 def database_problem(error: BaseException | None) -> str:
     """One sentence for a lost or failed connection; of TLS it says what a person has to look at."""
     if (trouble := _tls_trouble(error)) is not None:
-        return (
-            f"The database cannot be trusted: {trouble}. Check YEBAN_DATABASE_URL and the server's certificate."
-        )
+        return f"The database cannot be trusted: {trouble}. Check YEBAN_DATABASE_URL and the server's certificate."
     if isinstance(error, psycopg.errors.DiskFull):
         return "The disk of the database is full. Nothing was stored; make room and try again."
     return f"The database did not answer: {reason_of(error)}."
