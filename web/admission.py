@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from yeban import metrics
 from yeban.errors import NoAnswer, Overloaded
 
 _RETRY_AFTER_S = 1
@@ -72,6 +73,7 @@ class Admission:
                     retry_after_s=_RETRY_AFTER_S,
                 )
             self._in_progress += 1
+            self._tell()
         try:
             yield
         except NoAnswer:
@@ -82,6 +84,11 @@ class Admission:
         finally:
             with self._lock:
                 self._in_progress -= 1
+                self._tell()
+
+    def _tell(self) -> None:
+        metrics.IN_PROGRESS.put(self._in_progress, what=self._what)
+        metrics.ADMISSION_LIMIT.put(self.limit, what=self._what)
 
     def _adapt(self, started: float, *, late: bool) -> None:
         if self._target_s is None:

@@ -150,6 +150,12 @@ HTTP_SECONDS = _histogram(
     "method",
     buckets=(*_MOMENTS_S, 30.0, 60.0),
 )
+IN_PROGRESS = _gauge(
+    "yeban_in_progress", "Texts and uploads that the web has admitted and not answered yet.", "what", collected=False
+)
+ADMISSION_LIMIT = _gauge(
+    "yeban_admission_limit", "Texts and uploads that the web admits at a time at present.", "what", collected=False
+)
 WEB_PROCESSES = _gauge("yeban_web_processes", "Processes of this web server; 0 in a worker.", collected=False)
 
 # Everywhere.

@@ -93,7 +93,9 @@ class Settings(BaseSettings):
     )
     group_chunks: int = Field(8, ge=1, le=256, description="Most chunks that a bulk worker claims at a time.")
     group_wait_ms: int = Field(20, ge=0, le=10_000, description="Longest a chunk waits for company.")
-    lease_s: float = Field(30.0, gt=0, description="Seconds a claimed chunk stays its worker's without renewal.")
+    lease_s: float = Field(
+        30.0, gt=0, le=600, description="Seconds a claimed chunk stays its worker's without renewal."
+    )
     group_deadline_s: float = Field(
         300.0, gt=0, description="Seconds without progress after which a group is stuck and ends its process."
     )

@@ -1,4 +1,4 @@
-"""The database's clock, which can be set forward while it runs, by libfaketime where that is installed."""
+"""The database's clock, which can be set while it runs, by libfaketime where that is installed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _LIBRARY = "libfaketimeMT.so.1"
 
 @dataclass
 class DatabaseClock:
-    """Only ever forward: a lease given by a clock that then goes back would last until it is there again."""
+    """By how many seconds the clock is ahead, and the file that says so."""
 
     file: Path
     ahead_s: int = 0
 
     def step(self, seconds: int) -> None:
-        """Set the clock forward."""
+        """Set the clock forward, or back."""
         self.ahead_s += seconds
         # In place, since the library keeps the file open.
-        self.file.write_text(f"+{self.ahead_s}s\n", encoding="ascii")
+        self.file.write_text(f"{self.ahead_s:+d}s\n", encoding="ascii")
 
 
 @contextlib.contextmanager

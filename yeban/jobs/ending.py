@@ -23,6 +23,7 @@ from yeban.db import Database, copy_rows
 from yeban.errors import ServiceUnavailable
 from yeban.evaluation import Agreement, thresholds
 from yeban.jobs import final
+from yeban.jobs.moments import END_IS_FREE
 from yeban.jobs.states import JobState
 from yeban.labels import LABEL_JOINER, LabelSet, Status
 
@@ -92,10 +93,10 @@ def _take(database: Database, job_id: int, token: uuid.UUID) -> Row[Any] | None:
     with database.begin() as connection:
         return connection.execute(
             text(
-                "UPDATE job SET state = 'finishing', finishing_at = coalesce(finishing_at, now()),"
+                "UPDATE job SET state = 'finishing', finishing_at = coalesce(finishing_at, now()),"  # noqa: S608
                 " ender_token = :token, ender_until = now() + make_interval(secs => :lease_s)"
                 " WHERE id = :id AND state IN ('queued', 'running', 'finishing')"
-                " AND (ender_until IS NULL OR ender_until < now())"
+                f" AND {END_IS_FREE}"
                 " AND NOT EXISTS (SELECT FROM chunk WHERE job_id = :id AND state <> 'done')"
                 " RETURNING id, label_set, row_count, refine"
             ),

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from yeban import metrics
 from yeban.db import Database
+from yeban.jobs.moments import PAUSE_OVER
 from yeban.jobs.workers import WORKER_TIMEOUT_S
 from yeban.queues import SEND_ERRORS, TaskSender
 
@@ -32,7 +33,7 @@ _WINDOW = text(
 # `turn` is a chunk's place in its own job's line, counting what the job already has outstanding:
 # taking the lowest turns first gives every job the same share of the window.
 _TAKE = text(
-    """
+    f"""
     WITH outstanding AS (
         SELECT job_id, count(*) AS held FROM chunk
         WHERE state = 'leased' OR (state = 'queued' AND hinted_at IS NOT NULL)
@@ -44,7 +45,7 @@ _TAKE = text(
         CROSS JOIN LATERAL (
             SELECT id, row_number() OVER (ORDER BY id) AS place FROM chunk
             WHERE job_id = job.id AND state = 'queued' AND hinted_at IS NULL
-              AND (not_before IS NULL OR not_before <= now())
+              AND {PAUSE_OVER}
             ORDER BY id LIMIT :window
         ) AS next
         WHERE job.state IN ('queued', 'running')
@@ -58,7 +59,7 @@ _TAKE = text(
     UPDATE chunk SET hinted_at = now() FROM taken
     WHERE chunk.id = taken.id AND chunk.state = 'queued' AND chunk.hinted_at IS NULL
     RETURNING chunk.id
-    """
+    """  # noqa: S608  # a constant
 )
 
 

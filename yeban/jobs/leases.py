@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import text
 
 from yeban.db import Database
+from yeban.jobs.moments import PAUSE_OVER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +50,11 @@ class StoredRow:
 # The job is locked too, and first: pausing, cancelling and resuming it wait until the claim is committed, and then see
 # it, or the claim sees what they did. Claims of one job do not wait for one another, nor for its results.
 _CLAIM = text(
-    """
+    f"""
     WITH picked AS (
         SELECT chunk.id FROM chunk JOIN job ON job.id = chunk.job_id
         WHERE chunk.id = ANY(:ids) AND chunk.state = 'queued'
-          AND (chunk.not_before IS NULL OR chunk.not_before <= now())
+          AND {PAUSE_OVER}
           AND job.state IN ('queued', 'running')
         ORDER BY chunk.id FOR KEY SHARE OF job FOR UPDATE OF chunk SKIP LOCKED
     )
@@ -63,7 +64,7 @@ _CLAIM = text(
     WHERE chunk.id = picked.id AND job.id = chunk.job_id
     RETURNING chunk.id, chunk.attempt, chunk.first_row, chunk.last_row, chunk.job_id,
         job.state, job.label_set, job.model, job.model_fingerprint, job.refine
-    """
+    """  # noqa: S608  # a constant
 )
 
 

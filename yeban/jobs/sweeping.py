@@ -16,6 +16,7 @@ from yeban import metrics
 from yeban.db import Database
 from yeban.jobs import hints
 from yeban.jobs.finishing import MAX_LOST_LEASES, MAX_LOST_LEASES_ROW, bisect, quarantine, requeue
+from yeban.jobs.moments import END_IS_FREE
 from yeban.jobs.states import JobState
 from yeban.queues import TaskSender
 
@@ -102,7 +103,9 @@ def _end_lost_leases(database: Database) -> int:
         lost = connection.execute(
             text(
                 "SELECT id, attempt, last_row - first_row + 1 AS rows FROM chunk"
-                " WHERE state = 'leased' AND lease_until < now() ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED"
+                # None reaches that far ahead; where one does, the clock was set back: see moments.
+                " WHERE state = 'leased' AND (lease_until < now() OR lease_until > now() + interval '15 minutes')"
+                " ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED"
             ),
             {"batch": _BATCH},
         ).all()
@@ -130,7 +133,8 @@ def _forget_lost_hints(database: Database, hint_ttl_s: float) -> int:
     return _change(
         database,
         "WITH lost AS (SELECT id FROM chunk WHERE state = 'queued'"
-        " AND hinted_at < now() - make_interval(secs => :ttl) ORDER BY id FOR UPDATE SKIP LOCKED)"
+        " AND (hinted_at < now() - make_interval(secs => :ttl) OR hinted_at > now() + interval '15 minutes')"
+        " ORDER BY id FOR UPDATE SKIP LOCKED)"
         " UPDATE chunk SET hinted_at = NULL FROM lost WHERE chunk.id = lost.id",
         ttl=hint_ttl_s,
     )
@@ -141,8 +145,8 @@ def _finished_jobs(database: Database) -> list[int]:
         return list(
             connection.scalars(
                 text(
-                    "SELECT id FROM job WHERE state IN ('queued', 'running', 'finishing')"
-                    " AND (ender_until IS NULL OR ender_until < now())"
+                    "SELECT id FROM job WHERE state IN ('queued', 'running', 'finishing')"  # noqa: S608  # a constant
+                    f" AND {END_IS_FREE}"
                     " AND NOT EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state <> 'done') ORDER BY id"
                 )
             )

@@ -373,7 +373,7 @@ def test_an_ender_that_stalled_changes_nothing_once_another_ended_the_job(work, 
 def test_another_takes_over_from_an_ender_that_vanished(work, made, three_labels, end_finished):
     job = work.scored(made, label_set=three_labels)
     work.execute(
-        "UPDATE job SET state = 'finishing', ender_token = gen_random_uuid(), ender_until = now() + interval '1 hour'"
+        "UPDATE job SET state = 'finishing', ender_token = gen_random_uuid(), ender_until = now() + interval '1 minute'"
     )
     assert end_finished() == 0
     work.execute("UPDATE job SET ender_until = now() - interval '1 second'")

@@ -84,3 +84,40 @@ def test_sweepers_at_once_do_each_thing_once(work, sweep):
     assert sum(one.lost_leases for one in swept) == 40
     assert [work.view(job).state for job in jobs] == [JobState.COMPLETED, JobState.COMPLETED, JobState.RUNNING]
     assert work.column("SELECT DISTINCT attempt FROM chunk WHERE job_id = :job", job=jobs[2].internal_id) == [1]
+
+
+def test_what_a_clock_gave_that_was_set_back_since_does_not_last(work, sweep, sender, end_finished):
+    leased, hinted, ended = work.job(4), work.job(4), work.job(4)
+    work.claim(work.chunk_ids(leased))
+    work.finish(work.claim(work.chunk_ids(ended)))
+    work.execute("UPDATE chunk SET lease_until = now() + interval '2 hours' WHERE state = 'leased'")
+    work.execute(
+        "UPDATE chunk SET hinted_at = now() + interval '2 hours', not_before = now() + interval '2 hours'"
+        " WHERE job_id = :job",
+        job=hinted.internal_id,
+    )
+    work.execute(
+        "UPDATE job SET state = 'finishing', ender_token = gen_random_uuid(), ender_until = now() + interval '2 hours'"
+        " WHERE id = :job",
+        job=ended.internal_id,
+    )
+    swept = sweep()
+    assert (swept.lost_leases, swept.lost_hints) == (1, 1)
+    assert set(sender.hinted) == {*work.chunk_ids(leased), *work.chunk_ids(hinted)}
+    assert work.view(ended).state is JobState.COMPLETED
+    assert len(work.claim(work.chunk_ids(hinted))) == 1
+
+
+def test_a_lease_hint_and_end_that_are_under_way_are_left_alone(work, sweep):
+    leased, hinted, ended = work.job(4), work.job(4), work.job(4)
+    work.claim(work.chunk_ids(leased), lease_s=600)
+    work.execute("UPDATE chunk SET hinted_at = now() WHERE job_id = :job", job=hinted.internal_id)
+    work.finish(work.claim(work.chunk_ids(ended)))
+    work.execute(
+        "UPDATE job SET state = 'finishing', ender_token = gen_random_uuid(), ender_until = now() + interval '1 minute'"
+        " WHERE id = :job",
+        job=ended.internal_id,
+    )
+    swept = sweep()
+    assert (swept.lost_leases, swept.lost_hints) == (0, 0)
+    assert work.view(ended).state is JobState.FINISHING

@@ -18,9 +18,12 @@ PUT_TOGETHER = {
     "web/observed.py": 2,  # a condition that is written once and used twice
     "yeban/jobs/control.py": 1,  # a condition that is written once and used twice
     "yeban/jobs/corrections.py": 1,  # fragments of yeban.jobs.final
-    "yeban/jobs/ending.py": 3,  # the same
+    "yeban/jobs/ending.py": 4,  # the same, and of yeban.jobs.moments
+    "yeban/jobs/hints.py": 1,  # a condition of yeban.jobs.moments
+    "yeban/jobs/leases.py": 1,  # the same
     "yeban/jobs/refining.py": 1,  # a condition that views has too
     "yeban/jobs/results.py": 1,  # fragments of yeban.jobs.final
+    "yeban/jobs/sweeping.py": 1,  # a condition of yeban.jobs.moments
     "yeban/jobs/views.py": 1,  # a condition of yeban.jobs.refining
 }
 #: Who may speak to the driver: COPY, and starting the bundled server, need more than SQLAlchemy has.
