@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
-from flask import Flask, Response
+from flask import Flask
 
 from web import edge, health, observed, problems, requestlog, security, spans
 from web import services as service
@@ -12,9 +10,6 @@ from web.api import api, probes
 from web.pages import pages
 from web.uploads import FORM_BYTES, MAX_FORM_PARTS
 from yeban.settings import Settings
-
-#: Answers that are given before the request's body is read.
-_BODY_UNREAD = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS})
 
 # Room for the labels of a request; its text may take twelve bytes a character ("\ud83d\ude00").
 _JSON_BYTES = 2**20
@@ -41,11 +36,7 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     requestlog.install(app)
     security.install(app, settings)
     problems.install(app)
-    app.after_request(_drain_if_refused)
+    edge.install(app, settings)
     for blueprint in (api, probes, pages):
         app.register_blueprint(blueprint)
     return app
-
-
-def _drain_if_refused(response: Response) -> Response:
-    return edge.drain_later(response) if response.status_code in _BODY_UNREAD else response

@@ -38,8 +38,10 @@ class Bounded(Generic[T]):
         with self._lock:
             answer = self._answer
             if answer is None or (answer.done() and time.monotonic() - self._answered_at >= self._keep_s):
-                answer = self._answer = Future()
+                answer = Future()
+                # First, since it raises where no further thread can be made.
                 threading.Thread(target=self._run, args=(answer,), name="bounded", daemon=True).start()
+                self._answer = answer
         return lambda: self._wait(answer)
 
     def __call__(self) -> T:

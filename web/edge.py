@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
+from functools import partial
+from http import HTTPStatus
 from typing import IO, Any, TypeVar
 
+from flask import Flask, Response, request
 from flask import Request as FlaskRequest
-from flask import Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestTimeout, UnsupportedMediaType
 
 from yeban.errors import InvalidRequest
+from yeban.settings import Settings
 
 _MAX_PROBLEMS = 10
+#: Answers that are given before the request's body is read.
+_BODY_UNREAD = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS})
 _DRAIN_BYTES = 1 << 16
 _DRAIN_S = 30.0
+#: Refused bodies that are read on for at a time; each takes a request thread.
+_DRAINS = threading.BoundedSemaphore(8)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -93,23 +103,66 @@ def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
         raise _invalid(error) from None
 
 
-def drain_later(response: Response) -> Response:
-    """Read on, after the answer is sent, what the caller still sends of a body that was refused.
+def install(app: Flask, settings: Settings) -> None:
+    """Let no client of ``app`` hold a thread by saying nothing, in the midst of its request or of the answer."""
 
-    Closing with data unread resets the connection, and the caller would see that in place of the answer.
-    """
-    stream = request.environ["wsgi.input"]
+    def lose_patience() -> None:
+        connection = request.environ.get("gunicorn.socket")
+        if connection is not None:
+            connection.settimeout(settings.client_timeout_s)
+            request.environ["wsgi.input"] = _Body(request.environ["wsgi.input"], settings.client_timeout_s)
 
-    def drain() -> None:
-        end = time.monotonic() + _DRAIN_S
+    app.before_request(lose_patience)
+    app.after_request(_finish_body)
+
+
+class _Body:
+    """A request's body whose sender may fall silent."""
+
+    def __init__(self, stream: IO[bytes], patience_s: float) -> None:
+        self._stream = stream
+        self._patience_s = patience_s
+
+    def read(self, *size: int) -> bytes:
         try:
-            while time.monotonic() < end and stream.read(_DRAIN_BYTES):
-                pass
-        except (OSError, ValueError):
-            return  # the caller has gone
+            return self._stream.read(*size)
+        except TimeoutError:
+            raise RequestTimeout(f"No more of the request came for {self._patience_s:g} s.") from None
 
-    response.call_on_close(drain)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _finish_body(response: Response) -> Response:
+    """See to what was not read of a request's body before its answer."""
+    if response.status_code == HTTPStatus.REQUEST_TIMEOUT:
+        response.call_on_close(partial(_read_no_more, request.environ.get("gunicorn.socket")))
+    elif response.status_code in _BODY_UNREAD:
+        # Closing with data unread resets the connection, and the caller would see that in place of the answer. But
+        # where many are refused, reading on for all would take the threads that refusing was to keep free.
+        if _DRAINS.acquire(blocking=False):
+            response.call_on_close(partial(_drain, request.environ["wsgi.input"]))
+        else:
+            response.call_on_close(partial(_read_no_more, request.environ.get("gunicorn.socket")))
     return response
+
+
+def _read_no_more(connection: socket.socket | None) -> None:
+    """Keep the server from waiting for the rest of a body itself, as it does before it takes the next request."""
+    if connection is not None:
+        with contextlib.suppress(OSError):  # the caller has gone
+            connection.shutdown(socket.SHUT_RD)
+
+
+def _drain(stream: Any) -> None:
+    end = time.monotonic() + _DRAIN_S
+    try:
+        while time.monotonic() < end and stream.read(_DRAIN_BYTES):
+            pass
+    except (OSError, ValueError, RequestTimeout):
+        return  # the caller has gone
+    finally:
+        _DRAINS.release()
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:

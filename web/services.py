@@ -64,7 +64,7 @@ def open_services(settings: Settings, database_url: str, redis_url: str) -> Serv
             least=_LEAST_TEXTS,
             target_s=settings.interactive_target_ms / 1000,
         ),
-        uploads=Admission("uploads", most=settings.upload_limit),
+        uploads=Admission("uploads", most=min(settings.upload_limit, max(1, settings.web_threads // 4))),
     )
 
 

@@ -144,7 +144,7 @@ class WorkerProcess:
             try:
                 return self._database.check_schema()
             except ServiceUnavailable as error:
-                if error.context.get("untrusted"):
+                if error.context.get("lasting"):
                     raise
                 log.warning("waiting for the database: %s", error.detail)
                 self._stop.wait(_DATABASE_RETRY_S)

@@ -106,7 +106,8 @@ class WorkerServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as the library calls it
         """A client that went away is no event; anything else is logged like all errors."""
-        log.debug("request for metrics failed", exc_info=sys.exception())
+        level = logging.DEBUG if isinstance(sys.exception(), OSError) else logging.ERROR
+        log.log(level, "request for metrics failed", exc_info=sys.exception())
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -25,6 +25,8 @@ SCHEMA_REVISION = "0004"
 _CONNECT_TIMEOUT_S = 5
 # A connection that was lost is told of as an "SSL error" too.
 _TLS_TROUBLE = re.compile(r"certificate|does not support SSL", re.IGNORECASE)
+# What a server says, in English as most are set up, to a login or a database that it does not have.
+_REFUSED = re.compile(r"authentication failed|no password supplied|no pg_hba.conf entry|FATAL: .* does not exist")
 _IDLE_IN_TRANSACTION_MS = 10_000
 #: What each way of using TLS that was asked for leaves unchecked.
 _UNVERIFIED = {"allow": "certificate", "prefer": "certificate", "require": "certificate", "verify-ca": "host name"}
@@ -161,9 +163,9 @@ def database_problem(error: BaseException | None) -> str:
 
 
 def _unavailable(error: BaseException | None) -> ServiceUnavailable:
-    # Waiting does not help against a certificate that is refused; whoever waits has to know.
-    untrusted = {} if _tls_trouble(error) is None else {"untrusted": True}
-    return ServiceUnavailable(database_problem(error), **untrusted)
+    # Whoever waits for the database has to know where waiting does not help.
+    lasting = _tls_trouble(error) is not None or _REFUSED.search(str(error or "")) is not None
+    return ServiceUnavailable(database_problem(error), **({"lasting": True} if lasting else {}))
 
 
 def _tls_trouble(error: BaseException | None) -> str | None:

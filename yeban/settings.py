@@ -64,7 +64,13 @@ class Settings(BaseSettings):
     )
     web_processes: int = Field(1, ge=1, le=64, description="Web processes.")
     upload_limit: int = Field(
-        8, ge=1, le=256, description="Uploads that a web process takes in at a time; further ones get 429."
+        8,
+        ge=1,
+        le=256,
+        description="Uploads that a web process takes in at a time, a quarter of its threads at most; others get 429.",
+    )
+    client_timeout_s: float = Field(
+        60.0, gt=0, description="Seconds that a client may be silent in the midst of a request or its answer."
     )
     max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
     max_rows: int = Field(5_000_000, ge=1, description="Most rows a job may have.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
-from yeban.db import copy_rows
+from yeban.db import Database, copy_rows
 from yeban.errors import ServiceUnavailable
 
 _FULL = "RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'"
@@ -38,3 +38,15 @@ def test_a_disk_that_is_full_in_mid_copy_leaves_nothing(database):
         copy_rows(connection, "small", ("n",), rows())
     with database.begin() as connection:
         assert connection.scalar(text("SELECT count(*) FROM small")) == 0
+
+
+@pytest.mark.parametrize("part", ["username", "database"])
+def test_what_the_server_refuses_for_good_is_told_from_what_passes(database, part):
+    wrong = Database(database.engine.url.set(**{part: "nobody"}).render_as_string(hide_password=False))
+    with pytest.raises(ServiceUnavailable, match="nobody") as refused:
+        wrong.ping()
+    assert refused.value.context == {"lasting": True}
+    away = Database(str(make_url("postgresql://127.0.0.1:1/none")))
+    with pytest.raises(ServiceUnavailable) as lost:
+        away.ping()
+    assert lost.value.context == {}

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ class ChunkRunner:
         self._on_broken_engine = on_broken_engine
         self._gate = Gate()
         # A job's labels never change, so they are parsed and checked once, not once a group.
-        self._label_sets: dict[tuple[int, str], LabelSet] = {}
+        self._label_sets: dict[tuple[int, str], tuple[dict[str, Any], LabelSet]] = {}
 
     def __call__(self, group: Sequence[ChunkHint]) -> None:
         """Look at the hinted chunks. Never raises for what leases and the sweep will recover."""
@@ -200,13 +201,15 @@ class ChunkRunner:
                 f"This job began with another build of {lease.model} ({pinned[:12]}, here {mine[:12]});"
                 " submit it again to tag every row with one model."
             )
-        if (known := self._label_sets.get((lease.job_id, mine))) is not None:
-            return model, known
+        # After a restore another job may have the number.
+        known = self._label_sets.get((lease.job_id, mine))
+        if known is not None and known[0] == lease.label_set:
+            return model, known[1]
         label_set = LabelSet.from_json(lease.label_set)
         model.classifier.check(label_set)
         if len(self._label_sets) >= _MAX_LABEL_SETS:
             self._label_sets.clear()
-        self._label_sets[lease.job_id, mine] = label_set
+        self._label_sets[lease.job_id, mine] = lease.label_set, label_set
         return model, label_set
 
     def _score_all(self, items: Sequence[_Ready], work: Work) -> None:

@@ -55,9 +55,10 @@ class TextRunner:
         for request in group:
             if request.deadline > now:
                 by_model[request.model].append(request)
-        metrics.GROUP_MEMBERS.observe(len(group), role=INTERACTIVE_ROLE)
-        metrics.LATE_TEXTS.add(len(group) - sum(map(len, by_model.values())))
+        begun = sum(map(len, by_model.values()))
+        metrics.LATE_TEXTS.add(len(group) - begun)
         if by_model:
+            metrics.GROUP_MEMBERS.observe(begun, role=INTERACTIVE_ROLE)
             carriers = [request.trace for request in group if request.trace]
             facts: dict[str, tracing.Value] = {"yeban.texts": len(group)}
             with (
@@ -92,6 +93,7 @@ class TextRunner:
     def _answer(self, model: Model, asked: Sequence[_Asked], work: Work) -> list[tuple[TextRequest, TextReply]]:
         """Replies to those whose readers still wait when their turn at the engine has come."""
         started = time.time()
+        live = list(asked)
         try:
             plan = model.plan([one.batch for one in asked])
             planned = time.time()
@@ -105,11 +107,11 @@ class TextRunner:
                     plan = model.plan([one.batch for one in live])
                 scored = model.run(plan, work)
         except Exception as error:
-            if len(asked) > 1:  # one bad request must not answer for its neighbours
-                return [reply for one in asked for reply in self._answer(model, [one], work)]
+            if len(live) > 1:  # one bad request must not answer for its neighbours
+                return [reply for one in live for reply in self._answer(model, [one], work)]
             if not isinstance(error, YebanError):
                 log.exception("text request failed")
-            return [(asked[0].request, _refusal(error))]
+            return [(live[0].request, _refusal(error))]
         inference_ms = (time.time() - turn + planned - started) * 1000
         queued_s = [max(0.0, started - one.request.sent_at + turn - planned) for one in live]
         for seconds in queued_s:

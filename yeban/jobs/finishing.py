@@ -120,20 +120,39 @@ def fail_chunk(database: Database, lease: Lease, reason: str) -> FailureAction:
         # A row that has just been parted from the others is tried once more: an engine may also fail in passing.
         if lease.attempt < ALONE_FROM_ATTEMPT + (lease.rows == 1):
             requeue(connection, lease.chunk_id, reason, delay_s=_RETRY_DELAY_S)
-            metrics.CHUNKS_RETRIED.add()
-            return FailureAction.RETRIED
-        if lease.rows > 1:
+            action = FailureAction.RETRIED
+        elif lease.rows > 1:
             bisect(connection, lease.chunk_id, reason)
-            return FailureAction.BISECTED
-        quarantine(connection, lease.chunk_id, reason)
-        return FailureAction.QUARANTINED
+            action = FailureAction.BISECTED
+        else:
+            quarantine(connection, lease.chunk_id, reason)
+            action = FailureAction.QUARANTINED
+    tell_failure(lease.chunk_id, action)
+    return action
 
 
 def defer_chunk(database: Database, lease: Lease, reason: str, *, delay_s: float) -> None:
     """Give a chunk back that could not be tried fairly; the attempt stays counted."""
     with database.begin() as connection:
-        if _holds(connection, lease):
+        held = _holds(connection, lease)
+        if held:
             requeue(connection, lease.chunk_id, reason, delay_s=delay_s)
+    if held:
+        tell_failure(lease.chunk_id, FailureAction.RETRIED)
+
+
+def tell_failure(chunk_id: int, action: FailureAction) -> None:
+    """Count and log what became of a chunk, once that is committed."""
+    match action:
+        case FailureAction.RETRIED:
+            metrics.CHUNKS_RETRIED.add()
+        case FailureAction.BISECTED:
+            metrics.CHUNKS_BISECTED.add()
+        case FailureAction.QUARANTINED:
+            metrics.ROWS_QUARANTINED.add()
+            metrics.ROWS.add(status=Status.ERROR.value)
+            # Without the reason, which may quote the row; it stands in the row's result.
+            log.error("row quarantined", extra={"chunk": chunk_id})
 
 
 def requeue(connection: Connection, chunk_id: int, reason: str, *, delay_s: float = 0.0) -> None:
@@ -166,7 +185,6 @@ def bisect(connection: Connection, chunk_id: int, reason: str) -> None:
         ),
         {"id": chunk_id, "reason": reason, "attempt": ALONE_FROM_ATTEMPT - 1},
     )
-    metrics.CHUNKS_BISECTED.add()
 
 
 def quarantine(connection: Connection, chunk_id: int, reason: str) -> None:
@@ -184,10 +202,6 @@ def quarantine(connection: Connection, chunk_id: int, reason: str) -> None:
         ),
         {"id": chunk_id, "reason": reason},
     )
-    metrics.ROWS_QUARANTINED.add()
-    metrics.ROWS.add(status=Status.ERROR.value)
-    # Without the reason, which may quote the row; it stands in the row's result.
-    log.error("row quarantined", extra={"chunk": chunk_id})
 
 
 def _holds(connection: Connection, lease: Lease) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import text
 
 from yeban.db import Database
+from yeban.errors import NotFound
 from yeban.jobs import final
 from yeban.jobs.views import JobView
 from yeban.labels import LABEL_JOINER, LabelSet, Status
@@ -97,13 +98,18 @@ def rows(database: Database, job: JobView, row_nos: Sequence[int]) -> list[Tagge
 
 
 def stream(database: Database, job: JobView, *, status: str | None = None) -> Iterator[TaggedRow]:
-    """Every row in order, read page by page, so that no transaction stays open while a client reads."""
+    """Every row in order, read page by page, so that no transaction stays open while a client reads.
+
+    Raises :class:`~yeban.errors.NotFound` if the job is removed meanwhile, so that half of it never passes for all.
+    """
     after = 0
     while batch := page(database, job, after=after, limit=_PAGE_ROWS, status=status):
         yield from batch
         after = batch[-1].row_no
         if len(batch) < _PAGE_ROWS:
-            return
+            break
+    if status is None and after < job.progress.rows:
+        raise NotFound(f"The job {job.id} was deleted while it was read.", job_id=str(job.id))
 
 
 def export_columns(job: JobView) -> list[str]:

@@ -15,7 +15,15 @@ from sqlalchemy import text
 from yeban import metrics
 from yeban.db import Database
 from yeban.jobs import hints
-from yeban.jobs.finishing import MAX_LOST_LEASES, MAX_LOST_LEASES_ROW, bisect, quarantine, requeue
+from yeban.jobs.finishing import (
+    MAX_LOST_LEASES,
+    MAX_LOST_LEASES_ROW,
+    FailureAction,
+    bisect,
+    quarantine,
+    requeue,
+    tell_failure,
+)
 from yeban.jobs.moments import END_IS_FREE
 from yeban.jobs.states import JobState
 from yeban.queues import TaskSender
@@ -109,14 +117,19 @@ def _end_lost_leases(database: Database) -> int:
             ),
             {"batch": _BATCH},
         ).all()
+        taken_apart: list[tuple[int, FailureAction]] = []
         for chunk in lost:
             reason = f"its worker was lost {chunk.attempt} times"
             if chunk.rows > 1 and chunk.attempt >= MAX_LOST_LEASES:
                 bisect(connection, chunk.id, reason)
+                taken_apart.append((chunk.id, FailureAction.BISECTED))
             elif chunk.rows == 1 and chunk.attempt >= MAX_LOST_LEASES_ROW:
                 quarantine(connection, chunk.id, reason)
+                taken_apart.append((chunk.id, FailureAction.QUARANTINED))
             else:
                 requeue(connection, chunk.id, reason)
+    for chunk_id, action in taken_apart:
+        tell_failure(chunk_id, action)
     return len(lost)
 
 

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from yeban.errors import Conflict, NotFound
-from yeban.jobs import control, corrections, refining, retention, views
+from yeban.jobs import control, corrections, refining, results, retention, views
 from yeban.jobs.states import JobState
 
 TABLES = ("row", "chunk", "result", "embedding", "refined", "correction")
@@ -160,3 +160,13 @@ def test_embeddings_are_not_forgotten_under_a_refinement(work, refined):
     refining.ask_again(work.database, refined.id)
     work.execute("UPDATE job SET ended_at = now() - interval '31 days'")
     assert retention.forget_embeddings(work.database, 30) == 0
+
+
+def test_a_download_of_a_job_that_is_removed_meanwhile_does_not_pass_for_all_of_it(work, refined, monkeypatch):
+    monkeypatch.setattr(results, "_PAGE_ROWS", 50)
+    rows = results.stream(work.database, refined)
+    assert next(rows).row_no == 1
+    retention.delete_job(work.database, refined.id)
+    retention.purge(work.database, grace_s=0)
+    with pytest.raises(NotFound, match="deleted while it was read"):
+        list(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -301,3 +302,36 @@ def test_an_upload_over_the_limit_is_refused_unread_and_takes_no_place(serve):
         go_on.set()
         assert first.result().status_code == 201
     assert upload().status_code == 201
+
+
+def _silent_upload(client: httpx.Client) -> socket.socket:
+    """A client that sends the beginning of an upload and then nothing."""
+    connection = socket.create_connection((client.base_url.host, client.base_url.port), timeout=_PATIENCE_S)
+    head = "POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n"
+    body = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\ntext\r\n'
+    connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n{body}".encode())
+    return connection
+
+
+def test_a_client_that_falls_silent_in_mid_upload_loses_its_place(serve):
+    _process, _ready, client = serve(YEBAN_UPLOAD_LIMIT="1", YEBAN_CLIENT_TIMEOUT_S="1")
+    with _silent_upload(client) as silent:
+        answer = b""
+        while block := silent.recv(65536):
+            answer += block
+        head, _, problem = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert (json.loads(problem)["code"], json.loads(problem)["status"]) == ("request_timeout", 408)
+    response = client.post("/api/v1/jobs", data={"labels": "a,b"}, files={"file": ("b.csv", b"text\none\n")})
+    assert response.status_code == 201
+
+
+def test_many_refused_uploads_do_not_take_the_threads(serve):
+    _process, _ready, client = serve(YEBAN_UPLOAD_LIMIT="1", YEBAN_WEB_THREADS="16", YEBAN_CLIENT_TIMEOUT_S="20")
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(24):  # one is admitted; of the others eight are read on for
+            open_ones.enter_context(_silent_upload(client))
+        for _ in range(5):
+            answer = client.get("/healthz")
+            assert answer.status_code == 200
+            assert answer.elapsed.total_seconds() < 2

@@ -439,3 +439,15 @@ def test_a_job_whose_rows_cannot_be_embedded_is_tagged_all_the_same(work, runner
     assert ended.state is JobState.COMPLETED
     assert ended.refinement["state"] == "skipped"
     assert "embedding" in ended.refinement["reason"]
+
+
+def test_a_job_that_has_an_earlier_ones_number_is_tagged_with_its_own_labels(work, runner):
+    """As after a restore into a database that the worker has known before."""
+    earlier = work.job(4)
+    runner(earlier)
+    work.execute("DELETE FROM job")
+    work.execute(f"ALTER TABLE job ALTER COLUMN id RESTART WITH {earlier.internal_id}")
+    other = work.job(4, label_set=LabelSet.of("丙,丁,戊"))
+    assert other.internal_id == earlier.internal_id
+    runner(other)
+    assert work.column("SELECT cardinality(scores) FROM result") == [3] * 4
