@@ -39,6 +39,7 @@ def main() -> None:
             tagged = time.perf_counter()
             client.download(job["id"], "csv", out)
             downloaded = time.perf_counter()
+            ended = taken()
         with out.open(encoding="utf-8-sig", newline="") as table:
             written = sum(1 for _ in csv.reader(table)) - 1
         tables = {name: _table_mb(database, name) for name in TABLES}
@@ -68,7 +69,9 @@ def main() -> None:
         ],
         [
             Table(
-                "Memory, MB", ["part", "idle", "most"], [[p, f"{idle[p].mb:,.0f}", f"{most[p]:,.0f}"] for p in PARTS]
+                "Memory, MB",
+                ["part", "idle", "most", "peak RSS of its largest process"],
+                [[p, f"{idle[p].mb:,.0f}", f"{most[p]:,.0f}", f"{ended[p].peak_rss_mb:,.0f}"] for p in PARTS],
             ),
             Table(
                 "Database",

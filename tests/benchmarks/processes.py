@@ -15,9 +15,11 @@ PARTS = ("web", "bulk worker", "interactive worker", "PostgreSQL", "Valkey")
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """Of one part: memory in MiB, shared pages counted once (PSS), open files, and processes."""
+    """Of one part: memory in MiB, shared pages counted once (PSS); the most that one of its processes that live has had
+    resident so far (peak RSS); open files, and processes."""
 
     mb: float
+    peak_rss_mb: float
     files: int
     processes: int
 
@@ -31,7 +33,12 @@ def taken() -> dict[str, Taken]:
     found = {}
     for part in PARTS:
         pids = by_part.get(part, [])
-        found[part] = Taken(mb=sum(map(_pss_mb, pids)), files=sum(map(_open_files, pids)), processes=len(pids))
+        found[part] = Taken(
+            mb=sum(map(_pss_mb, pids)),
+            peak_rss_mb=max(map(_peak_rss_mb, pids), default=0.0),
+            files=sum(map(_open_files, pids)),
+            processes=len(pids),
+        )
     return found
 
 
@@ -88,6 +95,14 @@ def _pss_mb(pid: int) -> float:
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
             if line.startswith("Pss:"):
+                return float(line.split()[1]) / 1024
+    return 0.0
+
+
+def _peak_rss_mb(pid: int) -> float:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
                 return float(line.split()[1]) / 1024
     return 0.0
 
