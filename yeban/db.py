@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 #: The migration that this code is written for.
 SCHEMA_REVISION = "0004"
 
-_CONNECT_TIMEOUT_S = 5
+#: Libpq's options of every connection: how soon a server that cannot be reached, or has gone away, is noticed.
+REACHING = {"connect_timeout": 5, "keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeout": 30_000}
+
 # A connection that was lost is told of as an "SSL error" too.
 _TLS_TROUBLE = re.compile(r"certificate|does not support SSL", re.IGNORECASE)
 # What a server says, in English as most are set up, to a login or a database that it does not have.
@@ -40,7 +42,7 @@ class Database:
 
         Raises :class:`~yeban.errors.ConfigurationError` for a URL that is none.
         """
-        self.engine = _engine(_parse(url), pool_size)
+        self.engine = _engine(parse_database_url(url), pool_size)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -104,8 +106,12 @@ def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: 
     return count
 
 
-def _parse(text_url: str) -> URL:
-    """The URL with verification of the server wherever a CA is named. Its errors do not quote it: it has a password."""
+def parse_database_url(text_url: str) -> URL:
+    """The URL with verification of the server wherever a CA is named; a warning is logged where less is asked for.
+
+    Raises :class:`~yeban.errors.ConfigurationError` for what is no URL of PostgreSQL, without quoting it: it has a
+    password.
+    """
     try:
         url = make_url(text_url)
         backend = url.get_backend_name()
@@ -143,10 +149,7 @@ def _engine(url: URL, pool_size: int) -> Engine:
         hide_parameters=True,  # an error that is logged must not carry ticket text along
         pool_timeout=10,
         connect_args={
-            "connect_timeout": _CONNECT_TIMEOUT_S,
-            "keepalives_idle": 15,
-            "keepalives_interval": 5,
-            "tcp_user_timeout": 30_000,
+            **REACHING,
             # A process that stands still in mid-transaction must not keep its locks from everyone else.
             "options": f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}",
         },

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,9 +15,10 @@ from sqlalchemy import make_url
 from tests.fixtures.jobs import Work
 from yeban import backup as backups
 from yeban.backup import backup, restore
-from yeban.db import SCHEMA_REVISION, Database
+from yeban.db import REACHING, SCHEMA_REVISION, Database
+from yeban.embedded.software import find_postgres
 from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable
-from yeban.jobs import views
+from yeban.jobs import retention, views
 from yeban.jobs.states import JobState
 from yeban.schema import migrate
 
@@ -98,6 +101,24 @@ def test_a_database_that_was_migrated_but_has_no_jobs_can_be_restored_into(work,
     assert other.database.schema_revision() == SCHEMA_REVISION
 
 
+def test_a_database_whose_jobs_are_all_deleted_can_be_restored_into(work, url, other, empty_url, tmp_path):
+    job = work.completed(4)
+    backup(url, tmp_path / "yeban.dump")
+    migrate(empty_url)
+    retention.delete_job(other.database, other.completed(2).id)
+    assert other.column("SELECT count(*) FROM job") == [1]
+    assert restore(empty_url, tmp_path / "yeban.dump") == 1
+    assert other.view(job) == work.view(job)
+
+
+def test_a_database_of_a_version_that_deleted_nothing_yet_can_be_restored_into(work, url, other, empty_url, tmp_path):
+    work.completed(4)
+    backup(url, tmp_path / "yeban.dump")
+    migrate(empty_url)
+    other.execute("ALTER TABLE job DROP COLUMN deleted_at")
+    assert restore(empty_url, tmp_path / "yeban.dump") == 1
+
+
 def test_a_damaged_backup_changes_nothing(work, url, other, empty_url, tmp_path):
     work.completed(2_000, chunk_rows=500)
     whole = tmp_path / "yeban.dump"
@@ -127,21 +148,83 @@ def test_without_the_programs_it_says_what_to_install(url, tmp_path, monkeypatch
         backup(url, tmp_path / "yeban.dump")
 
 
+def program_in(folder: Path, name: str, script: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+    return program
+
+
+@pytest.fixture
+def on_the_path(tmp_path, monkeypatch):
+    """Put a ``pg_dump`` that runs a script before all others on the ``PATH``."""
+
+    def put(script):
+        folder = program_in(tmp_path / "bin", "pg_dump", script).parent
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    return put
+
+
+def said_by(url, tmp_path):
+    with pytest.raises(ServiceUnavailable) as failed:
+        backup(url, tmp_path / "yeban.dump")
+    return failed.value.detail.removeprefix("pg_dump failed: ")
+
+
 @pytest.mark.parametrize(
     "given",
     [
-        "postgresql://yeban:s%20cret@127.0.0.1:1/yeban?sslmode=require",
-        "postgresql+psycopg://yeban@127.0.0.1:1/yeban?sslmode=require&password=s+cret",
+        "postgresql://yeban:s%20cret@127.0.0.1:1/yeban?sslmode=verify-full&sslpassword=key+s+cret",
+        "postgresql+psycopg://yeban@127.0.0.1:1/yeban?sslmode=verify-full&password=s+cret&sslpassword=key+s+cret",
     ],
 )
-def test_a_password_is_not_in_the_command_line(tmp_path, monkeypatch, given):
-    program = tmp_path / "pg_dump"
-    program.write_text('#!/bin/sh\necho "$PGPASSWORD; $*" >&2\nexit 1\n', encoding="utf-8")
-    program.chmod(0o755)
-    monkeypatch.setattr(backups, "_find", lambda _program: program)
-    with pytest.raises(ServiceUnavailable) as failed:
-        backup(given, tmp_path / "yeban.dump")
-    handed, _, line = failed.value.detail.removeprefix("pg_dump failed: ").partition("; ")
-    assert handed == "s cret"
-    assert "cret" not in line
-    assert "--dbname=postgresql://yeban@127.0.0.1:1/yeban?sslmode=require" in line
+def test_no_password_is_in_the_command_line(tmp_path, on_the_path, given):
+    file_of_services = "$(stat -c %a $PGSERVICEFILE) $PGSERVICE $(cat $PGSERVICEFILE)"
+    on_the_path(f'echo "$PGPASSWORD; $PGSERVICEFILE; {file_of_services}; $*" >&2; exit 1')
+    password, file, content, arguments = said_by(given, tmp_path).split("; ")
+    assert password == "s cret"
+    assert content == "600 yeban [yeban] sslpassword=key s cret"
+    assert not Path(file).exists()
+    assert "cret" not in arguments
+    assert arguments.startswith("--dbname=postgresql://yeban@127.0.0.1:1/yeban?")
+    assert "sslmode=verify-full" in arguments
+
+
+def test_a_service_and_the_password_of_a_key_are_not_given_apart(tmp_path, on_the_path, monkeypatch):
+    on_the_path("exit 1")
+    monkeypatch.setenv("PGSERVICE", "theirs")
+    with pytest.raises(ConfigurationError, match="that service's file"):
+        backup("postgresql://yeban@127.0.0.1:1/yeban?sslmode=verify-full&sslpassword=x", tmp_path / "yeban.dump")
+
+
+def test_a_server_is_verified_where_a_ca_is_named_and_one_that_goes_away_is_noticed(tmp_path, on_the_path):
+    on_the_path('echo "$*" >&2; exit 1')
+    address = said_by("postgresql://yeban@127.0.0.1:1/yeban?sslrootcert=/ca.pem", tmp_path).split()[0]
+    options = make_url(address.removeprefix("--dbname=")).query
+    assert options["sslmode"] == "verify-full"
+    assert {name: options[name] for name in REACHING} == {name: str(value) for name, value in REACHING.items()}
+
+
+def test_a_server_on_a_port_is_for_the_program_on_the_path_and_one_on_a_socket_for_the_bundled(
+    work, url, tmp_path, on_the_path
+):
+    work.completed(1)
+    on_the_path("echo that of the PATH >&2; exit 1")
+    assert said_by("postgresql://yeban@127.0.0.1:1/yeban", tmp_path) == "that of the PATH."
+    backup(url, tmp_path / "yeban.dump")
+    assert (tmp_path / "yeban.dump").stat().st_size > 0
+
+
+@pytest.mark.parametrize("mode", ["allow", "prefer", "require", "verify-ca", "verify-full"])
+def test_a_program_without_tls_is_refused_where_tls_is_asked_for(tmp_path, monkeypatch, mode):
+    monkeypatch.setattr(shutil, "which", lambda _program: None)
+    with pytest.raises(ConfigurationError, match=r"pg_dump is built without it: install PostgreSQL's client programs"):
+        backup(f"postgresql://yeban@127.0.0.1:1/yeban?sslmode={mode}", tmp_path / "yeban.dump")
+
+
+def test_a_program_without_tls_on_the_path_is_told_of(tmp_path, on_the_path):
+    on_the_path(f'exec "{find_postgres().executable.with_name("pg_dump")}" "$@"')
+    with pytest.raises(ConfigurationError, match="is built without it"):
+        backup("postgresql://yeban@127.0.0.1:1/yeban?sslmode=verify-full", tmp_path / "yeban.dump")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from tests.fixtures.fake_classifier import FakeClassifier
 from tests.fixtures.jobs import Work
@@ -127,6 +128,49 @@ def test_a_job_is_tagged_over_tls(urls: Servers, worker: Path) -> None:
 
 def test_migrate_refuses_the_database(urls: Servers, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     ended = run("yeban.cli", "migrate", database=urls.bad["expired"].database, redis=urls.good.redis)
+
+    assert ended.returncode == 5
+    assert ended.stderr.startswith("yeban: The database cannot be trusted: ")
+
+
+def test_a_backup_goes_over_tls_and_so_does_the_restore(
+    urls: Servers, run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "yeban.dump"
+    database = Database(urls.good.database)
+    Work(database).completed(3)
+
+    written = run("yeban.cli", "backup", str(file), database=urls.good.database, redis=urls.good.redis)
+    assert written.returncode == 0, written.stderr
+    with database.begin() as connection:
+        connection.execute(text("UPDATE job SET deleted_at = now()"))  # so that there is room
+    database.close()
+    read = run("yeban.cli", "restore", str(file), database=urls.good.database, redis=urls.good.redis)
+
+    assert read.returncode == 0, read.stderr
+    assert read.stdout.startswith("Restored ")
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_backup_from_a_server_that_cannot_be_verified_is_refused(
+    urls: Servers, run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, bad: str
+) -> None:
+    file = tmp_path / "yeban.dump"
+
+    ended = run("yeban.cli", "backup", str(file), database=urls.bad[bad].database, redis=urls.good.redis)
+
+    assert ended.returncode == 5
+    assert "certificate" in ended.stderr
+    assert not file.exists()
+
+
+def test_a_restore_into_a_server_that_cannot_be_verified_is_refused(
+    urls: Servers, run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "yeban.dump"
+    file.write_bytes(b"PGDMP")
+
+    ended = run("yeban.cli", "restore", str(file), database=urls.bad["expired"].database, redis=urls.good.redis)
 
     assert ended.returncode == 5
     assert ended.stderr.startswith("yeban: The database cannot be trusted: ")
