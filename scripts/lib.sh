@@ -3,6 +3,8 @@
 cd "$(dirname "$0")/.." || exit 1
 root=$(pwd)
 venv="$root/.venv"
+# What .venv has for all who work on Yeban; for GPUs and for ModelScope there are environments of their own.
+developer_extras=web,worker,cpu,embedded,tracing,dev
 
 # The newest supported interpreter there is, or $PYTHON.
 find_python() {
@@ -17,18 +19,28 @@ find_python() {
     exit 1
 }
 
-# ensure_venv EXTRAS: make .venv if missing and install the project with EXTRAS into it, once per change of setup.
+# ensure_venv EXTRAS: make .venv if missing and install the project with EXTRAS into it, once per change of setup. Nothing
+# is installed where these extras and more are.
 ensure_venv() {
     [ -x "$venv/bin/python" ] || "$(find_python)" -m venv "$venv" || exit 1
     constraints=$(ls "$root"/constraints/py"$("$venv/bin/python" -c 'import sys; print("%d%d" % sys.version_info[:2])')".txt)
     stamp="$venv/.installed"
-    wanted=$(cat setup.cfg pyproject.toml "$constraints" | cksum; printf '%s\n' "$1")
-    if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
+    setup=$(cat setup.cfg pyproject.toml "$constraints" | cksum)
+    if ! has_extras "$stamp" "$setup" "$1"; then
         echo "Installing into $venv …" >&2
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
             --constraint "$constraints" --editable "$root[$1]" || exit 1
-        printf '%s\n' "$wanted" >"$stamp"
+        printf '%s\n' "$setup" "$1" >"$stamp"
     fi
+}
+
+# has_extras STAMP SETUP EXTRAS: whether STAMP says that at least EXTRAS were installed by SETUP.
+has_extras() {
+    [ -f "$1" ] && [ "$(sed -n 1p "$1")" = "$2" ] || return 1
+    installed=$(sed -n 2p "$1")
+    for extra in $(printf '%s' "$3" | tr , ' '); do
+        case ",$installed," in *",$extra,"*) ;; *) return 1 ;; esac
+    done
 }
 
 # gpu_venv EXTRAS: as ensure_venv, in .venv-gpu: the packages for GPUs replace some of those for CPUs. Ends with 2 where
