@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,10 +17,26 @@ CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
 IGNORE_FILE = "audit-ignore.toml"
 
 _TIMEOUT_S = 120
+_QUOTED_LINES = 3
+#: How pip-audit ends where the service is not reached or does not serve: its own words, or an exception of requests.
+_UNREACHABLE = re.compile(
+    r"^requests\.exceptions\.(?:\w*ConnectionError|\w*Timeout|ProxyError|SSLError|ChunkedEncodingError)\b"
+    r"|^requests\.exceptions\.HTTPError: (?:403|407|429|5\d\d)\b"
+    r"|Could not connect to PyPI's vulnerability feed|PyPI is not redirecting properly",
+    re.MULTILINE,
+)
 
 
 class BadIgnoreFile(Exception):
     """The ignore file does not say what it must."""
+
+
+class Unreachable(Exception):
+    """The vulnerability service does not answer from here."""
+
+
+class AuditFailed(Exception):
+    """There is no report, and not for want of a network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +76,8 @@ def judge(reports: Iterable[Mapping[str, Any]], ignored: Sequence[Ignored], toda
     dependencies = {
         (entry["name"], entry.get("version")): entry for report in reports for entry in report["dependencies"]
     }
+    if not dependencies:
+        return Verdict(lines=("there is nothing to look up in the constraints",), failed=True)
     unknown = sorted(entry["name"] for entry in dependencies.values() if "skip_reason" in entry)
     if len(unknown) == len(dependencies):
         return Verdict(lines=("not done: the vulnerability service does not answer from here",), failed=False)
@@ -84,16 +103,25 @@ def judge(reports: Iterable[Mapping[str, Any]], ignored: Sequence[Ignored], toda
     return Verdict(lines=tuple(lines), failed=failed)
 
 
-def ask(constraints: Path) -> dict[str, Any] | None:
-    """pip-audit's report on one constraints file; ``None`` when it has none, as without a network."""
-    command = [sys.executable, "-m", "pip_audit", "--requirement", str(constraints), "--no-deps", "--disable-pip"]
+def ask(constraints: Path, auditor: Sequence[str] = (sys.executable, "-m", "pip_audit")) -> dict[str, Any]:
+    """pip-audit's report on one constraints file. Raises :class:`Unreachable` and :class:`AuditFailed`."""
+    command = [*auditor, "--requirement", str(constraints), "--no-deps", "--disable-pip"]
     command += ["--format", "json", "--progress-spinner", "off", "--timeout", "10"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
-        report: dict[str, Any] = json.loads(answer.stdout)
-    except (ValueError, subprocess.TimeoutExpired):
-        return None
-    return report
+    except subprocess.TimeoutExpired as error:
+        raise Unreachable from error
+    try:
+        report = json.loads(answer.stdout)
+    except ValueError:
+        report = None
+    if isinstance(report, dict) and isinstance(report.get("dependencies"), list):
+        return report
+    if _UNREACHABLE.search(answer.stderr):
+        raise Unreachable
+    said = [line for line in answer.stderr.splitlines() if line.strip() and not line.startswith("WARNING:")]
+    reason = " ".join(line.strip() for line in said[-_QUOTED_LINES:])
+    raise AuditFailed(f"{constraints.name}: pip-audit gives no report: {reason or f'status {answer.returncode}'}")
 
 
 def main() -> int:
@@ -102,13 +130,14 @@ def main() -> int:
     except (OSError, BadIgnoreFile, tomllib.TOMLDecodeError) as error:
         print(f"audit: {error}", file=sys.stderr)
         return 1
-    reports = []
-    for path in sorted(CONSTRAINTS.glob("*.txt")):
-        report = ask(path)
-        if report is None:
-            print("audit: not done: the vulnerability service cannot be reached from here", file=sys.stderr)
-            return 0
-        reports.append(report)
+    try:
+        reports = [ask(path) for path in sorted(CONSTRAINTS.glob("*.txt"))]
+    except Unreachable:
+        print("audit: not done: the vulnerability service cannot be reached from here", file=sys.stderr)
+        return 0
+    except AuditFailed as error:
+        print(f"audit: {error}", file=sys.stderr)
+        return 1
     verdict = judge(reports, ignored, dt.datetime.now(dt.UTC).date())
     for line in verdict.lines:
         print(f"audit: {line}", file=sys.stderr)
