@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import shutil
@@ -23,7 +25,7 @@ from yeban import metering, metrics, tracing
 from yeban.settings import Settings
 
 _GRACEFUL_S = 30
-
+_METRICS_PREFIX = "yeban-metrics-"
 
 # A process whose master was killed would keep the port for as long as its requests last.
 _PR_SET_PDEATHSIG = 1
@@ -42,6 +44,27 @@ def _forget_process(_arbiter: Arbiter, worker: Any) -> None:
     metering.forget_process(worker.pid)
 
 
+def _make_metrics_folder() -> Path:
+    """A folder for the metrics of this server's processes. Those of servers that were killed are removed: a temporary
+    folder may be one that is kept.
+
+    The kernel holds a lock on it for as long as this process or one that it forked lives.
+    """
+    for path in Path(tempfile.gettempdir()).glob(f"{_METRICS_PREFIX}*"):
+        with contextlib.suppress(OSError):  # that of a server that runs, or of another account
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(lock).st_uid == os.geteuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path)
+            finally:
+                os.close(lock)
+    # It gets its name once it is locked, so that no other server takes it for one that was left behind.
+    draft = Path(tempfile.mkdtemp(prefix="yeban-new-metrics-"))
+    fcntl.flock(os.open(draft, os.O_RDONLY), fcntl.LOCK_EX)
+    return draft.rename(draft.with_name(f"{_METRICS_PREFIX}{draft.name.rpartition('-')[2]}"))
+
+
 class WebServer(BaseApplication):  # type: ignore[misc]
     """``web_processes`` processes with ``web_threads`` threads each, on one listening socket.
 
@@ -54,7 +77,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         self._settings = settings
         self._make_app = make_app
         self._ready_file = ready_file
-        self._metrics = Path(tempfile.mkdtemp(prefix="yeban-metrics-")) if settings.web_processes > 1 else None
+        self._metrics = _make_metrics_folder() if settings.web_processes > 1 else None
         if self._metrics is not None:
             metering.share(self._metrics)
         super().__init__()

@@ -86,13 +86,13 @@ def test_when_the_master_is_killed_its_processes_let_go_of_the_port_at_once(serv
     assert client.get("/healthz").status_code == 200
     process.kill()
     process.wait(_PATIENCE_S)
-    host, port = client.base_url.host, client.base_url.port
+    wait_until(lambda: _is_free(client), timeout_s=3, what="a free port")
 
-    def free() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((host, port)) != 0
 
-    wait_until(free, timeout_s=3, what="a free port")
+def _is_free(client: httpx.Client) -> bool:
+    """Whether nothing listens any more where ``client`` found a server."""
+    with socket.socket() as probe:
+        return probe.connect_ex((client.base_url.host, client.base_url.port)) != 0
 
 
 def test_it_says_where_it_is_answers_and_ends_in_order(serve):
@@ -139,6 +139,30 @@ def test_several_processes_add_their_metrics_up_and_leave_no_folder_behind(serve
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=_PATIENCE_S)
     assert list(folder.iterdir()) == []
+
+
+def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_and_that_of_one_that_runs_is_not(
+    serve, tmp_path
+):
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+
+    def start() -> tuple[subprocess.Popen[str], httpx.Client, Path]:
+        before = set(folder.iterdir())
+        process, _ready, client = serve(YEBAN_WEB_PROCESSES="2", YEBAN_WEB_THREADS="1", TMPDIR=str(folder))
+        (own,) = set(folder.iterdir()) - before
+        return process, client, own
+
+    _process, _client, kept = start()
+    killed, client, left = start()
+    killed.kill()
+    killed.wait(_PATIENCE_S)
+    wait_until(lambda: _is_free(client), what="the end of its processes")
+    assert left.exists()
+
+    *_, own = start()
+
+    assert set(folder.iterdir()) == {kept, own}
 
 
 def _resident_bytes(path: Path) -> int:
