@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 _STATE = "stack.json"
 _READY_TIMEOUT_S = 600.0  # the first start builds the model
-_STOP_TIMEOUT_S = 45.0
+_MIN_STOP_S = 45.0  # the web ends what it has begun within 30
+_AFTER_DRAIN_S = 15.0
 _POLL_S = 0.1
 _MAX_RESTARTS = 5
 _RESTART_WINDOW_S = 60.0
@@ -131,6 +132,7 @@ class _Programs:
 
     def __init__(self, settings: Settings, endpoints: Endpoints, port: int) -> None:
         self.logs = settings.data_dir / "logs"
+        self._stop_timeout_s = max(_MIN_STOP_S, settings.drain_s + _AFTER_DRAIN_S)
         self._environment = os.environ | {
             f"{PREFIX}DATA_DIR": str(settings.data_dir),
             f"{PREFIX}DATABASE_URL": endpoints.database_url,
@@ -225,7 +227,7 @@ class _Programs:
         running = [program.process for program in self._programs if program.process is not None]
         for process in running:
             process.terminate()
-        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        deadline = time.monotonic() + self._stop_timeout_s
         for process in running:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.waiting import wait_until
+from yeban import stack
+from yeban.embedded import Endpoints
 from yeban.errors import ConfigurationError, ServiceUnavailable
 from yeban.settings import Settings, load_settings
 from yeban.stack import run_stack, running_url
@@ -51,6 +53,25 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
         with pytest.raises(ServiceUnavailable, match=f"Port {port} of 127"), run_stack(make_settings(), port=port):
             pass
     assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(("drain_s", "ended"), [("0.1", False), ("5", True)])
+def test_a_worker_has_as_long_to_stop_as_it_may_drain(
+    make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drain_s: str, ended: bool
+) -> None:
+    begun, at_end = tmp_path / "begun", tmp_path / "at end"
+    draining = f"trap 'sleep 1; touch \"{at_end}\"; exit' TERM; touch {begun}; while :; do sleep 0.05; done"
+    monkeypatch.setattr(stack, "_MIN_STOP_S", 0.2)
+    monkeypatch.setattr(stack, "_AFTER_DRAIN_S", 0.1)
+    endpoints = Endpoints(database_url="postgresql://h/d", redis_url="redis://h")
+    programs = stack._Programs(make_settings(drain_s=drain_s), endpoints, 0)
+    programs._programs = [stack._Program("worker", ["/bin/sh", "-c", draining])]
+    programs.start()
+    wait_until(begun.exists, what="the worker")
+
+    programs.stop()
+
+    assert at_end.exists() is ended
 
 
 @pytest.mark.parametrize(("place", "worker"), [(0, "interactive"), (1, "bulk")])
