@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.fixtures.scraping import Counting, read
 from yeban import metering, metrics
@@ -19,10 +20,12 @@ from yeban.metrics import TABLE
 
 ROOT = Path(__file__).resolve().parents[3]
 UNITS = ("_seconds", "_bytes_total", "_total", "_ratio", "_messages", "_members", "_entries", "_processes", "_info")
-UNITLESS = {"yeban_up", "yeban_jobs", "yeban_chunks", "yeban_workers"}
+UNITLESS = {
+    "yeban_up", "yeban_jobs", "yeban_chunks", "yeban_workers", "yeban_in_progress", "yeban_admission_limit",
+}  # fmt: skip
 LABELS = {
     "code", "layer", "method", "model", "outcome", "part", "program", "queue", "result", "role", "route", "state",
-    "status", "store", "version",
+    "status", "store", "version", "what",
 }  # fmt: skip
 #: What prometheus-client tells of a process by itself.
 OF_THE_PROCESS = {"process_resident_memory_bytes"}
@@ -75,6 +78,13 @@ def test_every_metric_of_the_alerts_exists_and_every_alert_is_explained():
         assert named_in(rule), rule
         assert named_in(rule) <= set(TABLE)
         assert f"| `{rule.split()[0]}` |" in document
+
+
+def test_jobs_stand_still_only_where_a_worker_is_scraped():
+    alerts = yaml.safe_load((ROOT / "deploy/alerts.yml").read_text(encoding="utf-8"))
+    rules = {rule["alert"]: rule["expr"] for group in alerts["groups"] for rule in group["rules"]}
+    assert rules["YebanStandsStill"].endswith(" and on() count(yeban_heartbeat_age_seconds) > 0")
+    assert read(exposition().decode())("yeban_heartbeat_age_seconds") is None, "a web, too, would count as a worker"
 
 
 def test_every_metric_is_documented_with_its_labels_and_no_other_is():
