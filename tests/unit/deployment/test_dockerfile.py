@@ -59,8 +59,8 @@ def test_an_image_gets_the_packages_that_were_tested() -> None:
     assert len(installs) == 2
     for line in installs:
         assert "--constraint constraints/py313.txt" in line
-    assert any("'.[web,worker,cpu]'" in line for line in installs)
-    assert any("'.[web,worker,gpu]'" in line for line in installs)
+    assert any("'.[web,worker,cpu,tracing]'" in line for line in installs)
+    assert any("'.[web,worker,gpu,tracing]'" in line for line in installs)
 
 
 def test_no_secret_is_in_a_layer() -> None:
