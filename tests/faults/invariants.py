@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from psycopg import sql
 
 from tests.faults.predictable import expected_scores, fingerprint_of
 from tests.faults.users import Asked, Users
@@ -17,6 +18,7 @@ from yeban.labels import LabelSet
 
 _COMPLETED = ("completed", "completed_with_errors")
 _MOST_TOLD = 20
+_OF_JOBS = ("row", "chunk", "result", "embedding", "refined", "correction")
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Tally:
     errors_found: int = 0
     refined: int = 0
     bisected: int = 0
+    deleted: int = 0  # jobs
     violations: list[str] = field(default_factory=list)
 
     def violation(self, what: str) -> None:
@@ -45,8 +48,8 @@ class Tally:
 
 
 def check_jobs(connection: psycopg.Connection[dict[str, Any]], users: Users) -> Tally:
-    """Check every job that was asked for, and that there is no other."""
-    tally = Tally()
+    """Check every job that was asked for, that there is no other, and that those deleted left nothing."""
+    tally = Tally(deleted=len(users.deleted))
     stored = {job["idempotency_key"]: job for job in connection.execute("SELECT * FROM job ORDER BY id").fetchall()}
     count = connection.execute("SELECT count(*) AS jobs FROM job").fetchone()
     if count is None or count["jobs"] != len(stored):
@@ -54,13 +57,36 @@ def check_jobs(connection: psycopg.Connection[dict[str, Any]], users: Users) -> 
         tally.violation(f"{count} for {len(stored)} Idempotency-Keys")
     if strange := stored.keys() - users.asked.keys():
         tally.violation(f"jobs that nobody asked for: {sorted(strange)}")
-    if missing := users.jobs.keys() - stored.keys():
+    if missing := users.jobs.keys() - users.deleted.keys() - stored.keys():
         tally.lost += sum(len(users.asked[key].texts) for key in missing)
         tally.violation(f"jobs that were accepted and are gone: {sorted(missing)}")
+    _check_deleted(connection, tally, users)
     for key, asked in users.asked.items():
         if (job := stored.get(key)) is not None:
             tally.add(check_job(connection, job, asked, users))
     return tally
+
+
+def is_purged(connection: psycopg.Connection[dict[str, Any]]) -> bool:
+    """Whether no deleted job is left that is still to be removed."""
+    return not connection.execute("SELECT FROM job WHERE deleted_at IS NOT NULL LIMIT 1").fetchall()
+
+
+def _check_deleted(connection: psycopg.Connection[dict[str, Any]], tally: Tally, users: Users) -> None:
+    """Neither the deleted jobs nor anything of a job that is gone may be left in any table."""
+    left = connection.execute(
+        "SELECT public_id, deleted_at FROM job WHERE deleted_at IS NOT NULL OR public_id = ANY(%s::uuid[])",
+        [list(users.deleted.values())],
+    ).fetchall()
+    tally.violations += [f"job {job['public_id']} was deleted and is left ({job['deleted_at']})" for job in left]
+    for table in _OF_JOBS:
+        (orphans,) = connection.execute(
+            sql.SQL(
+                "SELECT count(*) AS rows FROM {} AS held WHERE NOT EXISTS (SELECT FROM job WHERE id = job_id)"
+            ).format(sql.Identifier(table))
+        ).fetchall()
+        if orphans["rows"]:
+            tally.violation(f"{orphans['rows']} rows of jobs that are gone are left in {table}")
 
 
 def check_job(connection: psycopg.Connection[dict[str, Any]], job: dict[str, Any], asked: Asked, users: Users) -> Tally:
@@ -89,6 +115,8 @@ def check_job(connection: psycopg.Connection[dict[str, Any]], job: dict[str, Any
         tally.violation(f"{name}: ended {job['state']} ({job['error']})")
     if complete and not missing:
         _check_end(tally, name, job, results, rows_of("SELECT * FROM refined WHERE job_id = %(id)s ORDER BY row_no"))
+        if asked.refine:
+            _check_embeddings(tally, name, chunks, rows_of("SELECT first_row FROM embedding WHERE job_id = %(id)s"))
     _check_api(tally, name, str(job["public_id"]), results, asked, users, complete=complete)
     return tally
 
@@ -161,6 +189,16 @@ def _check_end(
         tally.violation(f"{name}: {len(refined)} refined rows though its refinement is {report}")
     if job["ender_token"] is not None:
         tally.violation(f"{name}: somebody still holds its end")
+
+
+def _check_embeddings(
+    tally: Tally, name: str, chunks: Sequence[dict[str, Any]], embeddings: Sequence[dict[str, Any]]
+) -> None:
+    """The embeddings of each chunk with a scored row are kept, whatever is removed of other jobs."""
+    wanted = {chunk["first_row"] for chunk in chunks if chunk["ok"] or chunk["abstained"]}
+    missing = wanted - {embedding["first_row"] for embedding in embeddings}
+    if missing:
+        tally.violation(f"{name}: {len(missing)} chunks have no embeddings")
 
 
 def _check_api(

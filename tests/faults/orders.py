@@ -30,6 +30,7 @@ class Phase(StrEnum):
     END_COPYING = "job's end before COPY"
     END_STORING = "job's end before its commit"
     ENDED = "job's end committed"
+    PURGING = "part of a deleted job removed, before its commit"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import numpy as np
 
 from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, Reuse, RunStats, Scored
 from worker.engine.sessions.base import Progress, nothing
-from yeban.errors import EngineFailed
 from yeban.labels import LabelSet
 
 #: A row with this word in it makes the engine raise, whatever is beside it.
@@ -42,8 +41,8 @@ def expected_scores(model: str, names: Sequence[str], text: str) -> list[float]:
 class PredictableClassifier(Classifier):
     """Scores by :func:`expected_scores`; ``at_work`` is asked at each call what is to go wrong with it.
 
-    It answers ``None``, or ``raise``, ``nan``, ``hang`` (until the watchdog ends the process) or ``broken`` (this call
-    and all that follow fail, also on a known text).
+    It answers ``None``, or ``raise``, ``nan`` (as one score of the call), ``hang`` (until the watchdog ends the
+    process) or ``broken`` (this call and all that follow fail, also on a known text).
     """
 
     def __init__(self, name: str, *, per_text_s: float, at_work: Callable[[], str | None]) -> None:
@@ -88,8 +87,6 @@ class PredictableClassifier(Classifier):
         scores = [self._scores(batch) for batch in plan.batches]
         if fault == "nan":
             scores[0][0, 0] = np.nan
-        if not all(np.isfinite(part).all() for part in scores):
-            raise EngineFailed("The engine returned scores that are not finite.")
         return Scored(
             scores=scores,
             reuse=tuple(Reuse(lookups=len(batch.texts), hits=0) for batch in plan.batches),

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.faults.background import Background
 from tests.fixtures.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,17 +61,20 @@ class Programs:
     def __init__(self, programs: Sequence[Program]) -> None:
         self._programs = programs
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="programs", daemon=True)
+        self._thread = Background(self._run, name="programs")
         self._exits: dict[str, int] = {}
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> dict[str, int]:
-        """SIGTERM to all, SIGKILL to what does not follow; returns the exit statuses by name."""
+        """SIGTERM to all, SIGKILL to what does not follow; returns the exit statuses by name.
+
+        Raises what kept programs from being started again, if anything did.
+        """
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.wait(2 * _STOP_S)
         return self._exits
 
     def _run(self) -> None:

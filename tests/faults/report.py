@@ -51,6 +51,7 @@ class Outcome:
             "wrong": tally.wrong,
             "errors expected / found": f"{tally.errors_expected} / {tally.errors_found}",
             "jobs refined": tally.refined,
+            "jobs deleted": tally.deleted,
             "processes that died": ", ".join(f"{name} {count}" for name, count in self.deaths.items()),
             "API calls": self.calls,
             "answers of /healthz (slowest)": f"{self.answers} ({self.slowest_s:.2f} s)",

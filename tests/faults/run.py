@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.invariants import check_jobs
+from tests.faults.invariants import check_jobs, is_purged
 from tests.faults.kinds import KINDS, Kind, NotStruck, Scene
 from tests.faults.leftovers import leftover_files, leftover_processes
 from tests.faults.report import Outcome
@@ -95,6 +95,7 @@ def _on_stage(plan: Plan, stage: Stage, outcome: Outcome, say: Callable[[str], N
         say("all faults are over; waiting for every job to end")
         began = time.monotonic()
         _settle(users)
+        _await_purge(stage)
         outcome.settled_s = time.monotonic() - began
     finally:
         intake.stop()
@@ -171,6 +172,12 @@ def _settle(users: Users) -> None:
     except AssertionError:
         open_jobs = {job_id: job["state"] for job_id, job in users.states().items() if job["state"] not in ENDED}
         raise AssertionError(f"jobs that did not end within {_SETTLE_S:g} s: {open_jobs}") from None
+
+
+def _await_purge(stage: Stage) -> None:
+    """Wait until the workers have removed what was deleted."""
+    with stage.connect() as connection:
+        wait_until(lambda: is_purged(connection), timeout_s=_SETTLE_S, what="the removal of every deleted job")
 
 
 def _stop(stage: Stage, outcome: Outcome) -> None:

@@ -35,6 +35,7 @@ TAMPERINGS = {
     "its end is held": "UPDATE job SET ender_token = gen_random_uuid()",
     "refined in part": "INSERT INTO refined SELECT job_id, row_no, status, label, score, margin FROM result"
     " WHERE row_no = OK_ROW",
+    "embeddings are gone": "DELETE FROM embedding WHERE first_row = 9",
     "a job is gone": "DELETE FROM job",
     "a job that nobody asked for": "UPDATE job SET idempotency_key = 'strange'",
 }
@@ -52,3 +53,25 @@ def test_lost_and_wrong_rows_are_counted(check, work):
     work.execute(TAMPERINGS["a result has another label"].replace("OK_ROW", _OK_ROW))
     tally = check()
     assert (tally.lost, tally.wrong) == (3, 1)
+
+
+def test_a_deleted_job_must_be_gone(check, tagged, work):
+    tagged.users.deleted |= tagged.users.jobs
+    work.execute("UPDATE job SET deleted_at = now(), idempotency_key = NULL")
+    assert any("was deleted and is left" in violation for violation in check().violations)
+    work.execute("DELETE FROM job")
+    assert check().violations == []
+
+
+@pytest.mark.parametrize("table", ["row", "chunk", "result", "embedding"])
+def test_a_deleted_job_must_leave_nothing(check, tagged, work, table):
+    tagged.users.deleted |= tagged.users.jobs
+    constraints = work.column(
+        "SELECT conname FROM pg_constraint WHERE contype = 'f' AND conrelid = CAST(:table AS regclass)",
+        table=f'"{table}"',
+    )
+    for constraint in constraints:
+        work.execute(f'ALTER TABLE "{table}" DROP CONSTRAINT {constraint}')
+    work.execute("DELETE FROM job")
+    (violation,) = check().violations
+    assert violation.endswith(f"rows of jobs that are gone are left in {table}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from tests.faults.orders import Orders, Phase, Points
 from tests.faults.predictable import PredictableClassifier, expected_scores
 from worker.engine.classifier import Batch
+from worker.tasks.in_flight import InFlight
+from worker.tasks.models import Model
 from yeban.errors import EngineFailed
 from yeban.labels import LabelSet
 
@@ -50,10 +53,11 @@ def test_scores_follow_from_model_labels_and_text():
     [("nan", "fine", EngineFailed), ("raise", "fine", RuntimeError), (None, "POISON", RuntimeError)],
 )
 def test_the_model_fails_as_it_is_told_to(fault, text, error):
-    model = PredictableClassifier("a", per_text_s=0, at_work=iter([fault, None]).__next__)
-    with pytest.raises(error):
-        model.score([_batch("beside", text)])
-    scored = model.score([_batch("fine")])
+    model = Model(PredictableClassifier("a", per_text_s=0, at_work=iter([fault, None]).__next__))
+    with InFlight().hold(uuid4()) as work:
+        with pytest.raises(error):
+            model.score([_batch("beside", text)], work)
+        scored = model.score([_batch("fine")], work)
     assert scored.scores[0].tolist() == np.array([expected_scores("a", ["甲", "乙"], "fine")], np.float32).tolist()
 
 

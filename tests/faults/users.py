@@ -153,6 +153,7 @@ class Users:
     seed: int
     jobs: dict[str, str] = field(default_factory=dict)  # key to id
     asked: dict[str, Asked] = field(default_factory=dict)  # by key
+    deleted: dict[str, str] = field(default_factory=dict)  # key to id
     refused: set[str] = field(default_factory=set)  # keys of uploads that nobody tried again
     _numbers: Any = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -163,14 +164,42 @@ class Users:
             self.asked[asked.key] = asked
         return asked
 
-    def upload(self, asked: Asked) -> str:
-        """Hand a file in, again and again under the same key until it is stored; returns the job's id."""
-        response = self.api.call("POST", "/jobs", passing=_PASSING, **upload_options(asked))
-        assert response.status_code in {200, 201}, response.text
-        job_id = str(response.json()["id"])
+    def upload(self, asked: Asked, *, times: int = 1) -> None:
+        """Hand a file in, again and again under the same key until it was stored, or told to be, ``times`` times."""
+        made = set()
+        for _ in range(times):
+            response = self.api.call("POST", "/jobs", passing=_PASSING, **upload_options(asked))
+            assert response.status_code in {200, 201}, response.text
+            made.add(str(response.json()["id"]))
+        if len(made) > 1:
+            self.api.violations.append(f"one Idempotency-Key made more than one job: {sorted(made)}")
         with self._lock:
-            self.jobs[asked.key] = job_id
-        return job_id
+            self.jobs[asked.key] = made.pop()
+
+    def delete(self, rng: random.Random, *, keep: int) -> bool:
+        """Delete one of the ended jobs, where there are more than ``keep``; returns whether that was done.
+
+        Only one whose upload is over: the key of a deleted job is free, and would make another.
+        """
+        states = self.states()
+        with self._lock:
+            ended = [
+                (key, job_id)
+                for key, job_id in self.jobs.items()
+                if job_id in states and states[job_id]["state"] in ENDED and key not in self.deleted
+            ]
+            if len(ended) <= keep:
+                return False
+            key, job_id = rng.choice(ended)
+            self.deleted[key] = job_id  # before it is, since then it may be gone at any time
+        response = self.api.call("DELETE", f"/jobs/{job_id}")
+        if response.status_code == 409:  # it is refined again
+            with self._lock:
+                del self.deleted[key]
+            return False
+        # Where the answer to a call was lost, the next one does not find the job.
+        assert response.status_code in {204, 404}, response.text
+        return True
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Every job of the run as the API tells it, by id."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 import psycopg
 
+from tests.faults.background import Background
 from tests.faults.stage import Stage
 
 _INTERVAL_S = 0.25
@@ -29,24 +30,24 @@ class Pulse:
     def once(self, http: httpx.Client) -> None:
         hurt, began = self.stage.web_hurt.is_set(), time.monotonic()
         try:
-            answer = http.get("/healthz")
-            good = answer.status_code == 200
+            response = http.get("/healthz")
+            good, answer = response.status_code == 200, repr(response)
         except httpx.HTTPError as error:
-            good, answer = False, error
+            good, answer = False, repr(error)
         if good:
             self.answers += 1
             self.slowest_s = max(self.slowest_s, time.monotonic() - began)
         elif hurt or self.stage.web_hurt.is_set():
             self.excused += 1
         else:
-            self.violations.append(f"/healthz: {answer!r}")
+            self.violations.append(f"/healthz: {answer}")
 
 
 _JOBS = """
     SELECT job.public_id, job.state, job.ended_at,
         (SELECT count(*) FROM result WHERE job_id = job.id) AS results,
         (SELECT coalesce(sum(last_row - first_row + 1), 0) FROM chunk WHERE job_id = job.id AND state = 'done') AS done
-    FROM job
+    FROM job WHERE deleted_at IS NULL
 """
 
 
@@ -78,28 +79,31 @@ class Snapshots:
         self.taken += 1
 
 
-class Watch(threading.Thread):
+class Watch:
     """Runs both until told to stop."""
 
     def __init__(self, stage: Stage) -> None:
-        super().__init__(name="watch", daemon=True)
         self.pulse = Pulse(stage)
         self.snapshots = Snapshots(stage)
         self._stage = stage
         self._stopping = threading.Event()
+        self._watching = [Background(self._ask, name="pulse"), Background(self._look, name="snapshots")]
+
+    def start(self) -> None:
+        for one in self._watching:
+            one.start()
 
     def stop(self) -> None:
+        """Stop both; raises what one of them did not expect."""
         self._stopping.set()
-        self.join(30)
+        for one in self._watching:
+            one.wait(30)
 
-    def run(self) -> None:
-        looking = threading.Thread(target=self._look, name="snapshots", daemon=True)
-        looking.start()
+    def _ask(self) -> None:
         limits = httpx.Limits(keepalive_expiry=1.0)
         with httpx.Client(base_url=self._stage.url, timeout=_ANSWER_S, limits=limits, trust_env=False) as http:
             while not self._stopping.wait(_INTERVAL_S):
                 self.pulse.once(http)
-        looking.join(20)
 
     def _look(self) -> None:
         while not self._stopping.wait(_INTERVAL_S):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from sqlalchemy import event
 
 from tests.faults.orders import Orders, Phase, Points
 from tests.faults.predictable import PredictableClassifier
+from worker import lifecycle
 from worker.lifecycle import WorkerProcess
 from worker.tasks.grouping import Grouper
 from yeban.embedded import find_endpoints
-from yeban.jobs import ending, finishing, leases
+from yeban.jobs import ending, finishing, leases, retention
 from yeban.logs import configure_logging
 from yeban.programs import BULK_ROLE
 from yeban.settings import load_settings
@@ -30,6 +32,10 @@ OTHER_MODELS = ("predictable-b",)
 _CLOCK_POLL_S = 0.1
 # A minute in production; a job whose ender was killed is not to hold up a run for that long.
 _ENDER_LEASE_S = 4.0
+# Ten minutes and a minute in production; and so few rows at once that a purge takes several transactions.
+_GRACE_S = 1.0
+_TIDYING_S = 0.5
+_PURGED_ROWS = 40
 
 
 def main(folder: Path, per_text_s: float) -> int:
@@ -42,6 +48,7 @@ def main(folder: Path, per_text_s: float) -> int:
     def open_model(name: str) -> PredictableClassifier:
         return PredictableClassifier(name, per_text_s=per_text_s, at_work=lambda: points.reach(Phase.ENGINE))
 
+    lifecycle._TIDYING_S = _TIDYING_S
     process = WorkerProcess(BULK_ROLE, settings, find_endpoints(settings), open_model=open_model)
     for name in OTHER_MODELS:
         process._models.get(name)
@@ -58,6 +65,10 @@ def _tell_of_phases(points: Points, process: WorkerProcess) -> None:
     _wrap(points, ending, "_take", after=Phase.END_TAKEN, only=lambda job: job is not None)
     _wrap_copy(points, ending, {"refined": (Phase.END_COPYING, None)})
     _wrap(points, ending, "_end", commit=Phase.END_STORING, after=Phase.ENDED)
+
+    retention.purge = partial(retention.purge, grace_s=_GRACE_S)
+    retention._BATCH_ROWS = _PURGED_ROWS
+    _wrap(points, retention, "_remove_batch", after=Phase.PURGING, only=lambda last: last is not None)
 
     @event.listens_for(process._database.engine, "commit")
     def before_commit(_connection: Any) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from worker.engine.classifier import Batch, Classifier, Plan, RunStats, Scored
 from worker.tasks.in_flight import Work
 from yeban import metrics, tracing
+from yeban.errors import EngineFailed
 
 #: Models kept loaded; the least recently used one makes room for another.
 _MAX_LOADED = 3
@@ -43,9 +44,12 @@ class Model:
             return self.classifier.plan(batches)
 
     def run(self, plan: Plan, work: Work) -> Scored:
-        """Carry out a plan, in its turn."""
+        """Carry out a plan, in its turn. Raises what the engine raises, and ``EngineFailed`` for scores not finite."""
         with tracing.span("engine", {"yeban.model": self.classifier.info.name}) as span:
             scored = self.classifier.run(plan, progress=work.progress)
+            # Whatever the engine: a score that is no number must never be stored or shown.
+            if not all(np.isfinite(scores).all() for scores in scored.scores):
+                raise EngineFailed("The engine returned scores that are not finite.")
             stats = scored.stats
             span.put({"yeban.texts": stats.texts, "yeban.tokens": stats.tokens})
         _count(self.classifier.info.name, stats)

@@ -13,8 +13,11 @@ from yeban.db import Database
 from yeban.errors import Conflict, NotFound
 from yeban.jobs.states import REFINABLE, JobState
 
-#: Whether a job's embeddings are there. They are forgotten from the first on.
-EMBEDDED = "EXISTS (SELECT FROM embedding WHERE job_id = job.id AND first_row = 1)"
+#: Whether a job's embeddings are there. They are forgotten from the first on; a chunk without a scored row has none.
+EMBEDDED = (
+    "EXISTS (SELECT FROM embedding WHERE job_id = job.id AND first_row ="
+    " (SELECT min(first_row) FROM chunk WHERE job_id = job.id AND ok + abstained > 0))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +154,7 @@ def ask_again(database: Database, public_id: uuid.UUID, *, owner: str = "") -> i
     with database.begin() as connection:
         job: Any = connection.execute(
             text(
-                f"SELECT id, state, {EMBEDDED} AS embedded FROM job"  # noqa: S608  # a constant
-                " WHERE public_id = :id AND owner = :owner AND deleted_at IS NULL FOR UPDATE"
+                "SELECT id, state FROM job WHERE public_id = :id AND owner = :owner AND deleted_at IS NULL FOR UPDATE"
             ),
             {"id": public_id, "owner": owner},
         ).one_or_none()
@@ -160,7 +162,8 @@ def ask_again(database: Database, public_id: uuid.UUID, *, owner: str = "") -> i
             raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
         if job.state not in REFINABLE | {JobState.FINISHING}:
             raise Conflict(f"A job that is {job.state} cannot be refined; it must be completed first.", state=job.state)
-        if not job.embedded:
+        # A statement of its own: that above sees the embeddings as they were before it waited for whoever forgets them.
+        if not connection.scalar(text(f"SELECT {EMBEDDED} FROM job WHERE id = :id"), {"id": job.id}):  # noqa: S608
             raise Conflict("This job kept no embeddings, so it cannot be refined; submit it with refine switched on.")
         connection.execute(
             # Whoever is at it finds the job lost and leaves it to the next.

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from yeban.db import Database
 from yeban.errors import Conflict, NotFound
+from yeban.jobs.moments import GRACE_OVER
 from yeban.jobs.states import ENDED, JobState
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def purge(database: Database, *, grace_s: float = GRACE_S, wanted: Callable[[], 
         with database.begin() as connection:
             job_id = connection.scalar(
                 text(
-                    "SELECT id FROM job WHERE deleted_at <= now() - make_interval(secs => :grace_s) AND id >= :from"
+                    f"SELECT id FROM job WHERE {GRACE_OVER} AND id >= :from"  # noqa: S608  # a constant
                     # Not FOR UPDATE: a worker that still finishes a chunk would wait for it, and we for the worker.
                     " ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"
                 ),

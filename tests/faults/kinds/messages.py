@@ -9,6 +9,7 @@ import threading
 import psycopg
 import redis
 
+from tests.faults.background import Background
 from tests.faults.kinds.registry import NotStruck, Scene, fault
 from tests.faults.stage import Slot
 from yeban.errors import ServiceUnavailable
@@ -16,7 +17,14 @@ from yeban.jobs.sweeping import sweep
 from yeban.queues import BULK_QUEUE, CLASSIFY_CHUNKS, FINISH_JOB, SEND_ERRORS
 
 _JUNK = (b"", b"junk", b"\xff\xfe", b"[]", b"7", b"null", b"{}", b'{"body": 7}', b'{"headers": {}, "properties": {}}')
-_ODD_PAYLOADS = ({}, {"chunk_id": "x"}, {"chunk_id": None}, {"chunk_id": [1]}, {"chunk_id": 2**63}, {"chunk_id": -1})
+_ODD_PAYLOADS: tuple[dict[str, object], ...] = (
+    {},
+    {"chunk_id": "x"},
+    {"chunk_id": None},
+    {"chunk_id": [1]},
+    {"chunk_id": 2**63},
+    {"chunk_id": -1},
+)
 _SWEEPING_S = 2.0
 
 
@@ -27,7 +35,7 @@ def double_hints(scene: Scene, rng: random.Random, slot: Slot) -> None:
             known = [int(str(row["id"])) for row in connection.execute("SELECT id FROM chunk ORDER BY id").fetchall()]
     except psycopg.OperationalError as error:
         raise NotStruck("the database was away") from error
-    chosen = rng.sample(known, min(len(known), 60)) + known[-60:] + [max(known, default=0) + 10**6, 0, -1]
+    chosen = rng.sample(known, min(len(known), 60)) + known[-60:] + [max(known, default=0) + 10**6, 2**63 - 1]
     hints = chosen * rng.randint(2, 3)
     rng.shuffle(hints)
     try:
@@ -75,19 +83,22 @@ def junk(scene: Scene, rng: random.Random, slot: Slot) -> None:
 def sweepers(scene: Scene, rng: random.Random, slot: Slot) -> None:
     ended = threading.Event()
 
+    hint_ttl_s = rng.uniform(0.5, 3)
+
     def loop() -> None:
-        while not ended.is_set():
+        while True:
             try:
                 # Jobs are ended by the workers, which can refine.
-                sweep(scene.stage.database, scene.stage.sender, lambda _job: False, hint_ttl_s=rng_ttl_s)
+                sweep(scene.stage.database, scene.stage.sender, hint_ttl_s=hint_ttl_s)
             except ServiceUnavailable:
                 ended.wait(0.1)
+            if ended.is_set():
+                return
 
-    rng_ttl_s = rng.uniform(0.5, 3)
-    threads = [threading.Thread(target=loop, daemon=True) for _ in range(2)]
-    for thread in threads:
-        thread.start()
+    sweeping = [Background(loop, name=f"sweeper {number}") for number in (1, 2)]
+    for sweeper in sweeping:
+        sweeper.start()
     scene.pause(_SWEEPING_S)
     ended.set()
-    for thread in threads:
-        thread.join(30)
+    for sweeper in sweeping:
+        sweeper.wait(30)

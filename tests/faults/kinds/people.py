@@ -1,4 +1,4 @@
-"""People who pause, resume, cancel and refine as they please."""
+"""People who pause, resume, cancel, refine and delete as they please."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import random
 from tests.faults.kinds.registry import NotStruck, Scene, fault
 from tests.faults.stage import Slot
 
+#: Ended jobs that are never deleted, since other faults need some.
+KEPT_JOBS = 3
 _ACTIVE = ("queued", "running")
 _DONE = ("completed", "completed_with_errors")
 
@@ -43,3 +45,9 @@ def cancel_and_resume(scene: Scene, rng: random.Random, slot: Slot) -> None:
 def refine_again(scene: Scene, rng: random.Random, slot: Slot) -> None:
     job = _one_of(scene, rng, _DONE)
     scene.users.api.call("POST", f"/jobs/{job}/refine")
+
+
+@fault("delete a job that has ended", "people")
+def delete(scene: Scene, rng: random.Random, slot: Slot) -> None:
+    if not scene.users.delete(rng, keep=KEPT_JOBS):
+        raise NotStruck("there was no ended job to spare")

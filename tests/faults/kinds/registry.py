@@ -16,6 +16,10 @@ class NotStruck(Exception):
     """The fault found nothing to strike this time, or cannot strike on this machine."""
 
 
+#: A fault holds one of these while it lasts; ``worker`` stands for any one of the workers.
+RESOURCES = ("postgres", "valkey", "web", "people", "messages", "bulk-0", "bulk-1")
+
+
 @dataclass(frozen=True)
 class Scene:
     """What a fault acts on. ``locks`` keep faults apart that would only undo one another."""
@@ -35,10 +39,6 @@ class Scene:
             wait_until(lambda: condition() or self.stopping.is_set(), timeout_s=within_s, what=what)
         except AssertionError as error:
             raise NotStruck(f"not within {within_s:g} s: {what}") from error
-
-
-#: A fault holds one of these while it lasts; ``worker`` stands for any one of the workers.
-RESOURCES = ("postgres", "valkey", "web", "people", "messages", "bulk-0", "bulk-1")
 
 
 @dataclass(frozen=True)

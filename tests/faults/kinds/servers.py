@@ -16,8 +16,6 @@ from tests.faults.stage import Slot, Stage
 from tests.faults.users import upload_options
 from tests.fixtures.waiting import wait_until
 
-# The supervisor of the bundled servers gives one up that dies six times a minute.
-_APART_S = 12.5
 #: How long a server may take until it answers again: recovery, on a busy machine.
 _BACK_WITHIN_S = 60.0
 #: Rows of an upload that does not fit into the room that a table has in its file already.
@@ -50,7 +48,7 @@ def flush(scene: Scene, rng: random.Random, slot: Slot) -> None:
         client.flushall()
 
 
-@fault("kill -9 of Valkey", "valkey", rest_s=_APART_S)
+@fault("kill -9 of Valkey", "valkey")
 def kill_valkey(scene: Scene, rng: random.Random, slot: Slot) -> None:
     pid = _redis_pid(scene.stage)
     if pid is None:
@@ -86,17 +84,17 @@ def _end_postmaster(scene: Scene, number: signal.Signals) -> None:
     wait_until(lambda: _database_answers(scene.stage), timeout_s=_BACK_WITHIN_S, what="PostgreSQL's restart")
 
 
-@fault("fast restart of PostgreSQL", "postgres", rest_s=_APART_S)
+@fault("fast restart of PostgreSQL", "postgres")
 def restart_postgres(scene: Scene, rng: random.Random, slot: Slot) -> None:
     _end_postmaster(scene, signal.SIGINT)
 
 
-@fault("kill -9 of the postmaster", "postgres", rest_s=_APART_S)
+@fault("kill -9 of the postmaster", "postgres")
 def kill_postmaster(scene: Scene, rng: random.Random, slot: Slot) -> None:
     _end_postmaster(scene, signal.SIGKILL)
 
 
-@fault("full disk under PostgreSQL", "postgres", rest_s=_APART_S)
+@fault("full disk under PostgreSQL", "postgres")
 def full_disk(scene: Scene, rng: random.Random, slot: Slot) -> None:
     disk = scene.stage.disk
     if not isinstance(disk, SmallDisk):
@@ -117,7 +115,7 @@ def full_disk(scene: Scene, rng: random.Random, slot: Slot) -> None:
     wait_until(lambda: _database_answers(scene.stage), timeout_s=_BACK_WITHIN_S, what="a database with room again")
 
 
-@fault("full disk under PostgreSQL's log", "postgres", rest_s=_APART_S)
+@fault("full disk under PostgreSQL's log", "postgres")
 def full_log(scene: Scene, rng: random.Random, slot: Slot) -> None:
     """Without room for its next segment of the log PostgreSQL panics, and cannot recover until there is room."""
     disk = scene.stage.disk
@@ -145,12 +143,16 @@ def clock_jumps(scene: Scene, rng: random.Random, slot: Slot) -> None:
     if not isinstance(clock, DatabaseClock):
         raise NotStruck(clock)
     with scene.stage.connect() as connection:
-        before = connection.execute("SELECT extract(epoch FROM clock_timestamp()) AS now").fetchone()
+
+        def now() -> float:
+            (told,) = connection.execute("SELECT extract(epoch FROM clock_timestamp()) AS now").fetchall()
+            return float(str(told["now"]))
+
+        before = now()
         step_s = rng.choice(_JUMPS_S)
         clock.step(step_s)
 
         def jumped() -> bool:
-            now = connection.execute("SELECT extract(epoch FROM clock_timestamp()) AS now").fetchone()
-            return abs(float(str(now["now"])) - float(str(before["now"]))) > abs(step_s) / 2
+            return abs(now() - before) > abs(step_s) / 2
 
         wait_until(jumped, timeout_s=10, what="a jump of the database's clock")

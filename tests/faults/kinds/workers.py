@@ -7,6 +7,7 @@ import signal
 import time
 from functools import partial
 
+from tests.faults.kinds.people import KEPT_JOBS
 from tests.faults.kinds.registry import NotStruck, Scene, fault
 from tests.faults.orders import Phase
 from tests.faults.stage import GROUP_DEADLINE_S, LEASE_S, Slot
@@ -18,15 +19,18 @@ _PROVOKED_EVERY_S = 1.0
 _STANDS_STILL_IN = (Phase.CLAIMING, Phase.ENGINE, Phase.FENCED, Phase.STORING, Phase.END_TAKEN, Phase.END_STORING)
 
 
-def _order(scene: Scene, slot: Slot, phase: Phase, action: str) -> int:
+def _order(scene: Scene, rng: random.Random, slot: Slot, phase: Phase, action: str) -> int:
     """Give an order and wait until it is taken; returns the process that took it."""
     slot.orders.give(phase, action)
     provoked = [time.monotonic()]
 
     def reached() -> bool:
-        if phase in _ENDS and time.monotonic() - provoked[0] > _PROVOKED_EVERY_S:
+        if time.monotonic() - provoked[0] > _PROVOKED_EVERY_S:
             provoked[0] = time.monotonic()
-            _provoke_ends(scene)
+            if phase in _ENDS:
+                _provoke_ends(scene)
+            elif phase is Phase.PURGING:
+                scene.users.delete(rng, keep=KEPT_JOBS)
         return slot.orders.taken is not None
 
     try:
@@ -47,7 +51,7 @@ def _provoke_ends(scene: Scene) -> None:
 
 
 def _kill(phase: Phase, scene: Scene, rng: random.Random, slot: Slot) -> None:
-    slot.program.await_end_of(_order(scene, slot, phase, "kill"))
+    slot.program.await_end_of(_order(scene, rng, slot, phase, "kill"))
 
 
 for _phase in Phase:
@@ -71,7 +75,7 @@ def terminate(scene: Scene, rng: random.Random, slot: Slot) -> None:
 
 @fault("SIGSTOP of a worker past its lease", "worker")
 def stand_still(scene: Scene, rng: random.Random, slot: Slot) -> None:
-    pid = _order(scene, slot, rng.choice(_STANDS_STILL_IN), "stop")
+    pid = _order(scene, rng, slot, rng.choice(_STANDS_STILL_IN), "stop")
     try:
         scene.pause(LEASE_S * rng.uniform(1.2, 2))
     finally:
@@ -80,22 +84,22 @@ def stand_still(scene: Scene, rng: random.Random, slot: Slot) -> None:
 
 @fault("engine raises", "worker")
 def engine_raises(scene: Scene, rng: random.Random, slot: Slot) -> None:
-    _order(scene, slot, Phase.ENGINE, "raise")
+    _order(scene, rng, slot, Phase.ENGINE, "raise")
 
 
 @fault("engine returns NaN", "worker")
 def engine_returns_nan(scene: Scene, rng: random.Random, slot: Slot) -> None:
-    _order(scene, slot, Phase.ENGINE, "nan")
+    _order(scene, rng, slot, Phase.ENGINE, "nan")
 
 
 @fault("engine is broken for good", "worker")
 def engine_is_broken(scene: Scene, rng: random.Random, slot: Slot) -> None:
-    slot.program.await_end_of(_order(scene, slot, Phase.ENGINE, "broken"))
+    slot.program.await_end_of(_order(scene, rng, slot, Phase.ENGINE, "broken"))
 
 
 @fault("engine hangs", "worker")
 def engine_hangs(scene: Scene, rng: random.Random, slot: Slot) -> None:
-    pid = _order(scene, slot, Phase.ENGINE, "hang")
+    pid = _order(scene, rng, slot, Phase.ENGINE, "hang")
     slot.program.await_end_of(pid, timeout_s=GROUP_DEADLINE_S + 20)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +18,10 @@ from hypothesis import strategies as st
 from tests.fixtures.interleaving import Interleaving
 from tests.fixtures.job_model import COMPLETED, STOPPED
 from tests.fixtures.job_snapshots import check_invariants, empty, snapshot
-from tests.fixtures.jobs import FakeSender
+from tests.fixtures.jobs import FakeSender, Made
 from tests.fixtures.properties import examples
 from yeban.errors import Conflict
-from yeban.jobs import control, finishing, hints, leases, sweeping
+from yeban.jobs import control, finishing, hints, leases, refining, retention, sweeping
 from yeban.jobs.corrections import correct
 from yeban.jobs.ending import finish_job
 from yeban.jobs.states import JobState
@@ -127,6 +128,30 @@ def test_a_claim_and_a_cancel_in_any_order_then_a_sweep(scene, database, turns):
     now.work.finish(now.claimed)
     if found.jobs[now.job.internal_id].state == "cancelled":
         assert snapshot(database).results == found.results
+
+
+@pytest.mark.parametrize("turns", list(itertools.product((0, 1), repeat=5)), ids=lambda turns: "".join(map(str, turns)))
+def test_forgetting_embeddings_and_asking_for_a_refinement_in_any_order(work, database, monkeypatch, turns):
+    """Whoever is to be refined again keeps every embedding; a job that has lost its first is refused."""
+    monkeypatch.setattr(retention, "_BATCH_EMBEDDINGS", 1)
+    made = Made(lines=["a,甲", "b,乙"], scores=np.full((2, 2), 0.5, np.float32), vectors=np.eye(2, dtype=np.float32))
+    job = work.scored(made, chunk_rows=1, label_set=LABELS)
+    assert finish_job(database, job.internal_id)
+    work.execute("UPDATE job SET ended_at = now() - interval '31 days'")
+    first_only = iter([True, False])
+    actions = [
+        lambda: retention.forget_embeddings(database, 30, wanted=lambda: next(first_only)),
+        lambda: refining.ask_again(database, job.id),
+    ]
+    with Interleaving(database) as interleaving:
+        forgetting, asking = interleaving.run(actions, turns)
+    assert forgetting.error is None
+    kept = work.column("SELECT first_row FROM embedding ORDER BY first_row")
+    if asking.error is None:
+        assert (work.view(job).state, kept) == (JobState.FINISHING, [1, 2])
+    else:
+        assert isinstance(asking.error, Conflict)
+        assert (work.view(job).state, kept) == (JobState.COMPLETED, [2])
 
 
 class RudeWorker(threading.Thread):

@@ -57,6 +57,14 @@ def test_what_a_deleted_job_held_is_removed_after_the_grace_and_nothing_else(wor
     assert rows_of(work, other) == before
 
 
+def test_a_clock_that_is_set_back_does_not_keep_a_deleted_job(work, refined):
+    retention.delete_job(work.database, refined.id)
+    work.execute("UPDATE job SET deleted_at = now() + interval '10 minutes'")
+    assert retention.purge(work.database) == 0
+    work.execute("UPDATE job SET deleted_at = now() + interval '50 minutes'")
+    assert retention.purge(work.database) == 1
+
+
 def test_a_purge_that_is_broken_off_is_taken_up_again(work, refined):
     retention.delete_job(work.database, refined.id)
     steps = iter([True, True, True, False])

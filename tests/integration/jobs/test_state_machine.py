@@ -13,11 +13,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.fixtures.job_model import ACTIVE, COMPLETED, STOPPED, Chunk, Job
+from tests.fixtures.job_model import ACTIVE, COMPLETED, ENDED, STOPPED, Chunk, Job
 from tests.fixtures.jobs import FakeSender
 from tests.fixtures.properties import examples
 from tests.fixtures.two_worlds import LABELS, LATER, LONG_S, REFINEMENTS, TwoWorlds
-from yeban.jobs import control, finishing, hints, leases, refining, sweeping, workers
+from yeban.jobs import control, finishing, hints, leases, refining, retention, sweeping, workers
 from yeban.jobs.finishing import FailureAction
 from yeban.jobs.workers import WorkerInfo
 
@@ -47,7 +47,7 @@ class JobsMachine(TwoWorlds):
             "refine": refine,
             "start_at": now + LATER if later else None,
             "expires_at": now + 2 * LATER if expires else None,
-            "idempotency_key": f"job-{len(self.world.jobs)}",
+            "idempotency_key": f"job-{len(self.public)}",
         }
         view = self.work.job(lines, **options)
         assert self.work.job(lines, **options).id == view.id
@@ -78,7 +78,7 @@ class JobsMachine(TwoWorlds):
                 getattr(job, verb)()
 
         for _ in range(1 + twice):
-            self._both(model, lambda: getattr(control, verb)(self.database, self.public[job.id]))
+            self._both(job, model, lambda: getattr(control, verb)(self.database, self.public[job.id]))
 
     @precondition(lambda self: self.world.jobs)
     @rule(data=st.data())
@@ -113,7 +113,7 @@ class JobsMachine(TwoWorlds):
             )
         )
         self._correct(job, wanted)
-        if twice and all(row_no in job.results for row_no in wanted):
+        if twice and not job.deleted and all(row_no in job.results for row_no in wanted):
             assert self._correct(job, wanted) == (0, 0)
 
     @precondition(lambda self: any(job.results for job in self.world.jobs.values()))
@@ -121,7 +121,36 @@ class JobsMachine(TwoWorlds):
     def ask_again(self, data: Any, twice: bool) -> None:
         job = self._job(data)
         for _ in range(1 + twice):
-            self._both(job.ask_again, lambda: refining.ask_again(self.database, self.public[job.id]))
+            self._both(job, job.ask_again, lambda: refining.ask_again(self.database, self.public[job.id]))
+
+    # Deleting.
+
+    @precondition(lambda self: any(job.state in ENDED for job in self.world.jobs.values()))
+    @rule(data=st.data(), twice=st.booleans())
+    def delete_job(self, data: Any, twice: bool) -> None:
+        job = self._job(data)
+        for _ in range(1 + twice):
+            self._both(job, job.delete, lambda: retention.delete_job(self.database, self.public[job.id]))
+
+    @precondition(lambda self: any(job.state in ENDED for job in self.world.jobs.values()))
+    @rule(data=st.data())
+    def long_ago(self, data: Any) -> None:
+        job = data.draw(st.sampled_from([job for job in self.world.jobs.values() if job.state in ENDED]))
+        self.work.execute("UPDATE job SET ended_at = now() - interval '31 days' WHERE id = :id", id=job.id)
+        job.old = True
+
+    @precondition(lambda self: any(job.old for job in self.world.jobs.values()))
+    @rule(what=st.sampled_from(["delete_old_jobs", "forget_embeddings"]))
+    def tidy(self, what: str) -> None:
+        expected = getattr(self.world, what)()
+        assert getattr(retention, what)(self.database, 30) == expected
+        assert getattr(retention, what)(self.database, 30) == 0
+
+    @precondition(lambda self: any(job.deleted for job in self.world.jobs.values()))
+    @rule()
+    def purge(self) -> None:
+        assert retention.purge(self.database) == 0, "downloads that have begun can end"
+        assert retention.purge(self.database, grace_s=0) == self.world.purge()
 
     # Workers.
 
@@ -298,6 +327,10 @@ class JobsMachine(TwoWorlds):
             return
         self.all_is_well()
         for job in self.world.jobs.values():
+            self._check_view(job)
+        assert retention.purge(self.database, grace_s=0) == self.world.purge()
+        self.all_is_well()
+        for job in self.world.jobs.values():
             job.due = True
             job.expires = None
         self.work.execute("UPDATE job SET start_at = NULL, expires_at = NULL")
@@ -332,9 +365,11 @@ class JobsMachine(TwoWorlds):
 def test_any_order_of_operations(database, monkeypatch):
     monkeypatch.setattr(hints, "MIN_WINDOW", hints.MIN_WINDOW)  # put back what the machine sets
     monkeypatch.setattr(finishing, "_RETRY_DELAY_S", LONG_S)
+    monkeypatch.setattr(retention, "_BATCH_ROWS", 2)
+    monkeypatch.setattr(retention, "_BATCH_EMBEDDINGS", 1)
 
     class Bound(JobsMachine):
         pass
 
     Bound.database = database
-    run_state_machine_as_test(Bound, settings=examples(40, stateful_step_count=40))
+    run_state_machine_as_test(Bound, settings=examples(16, stateful_step_count=40))
