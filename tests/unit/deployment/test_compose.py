@@ -143,9 +143,10 @@ def test_every_variable_is_a_setting(service: dict[str, Any]) -> None:
 def _runs(arguments: list[str]) -> None:
     """Raise unless ``yeban`` takes these arguments."""
     name, *rest = arguments
-    command = main.get_command(click.Context(main), name)
+    parent = click.Context(main, **main.context_settings)  # a command keeps the help option of its first context
+    command = main.get_command(parent, name)
     assert command is not None, f"there is no command {name}"
-    command.make_context(name, rest)
+    command.make_context(name, rest, parent=parent)
 
 
 @every_yeban_service
