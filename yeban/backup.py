@@ -53,9 +53,9 @@ def backup(url: str, target: Path) -> None:
 def restore(url: str, source: Path) -> int:
     """Fill a database that has no jobs from a backup, all of it or nothing, and bring it to the present schema.
 
-    Deleted jobs that wait for their removal are no jobs. Returns how many jobs there are; those that had not ended go on once there are workers. Raises
-    ``InvalidRequest`` for what is no backup or comes from a newer version, ``Conflict`` for a database that has jobs,
-    and what :func:`backup` raises.
+    Deleted jobs that wait for their removal are no jobs. Returns how many jobs there are; those that had not ended go
+    on once there are workers. Raises ``InvalidRequest`` for what is no backup or comes from a newer version,
+    ``Conflict`` for a database that has jobs, and what :func:`backup` raises.
     """
     try:
         with source.open("rb") as file:
