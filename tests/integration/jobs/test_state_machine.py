@@ -372,4 +372,4 @@ def test_any_order_of_operations(database, monkeypatch):
         pass
 
     Bound.database = database
-    run_state_machine_as_test(Bound, settings=examples(16, stateful_step_count=40))
+    run_state_machine_as_test(Bound, settings=examples(40, stateful_step_count=40))
