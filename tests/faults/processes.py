@@ -107,6 +107,16 @@ class Programs:
                 self._exits[program.name] = program.process.wait()
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for a signal: one that is just starting has none, and would be ended by it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return False
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) & 1 << (number - 1))
+
+
 def _launch(program: Program) -> None:
     orders = {
         "argv": list(program.command),

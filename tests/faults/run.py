@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from tests.faults.invariants import check_jobs, is_purged
 from tests.faults.kinds import KINDS, Kind, NotStruck, Scene
 from tests.faults.leftovers import leftover_files, leftover_processes
+from tests.faults.processes import catches
 from tests.faults.report import Outcome
 from tests.faults.schedule import Strike, make_schedule
 from tests.faults.stage import Stage, open_stage
@@ -203,7 +205,7 @@ def _await_workers(stage: Stage) -> None:
                 "SELECT count(*) AS live FROM worker WHERE pid = ANY(%s) AND seen_at > now() - interval '2 seconds'",
                 [pids],
             ).fetchone()
-        return seen is not None and seen["live"] == len(pids)
+        return seen is not None and seen["live"] == len(pids) and all(catches(pid, signal.SIGTERM) for pid in pids)
 
     wait_until(all_live, timeout_s=_READY_S, what="live workers")
 

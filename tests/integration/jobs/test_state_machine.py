@@ -71,14 +71,8 @@ class JobsMachine(TwoWorlds):
     def control(self, data: Any, verb: str, twice: bool) -> None:
         job = self._job(data)
 
-        def model() -> None:
-            if verb == "cancel":
-                job.cancel(workers=self.world.worker_window > 0)
-            else:
-                getattr(job, verb)()
-
         for _ in range(1 + twice):
-            self._both(job, model, lambda: getattr(control, verb)(self.database, self.public[job.id]))
+            self._both(job, getattr(job, verb), lambda: getattr(control, verb)(self.database, self.public[job.id]))
 
     @precondition(lambda self: self.world.jobs)
     @rule(data=st.data())
