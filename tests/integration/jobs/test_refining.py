@@ -391,3 +391,17 @@ def test_corrections_during_a_refinement_are_in_the_counts_of_its_end(work, ende
     assert finish_job(work.database, ended.internal_id, refine)
     assert work.view(ended).summary["abstained"] == before + 1
     assert work.view(ended).corrections == 2
+
+
+def test_a_job_whose_first_chunk_has_no_scored_row_can_be_refined_again(work, made, three_labels, end_job):
+    """A chunk that became an error, or is blank, has no embeddings; that says nothing of the others."""
+    made.lines[0] = ",甲"
+    job = work.job(made.lines, chunk_rows=1, label_set=three_labels)
+    first, *others = work.claim(work.chunk_ids(job))
+    work.finish([first])
+    work.finish(others, made)
+    assert end_job(job.internal_id)
+    assert work.view(job).embedded
+    refining.ask_again(work.database, job.id)
+    assert end_job(job.internal_id)
+    assert work.view(job).refinement["state"] == "done"
