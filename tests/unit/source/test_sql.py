@@ -23,6 +23,7 @@ PUT_TOGETHER = {
     "yeban/jobs/leases.py": 1,  # the same
     "yeban/jobs/refining.py": 1,  # a condition that views has too
     "yeban/jobs/results.py": 1,  # fragments of yeban.jobs.final
+    "yeban/jobs/retention.py": 1,  # a condition of yeban.jobs.moments
     "yeban/jobs/sweeping.py": 1,  # a condition of yeban.jobs.moments
     "yeban/jobs/views.py": 1,  # a condition of yeban.jobs.refining
 }
