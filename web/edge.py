@@ -138,12 +138,7 @@ def _finish_body(response: Response) -> Response:
     if response.status_code == HTTPStatus.REQUEST_TIMEOUT:
         response.call_on_close(partial(_read_no_more, request.environ.get("gunicorn.socket")))
     elif response.status_code in _BODY_UNREAD:
-        # Closing with data unread resets the connection, and the caller would see that in place of the answer. But
-        # where many are refused, reading on for all would take the threads that refusing was to keep free.
-        if _DRAINS.acquire(blocking=False):
-            response.call_on_close(partial(_drain, request.environ["wsgi.input"]))
-        else:
-            response.call_on_close(partial(_read_no_more, request.environ.get("gunicorn.socket")))
+        response.call_on_close(partial(_drain, request.environ["wsgi.input"], request.environ.get("gunicorn.socket")))
     return response
 
 
@@ -154,7 +149,15 @@ def _read_no_more(connection: socket.socket | None) -> None:
             connection.shutdown(socket.SHUT_RD)
 
 
-def _drain(stream: Any) -> None:
+def _drain(stream: Any, connection: socket.socket | None) -> None:
+    """Read on, once the answer is sent, what the caller still sends of a body that was refused.
+
+    Closing with data unread resets the connection, and the caller would see that in place of the answer. But where many
+    are refused, reading on for all would take the threads that refusing was to keep free.
+    """
+    if not _DRAINS.acquire(blocking=False):
+        _read_no_more(connection)
+        return
     end = time.monotonic() + _DRAIN_S
     try:
         while time.monotonic() < end and stream.read(_DRAIN_BYTES):

@@ -51,7 +51,7 @@ def test_a_released_chunk_may_be_claimed_again_as_a_first_attempt(work):
 
 def test_a_deferred_chunk_waits(work):
     ids = work.chunk_ids(work.job(4))
-    leases.release(work.database, work.claim(ids), delay_s=3600)
+    leases.release(work.database, work.claim(ids), delay_s=600)
     assert work.claim(ids) == []
 
 
