@@ -25,8 +25,8 @@ CROWD = 300
 ROUNDS = 3
 ROUND_S = 12.0
 JOB_ROWS = 100_000
-#: Rows of the job whose texts are new: enough to keep its worker busy while the users are measured. The others repeat the
-#: sample tickets, so that the job's end need not be waited for that long.
+#: Rows of the job whose texts are new: enough to keep its worker busy while the users are measured. The others repeat
+#: the sample tickets, so that the job's end need not be waited for that long.
 NEW_ROWS = 45_000
 _POLL_S = 0.5
 _IDLE = "idle, every text new"
@@ -80,8 +80,8 @@ def main() -> None:
         "connections kept open; milliseconds of answered texts, medians of the rounds (least–most). Each of "
         f"{USERS} users sends the next text when the last is answered, without a pause for thought; whoever is refused "
         f"waits as long as he is told. Users, web, workers and servers share the two cores. The job has {JOB_ROWS:,} "
-        f"rows, the first {NEW_ROWS:,} with new texts; its own rate was {alone:,.0f} rows/s before the users came and {beside:,.0f} rows/s beside them; "
-        f"it ended {ended['state']} with {ended['progress']['done']:,} rows done.",
+        f"rows, the first {NEW_ROWS:,} with new texts; its own rate was {alone:,.0f} rows/s before the users came and "
+        f"{beside:,.0f} rows/s beside them; it ended {ended['state']} with {ended['progress']['done']:,} rows done.",
         ["load", "p50", "p95", "p99", "texts/s", "429", "other errors"],
         rows,
         [
