@@ -23,8 +23,8 @@ from yeban.errors import InvalidLabels, InvalidRequest, InvalidTable, InvalidTem
 LogFormat = Literal["line", "json"]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
-#: Libraries whose INFO records say nothing to an operator.
-_QUIET = ("alembic", "httpx", "kombu", "amqp")
+#: Libraries whose lesser records say nothing to an operator; those of Celery's pool quote what a group was handed.
+_QUIET = ("alembic", "httpx", "kombu", "amqp", "celery.pool")
 #: Says what arrived when a message is none of ours, and in that may be a text.
 _QUOTES_MESSAGES = "celery.worker.consumer.consumer"
 #: Puts an exception's own words into the message when a task failed.

@@ -88,6 +88,7 @@ _FENCE = text(
 _COMPLETE = text(
     "SELECT touched.job_id FROM unnest(CAST(:ids AS bigint[])) AS touched (job_id)"
     " WHERE NOT EXISTS (SELECT FROM chunk WHERE chunk.job_id = touched.job_id AND state <> 'done')"
+    " ORDER BY touched.job_id"
 )
 
 
@@ -95,7 +96,8 @@ def finish_chunks(database: Database, outcomes: Sequence[ChunkOutcome]) -> list[
     """Store the results of claimed chunks and mark them done, in one transaction.
 
     The fence comes first: a chunk whose lease token is no longer ours contributes nothing, so a stalled
-    worker that comes back cannot mix its results in. Returns the ids of jobs that have no open chunk left.
+    worker that comes back cannot mix its results in. Returns the ids of jobs that have no open chunk left,
+    in order.
     """
     with database.begin() as connection:
         kept = _mark_done(connection, outcomes)
