@@ -9,12 +9,11 @@ from sqlalchemy import text
 
 from yeban import metrics
 from yeban.db import Database
-from yeban.errors import Conflict, NotFound
+from yeban.errors import Conflict
+from yeban.jobs.locking import lock_job
 from yeban.jobs.states import CANCELLABLE, ENDED, PAUSABLE, RESUMABLE, JobState
 
 log = logging.getLogger(__name__)
-
-_LOCK = text("SELECT id, state FROM job WHERE public_id = :id AND owner = :owner AND deleted_at IS NULL FOR UPDATE")
 
 # The sweep ends the job then. The job's lock has waited for every claim that was being committed.
 _IS_WORKED_ON = "EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')"
@@ -109,10 +108,8 @@ def _change(
     also: str | None = None,
 ) -> None:
     with database.begin() as connection:
-        job = connection.execute(_LOCK, {"id": public_id, "owner": owner}).one_or_none()
-        if job is None:
-            raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
-        state = JobState(job.state)
+        job = lock_job(connection, public_id, owner=owner)
+        state = job.state
         if state in done:
             return
         if state not in allowed:

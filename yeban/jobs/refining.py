@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import text
 
 from yeban.db import Database
-from yeban.errors import Conflict, NotFound
+from yeban.errors import Conflict
+from yeban.jobs.locking import lock_job
 from yeban.jobs.states import REFINABLE, JobState
 
 #: Whether a job's embeddings are there. They are forgotten from the first on; a chunk without a scored row has none.
@@ -152,14 +152,7 @@ def ask_again(database: Database, public_id: uuid.UUID, *, owner: str = "") -> i
     Raises ``NotFound``, and ``Conflict`` for a job that is not completed or keeps no embeddings.
     """
     with database.begin() as connection:
-        job: Any = connection.execute(
-            text(
-                "SELECT id, state FROM job WHERE public_id = :id AND owner = :owner AND deleted_at IS NULL FOR UPDATE"
-            ),
-            {"id": public_id, "owner": owner},
-        ).one_or_none()
-        if job is None:
-            raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
+        job = lock_job(connection, public_id, owner=owner)
         if job.state not in REFINABLE | {JobState.FINISHING}:
             raise Conflict(f"A job that is {job.state} cannot be refined; it must be completed first.", state=job.state)
         # A statement of its own: that above sees the embeddings as they were before it waited for whoever forgets them.
@@ -173,4 +166,4 @@ def ask_again(database: Database, public_id: uuid.UUID, *, owner: str = "") -> i
             ),
             {"id": job.id},
         )
-        return int(job.id)
+        return job.id

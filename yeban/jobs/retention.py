@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from yeban.db import Database
-from yeban.errors import Conflict, NotFound
+from yeban.errors import Conflict
+from yeban.jobs.locking import lock_job
 from yeban.jobs.moments import GRACE_OVER
-from yeban.jobs.states import ENDED, JobState
+from yeban.jobs.states import ENDED
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +34,8 @@ _HIDE = "UPDATE job SET deleted_at = now(), idempotency_key = NULL"
 def delete_job(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
     """Delete an ended job with its rows and results. Raises ``NotFound``, and ``Conflict`` for one that may go on."""
     with database.begin() as connection:
-        job = connection.execute(
-            text(
-                "SELECT id, state FROM job WHERE public_id = :id AND owner = :owner AND deleted_at IS NULL FOR UPDATE"
-            ),
-            {"id": public_id, "owner": owner},
-        ).one_or_none()
-        if job is None:
-            raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
-        if JobState(job.state) not in ENDED:
+        job = lock_job(connection, public_id, owner=owner)
+        if job.state not in ENDED:
             raise Conflict(f"A job that is {job.state} cannot be deleted; cancel it first.", state=job.state)
         connection.execute(text(f"{_HIDE} WHERE id = :id"), {"id": job.id})
 

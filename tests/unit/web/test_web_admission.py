@@ -6,24 +6,17 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.fixtures.clock import FakeClock
 from web.admission import Admission
 from yeban.errors import InvalidRequest, NoAnswer, Overloaded
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
-def rounds(admission: Admission, clock: Clock, *, at_once: int, takes_s: float, times: int = 1) -> None:
+def rounds(admission: Admission, clock: FakeClock, *, at_once: int, takes_s: float, times: int = 1) -> None:
     """``at_once`` requests begin together and end together, ``times`` over."""
     for _ in range(times):
         with ExitStack() as held:

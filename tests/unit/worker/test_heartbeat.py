@@ -7,20 +7,14 @@ import os
 
 import pytest
 
+from tests.fixtures.clock import FakeClock
 from worker.heartbeat import LOOP_STALLED_S, Heartbeat
 from yeban.errors import ConfigurationError
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock(100.0)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.fixtures.clock import FakeClock
 from tests.fixtures.scraping import read
 from worker.cache import LayeredStore, MemoryStore
 from worker.engine import Stores
@@ -16,16 +17,9 @@ from worker.observed import WorkerServer, WorkerState
 from yeban.errors import ConfigurationError
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock()
 
 
 @pytest.fixture

@@ -11,18 +11,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.fixtures.clock import FakeClock
 from worker.cache import RedisStore
 
 VECTOR = np.arange(5, dtype=np.float32)
 MIB = 1 << 20
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -227,7 +220,7 @@ def test_a_server_that_hangs_costs_one_short_wait_however_much_is_asked(silent_p
 
 
 def test_it_tries_again_after_a_pause(redis_url: str) -> None:
-    clock = Clock()
+    clock = FakeClock()
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     away = redis.Redis(port=port, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))

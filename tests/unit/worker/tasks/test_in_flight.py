@@ -2,20 +2,13 @@ import uuid
 
 import pytest
 
+from tests.fixtures.clock import FakeClock
 from worker.tasks.in_flight import Abandoned, InFlight
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock(100.0)
 
 
 @pytest.fixture
