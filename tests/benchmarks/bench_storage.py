@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import itertools
-import time
 from pathlib import Path
 from typing import Any
 
 import redis
 from sqlalchemy import text
 
-from tests.benchmarks.harness import LABELS, ROOT, Table, Target, bench_settings, report
+from tests.benchmarks.harness import ROOT, Table, Target, bench_settings, report
+from tests.benchmarks.jobs import await_end, submit
 from yeban.client import Client
 from yeban.db import Database
 from yeban.embedded import find_endpoints
@@ -23,8 +23,6 @@ ROWS = 20_000
 HINTS = 10_000
 MOST_BYTES_A_ROW = 2_000
 _SPARE_DATABASE = 15
-_POLL_S = 0.25
-_ENDED = {"completed", "completed_with_errors", "failed", "cancelled"}
 _TABLES = ("row", "result", "refined", "embedding", "chunk")
 
 
@@ -37,17 +35,15 @@ def main() -> None:
             file = settings.data_dir / "bench.csv"
             write_whole_rows(file)
             marks = [_wal_bytes(database)]
-            job = client.create_job(file, {"labels": LABELS, "text_column": "text"})
+            job = submit(client, file)
             marks.append(_wal_bytes(database))
             connections: dict[str, int] = {}
-            while job["state"] not in _ENDED:
-                time.sleep(_POLL_S)
-                stack.check()
-                job = client.job(job["id"])
+
+            def look() -> None:
                 for name, count in _connections(database, server).items():
                     connections[name] = max(count, connections.get(name, 0))
-            if job["state"] != "completed":
-                raise SystemExit(f"the job ended as {job['state']}: {job['error']}")
+
+            await_end(stack, client, job["id"], meanwhile=look)
             marks.append(_wal_bytes(database))
             sizes = _sizes(database)
             hint_bytes = _hint_bytes(settings, endpoints.redis_url)

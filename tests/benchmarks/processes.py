@@ -92,17 +92,18 @@ def _part_of(pid: int) -> str | None:
 
 
 def _pss_mb(pid: int) -> float:
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
-            if line.startswith("Pss:"):
-                return float(line.split()[1]) / 1024
-    return 0.0
+    return _told_mb(pid, "smaps_rollup", "Pss:")
 
 
 def _peak_rss_mb(pid: int) -> float:
+    return _told_mb(pid, "status", "VmHWM:")
+
+
+def _told_mb(pid: int, file: str, field: str) -> float:
+    """A field of a process's file that is in kB; 0 where the process has ended."""
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
+        for line in Path(f"/proc/{pid}/{file}").read_text(encoding="utf-8").splitlines():
+            if line.startswith(field):
                 return float(line.split()[1]) / 1024
     return 0.0
 
