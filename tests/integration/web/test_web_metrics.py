@@ -127,7 +127,7 @@ def test_requests_are_counted_by_route_and_never_by_path(client):
     assert counted("yeban_errors_total", program="web", code="not_found") == 2
     shown = client.get("/metrics").text
     assert "包裹" not in shown
-    assert "00000000" not in shown
+    assert "00000000-0000" not in shown
 
 
 def test_an_upload_is_counted_once_though_it_is_sent_twice(client):

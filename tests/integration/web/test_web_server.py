@@ -320,7 +320,11 @@ def test_an_upload_over_the_limit_is_refused_unread_and_takes_no_place(serve):
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/api/v1/jobs", content=slow(), headers=headers)
         assert begun.wait(_PATIENCE_S)
-        second = wait_until(lambda: (answer := upload()).status_code == 429 and answer, what="a refusal")
+        # Sent is not taken on yet; an upload of this thread could get the only place.
+        taken = 'yeban_in_progress{what="uploads"} 1.0'
+        wait_until(lambda: taken in client.get("/metrics").text, what="the first upload taken on")
+        second = upload()
+        assert second.status_code == 429
         assert (second.json()["code"], second.headers["Retry-After"]) == ("overloaded", "1")
         assert client.get("/jobs").status_code == 200
         go_on.set()
