@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestTimeout, UnsupportedMediaType
 
+from web import csrf
 from yeban.errors import InvalidRequest
 from yeban.settings import Settings
 
@@ -89,6 +90,8 @@ def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
     """
     given: dict[str, str | list[str]] = {}
     for name, found in values.lists():
+        if name == csrf.FIELD:  # seen to before
+            continue
         filled = [value for value in found if value.strip(" \r\n")]  # a tab is a delimiter
         known = model.model_fields.get(name)
         if known is not None and known.annotation == list[str]:

@@ -20,7 +20,7 @@ from yeban.errors import ConfigurationError, ServiceUnavailable
 log = logging.getLogger(__name__)
 
 #: The migration that this code is written for.
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 
 #: Libpq's options of every connection: how soon a server that cannot be reached, or has gone away, is noticed.
 REACHING = {"connect_timeout": 5, "keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeout": 30_000}

@@ -66,6 +66,12 @@ class NotFound(YebanError):
     code = "not_found"
 
 
+class Forbidden(YebanError):
+    """Whoever asks may not do that."""
+
+    code = "forbidden"
+
+
 class Conflict(YebanError):
     """The request does not fit the job's present state, or an idempotency key was reused for another request."""
 

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from yeban.errors import ConfigurationError
 
 PREFIX = "YEBAN_"
-_SECRETS = ("database_url", "redis_url")
+_SECRETS = ("database_url", "redis_url", "secret_key")
 
 
 def _default_data_dir() -> Path:
@@ -59,6 +59,9 @@ class Settings(BaseSettings):
         False, description="Listen beyond this machine; there are no accounts, so only in a trusted network."
     )
     allowed_hosts: str = Field("", description="Further host names the web server answers to, separated by commas.")
+    secret_key: str | None = Field(
+        None, description="Signs sessions; the same for all web servers. Unset keeps one in YEBAN_DATA_DIR."
+    )
     web_threads: int = Field(
         96, ge=1, le=512, description="Request threads of a web process; most of them wait for workers."
     )

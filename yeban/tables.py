@@ -63,6 +63,12 @@ class Job(Base):
         _one_of("state", JobState),
         Index("uq_job_owner_idempotency_key", "owner", "idempotency_key", unique=True),
         Index("ix_job_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
+        Index("ix_job_owner", "owner", "id"),
+        Index(
+            "ix_job_unannounced",
+            "id",
+            postgresql_where=text("ended_at IS NOT NULL AND (announced_at IS NULL OR announced_at < ended_at)"),
+        ),
         Index(
             "ix_job_unended",
             "id",
@@ -72,7 +78,8 @@ class Job(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     public_id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=func.gen_random_uuid())
-    owner: Mapped[str] = mapped_column(server_default="")
+    owner: Mapped[str] = mapped_column(server_default="")  # name of an account; "" where there were none
+    team: Mapped[str] = mapped_column(server_default="")  # the owner's, when it was made
     state: Mapped[str]
     # Snapshot of the request: later changes to a label set or a model never touch a job.
     label_set: Mapped[dict[str, Any]]
@@ -108,6 +115,7 @@ class Job(Base):
     refinement: Mapped[dict[str, Any] | None]
     ender_token: Mapped[uuid.UUID | None]
     ender_until: Mapped[datetime | None]
+    announced_at: Mapped[datetime | None]  # when its end was last told to webhooks
     deleted_at: Mapped[datetime | None]  # no longer shown; what it holds is removed in batches
 
 
@@ -216,6 +224,126 @@ class Correction(Base):
     row_no: Mapped[int] = mapped_column(Integer, primary_key=True)
     labels: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
     author: Mapped[str] = mapped_column(server_default="")
+    made_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Account(Base):
+    """A person who may sign in. Accounts are disabled, never removed: a name always means the same person."""
+
+    __tablename__ = "account"
+    __table_args__ = (CheckConstraint("role IN ('member', 'admin')", name="role_known"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]  # argon2id, with its parameters
+    role: Mapped[str]
+    team: Mapped[str] = mapped_column(server_default="")  # whose members see each other's jobs; "" for none
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    disabled_at: Mapped[datetime | None]
+    sessions_from: Mapped[datetime] = mapped_column(server_default=func.now())  # older sessions are no longer valid
+
+
+class ApiToken(Base):
+    """What a program signs in with, as its account. The token itself is shown once and not kept."""
+
+    __tablename__ = "api_token"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(unique=True)  # its public part, by which it is found and recognised
+    sha256: Mapped[str]  # of the whole token, which has 256 random bits: nothing slower is needed
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class SavedLabelSet(Base):
+    """A label set with a name; what it says is in its versions."""
+
+    __tablename__ = "label_set"
+    __table_args__ = (
+        Index("uq_label_set_owner_name", "owner", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=func.gen_random_uuid())
+    owner: Mapped[str] = mapped_column(server_default="")
+    team: Mapped[str] = mapped_column(server_default="")
+    name: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    deleted_at: Mapped[datetime | None]
+
+
+class LabelSetVersion(Base):
+    """What a saved label set says, as of one version. Versions are added, never changed."""
+
+    __tablename__ = "label_set_version"
+
+    label_set_id: Mapped[int] = mapped_column(ForeignKey("label_set.id", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)  # from 1
+    content: Mapped[dict[str, Any]]  # as LabelSet.to_json has it
+    author: Mapped[str] = mapped_column(server_default="")
+    made_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Draft(Base):
+    """An uploaded file that a person looks at before it becomes a job."""
+
+    __tablename__ = "draft"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=func.gen_random_uuid())
+    owner: Mapped[str] = mapped_column(server_default="")
+    team: Mapped[str] = mapped_column(server_default="")
+    name: Mapped[str]
+    sha256: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class DraftPart(Base):
+    """A piece of a draft's file: any web process can serve the draft, and none needs a shared disk."""
+
+    __tablename__ = "draft_part"
+
+    draft_id: Mapped[int] = mapped_column(ForeignKey("draft.id", ondelete="CASCADE"), primary_key=True)
+    part_no: Mapped[int] = mapped_column(Integer, primary_key=True)  # from 0
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Webhook(Base):
+    """Where the ends of jobs are told. The secret signs what is sent, so it is kept as it is."""
+
+    __tablename__ = "webhook"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=func.gen_random_uuid())
+    owner: Mapped[str] = mapped_column(server_default="")
+    team: Mapped[str] = mapped_column(server_default="")
+    url: Mapped[str]
+    secret: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class WebhookDelivery(Base):
+    """One message to one webhook, and what became of it."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (Index("ix_webhook_delivery_next_at", "next_at", postgresql_where=text("next_at IS NOT NULL")),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=func.gen_random_uuid())
+    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhook.id", ondelete="CASCADE"), index=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), index=True)
+    event: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    attempt: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    next_at: Mapped[datetime | None]  # when it is to be tried; NULL once it arrived or was given up
+    delivered_at: Mapped[datetime | None]
+    status: Mapped[int | None] = mapped_column(SmallInteger)  # HTTP status of the last try
+    error: Mapped[str | None]  # why the last try failed
     made_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

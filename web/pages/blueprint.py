@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Blueprint
+from flask import Blueprint, request
+
+from web import csrf
 
 pages = Blueprint("pages", __name__)
+
+#: Views that take large bodies, and so call :func:`web.csrf.protect` themselves, within their limits.
+CHECKED_BY_VIEW = {"pages.upload_file"}
+
+
+@pages.before_request
+def _protect() -> None:
+    if request.method == "POST" and request.endpoint not in CHECKED_BY_VIEW:
+        csrf.protect()

@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import problems
+from web import csrf, problems
 from web.edge import fields
 from web.models import served_models
 from web.pages.blueprint import pages
@@ -37,6 +37,7 @@ def upload_file() -> AnyResponse:
     values: MultiDict[str, str] = MultiDict()
     try:
         with expect_upload(services()):
+            csrf.protect()
             values = MultiDict(request.form)
             form_key = values.pop("key", None) or uuid.uuid4().hex
             asked = fields(JobFields, _with_time_zone(values))

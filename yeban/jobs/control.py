@@ -12,6 +12,7 @@ from yeban.db import Database
 from yeban.errors import Conflict
 from yeban.jobs.locking import lock_job
 from yeban.jobs.states import CANCELLABLE, ENDED, PAUSABLE, RESUMABLE, JobState
+from yeban.viewer import OPEN, Viewer
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 _IS_WORKED_ON = "EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')"
 
 
-def pause(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
+def pause(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> None:
     """Claim nothing more of this job until it is resumed; what is claimed now finishes.
 
     Pausing a paused job changes nothing. Raises ``NotFound``, ``Conflict``.
@@ -27,7 +28,7 @@ def pause(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
     _change(
         database,
         public_id,
-        owner,
+        viewer,
         verb="pause",
         done={JobState.PAUSED},
         allowed=PAUSABLE,
@@ -35,7 +36,7 @@ def pause(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
     )
 
 
-def cancel(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
+def cancel(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> None:
     """Stop a job for good, keeping its finished rows; cancelled at once, or when claimed chunks have ended.
 
     Cancelling twice changes nothing. Raises ``NotFound``, ``Conflict``.
@@ -43,7 +44,7 @@ def cancel(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None
     _change(
         database,
         public_id,
-        owner,
+        viewer,
         verb="cancel",
         done={JobState.CANCELLING, JobState.CANCELLED},
         allowed=CANCELLABLE,
@@ -55,7 +56,7 @@ def cancel(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None
     )
 
 
-def resume(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
+def resume(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> None:
     """Take a stopped job up again; only rows without a result are run.
 
     Resuming an active job changes nothing. Raises ``NotFound``, and ``Conflict`` for a completed job.
@@ -63,7 +64,7 @@ def resume(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None
     _change(
         database,
         public_id,
-        owner,
+        viewer,
         verb="resume",
         done={JobState.QUEUED, JobState.RUNNING, JobState.SCHEDULED},
         allowed=RESUMABLE,
@@ -99,7 +100,7 @@ def fail_job(database: Database, job_id: int, reason: str) -> None:
 def _change(
     database: Database,
     public_id: uuid.UUID,
-    owner: str,
+    viewer: Viewer,
     *,
     verb: str,
     done: set[JobState],
@@ -108,7 +109,7 @@ def _change(
     also: str | None = None,
 ) -> None:
     with database.begin() as connection:
-        job = lock_job(connection, public_id, owner=owner)
+        job = lock_job(connection, public_id, viewer=viewer)
         state = job.state
         if state in done:
             return

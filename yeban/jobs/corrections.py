@@ -18,6 +18,7 @@ from yeban.jobs.results import TaggedRow
 from yeban.jobs.states import REFINABLE
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet, Status
+from yeban.viewer import OPEN, VISIBLE, Viewer
 
 #: Rows that one call may correct.
 MAX_CORRECTIONS = 1_000
@@ -56,7 +57,7 @@ def correct(
     corrections: Mapping[int, Sequence[str] | None],
     *,
     author: str = "",
-    owner: str = "",
+    viewer: Viewer = OPEN,
 ) -> Changed:
     """Give rows the labels that they ought to have, by row number; all of them, or none if one cannot be.
 
@@ -76,7 +77,7 @@ def correct(
         raise InvalidRequest(f"An author has at most {MAX_AUTHOR_CHARS} characters, and no NUL.", field="author")
     with database.begin() as connection:
         # Held to the end: corrections of one job come one after the other, and after its summary or before it.
-        job = connection.execute(_LOCK_JOB, {"id": public_id, "owner": owner}).one_or_none()
+        job = connection.execute(_LOCK_JOB, {"id": public_id, **viewer.parameters}).one_or_none()
         if job is None:
             raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
         label_set = LabelSet.from_json(job.label_set)
@@ -150,7 +151,7 @@ def suggested(database: Database, job: JobView, limit: int, *, skip: int = 0) ->
 
 _LOCK_JOB = text(
     # Not FOR UPDATE, which would keep results and corrections of the job from being stored meanwhile.
-    "SELECT id, state, label_set, row_count, summary FROM job WHERE public_id = :id AND owner = :owner"
+    f"SELECT id, state, label_set, row_count, summary FROM job WHERE public_id = :id AND {VISIBLE}"  # noqa: S608  # a constant
     " AND deleted_at IS NULL FOR NO KEY UPDATE"
 )
 _STANDING = text(

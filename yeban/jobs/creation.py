@@ -37,6 +37,7 @@ class NewJob:
     source_sha256: str
     chunk_rows: int
     owner: str = ""
+    team: str = ""
     idempotency_key: str | None = None
     start_at: datetime | None = None
     expires_at: datetime | None = None
@@ -115,6 +116,7 @@ def create_job(database: Database, new: NewJob, table: Table, request_sha256: st
             insert(Job)
             .values(
                 owner=new.owner,
+                team=new.team,
                 state=JobState.SCHEDULED if waits else JobState.QUEUED,
                 label_set=new.label_set.to_json(),
                 model=new.model,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from yeban.errors import NotFound
 from yeban.jobs.states import JobState
+from yeban.viewer import VISIBLE, Viewer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,11 +20,14 @@ class LockedJob:
     state: JobState
 
 
-def lock_job(connection: Connection, public_id: uuid.UUID, *, owner: str) -> LockedJob:
+def lock_job(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer) -> LockedJob:
     """Lock a job to the end of the transaction. Raises ``NotFound``, also for someone else's and a deleted one."""
     job = connection.execute(
-        text("SELECT id, state FROM job WHERE public_id = :id AND owner = :owner AND deleted_at IS NULL FOR UPDATE"),
-        {"id": public_id, "owner": owner},
+        text(
+            "SELECT id, state FROM job"  # noqa: S608  # a constant
+            f" WHERE public_id = :id AND {VISIBLE} AND deleted_at IS NULL FOR UPDATE"
+        ),
+        {"id": public_id, **viewer.parameters},
     ).one_or_none()
     if job is None:
         raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))

@@ -12,6 +12,7 @@ from yeban.db import Database
 from yeban.errors import Conflict
 from yeban.jobs.locking import lock_job
 from yeban.jobs.states import REFINABLE, JobState
+from yeban.viewer import OPEN, Viewer
 
 #: Whether a job's embeddings are there. They are forgotten from the first on; a chunk without a scored row has none.
 EMBEDDED = (
@@ -145,14 +146,14 @@ def read_range(
     return [ScoredRow(*row) for row in rows], [Block(*block) for block in blocks]
 
 
-def ask_again(database: Database, public_id: uuid.UUID, *, owner: str = "") -> int:
+def ask_again(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> int:
     """Let a completed job be refined once more, with what people corrected meanwhile; returns its internal number.
 
     It stays readable. Asking again while that goes on begins it anew, since rows may have been corrected meanwhile.
     Raises ``NotFound``, and ``Conflict`` for a job that is not completed or keeps no embeddings.
     """
     with database.begin() as connection:
-        job = lock_job(connection, public_id, owner=owner)
+        job = lock_job(connection, public_id, viewer=viewer)
         if job.state not in REFINABLE | {JobState.FINISHING}:
             raise Conflict(f"A job that is {job.state} cannot be refined; it must be completed first.", state=job.state)
         # A statement of its own: that above sees the embeddings as they were before it waited for whoever forgets them.

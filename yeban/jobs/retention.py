@@ -18,6 +18,7 @@ from yeban.errors import Conflict
 from yeban.jobs.locking import lock_job
 from yeban.jobs.moments import GRACE_OVER
 from yeban.jobs.states import ENDED
+from yeban.viewer import OPEN, Viewer
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,10 @@ _ENDED = [state.value for state in sorted(ENDED)]
 _HIDE = "UPDATE job SET deleted_at = now(), idempotency_key = NULL"
 
 
-def delete_job(database: Database, public_id: uuid.UUID, *, owner: str = "") -> None:
+def delete_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> None:
     """Delete an ended job with its rows and results. Raises ``NotFound``, and ``Conflict`` for one that may go on."""
     with database.begin() as connection:
-        job = lock_job(connection, public_id, owner=owner)
+        job = lock_job(connection, public_id, viewer=viewer)
         if job.state not in ENDED:
             raise Conflict(f"A job that is {job.state} cannot be deleted; cancel it first.", state=job.state)
         connection.execute(text(f"{_HIDE} WHERE id = :id"), {"id": job.id})

@@ -14,6 +14,7 @@ from yeban.db import Database
 from yeban.errors import NotFound
 from yeban.jobs.refining import EMBEDDED
 from yeban.jobs.states import ACTIVE, JobState
+from yeban.viewer import OPEN, VISIBLE, Viewer
 
 #: Length of the window that the rate is measured over.
 RATE_WINDOW_S = 30.0
@@ -38,6 +39,7 @@ class JobView:
 
     internal_id: int  # the key of rows and results; never shown
     id: uuid.UUID
+    owner: str  # name of the account that made it; "" where there were none
     state: JobState
     label_set: dict[str, Any]
     model: str
@@ -83,17 +85,17 @@ _SELECT = f"""
 """  # noqa: S608  # a constant
 
 
-def get_job(database: Database, public_id: uuid.UUID, *, owner: str = "") -> JobView:
+def get_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> JobView:
     """One job. Raises ``NotFound``, also for someone else's."""
     with database.begin() as connection:
-        return find_job(connection, public_id, owner=owner)
+        return find_job(connection, public_id, viewer=viewer)
 
 
-def find_job(connection: Connection, public_id: uuid.UUID, *, owner: str = "") -> JobView:
+def find_job(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> JobView:
     """As :func:`get_job`, inside a transaction."""
     row = connection.execute(
-        text(_SELECT + " AND public_id = :id AND owner = :owner"),
-        {"id": public_id, "owner": owner, "window": RATE_WINDOW_S},
+        text(f"{_SELECT} AND public_id = :id AND {VISIBLE}"),
+        {"id": public_id, **viewer.parameters, "window": RATE_WINDOW_S},
     ).one_or_none()
     if row is None:
         raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
@@ -103,7 +105,7 @@ def find_job(connection: Connection, public_id: uuid.UUID, *, owner: str = "") -
 def list_jobs(
     database: Database,
     *,
-    owner: str = "",
+    viewer: Viewer = OPEN,
     states: Sequence[JobState] = (),
     before: int | None = None,
     limit: int = 50,
@@ -112,11 +114,11 @@ def list_jobs(
     with database.begin() as connection:
         rows = connection.execute(
             text(
-                _SELECT + " AND owner = :owner AND (CAST(:before AS bigint) IS NULL OR job.id < :before)"
+                f"{_SELECT} AND {VISIBLE} AND (CAST(:before AS bigint) IS NULL OR job.id < :before)"
                 " AND (CAST(:states AS text[]) = '{}' OR state = ANY(:states)) ORDER BY job.id DESC LIMIT :limit"
             ),
             {
-                "owner": owner,
+                **viewer.parameters,
                 "before": before,
                 "states": [state.value for state in states],
                 "limit": limit + 1,
@@ -131,6 +133,7 @@ def _view(row: Row[Any]) -> JobView:
     return JobView(
         internal_id=row.id,
         id=row.public_id,
+        owner=row.owner,
         state=JobState(row.state),
         label_set=row.label_set,
         model=row.model,

@@ -12,6 +12,7 @@ from yeban.errors import Conflict, InvalidRequest, NotFound
 from yeban.jobs import control, leases, views
 from yeban.jobs.ending import finish_job
 from yeban.jobs.states import JobState
+from yeban.viewer import Viewer
 
 
 def test_cancel_is_immediate_when_nothing_is_claimed(work):
@@ -137,7 +138,7 @@ def test_someone_elses_job_is_not_found(work):
     job = work.job(4)
     for verb in (control.pause, control.cancel, control.resume):
         with pytest.raises(NotFound):
-            verb(work.database, job.id, owner="mallory")
+            verb(work.database, job.id, viewer=Viewer(name="mallory"))
         with pytest.raises(NotFound):
             verb(work.database, uuid.uuid4())
 

@@ -13,6 +13,7 @@ from yeban.jobs.corrections import Changed, correct
 from yeban.jobs.ending import finish_job
 from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
+from yeban.viewer import Viewer
 
 
 def _final(work, job):
@@ -156,7 +157,7 @@ def test_an_author_is_a_name_and_no_novel(work):
 def test_someone_elses_job_is_not_found(work):
     job = work.completed(1)
     with pytest.raises(NotFound):
-        correct(work.database, job.id, {1: ["乙"]}, owner="mallory")
+        correct(work.database, job.id, {1: ["乙"]}, viewer=Viewer(name="mallory"))
     with pytest.raises(NotFound):
         correct(work.database, uuid.uuid4(), {1: ["乙"]})
 

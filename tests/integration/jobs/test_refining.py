@@ -15,6 +15,7 @@ from yeban.jobs.corrections import correct
 from yeban.jobs.ending import Refinement, finish_job
 from yeban.jobs.states import JobState
 from yeban.labels import LabelSet, Status
+from yeban.viewer import Viewer
 
 THIRD_KIND = range(121, 181)
 
@@ -294,7 +295,7 @@ def test_a_job_without_embeddings_is_not_refined_again(work):
 
 def test_someone_elses_job_is_not_found(work, ended):
     with pytest.raises(NotFound):
-        refining.ask_again(work.database, ended.id, owner="mallory")
+        refining.ask_again(work.database, ended.id, viewer=Viewer(name="mallory"))
     with pytest.raises(NotFound):
         refining.ask_again(work.database, uuid.uuid4())
 

@@ -5,6 +5,7 @@ import pytest
 from yeban.errors import Conflict, NotFound
 from yeban.jobs import control, corrections, refining, results, retention, views
 from yeban.jobs.states import JobState
+from yeban.viewer import Viewer
 
 TABLES = ("row", "chunk", "result", "embedding", "refined", "correction")
 
@@ -121,7 +122,7 @@ def test_a_job_that_may_go_on_cannot_be_deleted(work, stop):
 def test_someone_else_cannot_delete_a_job(work):
     job = work.completed(4)
     with pytest.raises(NotFound):
-        retention.delete_job(work.database, job.id, owner="somebody")
+        retention.delete_job(work.database, job.id, viewer=Viewer(name="somebody"))
 
 
 def test_the_key_of_a_deleted_job_is_free_again(work):

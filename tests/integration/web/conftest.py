@@ -17,6 +17,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from tests.fixtures.browser_client import BrowserClient
 from web.app import create_app
 from yeban.db import Database
 from yeban.jobs.ending import finish_job
@@ -72,6 +73,7 @@ def make_app(database_url: str, redis_url: str, settings: Settings) -> Iterator[
         urls = {"database_url": database_url, "redis_url": redis_url}
         urls |= {name: changes.pop(name) for name in urls if name in changes}
         made.append(create_app(settings.model_copy(update=changes), **urls))
+        made[-1].test_client_class = BrowserClient
         return made[-1]
 
     yield make

@@ -30,6 +30,7 @@ _PAGES = {
     "POST /jobs/{id}/resume",
     "GET /jobs/{id}/review",
     "POST /jobs/{id}/review",
+    "POST /preferences",
     "GET /static/{filename}",
 }
 # What PostgreSQL and Redis would be asked is not asked here: nothing connects before a request.

@@ -1,0 +1,30 @@
+"""Forms are taken only from pages of ours: each carries a token that belongs to the browser's session."""
+
+from __future__ import annotations
+
+from flask import Flask, request
+from flask_wtf.csrf import generate_csrf, validate_csrf
+from wtforms.validators import ValidationError
+
+from yeban.errors import Forbidden
+
+#: The form field and the header that hold the token; htmx sends the header.
+FIELD = "csrf_token"
+HEADER = "X-CSRF-Token"
+
+
+def install(app: Flask) -> None:
+    """Let templates ask for the token with ``csrf_token()``."""
+    app.config["WTF_CSRF_TIME_LIMIT"] = None  # it lasts as long as the session: a page may stay open all night
+    app.jinja_env.globals[FIELD] = generate_csrf
+
+
+def protect() -> None:
+    """Refuse the form that is being handled unless it carries its session's token.
+
+    Reads the form, so whoever takes large ones sets the limits first. Raises :class:`~yeban.errors.Forbidden`.
+    """
+    try:
+        validate_csrf(request.headers.get(HEADER) or request.form.get(FIELD))
+    except ValidationError:
+        raise Forbidden("This form is no longer valid, or cookies are switched off; load the page again.") from None

@@ -1,0 +1,33 @@
+"""The languages of the pages, and which one a browser gets."""
+
+from __future__ import annotations
+
+from flask import Flask, has_request_context, request
+from flask_babel import Babel
+
+#: Languages by code, each named in itself; the first is what a browser gets that asks for none of them.
+LANGUAGES = {"en": "English", "zh": "中文"}
+#: The cookie that keeps what a person chose.
+COOKIE = "language"
+
+_DEFAULT = next(iter(LANGUAGES))
+_HTML_LANG = {"en": "en", "zh": "zh-CN"}
+
+
+def install(app: Flask) -> None:
+    """Translate the pages of ``app``; templates have ``_()``, ``language`` and ``languages``."""
+    Babel(app, default_locale=_DEFAULT, locale_selector=language)
+    app.context_processor(lambda: {"language": language(), "languages": LANGUAGES, "html_lang": _HTML_LANG[language()]})
+
+
+def language() -> str:
+    """What the person chose, else what the browser asks for."""
+    if not has_request_context():
+        return _DEFAULT
+    chosen = request.cookies.get(COOKIE)
+    if chosen in LANGUAGES:
+        return chosen
+    return request.accept_languages.best_match(LANGUAGES, _DEFAULT) or _DEFAULT
+
+
+__all__ = ["COOKIE", "LANGUAGES", "install", "language"]

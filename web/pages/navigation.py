@@ -1,0 +1,17 @@
+"""The pages in the head of every page."""
+
+from __future__ import annotations
+
+from flask_babel import gettext as _
+
+from web.pages.blueprint import pages
+
+
+@pages.app_template_global()
+def navigation() -> list[tuple[str, str]]:
+    """Endpoints and names, in order."""
+    return [
+        ("pages.classify", _("Classify")),
+        ("pages.upload", _("Upload")),
+        ("pages.index_jobs", _("Jobs")),
+    ]
