@@ -16,6 +16,7 @@ from flask import request
 from pydantic import BeforeValidator, Field
 from werkzeug.datastructures import FileStorage
 
+from web.access import viewer
 from web.edge import Fields
 from web.labelset import label_set, labels_of_form
 from web.models import check_model
@@ -123,6 +124,8 @@ def submit(services: Services, source: Source, fields: JobFields, idempotency_ke
             threshold=fields.threshold,
         ),
         model=check_model(services, fields.model, role=BULK_ROLE),
+        owner=viewer().name,
+        team=viewer().team,
         source_name=source.name,
         source_sha256=source.sha256,
         chunk_rows=settings.chunk_rows,
