@@ -41,7 +41,7 @@ class ChangeForm(Fields):
 def index_accounts() -> str:
     """All of them."""
     access.account()
-    return render_template(_LIST, **_all())
+    return render_template(_LIST, values={}, **_all())
 
 
 @pages.post("/accounts")
