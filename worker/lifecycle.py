@@ -27,7 +27,7 @@ from worker.tasks.classify_text import TextRunner
 from worker.tasks.end_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
-from yeban import tracing
+from yeban import drafts, tracing
 from yeban.db import Database
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
@@ -194,6 +194,7 @@ class WorkerProcess:
         if settings.embedding_days is not None:
             retention.forget_embeddings(self._database, settings.embedding_days, wanted=self._wanted)
         retention.purge(self._database, wanted=self._wanted)
+        drafts.delete_old_drafts(self._database, wanted=self._wanted)
 
     def _wanted(self) -> bool:
         return not self._stop.is_set()
