@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     embedding_days: float | None = Field(
         None, gt=0, description="Days after their end that jobs can be refined again; unset keeps that as long as them."
     )
+    webhook_private_addresses: bool = Field(
+        False, description="Let webhooks lead to addresses inside one's own networks, this machine's among them."
+    )
     max_rss_mb: int | None = Field(
         None, ge=100, description="Resident memory, in MiB, over which a worker ends in order to be started again."
     )

@@ -11,6 +11,7 @@ from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     review,
     signin,
     upload,
+    webhooks,
 )
 from web.pages.blueprint import pages
 

@@ -44,6 +44,13 @@ _PAGES = {
     "GET /accounts/{name}",
     "POST /accounts/{name}",
     "POST /accounts/{name}/password",
+    "GET /webhooks",
+    "POST /webhooks",
+    "GET /webhooks/{webhook_id}",
+    "POST /webhooks/{webhook_id}/delete",
+    "POST /webhooks/{webhook_id}/rotate",
+    "POST /webhooks/{webhook_id}/test",
+    "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/retry",
     "GET /static/{filename}",
 }
 # What PostgreSQL and Redis would be asked is not asked here: nothing connects before a request.
