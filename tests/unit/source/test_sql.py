@@ -27,6 +27,7 @@ PUT_TOGETHER = {
     "yeban/jobs/retention.py": 1,  # a condition of yeban.jobs.moments
     "yeban/jobs/sweeping.py": 1,  # a condition of yeban.jobs.moments
     "yeban/jobs/views.py": 1,  # a condition of yeban.jobs.refining
+    "yeban/labelsets.py": 3,  # the condition of yeban.viewer
 }
 #: Who may speak to the driver: COPY, and starting the bundled server, need more than SQLAlchemy has.
 DRIVER_USERS = {"yeban/db.py", "yeban/embedded/postgres.py"}
