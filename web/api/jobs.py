@@ -17,6 +17,7 @@ from web.api.blueprint import api
 from web.edge import Fields, fields, query
 from web.jobactions import change
 from web.jobview import job_json
+from web.labelset import refuse_both
 from web.services import services
 from web.uploads import JobFields, expect_upload, source_of, submit
 from yeban.errors import InvalidRequest
@@ -40,6 +41,7 @@ def create_job() -> Response:
         raise UnsupportedMediaType("Send the file as multipart/form-data, in the field “file”.")
     with expect_upload(services()):
         values = fields(JobFields, request.form)
+        refuse_both(values)
         if strange := [name for name in request.files if name != "file"]:
             raise InvalidRequest(f"There is no file field {strange[0][:100]!r}; send one file, in the field “file”.")
         source = source_of(request.files.getlist("file"))

@@ -6,10 +6,12 @@ from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     classify,
     filters,
     jobs,
+    labelsets,
     navigation,
     preferences,
     review,
     signin,
+    snippets,
     upload,
     webhooks,
 )
