@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-from web.edge import JsonBody
+from web.edge import JsonBody, told
 from yeban.errors import InvalidLabels
-from yeban.labels import MAX_LABELS, Label, LabelSet, split_labels
+from yeban.labels import MAX_LABEL_CHARS, MAX_LABELS, Label, LabelSet, split_labels
 
 _MAX_HINT_CHARS = 500
 _MAX_EXAMPLES = 20
@@ -22,9 +22,12 @@ _Hint = Annotated[str, Field(max_length=_MAX_HINT_CHARS, pattern=r"^[^\x00]*$")]
 class LabelObject(JsonBody):
     """A label with optional help for the model."""
 
-    name: str
+    name: str = Field(**told(minLength=1, maxLength=MAX_LABEL_CHARS))
+    """At most 200 characters, each name once."""
     description: _Hint = ""
+    """Says more of what is meant than the name."""
     examples: Annotated[list[_Hint], Field(max_length=_MAX_EXAMPLES, default_factory=list)]
+    """Texts that have this label."""
 
 
 def _kind_of_label(value: Any) -> str | None:
