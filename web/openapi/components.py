@@ -75,6 +75,7 @@ def parameters_of(model: type[BaseModel]) -> list[dict[str, Any]]:
         parameter = {"name": name, "in": "query", "required": name in schema.get("required", [])}
         if description := field.get("description"):
             parameter["description"] = description
+        parameter["allowEmptyValue"] = True  # as if it were absent
         parameter["schema"] = {key: value for key, value in plain.items() if key != "description"}
         found.append(parameter)
     return found

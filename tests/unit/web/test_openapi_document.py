@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
-from tests.fixtures.conformance import validator
+from tests.fixtures.conformance import Conformance, validator
+from web.answers import json_response
 from web.app import create_app
 from web.openapi.document import GROUPS, build
 from web.openapi.documented import documentation_of
-from yeban.errors import error_classes
+from yeban.errors import Conflict, ServiceUnavailable, YebanError, error_classes
 from yeban.settings import Settings
 
 _DOCS = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -202,3 +205,33 @@ def test_accounts_are_told_where_they_matter(document):
     assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     assert document["paths"]["/healthz"]["get"]["security"] == []
     assert "security" not in document["paths"]["/api/v1/jobs"]["get"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "noticed"),
+    [
+        (lambda: json_response({"default": "e5-small", "models": []}), False),
+        (lambda: json_response({"default": "e5-small", "models": [], "more": 1}), True),
+        (lambda: json_response({"default": "e5-small"}), True),
+        (lambda: json_response({"default": 1, "models": []}), True),
+        (lambda: json_response({}, 418), True),
+        (lambda: Response("{}", content_type="text/plain"), True),
+        (lambda: _raise(Conflict("x")), True),
+        (lambda: _raise(ServiceUnavailable("x")), False),
+    ],
+)
+def test_the_tests_notice_an_answer_that_is_not_as_described(tmp_path, answer, noticed):
+    app = create_app(Settings(data_dir=tmp_path), _DATABASE_URL, _REDIS_URL)
+    answers = Conformance(app)
+    app.view_functions["api.list_models"] = _told_as(app.view_functions["api.list_models"], answer)
+    app.test_client().get("/api/v1/models")
+    assert bool(answers.problems) is noticed, answers.problems
+
+
+def _told_as(view: Any, answer: Callable[[], Any]) -> Any:
+    """``answer`` with what is told of ``view``."""
+    return functools.update_wrapper(answer, view)
+
+
+def _raise(error: YebanError) -> None:
+    raise error
