@@ -122,9 +122,10 @@ def show_job(job_id: uuid.UUID) -> Response:
 @api.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>")
 @documented(
     group="Jobs",
-    summary={"pause": "Claim no more rows for now", "resume": "Go on", "cancel": "Stop for good"},
-    description="Changes nothing when repeated. Rows that are finished are kept; what a worker is scoring just then"
-    " still finishes. A cancelled, failed or expired job may be resumed, and then runs only the rows that are missing.",
+    summary={"pause": "Pause a job", "resume": "Resume a job", "cancel": "Cancel a job"},
+    description="Paused, no more rows are claimed for now; cancelled, none any more. Rows that are finished are kept,"
+    " and what a worker is scoring just then still finishes. A cancelled, failed or expired job may be resumed, and"
+    " then runs only the rows that are missing. Nothing changes when it is repeated.",
     answers={200: Answer(model=schemas.Job, description="The job afterwards.")},
     problems=(Conflict,),
 )

@@ -1,6 +1,6 @@
 """The pages for people, rendered here; they work without JavaScript."""
 
-from web.pages import classify, filters, jobs, navigation, preferences, review, upload
+from web.pages import apidocs, classify, filters, jobs, navigation, preferences, review, upload
 from web.pages.blueprint import pages
 
-__all__ = ["classify", "filters", "jobs", "navigation", "pages", "preferences", "review", "upload"]
+__all__ = ["apidocs", "classify", "filters", "jobs", "navigation", "pages", "preferences", "review", "upload"]

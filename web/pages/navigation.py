@@ -14,4 +14,5 @@ def navigation() -> list[tuple[str, str]]:
         ("pages.classify", _("Classify")),
         ("pages.upload", _("Upload")),
         ("pages.index_jobs", _("Jobs")),
+        ("pages.show_api_docs", _("API")),
     ]

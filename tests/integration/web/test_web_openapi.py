@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
 import uuid
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +20,13 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 from schemathesis.engine.run import PhaseName
+from werkzeug.serving import make_server
 
+from web.openapi import samples
+from web.openapi.document import build
+from web.openapi.reading import Operation, groups
+
+CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
 #: The same requests each time. Time goes with the examples: these take half a minute.
 CONFIG = {
     "seed": 1,
@@ -89,3 +104,90 @@ def _number(job_id: Any) -> int:
         return uuid.UUID(str(job_id)).int
     except ValueError:
         return 0
+
+
+@pytest.fixture
+def served(make_app, start_worker, beating) -> Iterator[tuple[str, dict[str, Operation]]]:
+    """The address of a real server, and the operations it has."""
+    beating("interactive")
+    beating("bulk")
+    start_worker()
+    app = make_app()
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    found = groups(build(app))
+    yield (
+        f"http://127.0.0.1:{server.server_port}",
+        {operation.name: operation for group in found for operation in group.operations},
+    )
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+@pytest.fixture
+def run(served, tmp_path) -> Callable[..., str]:
+    """Run an operation's sample as a reader would, beside the file that it hands in; another job's id put in."""
+    address, operations = served
+    (tmp_path / samples.FILE_NAME).write_text(CSV, encoding="utf-8")
+
+    def run_sample(name: str, language: str, job_id: str = "") -> str:
+        sample = {"curl": samples.curl, "python": samples.python}[language](operations[name], address, with_token=True)
+        sample = sample.replace(samples.EXAMPLE_UUID, job_id)
+        command = (
+            [sys.executable, "-c", sample] if language == "python" else ["sh", "-ec", sample.replace(" -s ", " -sf ")]
+        )
+        environment = {**os.environ, "YEBAN_TOKEN": "yeban_none", "PYTHONIOENCODING": "utf-8"}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run_sample
+
+
+@pytest.mark.parametrize("language", ["curl", "python"])
+def test_the_samples_do_what_they_say(run, language, client, tag, tmp_path):
+    if language == "curl" and shutil.which("curl") is None:
+        pytest.skip("there is no curl")
+    read = json.loads if language == "curl" else ast.literal_eval
+    assert read(run("classify_text", language))["label"] == "物流"
+    job = read(run("create_job", language))
+    assert [label["name"] for label in job["labels"]] == ["物流", "退款", "发票"]
+    assert (job["source"]["name"], job["gold_column"]) == (samples.FILE_NAME, "label")
+    assert read(run("create_job", language))["id"] == job["id"]
+    assert read(run("pause_job", language, job["id"]))["state"] == "paused"
+    assert read(run("resume_job", language, job["id"]))["state"] == "queued"
+    tag(job["id"])
+    assert read(run("show_job", language, job["id"]))["state"] == "completed_with_errors"
+    assert next(row["labels"] for row in read(run("list_results", language, job["id"]))["rows"]) == ["物流"]
+    assert read(run("correct", language, job["id"]))["stored"] == 2
+    run("download_csv", language, job["id"])
+    assert (tmp_path / "results.csv").read_text(encoding="utf-8-sig").startswith("id,text,label,yeban_label")
+    run("remove_job", language, job["id"])
+    assert client.get(f"/api/v1/jobs/{job['id']}").status_code == 404
+    assert read(run("index_jobs", language))["jobs"] == []
+    assert read(run("list_models", language))["default"] == "e5-small"
+
+
+def test_the_page_shows_every_operation_schema_and_code(client):
+    page = client.get("/docs/api")
+    assert page.status_code == 200
+    document = client.get("/api/v1/openapi.json").json
+    ids = re.findall(r'id="([^"]+)"', page.text)
+    assert len(set(ids)) == len(ids)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert operation["operationId"] in ids
+    assert {f"schema-{name}" for name in document["components"]["schemas"]} <= set(ids)
+    assert {
+        f"code-{code}" for code in document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    } <= set(ids)
+    assert set(re.findall(r'href="#([^"]+)"', page.text)) <= set(ids)
+    assert "curl -s http://localhost/api/v1/classify" in page.text
+    assert 'href="/api/v1/openapi.json"' in page.text
+    assert not re.search(r"<script(?! src)| style=| on\w+=", page.text)
+
+
+def test_the_pages_head_leads_to_it(client):
+    assert '<a href="/docs/api">' in client.get("/jobs").text

@@ -31,6 +31,7 @@ _PAGES = {
     "GET /jobs/{id}/review",
     "POST /jobs/{id}/review",
     "POST /preferences",
+    "GET /docs/api",
     "GET /static/{filename}",
 }
 # What PostgreSQL and Redis would be asked is not asked here: nothing connects before a request.
