@@ -14,20 +14,22 @@ from web.api.blueprint import api
 from web.api.schemas import texts
 from web.edge import JsonBody, json_body, told
 from web.interactive import Classification
-from web.labelset import LabelsField, label_set
+from web.labelset import LabelSetField, LabelsField, find_saved, label_set, reference, refuse_both
 from web.openapi.documented import documented
 from web.services import services
 from yeban.errors import (
     EngineFailed,
     EngineUnavailable,
     InvalidLabels,
+    InvalidRequest,
     InvalidTemplate,
     ModelUnusable,
     NoAnswer,
+    NotFound,
     Overloaded,
     UnknownModel,
 )
-from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS
+from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS, LabelSet
 
 
 class ClassifyBody(JsonBody):
@@ -35,9 +37,12 @@ class ClassifyBody(JsonBody):
 
     text: str = Field(**told(minLength=1))
     """At most `YEBAN_MAX_TEXT_CHARS` characters, not blank."""
-    labels: LabelsField
+    labels: LabelsField | None = None
     """Names or objects, 1,000 at most, of `YEBAN_INTERACTIVE_LABEL_CHARS` characters together; or one string, split at
     `,` and `，`."""
+    label_set: LabelSetField | None = None
+    """In place of `labels`, `template`, `multi_label` and `threshold`: a saved label set, as its id, as
+    `<id>@<version>`, or as an object."""
     template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
     """The hypothesis; `{}` is where the label goes."""
     multi_label: bool = False
@@ -63,6 +68,7 @@ class ClassifyBody(JsonBody):
         InvalidTemplate,
         ModelUnusable,
         NoAnswer,
+        NotFound,
         Overloaded,
         UnknownModel,
     ),
@@ -70,8 +76,16 @@ class ClassifyBody(JsonBody):
 def classify_text() -> Response:
     """Tag one text."""
     body = json_body(ClassifyBody)
-    labels = label_set(body.labels, template=body.template, multi_label=body.multi_label, threshold=body.threshold)
-    return json_response(_json(interactive.classify(services(), body.text, labels, body.model)))
+    return json_response(_json(interactive.classify(services(), body.text, _label_set(body), body.model)))
+
+
+def _label_set(body: ClassifyBody) -> LabelSet:
+    refuse_both(body)
+    if body.label_set is not None:
+        return find_saved(reference(body.label_set)).content.label_set
+    if body.labels is None:
+        raise InvalidRequest("Give labels, or the label_set that has them.", field="labels")
+    return label_set(body.labels, template=body.template, multi_label=body.multi_label, threshold=body.threshold)
 
 
 def _json(found: Classification) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from web.openapi.documented import documented
     group="Service",
     summary="This description, for programs",
     answers={200: ApiDescription},
-    secured=False,
 )
 def describe_api() -> Response:
     """The API as an OpenAPI 3.1 document."""

@@ -11,12 +11,14 @@ from pydantic import Field
 from werkzeug.exceptions import UnsupportedMediaType
 
 from web import cursors
+from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas import jobs as schemas
 from web.edge import Fields, fields, query
 from web.jobactions import change
 from web.jobview import job_json
+from web.labelset import refuse_both
 from web.openapi.documented import Answer, Header, documented
 from web.services import services
 from web.uploads import JobFields, expect_upload, source_of, submit
@@ -26,6 +28,7 @@ from yeban.errors import (
     InvalidRequest,
     InvalidTable,
     InvalidTemplate,
+    NotFound,
     Overloaded,
     UnknownColumn,
     UnknownModel,
@@ -71,7 +74,16 @@ _REPLAYED = Header(description="`true`: the job is that of an earlier request.",
         ),
         201: Answer(model=schemas.Job, description="The job was made.", headers={"Location": _LOCATION}),
     },
-    problems=(Conflict, InvalidLabels, InvalidTable, InvalidTemplate, Overloaded, UnknownColumn, UnknownModel),
+    problems=(
+        Conflict,
+        InvalidLabels,
+        InvalidTable,
+        InvalidTemplate,
+        NotFound,
+        Overloaded,
+        UnknownColumn,
+        UnknownModel,
+    ),
 )
 def create_job() -> Response:
     """Make a job of an uploaded table."""
@@ -79,6 +91,7 @@ def create_job() -> Response:
         raise UnsupportedMediaType("Send the file as multipart/form-data, in the field “file”.")
     with expect_upload(services()):
         values = fields(JobFields, request.form)
+        refuse_both(values)
         if strange := [name for name in request.files if name != "file"]:
             raise InvalidRequest(f"There is no file field {strange[0][:100]!r}; send one file, in the field “file”.")
         source = source_of(request.files.getlist("file"))
@@ -87,7 +100,7 @@ def create_job() -> Response:
     if created.replayed:
         headers["Idempotent-Replayed"] = "true"
     return json_response(
-        job_json(get_job(services().database, created.public_id)),
+        job_json(get_job(services().database, created.public_id, viewer=viewer())),
         HTTPStatus.OK if created.replayed else HTTPStatus.CREATED,
         headers,
     )
@@ -100,6 +113,7 @@ def index_jobs() -> Response:
     asked = query(JobsQuery)
     page = list_jobs(
         services().database,
+        viewer=viewer(),
         states=[asked.state] if asked.state else [],
         before=cursors.decode("jobs", asked.cursor),
         limit=asked.limit,
@@ -116,7 +130,7 @@ def index_jobs() -> Response:
 @documented(group="Jobs", summary="Look at a job", answers={200: schemas.Job})
 def show_job(job_id: uuid.UUID) -> Response:
     """One job."""
-    return json_response(job_json(get_job(services().database, job_id)))
+    return json_response(job_json(get_job(services().database, job_id, viewer=viewer())))
 
 
 @api.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>")
@@ -132,7 +146,7 @@ def show_job(job_id: uuid.UUID) -> Response:
 def change_job(job_id: uuid.UUID, action: str) -> Response:
     """Stop a job, hold it, or take it up again."""
     change(services(), job_id, action)
-    return json_response(job_json(get_job(services().database, job_id)))
+    return json_response(job_json(get_job(services().database, job_id, viewer=viewer())))
 
 
 @api.delete("/jobs/<uuid:job_id>")
@@ -145,5 +159,5 @@ def change_job(job_id: uuid.UUID, action: str) -> Response:
 )
 def remove_job(job_id: uuid.UUID) -> Response:
     """Delete an ended job and all that it holds."""
-    delete_job(services().database, job_id)
+    delete_job(services().database, job_id, viewer=viewer())
     return Response(status=HTTPStatus.NO_CONTENT)

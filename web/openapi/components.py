@@ -48,9 +48,7 @@ class Components:
         schema = self._all[self._name(model)]
         self._inlined.add(self._name(model))
         properties = {name: _of_text(field) for name, field in schema["properties"].items()}
-        required = [
-            name for name, field in properties.items() if name in schema.get("required", []) or field.get("minItems", 0)
-        ]
+        required = list(schema.get("required", []))
         if file:
             properties = {"file": {"description": file, "contentMediaType": "application/octet-stream"}} | properties
             required = ["file", *required]

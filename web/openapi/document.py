@@ -14,7 +14,16 @@ from web.openapi.documented import Answer, Documentation, Header
 from web.openapi.problem import Problem
 from web.openapi.routes import Route, api_routes
 from yeban import __version__
-from yeban.errors import InvalidRequest, NotFound, ServiceUnavailable, TooLarge, YebanError
+from yeban.errors import (
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    ServiceUnavailable,
+    TooLarge,
+    Unauthorized,
+    YebanError,
+)
 
 #: Groups of routes in their order, and what each is about.
 GROUPS = {
@@ -22,6 +31,8 @@ GROUPS = {
     "Jobs": "Files whose rows are all tagged, and how they are held, stopped and deleted.",
     "Results": "Rows with their tags, in pages for programs and as whole files for people.",
     "Corrections": "Labels that people give rows; they win over whatever was predicted, and teach.",
+    "Label sets": "Labels that are used again, saved under a name; every change is a version that stays as it is.",
+    "Webhooks": "URLs that are told of the ends of jobs.",
     "Service": "Models, workers, and whether everything works.",
 }
 
@@ -32,21 +43,33 @@ A field that is not known is refused, in bodies, forms and queries alike, so tha
 default. A blank field of a form or a query counts as absent. Times are ISO 8601 with a time zone. Every failure is a
 problem document (RFC 9457) with a `code` that never changes its meaning."""
 
-_SECURITY = """\
-A token, where the service has accounts: `Authorization: Bearer yeban_…`. A service without accounts wants none."""
+_SECURITY = (
+    "A token, where the service has accounts: `Authorization: Bearer yeban_…`. It is made on the page `/account` or by"
+    " `yeban account token`, and may do what its account may. A service without accounts wants none."
+)
 
 # What a route may answer whatever it does, and what reading its input may.
 _COMMON_CODES = {"misdirected_request", YebanError.code}
-_API_CODES = {"forbidden", ServiceUnavailable.code}
+_API_CODES = {Forbidden.code, ServiceUnavailable.code}
+_ACCOUNT_CODES = {Unauthorized.code, RateLimited.code}
 _BODY_CODES = {"malformed", "request_timeout", TooLarge.code, "unsupported_media_type", InvalidRequest.code}
-_UNAUTHORIZED, _TOO_MANY = 401, 429
 
 _PROBLEM_TYPE = "application/problem+json"
 _REQUEST_ID = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
 _RETRY_AFTER = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
-_PASSES_BY_ITSELF = {429, 503}
+_HEADERS = {
+    401: {"WWW-Authenticate": {"$ref": "#/components/headers/WWW-Authenticate"}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
 
-_PATH_VARIABLES = {"job_id": "The job's `id`."}
+_PATH_VARIABLES = {
+    "job_id": "The job's `id`.",
+    "label_set_id": "The set's `id`.",
+    "version": "The version's number.",
+    "webhook_id": "The webhook's `id`.",
+    "delivery_id": "The delivery's `id`.",
+}
 
 
 def build(app: Flask) -> dict[str, Any]:
@@ -81,6 +104,7 @@ def build(app: Flask) -> dict[str, Any]:
                     "description": "Seconds after which to try again.",
                     "schema": {"type": "integer", "minimum": 1},
                 },
+                "WWW-Authenticate": {"description": "`Bearer`: send a token.", "schema": {"type": "string"}},
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": _SECURITY}},
         },
@@ -104,7 +128,7 @@ def _operation(route: Route, components: Components) -> dict[str, Any]:
             "name": name,
             "in": "path",
             "required": True,
-            "description": _PATH_VARIABLES.get(name, ""),
+            "description": _PATH_VARIABLES[name],
             "schema": dict(schema),
         }
         for name, schema in route.variables.items()
@@ -169,9 +193,9 @@ def _problems(route: Route) -> dict[int, list[str]]:
     told, statuses = route.documentation, problem.status_of_code()
     codes = _COMMON_CODES | {error.code for error in told.problems}
     if route.path.startswith("/api/"):
-        codes |= _API_CODES | {code for code, status in statuses.items() if status == _TOO_MANY}
+        codes |= _API_CODES
     if told.secured:
-        codes |= {code for code, status in statuses.items() if status == _UNAUTHORIZED}
+        codes |= _ACCOUNT_CODES
     if told.body is not None or told.form is not None:
         codes |= _BODY_CODES
     if told.query is not None:
@@ -188,7 +212,7 @@ def _problems(route: Route) -> dict[int, list[str]]:
 def _problem(status: int, codes: list[str]) -> dict[str, Any]:
     return {
         "description": "; ".join(f"{problem.title_of_code(code)} (`{code}`)" for code in codes),
-        "headers": {**(_RETRY_AFTER if status in _PASSES_BY_ITSELF else {}), **_REQUEST_ID},
+        "headers": {**_HEADERS.get(status, {}), **_REQUEST_ID},
         "content": {
             _PROBLEM_TYPE: {
                 "schema": {

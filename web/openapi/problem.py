@@ -14,7 +14,6 @@ from yeban.errors import YebanError, error_classes
 #: Codes of failures that are found before any view: by HTTP itself, by Flask, by the guards of the service.
 HTTP_CODES: dict[str, HTTPStatus] = {
     "malformed": HTTPStatus.BAD_REQUEST,
-    "unauthorized": HTTPStatus.UNAUTHORIZED,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "request_timeout": HTTPStatus.REQUEST_TIMEOUT,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

@@ -143,6 +143,9 @@ def type_of(schema: Schema) -> list[Part]:
 
 def _plain_type(schema: Schema) -> list[Part]:
     kind = "file" if "contentMediaType" in schema else schema.get("type", "anything")
+    if places := schema.get("prefixItems"):
+        parts = [part for place in places for part in (Part(", "), *type_of(place))]
+        return [Part("["), *parts[1:], Part("]")]
     if kind == "array":
         items = type_of(schema["items"])
         several = "s" if schema["items"].get("type") in _COUNTABLE and len(items) == 1 else ""

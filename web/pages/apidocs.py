@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import render_template, request
 from markupsafe import Markup, escape
 
+from web.access import accounts_on
 from web.openapi import description, samples
 from web.openapi.problem import status_of_code, title_of_code
 from web.openapi.reading import groups, schemas
@@ -19,8 +20,8 @@ def show_api_docs() -> str:
     found = groups(document)
     shown = {
         operation.name: {
-            "curl": samples.curl(operation, base_url, with_token=False),
-            "Python": samples.python(operation, base_url, with_token=False),
+            "curl": samples.curl(operation, base_url, with_token=accounts_on()),
+            "Python": samples.python(operation, base_url, with_token=accounts_on()),
         }
         for group in found
         for operation in group.operations

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from flask_babel import gettext as _
+
 from web.pages.blueprint import pages
+from yeban.accounts.people import Role
 
 
 @pages.app_template_filter()
@@ -44,3 +47,10 @@ def when(moment: datetime) -> str:
 def words(state: str) -> str:
     """``completed_with_errors`` as ``completed with errors``."""
     return state.replace("_", " ")
+
+
+@pages.app_template_filter()
+def role(name: Role) -> str:
+    """What an account may do, in words."""
+    words: dict[Role, str] = {Role.MEMBER: _("member"), Role.ADMIN: _("admin")}
+    return words[name]

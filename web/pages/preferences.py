@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web.edge import Fields, fields
 from web.i18n import COOKIE as LANGUAGE_COOKIE
+from web.pages.addresses import own_path
 from web.pages.blueprint import pages
 
 THEME_COOKIE = "theme"
@@ -27,9 +28,7 @@ class PreferencesForm(Fields):
 def keep_preferences() -> AnyResponse:
     """Keep what was chosen in cookies."""
     form = fields(PreferencesForm, request.form)
-    # A path of ours only: "//host" and "/\host" would lead elsewhere.
-    inner = form.then.startswith("/") and not form.then.startswith(("//", "/\\"))
-    response = redirect(form.then if inner else "/", 303)
+    response = redirect(own_path(form.then), 303)
     for name, value in ((LANGUAGE_COOKIE, form.language), (THEME_COOKIE, form.theme)):
         if value is not None:
             response.set_cookie(name, value, max_age=_A_YEAR_S, httponly=True, samesite="Lax", secure=request.is_secure)

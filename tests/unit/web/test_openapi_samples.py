@@ -66,6 +66,7 @@ def test_every_type_that_is_named_is_shown(document, operations):
         ({"const": "ok", "type": "string"}, "ok"),
         ({"type": "object", "additionalProperties": {"type": "integer"}}, "object of integer"),
         ({"contentMediaType": "application/octet-stream"}, "file"),
+        ({"type": "array", "prefixItems": [{"type": "number"}, {"type": "integer"}]}, "[number, integer]"),
         ({}, "anything"),
     ],
 )

@@ -96,6 +96,16 @@ class ByRowFigures(AnswerBody):
     macro_f1: float | None
 
 
+class Confusion(AnswerBody):
+    """Which labels are taken for which: the largest cells of the matrix."""
+
+    cells: list[tuple[int | None, int | None, int]]
+    """Gold label, predicted label and rows, most rows first, 2,000 at most. Labels are numbers into the job's `labels`,
+    from 0: a gold one of `null` is not among them, a predicted one of `null` stands for rows without a label."""
+    left_out: int
+    """Rows of the cells over that."""
+
+
 class JobEvaluation(AnswerBody):
     """How the job agrees with its gold column, as of its last end. A corrected row counts as corrected."""
 
@@ -109,6 +119,10 @@ class JobEvaluation(AnswerBody):
     """Gold labels that the job does not have, with their rows; they count as misses. The most frequent 20."""
     by_row: ByRowFigures = maybe_absent()
     thresholds: list[ThresholdFigures] = maybe_absent()
+    curve: list[tuple[float, float, float]] = maybe_absent()
+    """What each threshold gives, from the lowest on: the threshold, the share of the rows that reach it, and the share
+    of these that are right."""
+    confusion: Confusion = maybe_absent()
 
 
 class JobSummary(AnswerBody):
@@ -120,6 +134,8 @@ class JobSummary(AnswerBody):
     errors: int
     labels: dict[str, int]
     """Rows by label."""
+    scores: list[int] = maybe_absent()
+    """Rows by score: 20 counts, of 0 to 0.05, of 0.05 to 0.1, and so on; corrected rows have no score."""
     seconds: float
     evaluation: JobEvaluation = maybe_absent()
 

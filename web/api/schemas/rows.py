@@ -32,7 +32,12 @@ class Row(AnswerBody):
     """What the row says by itself."""
     row_score: float | None
     refined: bool
+    predicted: list[str]
+    """What would hold if nobody had corrected the row."""
     corrected: bool
+    corrected_by: str | None
+    """Who corrected it; empty where there are no accounts and no `author` was given."""
+    corrected_at: datetime | None
     error: str | None
     """Why the row could not be scored."""
 
@@ -50,7 +55,10 @@ class Row(AnswerBody):
         "row_labels": ["退款"],
         "row_score": 0.6,
         "refined": True,
+        "predicted": ["物流"],
         "corrected": False,
+        "corrected_by": None,
+        "corrected_at": None,
         "error": None,
     }
 
