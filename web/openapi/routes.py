@@ -29,6 +29,7 @@ _NO_OPERATIONS = {"HEAD", "OPTIONS"}
 class Route:
     """One method of one path. ``variables`` holds a JSON schema for each name in the path."""
 
+    endpoint: str
     path: str
     method: str
     name: str
@@ -63,6 +64,7 @@ def _routes(rule: Rule, told: Documentation) -> Iterator[Route]:
             operation = f"{choice}_{name.partition('_')[2]}"
         for method in sorted((rule.methods or set()) - _NO_OPERATIONS):
             yield Route(
+                endpoint=rule.endpoint,
                 path=_VARIABLE.sub(lambda found: "{" + found["name"] + "}", template),
                 method=method,
                 name=operation,

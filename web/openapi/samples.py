@@ -30,7 +30,7 @@ def curl(operation: Operation, base_url: str, *, with_token: bool) -> str:
     parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in _headers(operation)]
     kind, example = _body(operation)
     if kind == "application/json":
-        parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(json.dumps(example, ensure_ascii=False))}"]
+        parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(_json(example))}"]
     elif kind is not None:
         parts.append(f"-F file=@{FILE_NAME}")
         parts += [f"-F {shlex.quote(f'{name}={value}')}" for name, value in _fields(example)]
@@ -124,6 +124,11 @@ def _call(function: str, arguments: list[str], indent: str, end: str = ")") -> l
         return [line]
     inner = [f"{indent}    {argument}," for argument in arguments]
     return [f"{function}(", *"\n".join(inner).split("\n"), f"{indent}{end}"]
+
+
+def _json(value: Any) -> str:
+    flat = json.dumps(value, ensure_ascii=False)
+    return flat if len(flat) <= _WIDTH - 8 else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def _literal(value: Any, indent: int = 0) -> str:

@@ -15,10 +15,12 @@ from flask import Flask, Response
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from tests.fixtures.conformance import Conformance, validator
+from web.access import PUBLIC
 from web.answers import json_response
 from web.app import create_app
 from web.openapi.document import GROUPS, build
 from web.openapi.documented import documentation_of
+from web.openapi.routes import BLUEPRINTS, api_routes
 from yeban.errors import Conflict, ServiceUnavailable, YebanError, error_classes
 from yeban.settings import Settings
 
@@ -198,6 +200,14 @@ def test_queries_tell_their_limits(document):
     assert limit["schema"] == {"default": 50, "maximum": 200, "minimum": 1, "type": "integer"}
     assert cursor["schema"] == {"type": "string"}
     assert "running" in state["schema"]["enum"]
+
+
+def test_what_wants_no_token_is_what_is_public(app):
+    told = {route.endpoint: route.documentation.secured for route in api_routes(app)}
+    assert len(told) > 20
+    assert {endpoint for endpoint, secured in told.items() if not secured} == {
+        endpoint for endpoint in PUBLIC if endpoint.partition(".")[0] in BLUEPRINTS
+    }
 
 
 def test_accounts_are_told_where_they_matter(document):

@@ -191,6 +191,7 @@ class JobLinks(AnswerBody):
     errors: str
     corrections: str
     suggestions: str
+    accuracy: str = maybe_absent()
     refine: str = maybe_absent()
     pause: str = maybe_absent()
     resume: str = maybe_absent()
