@@ -332,7 +332,7 @@ def test_models_are_offered_with_what_they_are(client, beating):
 
 def test_the_template_is_shown_with_the_first_label(client):
     page = client.get("/", query_string={"labels": "物流、退款", "template": "这是关于{}的工单"}).text
-    assert "The model reads: 这是关于物流的工单</p>" in page
+    assert "With a label: 这是关于物流的工单</p>" in page
 
 
 def test_the_labels_of_an_answer_become_a_set(client, start_worker):

@@ -56,7 +56,7 @@ def test_whatever_is_pasted_is_read_or_refused(document):
         "名称\t说明\t例子\n物流\t包裹\t到哪了|没动\n退款\t\t\n",
         "examples;Name;description\n到哪了|没动;物流;包裹\n;退款;\n",
         '[{"name": "物流", "description": "包裹", "examples": ["到哪了", "没动"]}, "退款"]',
-        ' {"version": 2, "labels": [{"name": " 物流 ", "description": "包裹", "examples": ["到哪了", "没动"]}, "退款"]}',
+        ' {"id": 1, "labels": [{"name": " 物流 ", "description": "包裹", "examples": ["到哪了", "没动"]}, "退款"]}',
     ],
 )
 def test_tables_and_lists_are_read_alike(document):
