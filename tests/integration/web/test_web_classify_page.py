@@ -128,12 +128,15 @@ def test_hostile_labels_are_shown_and_sent_as_they_are(client, start_worker):
         )
 
 
+OPTIONS = [
+    {},
+    {"multi_label": "on", "threshold": "0.25", "template": "这是'{}'", "model": "e5-small"},
+    {"multi_label": "on", "threshold": "0"},
+]
 TEXT = "it's \"a\" \\n <b> $HOME `id`\nsecond line\ttab JSON\nJSON\n😀\u202e'''"
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"multi_label": "on", "threshold": "0.25", "template": "这是'{}'", "model": "e5-small"}]
-)
+@pytest.mark.parametrize("options", OPTIONS)
 def test_the_command_sends_the_same_request(client, start_worker, tmp_path, options):
     worker = start_worker()
     command = _code(_post(client, text=TEXT, labels=json.dumps(HOSTILE), **options).text, "as-curl")
@@ -164,9 +167,7 @@ def test_the_command_sends_the_same_request(client, start_worker, tmp_path, opti
     assert (second.label_set, second.model) == (first.label_set, first.model)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"multi_label": "on", "threshold": "0.25", "template": "这是'{}'", "model": "e5-small"}]
-)
+@pytest.mark.parametrize("options", OPTIONS)
 def test_the_program_sends_the_same_request(client, start_worker, monkeypatch, options):
     worker = start_worker()
     program = _code(_post(client, text=TEXT, labels=json.dumps(HOSTILE), **options).text, "as-python")
