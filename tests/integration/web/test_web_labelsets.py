@@ -10,7 +10,11 @@ import uuid
 
 import pytest
 
+from tests.fixtures.sound_page import problems_of
 from tests.integration.web.test_web_classify_page import HOSTILE
+
+_CSS = ("labels", "classify", "labelsets")
+_JS = ("labels", "classify", "labelsets")
 
 EXPORT = {
     "name": "售后",
@@ -278,6 +282,37 @@ def test_a_full_set_goes_through_the_form_and_one_beyond_is_refused(client):
 def test_a_form_beyond_all_measure_is_refused(client):
     response = client.post("/label-sets/new", data={"name": "x" * 9_000_000, "label": "a"})
     assert response.status_code == 413
+
+
+def test_the_pages_are_sound(client, start_worker):
+    start_worker()
+    path = _create(client)
+    saved_set = path.rpartition("/")[2]
+    stale = _form(client.get(f"{path}/edit").text)
+    client.put(f"/api/v1{path}", json={"version": 1, "labels": [*HOSTILE, "x"], "multi_label": True})
+    form = {"text": "x", "labels": json.dumps([*HOSTILE, *map(str, range(30))]), "threshold": "0.1"}
+    pages = [
+        *(client.get(f"{path}{suffix}") for suffix in ("", "/edit", "/versions/1")),
+        *(client.get(url) for url in ("/", f"/?label_set={saved_set}", "/label-sets", "/label-sets/new", "/upload")),
+        client.post(f"{path}/edit", data=stale),
+        client.post("/label-sets/new", data=stale | {"do": "add"}),
+        client.post("/label-sets/import", data={"text": "x"}),
+        client.post("/label-sets/import", data={"text": "x", "into": saved_set}),
+        client.post("/label-sets/import", data={"text": "name\na"}),
+        client.post("/", data=form),
+        client.post("/", data=form | {"labels": "a,a"}),
+        client.post("/", data=form | {"load": "1", "saved": saved_set}),
+    ]
+    assert [page.status_code for page in pages] == [200] * 8 + [409, 200, 422, 422, 200, 200, 422, 200]
+    assert [problems_of(page.text) for page in pages] == [[]] * len(pages)
+
+
+@pytest.mark.parametrize("name", [*(f"css/{name}.css" for name in _CSS), *(f"js/{name}.js" for name in _JS)])
+def test_what_the_pages_need_is_served_from_here(client, name):
+    response = client.get(f"/static/{name}")
+    assert response.status_code == 200
+    assert "://" not in response.text
+    response.close()
 
 
 def test_hostile_labels_are_shown_as_text_everywhere(client):
