@@ -51,13 +51,20 @@ class Request(FlaskRequest):
 class JsonBody(BaseModel):
     """Base of JSON bodies: types as JSON has them, no field that is not known."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+def told(**schema: Any) -> dict[str, Any]:
+    """Arguments of ``Field`` that tell callers a limit which is checked further in, under a code of its own."""
+    return {"json_schema_extra": schema}
 
 
 class Fields(BaseModel):
     """Base of queries and forms, where every value comes as a string."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 def json_body(model: type[Model]) -> Model:

@@ -12,11 +12,20 @@ from typing import Annotated, Any, Protocol
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from web.access import viewer
-from web.edge import JsonBody
+from web.edge import JsonBody, told
 from web.services import services
 from yeban import labelsets
 from yeban.errors import InvalidLabels, InvalidRequest, NotFound
-from yeban.labels import DEFAULT_TEMPLATE, MAX_EXAMPLES, MAX_HINT_CHARS, MAX_LABELS, Label, LabelSet, split_labels
+from yeban.labels import (
+    DEFAULT_TEMPLATE,
+    MAX_EXAMPLES,
+    MAX_HINT_CHARS,
+    MAX_LABEL_CHARS,
+    MAX_LABELS,
+    Label,
+    LabelSet,
+    split_labels,
+)
 from yeban.labelsets import SavedSet
 
 #: Fields that say what a label set says; a saved one takes their place.
@@ -36,9 +45,12 @@ _Hint = Annotated[str, Field(max_length=MAX_HINT_CHARS, pattern=r"^[^\x00]*$")]
 class LabelObject(JsonBody):
     """A label with optional help for the model."""
 
-    name: str
+    name: str = Field(**told(minLength=1, maxLength=MAX_LABEL_CHARS))
+    """At most 200 characters, each name once."""
     description: _Hint = ""
+    """Says more of what is meant than the name."""
     examples: Annotated[list[_Hint], Field(max_length=MAX_EXAMPLES, default_factory=list)]
+    """Texts that have this label."""
 
 
 def _kind_of_label(value: Any) -> str | None:
@@ -131,7 +143,8 @@ class LabelSetObject(JsonBody):
     """How JSON names a saved set."""
 
     id: str
-    version: int | None = None
+    version: int | None = Field(None, **told(minimum=1))
+    """The newest, where it is left out."""
 
 
 def _kind_of_reference(value: Any) -> str | None:

@@ -6,18 +6,18 @@ import hashlib
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from flask import request
 from pydantic import BeforeValidator, Field
 from werkzeug.datastructures import FileStorage
 
 from web.access import viewer
-from web.edge import Fields
+from web.edge import Fields, told
 from web.labelset import label_set_of_form
 from web.models import check_model
 from web.services import Services
@@ -25,7 +25,7 @@ from yeban import metrics
 from yeban.errors import InvalidRequest, ServiceUnavailable
 from yeban.jobs import hints
 from yeban.jobs.creation import Created, NewJob, create_job, find_replay
-from yeban.labels import DEFAULT_TEMPLATE
+from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS
 from yeban.programs import BULK_ROLE
 from yeban.tabular import ReadOptions, open_table
 
@@ -56,20 +56,39 @@ class JobFields(Fields):
     """What is asked for beside the file. What is ``None`` is found out from the file or the settings."""
 
     labels: list[str] = Field(default_factory=list)
+    """A field for each name; or one field, split at `,`, `，`, `、` and line breaks; or one with a JSON list of names
+    or of objects with `name`, `description` and `examples`."""
     label_set: _Short | None = None
-    template: str = DEFAULT_TEMPLATE
+    """In place of `labels`, `template`, `multi_label` and `threshold`: a saved label set, as `<id>` or
+    `<id>@<version>`."""
+    template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
+    """The hypothesis; `{}` is where the label goes."""
     multi_label: bool = False
-    threshold: float | None = None
+    """Whether several labels, or none, may apply to a row."""
+    threshold: float | None = Field(None, **told(minimum=0, maximum=1))
+    """Probability from which a label is assigned, 0 to 1. Without one it is 0, and 0.5 with `multi_label`."""
     model: _Short | None = None
+    """A name that `GET /api/v1/models` has; the default model otherwise."""
     text_column: str | None = None
+    """Name of the column to tag, or its number as `#3`; found out otherwise."""
     gold_column: str | None = None
+    """The column with the right labels, several joined by `|`; the job then tells accuracy and macro-F1."""
     format: Literal["auto", "csv", "tsv", "xlsx", "jsonl"] = "auto"
     encoding: _Short | None = None
+    """Such as `gb18030`; found out otherwise."""
     delimiter: _Short | None = None
+    """One character, or `tab`, `comma`, `semicolon`, `pipe`, `none`; found out otherwise."""
     sheet: _Short | None = None
+    """Sheet of an XLSX file; the first visible one otherwise."""
     start_at: _Moment | None = None
+    """When to begin; at once otherwise."""
     expires_at: _Moment | None = None
+    """When to give up."""
     refine: bool | None = None
+    """Whether all rows are decided anew once the whole file is scored; where labels exclude one another they are
+    otherwise."""
+
+    example: ClassVar[Mapping[str, Any]] = {"labels": ["物流", "退款", "发票"], "gold_column": "label"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,7 +127,7 @@ def yeban(make_yeban: Callable[[], Yeban]) -> Yeban:
 def up(make_yeban: Callable[[], Yeban]) -> Iterator[Yeban]:
     """``yeban up``, running; when it is stopped, it ends well and leaves nothing behind."""
     running = make_yeban()
-    with running.start("up", "--port", "0") as process:
+    with running.start("up", "--port", "0", YEBAN_WEBHOOK_PRIVATE_ADDRESSES="true") as process:
         wait_until(
             lambda: process.poll() is not None or re.search(r"ready: http://\S+", running.said("stderr")),
             timeout_s=60,

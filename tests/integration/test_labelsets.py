@@ -8,8 +8,10 @@ import uuid
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from tests.fixtures.properties import examples
+from tests.fixtures.waiting import wait_until
 from yeban import labelsets
 from yeban.errors import Conflict, InvalidLabels, InvalidRequest, InvalidTemplate, NotFound, TooLarge, YebanError
 from yeban.labels import Label, LabelSet
@@ -19,6 +21,8 @@ ANNA = Viewer(name="anna", team="care")
 BOB = Viewer(name="bob", team="care")
 EVE = Viewer(name="eve", team="sales")
 LONER = Viewer(name="loner")
+
+_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 
 
 def _create(database, name="售后", labels="物流,退款", *, viewer=OPEN, **options):
@@ -102,6 +106,36 @@ def test_of_many_who_save_in_the_same_moment_one_wins(database):
     assert outcomes.count(Conflict) == 5
     found = labelsets.get_set(database, saved.id, viewer=OPEN)
     assert (found.newest, found.content.label_set.names) == (2, (winners[0],))
+
+
+def test_a_save_waits_for_one_that_is_under_way_and_is_told_of_it(database):
+    saved = _create(database)
+    outcome: list[object] = []
+
+    def edit() -> None:
+        try:
+            labelsets.save(database, saved.id, LabelSet.of("b"), base=1, viewer=OPEN)
+        except YebanError as error:
+            outcome.append(type(error))
+
+    def is_waiting() -> bool:
+        # In a transaction of its own, which would otherwise see the same all along.
+        with database.begin() as connection:
+            return connection.scalar(_WAITING) == 1
+
+    with database.begin() as other:
+        other.execute(text("UPDATE label_set SET name = 'locked' WHERE public_id = :id"), {"id": saved.id})
+        other.execute(
+            text(
+                "INSERT INTO label_set_version (label_set_id, version, content)"
+                " SELECT label_set_id, 2, content FROM label_set_version"
+            )
+        )
+        thread = threading.Thread(target=edit)
+        thread.start()
+        wait_until(is_waiting)
+    thread.join(20)
+    assert outcome == [Conflict]
 
 
 def test_saving_what_is_there_already_adds_no_version(database):

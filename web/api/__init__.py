@@ -3,6 +3,7 @@
 from web.api import (  # noqa: F401  # each hangs its routes on the blueprint
     classify,
     corrections,
+    description,
     jobs,
     labelsets,
     results,

@@ -2,34 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from flask import Response
+from pydantic import Field
 
 from web import interactive
 from web.answers import json_response
 from web.api.blueprint import api
-from web.edge import JsonBody, json_body
+from web.api.schemas import texts
+from web.edge import JsonBody, json_body, told
 from web.interactive import Classification
 from web.labelset import LabelSetField, LabelsField, find_saved, label_set, reference, refuse_both
+from web.openapi.documented import documented
 from web.services import services
-from yeban.errors import InvalidRequest
-from yeban.labels import DEFAULT_TEMPLATE, LabelSet
+from yeban.errors import (
+    EngineFailed,
+    EngineUnavailable,
+    InvalidLabels,
+    InvalidRequest,
+    InvalidTemplate,
+    ModelUnusable,
+    NoAnswer,
+    NotFound,
+    Overloaded,
+    UnknownModel,
+)
+from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS, LabelSet
 
 
 class ClassifyBody(JsonBody):
     """What to tag, and with what."""
 
-    text: str
+    text: str = Field(**told(minLength=1))
+    """At most `YEBAN_MAX_TEXT_CHARS` characters, not blank."""
     labels: LabelsField | None = None
+    """Names or objects, 1,000 at most, of `YEBAN_INTERACTIVE_LABEL_CHARS` characters together; or one string, split at
+    `,` and `，`."""
     label_set: LabelSetField | None = None
-    template: str = DEFAULT_TEMPLATE
+    """In place of `labels`, `template`, `multi_label` and `threshold`: a saved label set, as its id, as
+    `<id>@<version>`, or as an object."""
+    template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
+    """The hypothesis; `{}` is where the label goes."""
     multi_label: bool = False
-    threshold: float | None = None
+    """Whether several labels, or none, may apply."""
+    threshold: float | None = Field(None, **told(minimum=0, maximum=1))
+    """Probability from which a label is assigned, 0 to 1. Without one it is 0, and 0.5 with `multi_label`."""
     model: str | None = None
+    """A name that `GET /api/v1/models` has; the default model otherwise."""
+
+    example: ClassVar[Mapping[str, Any]] = {"text": "包裹三天没动了", "labels": ["物流", "退款", "发票"]}
 
 
 @api.post("/classify")
+@documented(
+    group="Texts",
+    summary="Tag one text now",
+    body=ClassifyBody,
+    answers={200: texts.Classification},
+    problems=(
+        EngineFailed,
+        EngineUnavailable,
+        InvalidLabels,
+        InvalidTemplate,
+        ModelUnusable,
+        NoAnswer,
+        NotFound,
+        Overloaded,
+        UnknownModel,
+    ),
+)
 def classify_text() -> Response:
     """Tag one text."""
     body = json_body(ClassifyBody)

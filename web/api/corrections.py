@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from flask import Response
 from pydantic import Field
@@ -14,12 +15,15 @@ from web import cursors
 from web.access import author, viewer
 from web.answers import json_response
 from web.api.blueprint import api
-from web.edge import Fields, JsonBody, json_body, query
+from web.api.schemas import jobs, rows
+from web.edge import Fields, JsonBody, json_body, query, told
 from web.jobactions import refine_again
 from web.jobview import correction_json, job_json, row_json
+from web.openapi.documented import Answer, documented
 from web.services import services
-from yeban.errors import InvalidRequest
+from yeban.errors import Conflict, InvalidRequest
 from yeban.jobs import corrections
+from yeban.jobs.corrections import MAX_AUTHOR_CHARS, MAX_CORRECTIONS
 from yeban.jobs.views import get_job
 
 
@@ -28,6 +32,7 @@ class CorrectionsQuery(Fields):
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     cursor: str | None = None
+    """The `next_cursor` of the page before."""
 
 
 class SuggestionsQuery(Fields):
@@ -35,23 +40,39 @@ class SuggestionsQuery(Fields):
 
     limit: Annotated[int, Field(ge=1, le=50)] = 10
     skip: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """How many of the first to pass over."""
 
 
 class CorrectionItem(JsonBody):
-    """One row's labels: none of them where none fits, ``None`` to take a correction back."""
+    """One row's labels."""
 
-    row: int
+    row: int = Field(**told(minimum=1))
+    """The number that `row` of the results has."""
     labels: list[str] | None
+    """One label, or any number in a job with `multi_label`; empty where none fits, `null` to take a correction back."""
 
 
 class CorrectionsBody(JsonBody):
     """Corrections, each of another row, and who made them."""
 
-    corrections: list[CorrectionItem]
-    author: str = ""
+    corrections: list[CorrectionItem] = Field(**told(minItems=1, maxItems=MAX_CORRECTIONS))
+    """1 to 1,000, each of another row."""
+    author: str = Field("", **told(maxLength=MAX_AUTHOR_CHARS))
+    """At most 200 characters."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "corrections": [{"row": 1, "labels": ["退款"]}, {"row": 2, "labels": []}, {"row": 3, "labels": None}],
+        "author": "小王",
+    }
 
 
 @api.get("/jobs/<uuid:job_id>/corrections")
+@documented(
+    group="Corrections",
+    summary="What people corrected",
+    query=CorrectionsQuery,
+    answers={200: rows.CorrectionPage},
+)
 def list_corrections(job_id: uuid.UUID) -> Response:
     """A page of corrections, in the order of the file."""
     asked = query(CorrectionsQuery)
@@ -71,13 +92,22 @@ def list_corrections(job_id: uuid.UUID) -> Response:
 
 
 @api.put("/jobs/<uuid:job_id>/corrections")
+@documented(
+    group="Corrections",
+    summary="Correct rows",
+    description="All of it is stored, or nothing. Nothing changes when it is repeated. A row without a result yet is a"
+    " conflict. A row that could not be scored may be corrected too, and is no error any more.",
+    body=CorrectionsBody,
+    answers={200: rows.CorrectionsStored},
+    problems=(Conflict,),
+)
 def correct(job_id: uuid.UUID) -> Response:
     """Store corrections and take others back; all of them, or none."""
     body = json_body(CorrectionsBody)
     wanted = {item.row: item.labels for item in body.corrections}
     if len(wanted) < len(body.corrections):
-        rows = [item.row for item in body.corrections]
-        doubled = next(row for row in rows if rows.count(row) > 1)
+        given = [item.row for item in body.corrections]
+        doubled = next(row for row in given if given.count(row) > 1)
         raise InvalidRequest(f"Row {doubled} is given twice; give it once.", field="corrections", row=doubled)
     database = services().database
     changed = corrections.correct(database, job_id, wanted, author=author(body.author), viewer=viewer())
@@ -85,15 +115,35 @@ def correct(job_id: uuid.UUID) -> Response:
 
 
 @api.get("/jobs/<uuid:job_id>/suggestions")
+@documented(
+    group="Corrections",
+    summary="Rows worth correcting",
+    description="Those that refinement found in doubt and like many others; for a job that was not refined, those with"
+    " the smallest margin among the first 20,000. Corrected rows are left out.",
+    query=SuggestionsQuery,
+    answers={200: rows.SuggestedRows},
+)
 def list_suggestions(job_id: uuid.UUID) -> Response:
     """Rows that are worth correcting, the most useful first."""
     asked = query(SuggestionsQuery)
     database = services().database
-    rows = corrections.suggested(database, get_job(database, job_id, viewer=viewer()), asked.limit, skip=asked.skip)
-    return json_response({"rows": [row_json(row) for row in rows]})
+    found = corrections.suggested(database, get_job(database, job_id, viewer=viewer()), asked.limit, skip=asked.skip)
+    return json_response({"rows": [row_json(row) for row in found]})
 
 
 @api.post("/jobs/<uuid:job_id>/refine")
+@documented(
+    group="Corrections",
+    summary="Decide the rows once more",
+    description="With what was corrected meanwhile. Nothing is scored anew, so it takes seconds. Asking again meanwhile"
+    " changes nothing.",
+    answers={
+        202: Answer(
+            model=jobs.Job, description="The job, which is `finishing` until it is done, and readable all the while."
+        )
+    },
+    problems=(Conflict,),
+)
 def refine_job(job_id: uuid.UUID) -> Response:
     """Let a completed job be refined once more, with what was corrected meanwhile."""
     refine_again(services(), job_id)

@@ -14,13 +14,25 @@ from web import cursors
 from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
+from web.api.schemas import jobs as schemas
 from web.edge import Fields, fields, query
 from web.jobactions import change
 from web.jobview import job_json
 from web.labelset import refuse_both
+from web.openapi.documented import Answer, Header, documented
 from web.services import services
 from web.uploads import JobFields, expect_upload, source_of, submit
-from yeban.errors import InvalidRequest
+from yeban.errors import (
+    Conflict,
+    InvalidLabels,
+    InvalidRequest,
+    InvalidTable,
+    InvalidTemplate,
+    NotFound,
+    Overloaded,
+    UnknownColumn,
+    UnknownModel,
+)
 from yeban.jobs.retention import delete_job
 from yeban.jobs.states import JobState
 from yeban.jobs.views import get_job, list_jobs
@@ -31,10 +43,48 @@ class JobsQuery(Fields):
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: str | None = None
+    """The `next_cursor` of the page before."""
     state: JobState | None = None
 
 
+_LOCATION = Header(description="The job's path.", schema={"type": "string", "format": "uri-reference"})
+_REPLAYED = Header(description="`true`: the job is that of an earlier request.", schema={"const": "true"})
+
+
 @api.post("/jobs")
+@documented(
+    group="Jobs",
+    summary="Hand a file in",
+    description="Nothing is stored unless the whole file could be read. What could not be read is told with its `row`,"
+    " as a spreadsheet numbers it. A row that merely has no text makes an error result, never a failed job.",
+    form=JobFields,
+    file="CSV, TSV, XLSX or JSONL, at most `YEBAN_MAX_UPLOAD_MB`.",
+    headers={
+        "Idempotency-Key": Header(
+            description="A request that is repeated with the same key returns the job that the first one made.",
+            schema={"type": "string", "pattern": "^[!-~]{1,200}$"},
+            example="tickets-2026-11-22",
+        )
+    },
+    answers={
+        200: Answer(
+            model=schemas.Job,
+            description="The job that an earlier request with this `Idempotency-Key` made.",
+            headers={"Location": _LOCATION, "Idempotent-Replayed": _REPLAYED},
+        ),
+        201: Answer(model=schemas.Job, description="The job was made.", headers={"Location": _LOCATION}),
+    },
+    problems=(
+        Conflict,
+        InvalidLabels,
+        InvalidTable,
+        InvalidTemplate,
+        NotFound,
+        Overloaded,
+        UnknownColumn,
+        UnknownModel,
+    ),
+)
 def create_job() -> Response:
     """Make a job of an uploaded table."""
     if request.mimetype != "multipart/form-data":
@@ -57,6 +107,7 @@ def create_job() -> Response:
 
 
 @api.get("/jobs")
+@documented(group="Jobs", summary="List jobs", query=JobsQuery, answers={200: schemas.JobPage})
 def index_jobs() -> Response:
     """A page of jobs, newest first."""
     asked = query(JobsQuery)
@@ -76,12 +127,22 @@ def index_jobs() -> Response:
 
 
 @api.get("/jobs/<uuid:job_id>")
+@documented(group="Jobs", summary="Look at a job", answers={200: schemas.Job})
 def show_job(job_id: uuid.UUID) -> Response:
     """One job."""
     return json_response(job_json(get_job(services().database, job_id, viewer=viewer())))
 
 
 @api.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>")
+@documented(
+    group="Jobs",
+    summary={"pause": "Pause a job", "resume": "Resume a job", "cancel": "Cancel a job"},
+    description="Paused, no more rows are claimed for now; cancelled, none any more. Rows that are finished are kept,"
+    " and what a worker is scoring just then still finishes. A cancelled, failed or expired job may be resumed, and"
+    " then runs only the rows that are missing. Nothing changes when it is repeated.",
+    answers={200: Answer(model=schemas.Job, description="The job afterwards.")},
+    problems=(Conflict,),
+)
 def change_job(job_id: uuid.UUID, action: str) -> Response:
     """Stop a job, hold it, or take it up again."""
     change(services(), job_id, action)
@@ -89,6 +150,13 @@ def change_job(job_id: uuid.UUID, action: str) -> Response:
 
 
 @api.delete("/jobs/<uuid:job_id>")
+@documented(
+    group="Jobs",
+    summary="Delete an ended job",
+    description="With its rows, results and corrections. A job that may still go on is to be cancelled first.",
+    answers={204: Answer(description="It is gone.")},
+    problems=(Conflict,),
+)
 def remove_job(job_id: uuid.UUID) -> Response:
     """Delete an ended job and all that it holds."""
     delete_job(services().database, job_id, viewer=viewer())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from flask import Response, request, url_for
 from pydantic import Field
@@ -14,12 +15,15 @@ from web import cursors
 from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
-from web.edge import Fields, JsonBody, json_body, query
+from web.api.schemas import labelsets as schemas
+from web.edge import Fields, JsonBody, json_body, query, told
 from web.labelset import SET_BYTES, LabelsField, label_set
+from web.openapi.documented import Answer, Header, documented
 from web.services import services
 from yeban import labelsets
-from yeban.labels import DEFAULT_TEMPLATE, LabelSet
-from yeban.labelsets import SavedSet
+from yeban.errors import Conflict, InvalidLabels, InvalidTemplate
+from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS, LabelSet
+from yeban.labelsets import MAX_NAME_CHARS, SavedSet
 
 
 class SetsQuery(Fields):
@@ -27,30 +31,55 @@ class SetsQuery(Fields):
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: str | None = None
+    """The `next_cursor` of the page before."""
 
 
 class NewSetBody(JsonBody):
     """A set to be saved."""
 
-    name: str
+    name: str = Field(**told(minLength=1, maxLength=MAX_NAME_CHARS))
+    """No other of the owner's sets has it."""
     labels: LabelsField
-    template: str = DEFAULT_TEMPLATE
+    """Names or objects, 1,000 at most; or one string, split at `,` and `，`."""
+    template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
+    """The hypothesis; `{}` is where the label goes."""
     multi_label: bool = False
-    threshold: float | None = None
+    """Whether several labels, or none, may apply."""
+    threshold: float | None = Field(None, **told(minimum=0, maximum=1))
+    """Probability from which a label is assigned, 0 to 1. Without one it is 0, and 0.5 with `multi_label`."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "name": "售后",
+        "labels": [{"name": "物流", "description": "包裹、快递的去向", "examples": ["快递到哪了"]}, "退款"],
+        "template": "这是关于{}的工单",
+        "threshold": 0.4,
+    }
 
 
 class SetBody(JsonBody):
-    """What a set is to say from now on, and the ``version`` that it was made from."""
+    """What a set is to say from now on."""
 
     version: Annotated[int, Field(ge=1)]
+    """The number of the version that the change was made from."""
     labels: LabelsField
-    name: str | None = None
-    template: str = DEFAULT_TEMPLATE
+    """Names or objects, 1,000 at most; or one string, split at `,` and `，`."""
+    name: str | None = Field(None, **told(minLength=1, maxLength=MAX_NAME_CHARS))
+    """As it is, where it is left out."""
+    template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
+    """The hypothesis; `{}` is where the label goes."""
     multi_label: bool = False
-    threshold: float | None = None
+    """Whether several labels, or none, may apply."""
+    threshold: float | None = Field(None, **told(minimum=0, maximum=1))
+    """Probability from which a label is assigned, 0 to 1. Without one it is 0, and 0.5 with `multi_label`."""
+
+    example: ClassVar[Mapping[str, Any]] = {"version": 1, "labels": ["物流", "退款", "发票"]}
+
+
+_LOCATION = Header(description="The set's path.", schema={"type": "string", "format": "uri-reference"})
 
 
 @api.get("/label-sets")
+@documented(group="Label sets", summary="List label sets", query=SetsQuery, answers={200: schemas.LabelSetPage})
 def index_label_sets() -> Response:
     """A page of sets, newest first."""
     asked = query(SetsQuery)
@@ -81,6 +110,17 @@ def index_label_sets() -> Response:
 
 
 @api.post("/label-sets")
+@documented(
+    group="Label sets",
+    summary="Save a label set",
+    description="Names, descriptions and examples have 300,000 characters together. Every string is kept on one line:"
+    " line breaks in it become spaces.",
+    body=NewSetBody,
+    answers={
+        201: Answer(model=schemas.SavedLabelSet, description="The set was saved.", headers={"Location": _LOCATION})
+    },
+    problems=(Conflict, InvalidLabels, InvalidTemplate),
+)
 def create_label_set() -> Response:
     """Save a set."""
     request.max_content_length = SET_BYTES
@@ -91,12 +131,22 @@ def create_label_set() -> Response:
 
 
 @api.get("/label-sets/<uuid:label_set_id>")
+@documented(group="Label sets", summary="Look at a label set", answers={200: schemas.SavedLabelSet})
 def show_label_set(label_set_id: uuid.UUID) -> Response:
     """One set as of its newest version."""
     return json_response(_json(labelsets.get_set(services().database, label_set_id, viewer=viewer())))
 
 
 @api.put("/label-sets/<uuid:label_set_id>")
+@documented(
+    group="Label sets",
+    summary="Change a label set",
+    description="What it says is a new version; what says the same as the newest adds none. If another version was"
+    " saved since `version`, that is a conflict whose `version` is the newest, and nothing is changed.",
+    body=SetBody,
+    answers={200: Answer(model=schemas.SavedLabelSet, description="The set afterwards.")},
+    problems=(Conflict, InvalidLabels, InvalidTemplate),
+)
 def save_label_set(label_set_id: uuid.UUID) -> Response:
     """Add a version."""
     request.max_content_length = SET_BYTES
@@ -108,6 +158,12 @@ def save_label_set(label_set_id: uuid.UUID) -> Response:
 
 
 @api.delete("/label-sets/<uuid:label_set_id>")
+@documented(
+    group="Label sets",
+    summary="Delete a label set",
+    description="Jobs keep what they were made with.",
+    answers={204: Answer(description="It is gone, and its name is free.")},
+)
 def delete_label_set(label_set_id: uuid.UUID) -> Response:
     """Delete a set with its versions."""
     labelsets.delete(services().database, label_set_id, viewer=viewer())
@@ -115,6 +171,12 @@ def delete_label_set(label_set_id: uuid.UUID) -> Response:
 
 
 @api.get("/label-sets/<uuid:label_set_id>/versions")
+@documented(
+    group="Label sets",
+    summary="List its versions",
+    query=SetsQuery,
+    answers={200: schemas.LabelSetVersionPage},
+)
 def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
     """A page of a set's versions, the newest first."""
     asked = query(SetsQuery)
@@ -139,6 +201,7 @@ def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
 
 
 @api.get("/label-sets/<uuid:label_set_id>/versions/<int:version>")
+@documented(group="Label sets", summary="Look at one version", answers={200: schemas.SavedLabelSet})
 def show_label_set_version(label_set_id: uuid.UUID, version: int) -> Response:
     """One set as of one version."""
     return json_response(_json(labelsets.get_set(services().database, label_set_id, version=version, viewer=viewer())))

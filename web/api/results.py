@@ -12,9 +12,11 @@ from web import cursors
 from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
+from web.api.schemas.rows import RowPage
 from web.downloads import Format, download
 from web.edge import Fields, query
 from web.jobview import row_json
+from web.openapi.documented import Answer, documented
 from web.services import services
 from yeban.errors import TooLarge
 from yeban.jobs import results
@@ -27,17 +29,35 @@ class ResultsQuery(Fields):
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     cursor: str | None = None
+    """The `next_cursor` of the page before."""
     status: Literal["ok", "abstained", "error", "pending"] | None = None
 
 
 class DownloadQuery(Fields):
-    """``guard`` keeps spreadsheets from taking a cell for a formula; ``bom`` tells Excel that a CSV is UTF-8."""
+    """How a file is written."""
 
     guard: bool = True
+    """Whether a cell that a spreadsheet would take for a formula is made plain text."""
     bom: bool = True
+    """Whether a CSV begins with a byte order mark, without which Excel does not see UTF-8."""
+
+
+_FILES = (
+    "The original columns, then `yeban_label` (several are joined by `|`), `yeban_score`, `yeban_margin` and"
+    " `yeban_status`; `yeban_row_label` and `yeban_row_score` in a job with `refine`; and `yeban_predicted`,"
+    " `yeban_corrected`, `yeban_corrected_by` and `yeban_corrected_at` where rows were corrected. It is streamed, also"
+    " while the job runs; one that ends early was cut off."
+)
 
 
 @api.get("/jobs/<uuid:job_id>/results")
+@documented(
+    group="Results",
+    summary="Rows with their tags",
+    description="Also while the job runs: a row without a result is `pending`.",
+    query=ResultsQuery,
+    answers={200: RowPage},
+)
 def list_results(job_id: uuid.UUID) -> Response:
     """A page of rows, in the order of the file."""
     asked = query(ResultsQuery)
@@ -61,12 +81,32 @@ def list_results(job_id: uuid.UUID) -> Response:
 
 
 @api.get("/jobs/<uuid:job_id>/results.csv")
+@documented(
+    group="Results",
+    summary="The tagged file as CSV",
+    description=_FILES,
+    query=DownloadQuery,
+    answers={200: Answer(content_type="text/csv", description="The tagged file.")},
+)
 def download_csv(job_id: uuid.UUID) -> Response:
     """The tagged file as CSV."""
     return _tagged(job_id, "csv")
 
 
 @api.get("/jobs/<uuid:job_id>/results.xlsx")
+@documented(
+    group="Results",
+    summary="The tagged file as a workbook",
+    description=_FILES,
+    query=DownloadQuery,
+    answers={
+        200: Answer(
+            content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            description="The tagged file.",
+        )
+    },
+    problems=(TooLarge,),
+)
 def download_xlsx(job_id: uuid.UUID) -> Response:
     """The tagged file as a workbook. Raises ``TooLarge`` before it begins, not where the sheet is full."""
     rows = get_job(services().database, job_id, viewer=viewer()).progress.rows
@@ -78,12 +118,26 @@ def download_xlsx(job_id: uuid.UUID) -> Response:
 
 
 @api.get("/jobs/<uuid:job_id>/results.jsonl")
+@documented(
+    group="Results",
+    summary="The tagged file as JSON lines",
+    description=_FILES,
+    query=DownloadQuery,
+    answers={200: Answer(content_type="application/jsonl", description="The tagged file, an object a line.")},
+)
 def download_jsonl(job_id: uuid.UUID) -> Response:
     """The tagged file as JSON lines."""
     return _tagged(job_id, "jsonl")
 
 
 @api.get("/jobs/<uuid:job_id>/errors.csv")
+@documented(
+    group="Results",
+    summary="Rows that could not be scored",
+    description="With the columns `file_row`, `reason` and `text`.",
+    query=DownloadQuery,
+    answers={200: Answer(content_type="text/csv", description="The rows.")},
+)
 def download_errors(job_id: uuid.UUID) -> Response:
     """The rows that could not be scored, and why."""
     asked = query(DownloadQuery)

@@ -8,9 +8,11 @@ from flask import Response
 
 from web.answers import json_response
 from web.api.blueprint import api, probes
+from web.api.schemas import service
 from web.health import health
 from web.models import describe
 from web.observed import service_state
+from web.openapi.documented import Answer, documented
 from web.services import services
 from web.workers import describe as describe_worker
 from yeban.jobs.workers import live_workers
@@ -18,6 +20,7 @@ from yeban.metering import CONTENT_TYPE, exposition
 
 
 @api.get("/models")
+@documented(group="Service", summary="Models that workers serve", answers={200: service.Models})
 def list_models() -> Response:
     """Models as live workers have loaded them."""
     default = services().settings.model
@@ -25,18 +28,30 @@ def list_models() -> Response:
 
 
 @api.get("/workers")
+@documented(group="Service", summary="Live workers and their caches", answers={200: service.Workers})
 def list_workers() -> Response:
     """Live workers, the longest-lived first, and how their caches do."""
     return json_response({"workers": [describe_worker(worker) for worker in live_workers(services().database)]})
 
 
 @probes.get("/healthz")
+@documented(group="Service", summary="Whether this process answers", answers={200: service.Alive}, secured=False)
 def alive() -> Response:
     """This process answers."""
     return json_response({"status": "ok"})
 
 
 @probes.get("/readyz")
+@documented(
+    group="Service",
+    summary="Whether everything is there",
+    description="A server that does not answer within three seconds counts as missing.",
+    answers={
+        200: Answer(model=service.Readiness, description="Everything that a request needs is there."),
+        503: Answer(model=service.Readiness, description="Something is missing; `checks` says what."),
+    },
+    secured=False,
+)
 def ready() -> Response:
     """Everything a request needs is there."""
     parts = health().readiness()
@@ -48,6 +63,12 @@ def ready() -> Response:
 
 
 @probes.get("/metrics")
+@documented(
+    group="Service",
+    summary="Counts for Prometheus",
+    answers={200: Answer(content_type="text/plain", description="In Prometheus' text format, whatever is missing.")},
+    secured=False,
+)
 def show_metrics() -> Response:
     """What Prometheus asks for."""
     return Response(exposition(service_state()), content_type=CONTENT_TYPE)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from flask import Response
 from pydantic import Field
@@ -13,16 +14,23 @@ from web import cursors
 from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
-from web.edge import Fields, JsonBody, json_body, query
+from web.api.schemas import webhooks as schemas
+from web.edge import Fields, JsonBody, json_body, query, told
+from web.openapi.documented import Answer, documented
 from web.services import services
 from web.webhookview import answer_json, delivery_json, try_out, webhook_json
+from yeban.errors import Conflict, Overloaded
 from yeban.webhooks import deliveries, endpoints
+from yeban.webhooks.targets import MAX_URL_CHARS
 
 
 class WebhookBody(JsonBody):
     """Where to tell the ends of jobs."""
 
-    url: str
+    url: str = Field(**told(minLength=1, maxLength=MAX_URL_CHARS))
+    """It begins with `https://`, or with `http://` for an address inside one's own network."""
+
+    example: ClassVar[Mapping[str, Any]] = {"url": "https://example.com/hooks/yeban"}
 
 
 class DeliveriesQuery(Fields):
@@ -30,9 +38,11 @@ class DeliveriesQuery(Fields):
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: str | None = None
+    """The `next_cursor` of the page before."""
 
 
 @api.get("/webhooks")
+@documented(group="Webhooks", summary="List webhooks", answers={200: schemas.Webhooks})
 def list_webhooks() -> Response:
     """All webhooks, the oldest first; without their secrets."""
     found = endpoints.list_webhooks(services().database, viewer=viewer())
@@ -40,6 +50,13 @@ def list_webhooks() -> Response:
 
 
 @api.post("/webhooks")
+@documented(
+    group="Webhooks",
+    summary="Have the ends of jobs told to a URL",
+    body=WebhookBody,
+    answers={201: schemas.WebhookWithSecret},
+    problems=(Conflict,),
+)
 def create_webhook() -> Response:
     """Make a webhook; the answer is the only one with its secret."""
     body = json_body(WebhookBody)
@@ -49,6 +66,11 @@ def create_webhook() -> Response:
 
 
 @api.delete("/webhooks/<uuid:webhook_id>")
+@documented(
+    group="Webhooks",
+    summary="Delete a webhook",
+    answers={204: Answer(description="It is gone, with what was waiting for it.")},
+)
 def delete_webhook(webhook_id: uuid.UUID) -> Response:
     """Delete a webhook with its deliveries."""
     endpoints.delete_webhook(services().database, webhook_id, viewer=viewer())
@@ -56,6 +78,12 @@ def delete_webhook(webhook_id: uuid.UUID) -> Response:
 
 
 @api.post("/webhooks/<uuid:webhook_id>/rotate")
+@documented(
+    group="Webhooks",
+    summary="Sign with a new secret",
+    description="The old one signs nothing from then on.",
+    answers={200: schemas.WebhookWithSecret},
+)
 def rotate_webhook(webhook_id: uuid.UUID) -> Response:
     """Sign with a new secret from now on."""
     secret = endpoints.rotate_secret(services().database, webhook_id, viewer=viewer())
@@ -64,12 +92,25 @@ def rotate_webhook(webhook_id: uuid.UUID) -> Response:
 
 
 @api.post("/webhooks/<uuid:webhook_id>/test")
+@documented(
+    group="Webhooks",
+    summary="Send a test message",
+    description="It has the type `webhook.test`. The answer comes after ten seconds at most.",
+    answers={200: schemas.WebhookTest},
+    problems=(Overloaded,),
+)
 def test_webhook(webhook_id: uuid.UUID) -> Response:
     """Send a message that says nothing, and tell how that went."""
     return json_response(answer_json(try_out(services(), webhook_id)))
 
 
 @api.get("/webhooks/<uuid:webhook_id>/deliveries")
+@documented(
+    group="Webhooks",
+    summary="What became of each message",
+    query=DeliveriesQuery,
+    answers={200: schemas.DeliveryPage},
+)
 def list_deliveries(webhook_id: uuid.UUID) -> Response:
     """A page of deliveries, newest first."""
     asked = query(DeliveriesQuery)
@@ -89,6 +130,12 @@ def list_deliveries(webhook_id: uuid.UUID) -> Response:
 
 
 @api.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/retry")
+@documented(
+    group="Webhooks",
+    summary="Send a message again",
+    description="Whatever became of it, and as often as a new one if need be.",
+    answers={202: Answer(model=schemas.Delivery, description="The delivery, which is sent now.")},
+)
 def retry_delivery(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> Response:
     """Have a delivery tried again now, whatever became of it."""
     delivery = deliveries.try_again(services().database, webhook_id, delivery_id, viewer=viewer())

@@ -3,6 +3,7 @@
 from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     account,
     accounts,
+    apidocs,
     classify,
     filters,
     jobs,

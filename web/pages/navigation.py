@@ -15,4 +15,5 @@ def navigation() -> list[tuple[str, str]]:
         ("pages.upload", _("Upload")),
         ("pages.index_jobs", _("Jobs")),
         ("pages.index_label_sets", _("Label sets")),
+        ("pages.show_api_docs", _("API")),
     ]

@@ -42,7 +42,7 @@ def as_curl(body: dict[str, Any], with_token: bool) -> str:
 @pages.app_template_filter()
 def as_python(body: dict[str, Any], with_token: bool) -> str:
     """A program that needs nothing but Python."""
-    literal = pprint.pformat(body, indent=1, width=100, sort_dicts=False)
+    literal = "".join(f"    {name!r}: {_indented(value)},\n" for name, value in body.items())
     headers = '{"Content-Type": "application/json"}'
     if with_token:
         headers = f'{{"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["{_TOKEN}"]}}'
@@ -52,7 +52,7 @@ def as_python(body: dict[str, Any], with_token: bool) -> str:
             *(["import os"] if with_token else []),
             "import urllib.request",
             "",
-            f"body = {literal}",
+            f"body = {{\n{literal}}}",
             "request = urllib.request.Request(",
             f"    {_url()!r},",
             "    json.dumps(body).encode(),",
@@ -62,6 +62,11 @@ def as_python(body: dict[str, Any], with_token: bool) -> str:
             "    print(json.dumps(json.load(response), ensure_ascii=False, indent=2))",
         ]
     )
+
+
+def _indented(value: Any) -> str:
+    """A Python literal; where it is broken, the further lines stand deeper."""
+    return pprint.pformat(value, width=90, sort_dicts=False).replace("\n", "\n        ")
 
 
 def _label(label: Label) -> str | dict[str, Any]:

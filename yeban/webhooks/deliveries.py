@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -52,6 +52,8 @@ class Delivery:
     internal_id: int
     id: uuid.UUID  # what the receiver sees as webhook-id
     job_id: uuid.UUID
+    job_name: str  # of its file
+    job_deleted: bool
     event: str
     state: DeliveryState
     attempt: int
@@ -95,7 +97,7 @@ def due_webhooks(database: Database) -> list[tuple[int, str]]:
         return [(row.id, row.url) for row in found]
 
 
-def take(database: Database, webhook_ids: Sequence[int]) -> Message | None:
+def take(database: Database, webhook_ids: Collection[int]) -> Message | None:
     """Take what has been due longest at one of the webhooks; ``None`` if nothing is."""
     with database.begin() as connection:
         row = connection.execute(
@@ -165,8 +167,8 @@ def list_deliveries(
         webhook = find_webhook(connection, webhook_id, viewer=viewer)
         rows = connection.execute(
             text(
-                "SELECT webhook_delivery.*, job.public_id AS job_public_id FROM webhook_delivery"
-                " JOIN job ON job.id = webhook_delivery.job_id WHERE webhook_id = :webhook"
+                "SELECT webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at"
+                " FROM webhook_delivery JOIN job ON job.id = webhook_delivery.job_id WHERE webhook_id = :webhook"
                 " AND (CAST(:before AS bigint) IS NULL OR webhook_delivery.id < :before)"
                 " ORDER BY webhook_delivery.id DESC LIMIT :limit"
             ),
@@ -184,7 +186,7 @@ def try_again(database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID,
             text(
                 "UPDATE webhook_delivery SET next_at = now(), attempt = 0, delivered_at = NULL FROM job"
                 " WHERE webhook_delivery.public_id = :id AND webhook_id = :webhook AND job.id = job_id"
-                " RETURNING webhook_delivery.*, job.public_id AS job_public_id"
+                " RETURNING webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at"
             ),
             {"id": delivery_id, "webhook": webhook.internal_id},
         ).one_or_none()
@@ -253,6 +255,8 @@ def _view(row: Row[Any]) -> Delivery:
         internal_id=row.id,
         id=row.public_id,
         job_id=row.job_public_id,
+        job_name=row.source_name,
+        job_deleted=row.deleted_at is not None,
         event=row.event,
         state=state,
         attempt=row.attempt,

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,9 +28,9 @@ _STAY_S = 10.0  # that a receiver keeps its slot while others may wait
 
 
 class Notifier:
-    """Tells receivers what is due, each host by one thread at a time. Any number of processes may have one.
+    """Tells receivers what is due, each host and port by one thread at a time. Any number of processes may have one.
 
-    A host that takes its messages keeps its thread for a while; one that fails gives it up at once. Those that have
+    A thread stays with its host for a few seconds, and says nothing more to a webhook that failed. Hosts that have
     waited longest come first, so receivers that are away, however many, cost the others a short wait at most.
     """
 
@@ -52,14 +52,14 @@ class Notifier:
         """
         hosts: dict[str, list[int]] = {}
         for webhook_id, url in deliveries.due_webhooks(self._database):
-            hosts.setdefault(_host(url), []).append(webhook_id)
+            hosts.setdefault(_authority(url), []).append(webhook_id)
         with self._lock:
             self._served = {host: at for host, at in self._served.items() if host in hosts}
             for host in sorted(hosts, key=lambda host: self._served.get(host, 0.0)):
                 if self._stopped.is_set() or len(self._serving) >= _SLOTS:
                     break
                 if host not in self._serving:
-                    self._begin(host, hosts[host])
+                    self._begin(host, set(hosts[host]))
 
     def stop(self, timeout_s: float) -> None:
         """Begin nothing more, and wait for what is being sent; what is not over then is sent again later."""
@@ -70,20 +70,22 @@ class Notifier:
         for thread in serving:
             thread.join(max(0.0, end - time.monotonic()))
 
-    def _begin(self, host: str, webhook_ids: list[int]) -> None:
+    def _begin(self, host: str, webhook_ids: set[int]) -> None:
         self._served[host] = time.monotonic()
         thread = threading.Thread(target=self._serve, args=(host, webhook_ids), name="webhook", daemon=True)
         self._serving[host] = thread
         thread.start()
 
-    def _serve(self, host: str, webhook_ids: Sequence[int]) -> None:
+    def _serve(self, host: str, webhook_ids: set[int]) -> None:
         until = time.monotonic() + _STAY_S
         try:
-            while not self._stopped.is_set() and time.monotonic() < until:
+            while webhook_ids and not self._stopped.is_set() and time.monotonic() < until:
                 with self._asking:
                     message = deliveries.take(self._database, webhook_ids)
-                if message is None or not self._deliver(host, message):
+                if message is None:
                     return
+                if not self._deliver(host, message):
+                    webhook_ids.discard(message.webhook_id)
         except ServiceUnavailable as error:
             log.warning("webhook: %s", error.detail)
         except Exception:
@@ -136,8 +138,9 @@ def _send(
     return send(target, headers, sent, private=private, limit_s=limit_s)
 
 
-def _host(url: str) -> str:
+def _authority(url: str) -> str:
+    """Host and port."""
     try:
-        return targets.parse(url).host
+        return targets.parse(url).authority
     except InvalidRequest:
         return ""

@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from tests.fixtures.browser_client import BrowserClient
+from tests.fixtures.conformance import Conformance
 from web.app import create_app
 from yeban.accounts import passwords
 from yeban.db import Database
@@ -76,18 +77,21 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def make_app(database_url: str, redis_url: str, settings: Settings) -> Iterator[Callable[..., Flask]]:
-    made: list[Flask] = []
+    """Make apps, whose answers must all be as the API describes them."""
+    made: list[tuple[Flask, Conformance]] = []
 
     def make(**changes: Any) -> Flask:
         urls = {"database_url": database_url, "redis_url": redis_url}
         urls |= {name: changes.pop(name) for name in urls if name in changes}
-        made.append(create_app(settings.model_copy(update=changes), **urls))
-        made[-1].test_client_class = BrowserClient
-        return made[-1]
+        app = create_app(settings.model_copy(update=changes), **urls)
+        app.test_client_class = BrowserClient
+        made.append((app, Conformance(app)))
+        return app
 
     yield make
-    for app in made:
+    for app, _ in made:
         app.extensions["yeban"].close()
+    assert [problem for _, answers in made for problem in answers.problems] == []
 
 
 @pytest.fixture
@@ -199,7 +203,16 @@ def beating(database: Database) -> Callable[..., WorkerInfo]:
             role=role,
             host="here",
             pid=1,
-            models=[{"name": model, "fingerprint": "f" * 16, "precision": "int8", "session": "openvino"}],
+            models=[
+                {
+                    "name": model,
+                    "kind": "embedding",
+                    "fingerprint": "f" * 16,
+                    "precision": "int8",
+                    "session": "openvino",
+                    "device": "cpu",
+                }
+            ],
             window=16,
         )
         beat(database, worker)

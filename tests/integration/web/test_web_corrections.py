@@ -34,7 +34,8 @@ def refine(work):
     def end(public_id: str, *rows: int, suggested: tuple[int, ...] = ()) -> None:
         report = {
             "state": "done", "rows": 3, "changed": len(rows), "moves": [[0, 1, len(rows)]], "examples": list(rows),
-            "suggested": list(suggested), "corrections": 0, "sample_rows": 3, "temper": 0.5, "seconds": 0.1,
+            "suggested": list(suggested), "changed_since": None, "corrections": 0, "sample_rows": 3, "temper": 0.5,
+            "seconds": 0.1,
         }  # fmt: skip
         work.execute("UPDATE job SET refine = true WHERE public_id = :id", id=public_id)
         (internal_id,) = work.column("SELECT id FROM job WHERE public_id = :id", id=public_id)

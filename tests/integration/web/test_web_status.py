@@ -72,9 +72,11 @@ def test_models_are_told_once_with_who_serves_them(client, beating):
     first, second = client.get("/api/v1/models").json["models"]
     assert first == {
         "name": "e5-small",
+        "kind": "embedding",
         "fingerprint": "f" * 16,
         "precision": "int8",
         "session": "openvino",
+        "device": "cpu",
         "default": True,
         "workers": {"bulk": 2, "interactive": 1},
     }
@@ -84,7 +86,8 @@ def test_models_are_told_once_with_who_serves_them(client, beating):
 def test_workers_are_told_with_how_their_caches_do(client, beating, database):
     assert client.get("/api/v1/workers").json == {"workers": []}
     worker = beating("bulk")
-    layers = {"memory": {"hits": 3, "misses": 1}, "redis": {"hits": 0, "misses": 0}}
+    counters = {"writes": 1, "evictions": 0, "failures": 0, "entries": None}
+    layers = {"memory": {"hits": 3, "misses": 1, **counters}, "redis": {"hits": 0, "misses": 0, **counters}}
     beat(database, dataclasses.replace(worker, cache={"pairs": layers}))
     (shown,) = client.get("/api/v1/workers").json["workers"]
     assert shown == {
@@ -95,8 +98,8 @@ def test_workers_are_told_with_how_their_caches_do(client, beating, database):
         "models": ["e5-small"],
         "cache": {
             "pairs": {
-                "memory": {"hits": 3, "misses": 1, "hit_rate": 0.75},
-                "redis": {"hits": 0, "misses": 0, "hit_rate": None},
+                "memory": {"hits": 3, "misses": 1, **counters, "hit_rate": 0.75},
+                "redis": {"hits": 0, "misses": 0, **counters, "hit_rate": None},
             }
         },
     }

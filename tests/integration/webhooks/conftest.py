@@ -58,7 +58,7 @@ def start_notifier(database: Database) -> Iterator[Callable[..., delivering.Noti
 @pytest.fixture
 def notify(start_notifier: Callable[..., delivering.Notifier]) -> Callable[[], None]:
     """One turn, waited for to its end."""
-    notifier = start_notifier(limit_s=1.0)
+    notifier = start_notifier()
 
     def once() -> None:
         notifier.turn()

@@ -221,7 +221,8 @@ def test_a_webhook_is_told_of_the_jobs_of_its_owner_or_team(work, hook, database
             "alice": ALICE, "bob-alone": Viewer(name="bob"), "carol": CAROL, "nobody": Viewer(),
         }.items()
     }  # fmt: skip
-    jobs = {viewer: work.completed(1) for viewer in (ALICE, BOB, CAROL, Viewer())}
+    # The last is of a member of the team, but was made before they were one.
+    jobs = {viewer: work.completed(1) for viewer in (ALICE, BOB, CAROL, Viewer(), Viewer(name="alice"))}
     for viewer, job in jobs.items():
         own(work, job, viewer)
     announce(database)

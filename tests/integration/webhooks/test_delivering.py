@@ -203,9 +203,23 @@ def test_receivers_that_hang_do_not_hold_up_the_others(work, hook, receiver, sta
 
     wait_until(arrived, timeout_s=20, what="the quick receiver's messages")
     assert len(receiver.received) == 5
-    assert sum(len(one.received) for one in hanging) == 1, "one host, one thread"
+    assert [len(one.received) for one in hanging] == [1, 1, 1], "one thread for a host, whatever it is to be told"
     for one in hanging:
         one.leave.set()
+
+
+def test_a_webhook_that_fails_does_not_hold_up_another_of_its_host(work, hook, receiver, database, notify):
+    broken, sound = hook(receiver.url("/broken")), hook(receiver.url("/sound"))
+    for _ in range(5):
+        work.completed(1)
+    announce(database)
+    receiver.behave = lambda handler: handler.wfile.write(
+        b"HTTP/1.1 %d X\r\n\r\n" % (500 if handler.path == "/broken" else 200)
+    )
+    notify()
+    assert [got.path for got in receiver.received].count("/broken") == 1
+    assert endpoints.get_webhook(database, broken.webhook.id).waiting == 5
+    assert endpoints.get_webhook(database, sound.webhook.id).waiting == 0
 
 
 def test_those_who_have_waited_longest_come_first(work, hook, database, monkeypatch, start_notifier):

@@ -1,10 +1,10 @@
 """Whose webhooks are whose, how many, and what stays secret."""
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.fixtures.interleaving import Interleaving
 from yeban.errors import Conflict, InvalidRequest, NotFound
 from yeban.viewer import OPEN, Viewer
 from yeban.webhooks import deliveries, delivering, endpoints
@@ -64,14 +64,8 @@ def test_there_are_twenty_at_most_for_each_owner_also_at_once(hook, database):
     for _ in range(endpoints.MAX_WEBHOOKS - 1):
         hook(viewer=ALICE)
 
-    def one_more(_):
-        try:
-            hook(viewer=ALICE)
-        except Conflict:
-            return 0
-        return 1
-
-    with ThreadPoolExecutor(6) as pool:
-        assert sum(pool.map(one_more, range(6))) == 1
+    with Interleaving(database) as interleaving:
+        actors = interleaving.run([lambda: hook(viewer=ALICE)] * 2, [0, 1] * 10)
+    assert [type(actor.error) for actor in actors if actor.error] == [Conflict]
     hook(viewer=BOB)
     assert len(endpoints.list_webhooks(database)) == endpoints.MAX_WEBHOOKS + 1

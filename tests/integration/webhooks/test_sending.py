@@ -63,7 +63,7 @@ def test_a_receiver_that_says_nothing_is_given_up_in_time(receiver):
     receiver.behave = lambda _: receiver.leave.wait(20)
     found = post(receiver.url(), limit_s=0.3)
     assert (found.status, found.failure) == (None, Failure.TIMED_OUT)
-    assert 0.25 < found.seconds < 2
+    assert 0.25 < found.seconds < 5
 
 
 def test_a_receiver_that_says_a_byte_now_and_then_is_given_up_in_time(receiver):
@@ -76,7 +76,7 @@ def test_a_receiver_that_says_a_byte_now_and_then_is_given_up_in_time(receiver):
     receiver.behave = dribble
     found = post(receiver.url(), limit_s=0.5)
     assert (found.status, found.failure) == (None, Failure.TIMED_OUT)
-    assert found.seconds < 2
+    assert found.seconds < 5
 
 
 def test_a_body_is_not_waited_for(receiver, monkeypatch):
@@ -92,7 +92,7 @@ def test_a_body_is_not_waited_for(receiver, monkeypatch):
     receiver.behave = dribble
     found = post(receiver.url(), limit_s=10)
     assert (found.status, found.failure) == (200, None)
-    assert found.seconds < 2
+    assert found.seconds < 5
 
 
 def test_of_a_huge_body_only_the_beginning_is_read(receiver):
@@ -119,7 +119,7 @@ def test_endless_headers_end_the_try(receiver):
     receiver.behave = flood
     found = post(receiver.url(), limit_s=5)
     assert (found.status, found.failure) == (None, Failure.NO_HTTP_ANSWER)
-    assert found.seconds < 2
+    assert found.seconds < 5
 
 
 def test_only_the_last_of_several_answers_counts(receiver):
@@ -149,7 +149,7 @@ def test_a_port_that_takes_connections_and_does_nothing():
         for scheme in ("http", "https"):
             found = post(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}/", limit_s=0.3)
             assert (found.status, found.failure) == (None, Failure.TIMED_OUT)
-            assert found.seconds < 2
+            assert found.seconds < 5
 
 
 def test_loopback_is_not_called_unless_that_is_allowed(receiver):

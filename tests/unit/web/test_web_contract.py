@@ -31,6 +31,7 @@ _PAGES = {
     "GET /jobs/{id}/review",
     "POST /jobs/{id}/review",
     "POST /preferences",
+    "GET /docs/api",
     "GET /sign-in",
     "POST /sign-in",
     "POST /sign-out",
@@ -97,7 +98,7 @@ def test_every_route_is_documented_or_a_page(app):
 
 
 def test_every_page_is_outside_the_api():
-    assert not [page for page in _PAGES if "/api" in page]
+    assert not [page for page in _PAGES if page.partition(" ")[2].startswith("/api")]
 
 
 def test_every_error_has_a_status_a_title_and_a_place_in_the_document():

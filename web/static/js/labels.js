@@ -72,8 +72,6 @@
       this.box.addEventListener("mousedown", (event) => {
         if (event.target === this.box || event.target === this.list) { event.preventDefault(); this.input.focus(); }
       });
-      // Before htmx and the browser look whether the form is complete.
-      area.form.addEventListener("click", () => this.split(true), true);
       area.form.addEventListener("reset", () => setTimeout(() => this.take()));
       // A browser that goes back puts the textarea's value in without a word.
       window.addEventListener("pageshow", () => { if (area.value !== this.shown) this.take(); });
@@ -294,6 +292,11 @@
       document.addEventListener("input", (event) => { if (event.target.name === "label") preview(); });
       preview();
     }
+    // What is wrong in a closed part of the form could not be shown.
+    document.addEventListener("invalid", (event) => {
+      const part = event.target.closest("details");
+      if (part) part.open = true;
+    }, true);
     const button = document.querySelector("button[data-load-set]");
     if (button) {
       button.type = "button";

@@ -116,6 +116,6 @@ def test_a_name_service_that_hangs_costs_no_more_than_the_deadline(monkeypatch):
         with pytest.raises(NotSent) as caught:
             look_up("slow.example", 443, private=False, deadline=soon(0.05))
         assert caught.value.failure is Failure.TIMED_OUT
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     leave.set()
     wait_until(lambda: places.acquire(blocking=False), what="a place given back")

@@ -1,0 +1,31 @@
+"""A webhook, from the API to its receiver, by real processes."""
+
+from __future__ import annotations
+
+import json
+from urllib.request import Request, urlopen
+
+from tests.e2e.conftest import Yeban
+from tests.fixtures.receiver import FakeReceiver
+from tests.fixtures.waiting import wait_until
+
+
+def test_the_end_of_a_job_is_told(up: Yeban) -> None:
+    receiver = FakeReceiver()
+    try:
+        request = Request(  # noqa: S310  # ours
+            f"{up.running_url()}/api/v1/webhooks",
+            data=json.dumps({"url": receiver.url()}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urlopen(request) as answer:  # noqa: S310  # ours
+            secret = json.load(answer)["secret"]
+        path = up.work_dir / "told.csv"
+        path.write_text("text\n包裹三天没动了\n", encoding="utf-8")
+        job = up.json("job", "submit", path, "--labels", "物流,退款", "--text-column", "text")
+        wait_until(lambda: receiver.received, what="the message")
+    finally:
+        receiver.stop()
+    (got,) = receiver.received
+    assert got.is_signed_by(secret)
+    assert (got.json["type"], got.json["data"]["id"]) == ("job.completed", job["id"])

@@ -1,0 +1,200 @@
+"""The API does what its description says, whatever is sent that fits the description or nearly does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+from schemathesis.engine.run import PhaseName
+from werkzeug.serving import make_server
+
+from web.openapi import samples
+from web.openapi.document import build
+from web.openapi.reading import Operation, groups
+
+CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
+#: The same requests each time. Time goes with the examples: these take less than a minute.
+CONFIG = {
+    "seed": 1,
+    "continue-on-failure": True,
+    "generation": {"deterministic": True, "max-examples": 40, "database": "none"},
+}
+_GIVEN_OUT = "a cursor fits only the list that gave it out"
+#: Checks that would fail where the API is right, by operation, and why.
+UNSUITED = {
+    ("classify_text", "positive_data_acceptance"): "a template has {} once, and models and labels have limits together",
+    ("create_job", "positive_data_acceptance"): "a schema cannot say what is a table, or which columns it has",
+    ("correct", "positive_data_acceptance"): "labels are those of the job, and each row is given once",
+    ("create_label_set", "positive_data_acceptance"): "a template has {} once, and each label its own name",
+    ("save_label_set", "positive_data_acceptance"): "a template has {} once, and each label its own name",
+    ("create_webhook", "positive_data_acceptance"): "many a string is no URL",
+    ("ready", "not_a_server_error"): "503 is how it tells that something is missing",
+    ("index_label_sets", "positive_data_acceptance"): _GIVEN_OUT,
+    ("list_label_set_versions", "positive_data_acceptance"): _GIVEN_OUT,
+    ("list_deliveries", "positive_data_acceptance"): _GIVEN_OUT,
+    ("index_jobs", "positive_data_acceptance"): _GIVEN_OUT,
+    ("list_results", "positive_data_acceptance"): _GIVEN_OUT,
+    ("list_corrections", "positive_data_acceptance"): _GIVEN_OUT,
+}
+CHECKED = {
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "positive_data_acceptance",
+    "unsupported_method",
+}
+
+
+@pytest.fixture
+def jobs(upload, tag, client) -> list[str]:
+    """Jobs in several states; the first ones have ended."""
+    found = [upload().json["id"] for _ in range(4)]
+    for job_id in found[:2]:
+        tag(job_id)
+    client.post(f"/api/v1/jobs/{found[2]}/pause")
+    return found
+
+
+def test_it_answers_as_described_to_whatever_is_sent(make_app, start_worker, beating, jobs):
+    beating("interactive")
+    beating("bulk")
+    start_worker()
+    app = make_app()
+    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app, config=SchemathesisConfig.from_dict(CONFIG))
+
+    @schema.hook
+    def map_path_parameters(context: Any, path_parameters: dict[str, Any]) -> dict[str, Any]:
+        """Ask for jobs that there are, and leave the first to be asked for when others were deleted."""
+        if path_parameters and "job_id" in path_parameters:
+            some = jobs[1:] if context.operation.method == "delete" else jobs
+            path_parameters["job_id"] = some[_number(path_parameters["job_id"]) % len(some)]
+        return path_parameters
+
+    sent, checked, failures = Counter[PhaseName](), set[str](), dict[tuple[str, str], str]()
+    for event in from_schema(schema).execute():
+        assert not isinstance(event, events.FatalError | events.NonFatalError), event
+        if isinstance(event, events.ScenarioFinished):
+            sent[event.phase] += len(event.recorder.cases)
+            for case_id, checks in event.recorder.checks.items():
+                operation = event.recorder.cases[case_id].value.operation.definition.raw["operationId"]
+                checked |= {check.name for check in checks}
+                for check in checks:
+                    if check.failure_info is not None and (operation, check.name) not in UNSUITED:
+                        failures[operation, check.name] = (
+                            f"{check.failure_info.failure.message[:1000]} {check.failure_info.code_sample[:1000]}"
+                        )
+    assert failures == {}
+    assert checked >= CHECKED
+    for phase in (PhaseName.COVERAGE, PhaseName.FUZZING, PhaseName.STATEFUL_TESTING):
+        assert sent[phase] > 50, sent
+
+
+def _number(job_id: Any) -> int:
+    try:
+        return uuid.UUID(str(job_id)).int
+    except ValueError:
+        return 0
+
+
+@pytest.fixture
+def served(make_app, start_worker, beating) -> Iterator[tuple[str, dict[str, Operation]]]:
+    """The address of a real server, and the operations it has."""
+    beating("interactive")
+    beating("bulk")
+    start_worker()
+    app = make_app()
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    found = groups(build(app))
+    yield (
+        f"http://127.0.0.1:{server.server_port}",
+        {operation.name: operation for group in found for operation in group.operations},
+    )
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+@pytest.fixture
+def run(served, tmp_path) -> Callable[..., str]:
+    """Run an operation's sample as a reader would, beside the file that it hands in; another job's id put in."""
+    address, operations = served
+    (tmp_path / samples.FILE_NAME).write_text(CSV, encoding="utf-8")
+
+    def run_sample(name: str, language: str, job_id: str = "") -> str:
+        sample = {"curl": samples.curl, "python": samples.python}[language](operations[name], address, with_token=True)
+        sample = sample.replace(samples.EXAMPLE_UUID, job_id)
+        command = (
+            [sys.executable, "-c", sample] if language == "python" else ["sh", "-ec", sample.replace(" -s ", " -sf ")]
+        )
+        environment = {**os.environ, "YEBAN_TOKEN": "yeban_none", "PYTHONIOENCODING": "utf-8"}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run_sample
+
+
+@pytest.mark.parametrize("language", ["curl", "python"])
+def test_the_samples_do_what_they_say(run, language, client, tag, tmp_path):
+    if language == "curl" and shutil.which("curl") is None:
+        pytest.skip("there is no curl")
+    read = json.loads if language == "curl" else ast.literal_eval
+    assert read(run("classify_text", language))["label"] == "物流"
+    job = read(run("create_job", language))
+    assert [label["name"] for label in job["labels"]] == ["物流", "退款", "发票"]
+    assert (job["source"]["name"], job["gold_column"]) == (samples.FILE_NAME, "label")
+    assert read(run("create_job", language))["id"] == job["id"]
+    assert read(run("pause_job", language, job["id"]))["state"] == "paused"
+    assert read(run("resume_job", language, job["id"]))["state"] == "queued"
+    tag(job["id"])
+    assert read(run("show_job", language, job["id"]))["state"] == "completed_with_errors"
+    assert next(row["labels"] for row in read(run("list_results", language, job["id"]))["rows"]) == ["物流"]
+    assert read(run("correct", language, job["id"]))["stored"] == 2
+    run("download_csv", language, job["id"])
+    assert (tmp_path / "results.csv").read_text(encoding="utf-8-sig").startswith("id,text,label,yeban_label")
+    run("remove_job", language, job["id"])
+    assert client.get(f"/api/v1/jobs/{job['id']}").status_code == 404
+    assert read(run("index_jobs", language))["jobs"] == []
+    assert read(run("list_models", language))["default"] == "e5-small"
+
+
+def test_the_page_shows_every_operation_schema_and_code(client):
+    page = client.get("/docs/api")
+    assert page.status_code == 200
+    document = client.get("/api/v1/openapi.json").json
+    ids = re.findall(r'id="([^"]+)"', page.text)
+    assert len(set(ids)) == len(ids)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert operation["operationId"] in ids
+    assert {f"schema-{name}" for name in document["components"]["schemas"]} <= set(ids)
+    assert {
+        f"code-{code}" for code in document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    } <= set(ids)
+    assert set(re.findall(r'href="#([^"]+)"', page.text)) <= set(ids)
+    assert "curl -s http://localhost/api/v1/classify" in page.text
+    assert 'href="/api/v1/openapi.json"' in page.text
+    assert not re.search(r"<script(?! src)| style=| on\w+=", page.text)
+
+
+def test_the_pages_head_leads_to_it(client):
+    assert '<a href="/docs/api">' in client.get("/jobs").text
