@@ -1,6 +1,6 @@
 """The HTTP API, version 1. ``docs/api.md`` describes it."""
 
-from web.api import classify, corrections, jobs, results, status
+from web.api import accuracy, classify, corrections, jobs, results, status
 from web.api.blueprint import api, probes
 
-__all__ = ["api", "classify", "corrections", "jobs", "probes", "results", "status"]
+__all__ = ["accuracy", "api", "classify", "corrections", "jobs", "probes", "results", "status"]
