@@ -96,9 +96,15 @@ def steps(curve: Sequence[Sequence[float]], count: int = 20) -> list[tuple[float
     return found
 
 
-def label_table(evaluation: dict[str, Any]) -> Iterator[list[str | float | None]]:
+def figures_of(job: JobView, evaluation: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
+    """Precision, recall, F1 and support of each label that occurs, in the order of the label set."""
+    figures = evaluation["per_label"]
+    return [(name, figures[name]) for name in names_of(job) if name in figures]
+
+
+def label_table(job: JobView, evaluation: dict[str, Any]) -> Iterator[list[str | float | None]]:
     """The rows of the labels' table, in the order of :data:`LABEL_COLUMNS`."""
-    for name, figures in evaluation["per_label"].items():
+    for name, figures in figures_of(job, evaluation):
         yield [name, figures["support"], *(round(figures[column], 6) for column in LABEL_COLUMNS[2:])]
 
 

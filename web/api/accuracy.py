@@ -29,7 +29,7 @@ def download_accuracy(job_id: uuid.UUID) -> Response:
     """Precision, recall, F1 and support of each label."""
     asked = query(DownloadQuery)
     job = get_job(services().database, job_id, viewer=viewer())
-    rows = accuracy.label_table(accuracy.evaluation_of(job))
+    rows = accuracy.label_table(job, accuracy.evaluation_of(job))
     name = job.source["name"]
     return download(name, "accuracy", "csv", accuracy.LABEL_COLUMNS, rows, guard=asked.guard, bom=asked.bom)
 

@@ -17,7 +17,7 @@ from yeban.jobs.views import JobView, get_job
 
 #: Labels up to which the whole confusion matrix is shown; of more, the largest confusions are listed.
 _MATRIX_LABELS = 15
-_LISTED = 50
+_LISTED = 30
 _PAGE_ROWS = 25
 _HEATS = 5  # steps of a cell's colour
 
@@ -86,7 +86,7 @@ def _shown(job: JobView, evaluation: dict[str, Any]) -> dict[str, Any]:
     curve = evaluation.get("curve") or []
     return {
         "names": names,
-        "labels": sorted(evaluation["per_label"].items(), key=lambda item: -item[1]["support"]),
+        "labels": sorted(accuracy.figures_of(job, evaluation), key=lambda item: -item[1]["support"]),
         "confusions": confusions,
         "mistakes": [] if confusions is None else confusions.mistakes()[:_LISTED],
         "matrix": None if confusions is None or len(names) > _MATRIX_LABELS else _matrix(names, confusions),

@@ -171,7 +171,9 @@ def _with_choices(names: list[str], row: TaggedRow) -> _Row:
         for number, name in enumerate(names)
     ]
     if len(choices) > _KEYS:
-        likeliest = sorted(choices, key=lambda choice: (not choice.has, -(choice.score or 0.0)))[:_KEYS]
+        # All that it has, though there be more than keys: what a row has can be accepted as it is.
+        first = max(_KEYS, sum(choice.has for choice in choices))
+        likeliest = sorted(choices, key=lambda choice: (not choice.has, -(choice.score or 0.0)))[:first]
     else:
         likeliest = choices
     keyed = {choice.number for choice in likeliest}

@@ -1,5 +1,5 @@
-// Keeps a job's page fresh: asks often while something changes, less often while nothing does or nobody answers, and not
-// at all while the page is hidden or the job stands still. htmx does the asking and the swapping.
+// Keeps a job's page fresh: asks often while the bar moves, less often while it does not or nobody answers, and not at all
+// while the page is hidden or the job stands still. htmx does the asking and the swapping.
 "use strict";
 
 (() => {
@@ -15,9 +15,9 @@
   let timer = 0;
   let asking = false;
   let still = false;
-  let changed = false;
   let last = null;
   let drawn = live().dataset.drawn;
+  let step = live().dataset.step;
 
   function live() {
     return document.getElementById("live");
@@ -32,7 +32,6 @@
     clearTimeout(timer);
     if (asking) return;
     asking = true;
-    changed = false;
     htmx.trigger(progress, "refresh");
   }
 
@@ -41,11 +40,8 @@
     const { target, xhr } = event.detail;
     if (target !== progress && target !== findings) return;
     const ours = xhr.status === 200 && xhr.getResponseHeader("X-Job-State") !== null;
-    if (target === progress && ours) {
-      changed = xhr.responseText !== last;
-      last = xhr.responseText;
-    }
-    event.detail.shouldSwap = ours && (target === findings || changed);
+    event.detail.shouldSwap = ours && (target === findings || xhr.responseText !== last);
+    if (target === progress && ours) last = xhr.responseText;
     event.detail.isError = !ours;
     opened.set(target, [...target.querySelectorAll("details[open]")].map((details) => details.id));
   });
@@ -73,8 +69,10 @@
     const answered = xhr.status === 200 && xhr.getResponseHeader("X-Job-State") !== null;
     away.hidden = answered;
     still = xhr.status === 404 || (answered && xhr.getResponseHeader("X-Job-Still") === "true");
-    if (answered) waitMs = changed ? FASTEST_MS : Math.min(waitMs * 1.5, SLOWEST_MS);
-    else waitMs = Math.min(waitMs * 2, AWAY_MS);
+    if (!answered) waitMs = Math.min(waitMs * 2, AWAY_MS);
+    else if (step !== live().dataset.step) waitMs = FASTEST_MS;
+    else waitMs = Math.min(waitMs * 1.5, SLOWEST_MS);
+    step = live().dataset.step;
     later();
   });
 

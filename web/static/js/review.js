@@ -131,7 +131,10 @@
     mark(row, null, "");
     choose(row, multi ? [] : [SKIPPED]);
     show(row);
-    if (wasSkipped) return;
+    if (wasSkipped) {
+      say("undone", row);
+      return;
+    }
     const fields = [["row", row.dataset.row]];
     saving = saving.then(() => send(form.dataset.undo, fields)).then((reason) => {
       if (reason === null) say("undone", row);
