@@ -5,7 +5,7 @@
 (() => {
   const FASTEST_MS = 1000;
   const SLOWEST_MS = 15000;
-  const AWAY_MS = 30000;
+  const AWAY_MS = 15000;
   const progress = document.getElementById("progress");
   const findings = document.getElementById("findings");
   const said = document.getElementById("said");
