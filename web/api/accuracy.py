@@ -11,20 +11,37 @@ from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.api.results import DownloadQuery
+from web.api.schemas.jobs import JobEvaluation
 from web.downloads import download
 from web.edge import query
+from web.openapi.documented import Answer, documented
 from web.services import services
 from yeban.errors import Conflict
 from yeban.jobs.views import get_job
 
 
 @api.get("/jobs/<uuid:job_id>/accuracy")
+@documented(
+    group="Results",
+    summary="How the job agrees with its gold column",
+    description="Counted at the job's end, and again each time it is refined. A job without a gold column has none.",
+    answers={200: JobEvaluation},
+    problems=(Conflict,),
+)
 def show_accuracy(job_id: uuid.UUID) -> Response:
     """The evaluation with its confusions and what each threshold gives."""
     return json_response(accuracy.evaluation_of(get_job(services().database, job_id, viewer=viewer())))
 
 
 @api.get("/jobs/<uuid:job_id>/accuracy.csv")
+@documented(
+    group="Results",
+    summary="Precision, recall and F1 of each label",
+    description="The columns `label`, `support`, `precision`, `recall` and `f1`.",
+    query=DownloadQuery,
+    answers={200: Answer(content_type="text/csv", description="A row for each label.")},
+    problems=(Conflict,),
+)
 def download_accuracy(job_id: uuid.UUID) -> Response:
     """Precision, recall, F1 and support of each label."""
     asked = query(DownloadQuery)
@@ -35,6 +52,14 @@ def download_accuracy(job_id: uuid.UUID) -> Response:
 
 
 @api.get("/jobs/<uuid:job_id>/confusion.csv")
+@documented(
+    group="Results",
+    summary="Which labels were taken for which",
+    description="The columns `gold`, `predicted` and `rows`, most rows first; a blank is what is no label of the job.",
+    query=DownloadQuery,
+    answers={200: Answer(content_type="text/csv", description="A row for each pair of labels.")},
+    problems=(Conflict,),
+)
 def download_confusion(job_id: uuid.UUID) -> Response:
     """Which labels were taken for which, most rows first."""
     asked = query(DownloadQuery)
