@@ -21,6 +21,7 @@ PACKAGES = ("web", "worker", "yeban")
 #: Programs and their parts that no page hears from: a terminal or a log does.
 UNHEARD = (
     "web/__main__.py",
+    "web/firstaccount.py",
     "web/secretkey.py",
     "web/server.py",
     "worker/__main__.py",
@@ -65,7 +66,6 @@ _ERRORS = frozenset(kind.__name__ for kind in error_classes().values()) | {
 }
 #: Classes whose values are shown, as words.
 _STATES = {"yeban/jobs/states.py": "JobState", "yeban/labels.py": "Status"}
-_LEAST_LETTERS = 4
 
 _Part = str | ast.expr
 
@@ -104,11 +104,13 @@ def opaque(path: Path) -> list[str]:
 
 
 def _shown(tree: ast.Module) -> Iterator[ast.expr]:
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
-        name = ast.unparse(call.func).rpartition(".")[2]
-        if call.args and (name in _ERRORS or name == phrase.__name__):
-            yield call.args[0]
+    makers = _makers(tree)
+    for call in sorted(_calls(tree), key=lambda node: (node.lineno, node.col_offset)):
+        name = _name(call)
+        if call.args and (name in _ERRORS or name in makers or name == phrase.__name__):
+            given = call.args[0]
+            if not (isinstance(given, ast.Name) and given.id in makers.values()):
+                yield given
         yield from (keyword.value for keyword in call.keywords if keyword.arg == "custom_error_message")
     # What a pydantic validator raises; pages show it as "value error, …".
     for node in ast.walk(tree):
@@ -118,10 +120,30 @@ def _shown(tree: ast.Module) -> Iterator[ast.expr]:
                     yield raised.args[0]
 
 
+def _makers(tree: ast.Module) -> dict[str, str]:
+    """Functions of a module that hand their first parameter to an error, and that parameter's name."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.args.args:
+            first = node.args.args[0].arg
+            handed = (call.args[0] for call in _calls(node) if call.args and _name(call) in _ERRORS)
+            if any(isinstance(given, ast.Name) and given.id == first for given in handed):
+                found[node.name] = first
+    return found
+
+
+def _calls(tree: ast.AST) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def _name(call: ast.Call) -> str:
+    return ast.unparse(call.func).rpartition(".")[2]
+
+
 def _is_validator(tree: ast.Module, function: ast.FunctionDef) -> bool:
     if any("validator" in ast.unparse(decorator) for decorator in function.decorator_list):
         return True
-    names = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    names = (ast.unparse(call) for call in _calls(tree))
     return any(f"Validator({function.name})" in name for name in names)
 
 
@@ -143,8 +165,8 @@ def _sentence(parts: Sequence[_Part]) -> Sentence | None:
         else:
             text += f"{{{len(places)}}}"
             places.append(ast.unparse(part))
-    letters = sum(char.isalpha() for part in parts if isinstance(part, str) for char in part)
-    return Sentence(text=text, places=tuple(places)) if letters >= _LEAST_LETTERS else None
+    has_words = any(char.isalpha() for part in parts if isinstance(part, str) for char in part)
+    return Sentence(text=text, places=tuple(places)) if has_words else None
 
 
 def _wordings(expression: ast.expr) -> list[list[_Part]]:

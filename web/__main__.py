@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from web.app import create_app
+from web.firstaccount import make_first_account
 from web.security import check_listen_address
 from web.server import WebServer
 from yeban import tracing
@@ -28,16 +29,18 @@ def main() -> int:
     given: dict[str, Any] = {"host": options.host, "port": options.port}
     try:
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+        configure_logging(settings.log_level, settings.log_format)
+        log_uncaught()
         check_listen_address(settings)
         tracing.check(settings)
         endpoints = find_endpoints(settings)
         urls = endpoints.database_url, endpoints.redis_url
         create_app(settings, *urls)  # a malformed URL ends it here, and not in every process
+        if settings.accounts:
+            make_first_account(settings, endpoints.database_url)
     except ConfigurationError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201
         return EXIT_MISCONFIGURED
-    configure_logging(settings.log_level, settings.log_format)
-    log_uncaught()
     WebServer(settings, lambda: create_app(settings, *urls), options.ready_file).run()
     return 0
 

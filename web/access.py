@@ -1,24 +1,224 @@
-"""Who asks: what every view needs to know before it shows or changes anything."""
+"""Who asks, and whether they may: found out for every request before its view.
+
+Where accounts are off, whoever reaches the server may do everything; then only this machine reaches it. Where they are
+on, every route but the few in :data:`PUBLIC` wants a session (people) or a token (programs).
+"""
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
-from flask import Flask, g
+from flask import Flask, current_app, g, redirect, request, session, url_for
+from flask_login import LoginManager, current_user, login_user, logout_user
+from werkzeug.wrappers import Response
 
+from web import csrf
+from web.ratelimits import RateLimits
+from web.services import services
+from yeban.accounts import people, tokens
+from yeban.accounts.people import Account, Role
+from yeban.errors import Forbidden, NotFound, Unauthorized
+from yeban.queues import make_redis
 from yeban.settings import Settings
 from yeban.viewer import OPEN, Viewer
 
+#: What is answered without asking who it is.
+PUBLIC = frozenset(
+    {
+        "static",
+        "probes.alive",
+        "probes.ready",
+        "probes.show_metrics",
+        "pages.sign_in",
+        "pages.sign_in_with_password",
+        "pages.keep_preferences",
+    }
+)
+#: What only admins see.
+ADMINS_ONLY = frozenset(
+    {"pages.index_accounts", "pages.add_account", "pages.show_person", "pages.change_person", "pages.reset_password"}
+)
 
-def install(app: Flask, _settings: Settings) -> None:
-    """Find out who asks before each request's view."""
+_EXTENSION = "yeban.rates"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_API = "/api/"
+_TEXTS = frozenset({"api.classify_text", "pages.classify_text"})
+_UPLOADS = frozenset({"api.create_job", "pages.upload_file"})
+_REDIS_TIMEOUT_S = 1.0
 
-    def identify() -> None:
-        g.viewer = OPEN
 
-    app.before_request(identify)
+@dataclass(frozen=True)
+class _SignedIn:
+    """An account as Flask-Login wants it. Its id ends with the moment from which its sessions are valid, so that all of
+    them end when that is moved.
+    """
+
+    account: Account
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def get_id(self) -> str:
+        return f"{self.account.id}@{self.account.sessions_from.timestamp():.6f}"
+
+
+def install(app: Flask, settings: Settings, redis_url: str) -> None:
+    """Ask before each request of ``app`` who it is."""
+    app.context_processor(_for_templates)
+    if not settings.accounts:
+        app.before_request(_let_in)
+        return
+    client = make_redis(
+        redis_url,
+        max_connections=settings.web_threads + 1,
+        connect_timeout_s=_REDIS_TIMEOUT_S,
+        timeout_s=_REDIS_TIMEOUT_S,
+    )
+    app.extensions[_EXTENSION] = RateLimits(settings, client)
+    manager = LoginManager(app)
+    manager.session_protection = None  # addresses of phones change, and browsers renew themselves
+    manager.user_loader(_of_session)
+    app.before_request(_identify)
+    app.before_request(_check)
 
 
 def viewer() -> Viewer:
     """Whoever asks; every query for what is stored is made on their behalf."""
-    return cast("Viewer", g.viewer)
+    found: Viewer | None = g.viewer
+    if found is None:
+        raise Unauthorized("Sign in first.")
+    return found
+
+
+def accounts_on() -> bool:
+    """Whether this server asks who it is."""
+    return services().settings.accounts
+
+
+def account() -> Account:
+    """Whose session or token this is. Raises ``NotFound`` where there are no accounts."""
+    found: Account | None = g.account
+    if found is None:
+        raise NotFound("There are no accounts here: the server is open to whoever uses this machine.")
+    return found
+
+
+def author(given: str) -> str:
+    """Whose name a change bears: that of whoever is signed in; without accounts, the name that was ``given``."""
+    return given if g.account is None else cast("Account", g.account).name
+
+
+def is_signed_in() -> bool:
+    """Whether a person or a program is known to ask."""
+    return g.account is not None
+
+
+def check_password(found: Account, password: str) -> None:
+    """Ask a person who is signed in for the password once more. Raises ``Unauthorized``, ``RateLimited``."""
+    limits, address = _limits(), _address()
+    limits.check_sign_in(found.name, address)
+    if people.sign_in(services().database, found.name, password) is None:
+        limits.count_failure(found.name, address)
+        raise Unauthorized("The present password is wrong.")
+
+
+def begin_session(name: str, password: str) -> Account:
+    """Sign a person in. Raises ``Unauthorized``, and ``RateLimited`` after too many failures."""
+    limits, address = _limits(), _address()
+    limits.check_sign_in(name, address)
+    found = people.sign_in(services().database, name, password)
+    if found is None:
+        limits.count_failure(name, address)
+        raise Unauthorized("The name or the password is wrong.")
+    continue_session(found)
+    return found
+
+
+def continue_session(found: Account) -> None:
+    """Make this browser's session one of ``found``: nothing of what it was before remains."""
+    session.clear()
+    session.permanent = True
+    login_user(_SignedIn(found))
+
+
+def end_session() -> None:
+    """Sign this browser out."""
+    logout_user()
+    session.clear()
+
+
+def _let_in() -> None:
+    g.viewer, g.account = OPEN, None
+
+
+def _identify() -> None:
+    g.viewer, g.account = None, None
+    # Static files are what every page has many of; nobody is asked for them.
+    if request.endpoint is None or request.endpoint == "static":
+        return
+    authorization = request.authorization
+    if request.path.startswith(_API) and authorization is not None:
+        g.account = _of_token(authorization.token if authorization.type == "bearer" else None)
+    elif current_user.is_authenticated:
+        g.account = current_user.account
+        if request.path.startswith(_API) and request.method not in _SAFE_METHODS:
+            csrf.protect(read_form=False)  # a browser sends its cookie whoever made it send the request
+    if g.account is not None:
+        g.viewer = g.account.viewer
+
+
+def _check() -> Response | None:
+    endpoint = request.endpoint
+    if endpoint is None or endpoint in PUBLIC:
+        return None
+    if g.account is None:
+        return _ask_to_sign_in()
+    if endpoint in ADMINS_ONLY and g.account.role is not Role.ADMIN:
+        raise Forbidden("This is for admins.")
+    kind = "requests"
+    if request.method == "POST":
+        kind = "texts" if endpoint in _TEXTS else "uploads" if endpoint in _UPLOADS else kind
+    _limits().count(kind, str(g.account.id))
+    return None
+
+
+def _ask_to_sign_in() -> Response:
+    if request.path.startswith(_API):
+        raise Unauthorized("Send a token: Authorization: Bearer yeban_….")
+    # A form's address may be one that only takes forms.
+    there = request.full_path.rstrip("?") if request.method == "GET" else url_for("pages.classify")
+    sign_in = url_for("pages.sign_in", then=there)
+    if "HX-Request" in request.headers:  # a part of a page, whose session has ended meanwhile
+        return Response(status=401, headers={"HX-Redirect": url_for("pages.sign_in")})
+    return redirect(sign_in, 303)
+
+
+def _of_session(session_id: str) -> _SignedIn | None:
+    number, _, since = session_id.partition("@")
+    found = people.find_account(services().database, int(number))
+    if found is None or found.disabled_at is not None or since != f"{found.sessions_from.timestamp():.6f}":
+        return None
+    return _SignedIn(found)
+
+
+def _of_token(secret: str | None) -> Account:
+    address = _address()
+    _limits().check_sign_in("", address)
+    found = None if secret is None else tokens.account_of(services().database, secret)
+    if found is None:
+        _limits().count_failure("", address)
+        raise Unauthorized("The token is none, or it is revoked or expired.")
+    return found
+
+
+def _limits() -> RateLimits:
+    return cast("RateLimits", current_app.extensions[_EXTENSION])
+
+
+def _address() -> str:
+    return request.remote_addr or "unknown"
+
+
+def _for_templates() -> dict[str, Any]:
+    return {"accounts_on": accounts_on(), "me": g.get("account")}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web import access, csrf, edge, health, i18n, observed, problems, requestlog, security, spans
+from web import access, csrf, edge, health, i18n, observed, problems, requestlog, security, sessions, spans
 from web import services as service
 from web.api import api, probes
 from web.pages import pages
-from web.secretkey import secret_key
 from web.uploads import FORM_BYTES, MAX_FORM_PARTS
 from yeban.settings import Settings
 
@@ -25,9 +24,6 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     app = Flask("web")
     app.request_class = edge.Request
     app.config.update(
-        SECRET_KEY=secret_key(settings),
-        SESSION_COOKIE_NAME="yeban_session",
-        SESSION_COOKIE_SAMESITE="Lax",
         MAX_CONTENT_LENGTH=_JSON_BYTES + _JSON_BYTES_A_CHAR * settings.max_text_chars,
         MAX_FORM_MEMORY_SIZE=FORM_BYTES,
         MAX_FORM_PARTS=MAX_FORM_PARTS,
@@ -39,7 +35,8 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     spans.install(app)
     requestlog.install(app)
     security.install(app, settings)
-    access.install(app, settings)
+    sessions.install(app, settings)
+    access.install(app, settings, redis_url)
     csrf.install(app)
     i18n.install(app)
     problems.install(app)

@@ -19,12 +19,15 @@ def install(app: Flask) -> None:
     app.jinja_env.globals[FIELD] = generate_csrf
 
 
-def protect() -> None:
-    """Refuse the form that is being handled unless it carries its session's token.
+def protect(*, read_form: bool = True) -> None:
+    """Refuse the request that is being handled unless it carries its session's token, in its header or its form.
 
     Reads the form, so whoever takes large ones sets the limits first. Raises :class:`~yeban.errors.Forbidden`.
     """
+    token = request.headers.get(HEADER)
+    if token is None and read_form:
+        token = request.form.get(FIELD)
     try:
-        validate_csrf(request.headers.get(HEADER) or request.form.get(FIELD))
+        validate_csrf(token)
     except ValidationError:
         raise Forbidden("This form is no longer valid, or cookies are switched off; load the page again.") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 
+from web.access import viewer
 from web.services import Services
 from web.uploads import tell_workers
 from yeban.jobs import control, refining
@@ -17,14 +18,14 @@ _ACTIONS = {"cancel": control.cancel, "pause": control.pause, "resume": control.
 
 def change(services: Services, job_id: uuid.UUID, action: str) -> None:
     """Cancel, pause or resume. Raises ``NotFound``, and ``Conflict`` where the state does not allow it."""
-    _ACTIONS[action](services.database, job_id)
+    _ACTIONS[action](services.database, job_id, viewer=viewer())
     if action == "resume":
         tell_workers(services)
 
 
 def refine_again(services: Services, job_id: uuid.UUID) -> None:
     """Have a completed job refined once more. Raises ``NotFound``, and ``Conflict`` where that cannot be."""
-    internal_id = refining.ask_again(services.database, job_id)
+    internal_id = refining.ask_again(services.database, job_id, viewer=viewer())
     try:
         services.sender.finish_job(internal_id)
     except SEND_ERRORS as error:

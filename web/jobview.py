@@ -90,7 +90,10 @@ def row_json(row: TaggedRow) -> dict[str, Any]:
         "row_labels": list(row.row_labels),
         "row_score": row.row_score,
         "refined": row.refined,
+        "predicted": list(row.predicted),
         "corrected": row.corrected,
+        "corrected_by": row.corrected_by,
+        "corrected_at": _iso(row.corrected_at),
         "error": row.error,
     }
 

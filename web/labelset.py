@@ -1,22 +1,36 @@
-"""Label sets as callers write them: a string with commas, a list of names, or a list of objects."""
+"""Label sets as callers write them: a string with commas, a list of names or objects, or the name of a saved set."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
 
-from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
+from web.access import viewer
 from web.edge import JsonBody
-from yeban.errors import InvalidLabels
-from yeban.labels import MAX_LABELS, Label, LabelSet, split_labels
+from web.services import services
+from yeban import labelsets
+from yeban.errors import InvalidLabels, InvalidRequest, NotFound
+from yeban.labels import DEFAULT_TEMPLATE, MAX_EXAMPLES, MAX_HINT_CHARS, MAX_LABELS, Label, LabelSet, split_labels
+from yeban.labelsets import SavedSet
 
-_MAX_HINT_CHARS = 500
-_MAX_EXAMPLES = 20
+#: Fields that say what a label set says; a saved one takes their place.
+SET_FIELDS = frozenset({"labels", "template", "multi_label", "threshold"})
+
+#: Bytes that a body or a form with a whole label set may have: a character takes up to twelve in either.
+SET_BYTES = 8 * 2**20
+
+#: What parts the names in a form's field; a name with one of them is written in a JSON list.
+_SEPARATORS = re.compile("[,，、\r\n]")
+_REFERENCE = re.compile(r"([0-9a-fA-F-]{36})(?:@([1-9][0-9]{0,9}))?")
 
 # PostgreSQL stores no NUL character.
-_Hint = Annotated[str, Field(max_length=_MAX_HINT_CHARS, pattern=r"^[^\x00]*$")]
+_Hint = Annotated[str, Field(max_length=MAX_HINT_CHARS, pattern=r"^[^\x00]*$")]
 
 
 class LabelObject(JsonBody):
@@ -24,7 +38,7 @@ class LabelObject(JsonBody):
 
     name: str
     description: _Hint = ""
-    examples: Annotated[list[_Hint], Field(max_length=_MAX_EXAMPLES, default_factory=list)]
+    examples: Annotated[list[_Hint], Field(max_length=MAX_EXAMPLES, default_factory=list)]
 
 
 def _kind_of_label(value: Any) -> str | None:
@@ -81,7 +95,7 @@ def label_set(
 
 def labels_of_form(values: Sequence[str]) -> str | Sequence[str | LabelObject]:
     """Labels of form fields: several fields are one name each; a single one is a JSON list, or names with commas
-    or line breaks between them.
+    (``,`` ``，`` ``、``) or line breaks between them.
 
     Raises :class:`~yeban.errors.InvalidLabels`.
     """
@@ -89,9 +103,156 @@ def labels_of_form(values: Sequence[str]) -> str | Sequence[str | LabelObject]:
         return list(values)
     text = values[0].strip()
     if not text.startswith("["):
-        return re.sub(r"[\r\n]+", ",", text)
+        return _SEPARATORS.sub(",", text)
     try:
         return _FROM_JSON.validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         raise InvalidLabels(f"The labels begin with [ but are no JSON list of labels: {first['msg']}.") from None
+
+
+def labels_text(names: Sequence[str], joiner: str = "\n") -> str:
+    """Names as one field of a form, from which :func:`labels_of_form` reads them again."""
+    plain = all(name and name == name.strip() and not _SEPARATORS.search(name) for name in names)
+    if plain and not names[0].startswith("["):
+        return joiner.join(names)
+    return json.dumps(list(names), ensure_ascii=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A saved set, with one of its versions or the newest."""
+
+    id: uuid.UUID
+    version: int | None = None
+
+
+class LabelSetObject(JsonBody):
+    """How JSON names a saved set."""
+
+    id: str
+    version: int | None = None
+
+
+def _kind_of_reference(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "@id"
+    return "@object" if isinstance(value, dict | LabelSetObject) else None
+
+
+#: How a saved label set is named in JSON.
+LabelSetField = Annotated[
+    Annotated[str, Tag("@id")] | Annotated[LabelSetObject, Tag("@object")],
+    Discriminator(
+        _kind_of_reference,
+        custom_error_type="label_set",
+        custom_error_message="a label set is its id, or an object with its id and a version",
+    ),
+]
+
+
+def reference(given: str | LabelSetObject) -> Reference:
+    """Read ``<id>``, ``<id>@<version>``, or their object. Raises :class:`~yeban.errors.InvalidRequest`."""
+    if isinstance(given, LabelSetObject):
+        found = reference(given.id)
+        if found.version is not None and given.version is not None:
+            raise InvalidRequest("label_set: the version is given twice.", field="label_set")
+        return found if given.version is None else Reference(id=found.id, version=given.version)
+    parts = _REFERENCE.fullmatch(given)
+    try:
+        if parts is None:
+            raise ValueError
+        return Reference(id=uuid.UUID(parts[1]), version=int(parts[2]) if parts[2] else None)
+    except ValueError:
+        raise InvalidRequest(
+            "label_set: give the id of a label set, or the id, @ and the number of a version.", field="label_set"
+        ) from None
+
+
+def find_saved(wanted: Reference) -> SavedSet:
+    """The set, if whoever asks may see it. Raises :class:`~yeban.errors.NotFound`."""
+    return labelsets.get_set(services().database, wanted.id, version=wanted.version, viewer=viewer())
+
+
+class SetFields(Protocol):
+    """What forms and bodies have that ask for a label set."""
+
+    @property
+    def labels(self) -> list[str]: ...
+    @property
+    def template(self) -> str: ...
+    @property
+    def multi_label(self) -> bool: ...
+    @property
+    def threshold(self) -> float | None: ...
+    @property
+    def label_set(self) -> str | None: ...
+
+
+def label_set_of_form(form: SetFields) -> LabelSet:
+    """What a form asks for: a saved set as it is, or what its fields say.
+
+    A page's form has both: its fields win, and of the set it was filled in from only descriptions and examples are
+    taken, for labels of the same name. Raises what :func:`label_set` raises; ``NotFound`` where there is nothing but a
+    set that there is not.
+    """
+    wanted = None if form.label_set is None else reference(form.label_set)
+    if wanted is not None and not form.labels:
+        return find_saved(wanted).content.label_set
+    given = labels_of_form(form.labels)
+    if wanted is not None:
+        given = _with_help(split_labels(given) if isinstance(given, str) else given, wanted)
+    return label_set(given, template=form.template, multi_label=form.multi_label, threshold=form.threshold)
+
+
+def refuse_both(asked: BaseModel) -> None:
+    """Refuse, of a program, a saved set and fields that contradict it. Raises ``InvalidRequest``."""
+    given = {name for name in asked.model_fields_set if getattr(asked, name) is not None}
+    if "label_set" in given and (other := sorted(given & SET_FIELDS)):
+        raise InvalidRequest(
+            f"Give either label_set or {', '.join(other)}: a saved label set has them already.", field="label_set"
+        )
+
+
+def prefill(args: Mapping[str, str]) -> dict[str, str]:
+    """Values of a form's fields as an address asks for them: those of a saved set, and then its own.
+
+    Reads ``label_set`` (and ``version``), ``labels``, ``template``, ``multi_label``, ``threshold`` and ``model``.
+    Raises ``InvalidRequest`` for what names no set, ``NotFound`` for one that there is not.
+    """
+    values: dict[str, str] = {}
+    if named := args.get("label_set"):
+        version = args.get("version")
+        values = values_of(find_saved(reference(f"{named}@{version}" if version else named)))
+    for name in ("labels", "template", "threshold", "model"):
+        if (value := args.get(name)) is not None:
+            values[name] = value
+    if (multi_label := args.get("multi_label")) is not None:
+        values["multi_label"] = "on" if multi_label.lower() in {"on", "true", "1", "yes"} else ""
+    return {name: value for name, value in values.items() if value}
+
+
+def values_of(saved: SavedSet) -> dict[str, str]:
+    """A saved set as values of a form's fields."""
+    content = saved.content.label_set
+    return {
+        "labels": labels_text(content.names),
+        "template": "" if content.template == DEFAULT_TEMPLATE else content.template,
+        "multi_label": "on" if content.multi_label else "",
+        "threshold": "" if content.threshold is None else repr(content.threshold),
+        "label_set": f"{saved.id}@{saved.content.version}",
+    }
+
+
+def _with_help(given: Sequence[str | LabelObject], wanted: Reference) -> list[str | LabelObject]:
+    try:
+        saved = find_saved(wanted).content.label_set
+    except NotFound:
+        return list(given)  # deleted meanwhile: the names are there
+    known = {label.name: label for label in saved.labels}
+    return [
+        LabelObject(name=label.name, description=label.description, examples=list(label.examples))
+        if isinstance(name, str) and (label := known.get(name.strip())) is not None
+        else name
+        for name in given
+    ]

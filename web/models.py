@@ -26,12 +26,24 @@ def check_model(services: Services, name: str | None, *, role: str) -> str:
 
 def served_models(services: Services, *, role: str) -> list[str]:
     """Names that a form may offer, the default first; only that while the database is away."""
+    return list(offered_models(services, role=role))
+
+
+def offered_models(services: Services, *, role: str) -> dict[str, str]:
+    """As :func:`served_models`, each with the precisions and sessions that live workers have it in; "" for unknown."""
     default = services.settings.model
+    found: dict[str, set[str]] = {default: set()}
     try:
-        known = _known(services, role)
+        workers = live_workers(services.database)
     except ServiceUnavailable:
-        known = [default]
-    return [default, *(name for name in known if name != default)]
+        workers = []
+    for worker in workers:
+        for model in worker.models if worker.role == role else ():
+            facts = ", ".join(str(model[fact]) for fact in ("precision", "session") if model.get(fact))
+            found.setdefault(str(model["name"]), set()).add(facts)
+    return {
+        name: " / ".join(sorted(found[name] - {""})) for name in sorted(found, key=lambda name: (name != default, name))
+    }
 
 
 def _known(services: Services, role: str) -> list[str]:

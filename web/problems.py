@@ -15,7 +15,7 @@ from web.sentences import translated
 from web.services import services
 from web.statuses import retry_after_s, status_of, title_of
 from yeban import metrics
-from yeban.errors import TooLarge, YebanError
+from yeban.errors import TooLarge, Unauthorized, YebanError
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,10 @@ def headers_of(error: YebanError) -> dict[str, str]:
     """Further headers of the answer to ``error``, which is logged if it is not the caller's fault."""
     if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning(error.detail, extra={"code": error.code, "request_id": g.request_id})
-    return {} if (seconds := retry_after_s(error)) is None else {"Retry-After": str(seconds)}
+    headers = {} if (seconds := retry_after_s(error)) is None else {"Retry-After": str(seconds)}
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="yeban"'
+    return headers
 
 
 def upload_too_large() -> TooLarge:

@@ -1,4 +1,4 @@
-"""What guards a service without accounts: who may listen, which Host is answered, which site may post."""
+"""What guards every request, whoever sends it: who may listen, which Host is answered, which site may post."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ _HEADERS = {
 
 
 def check_listen_address(settings: Settings) -> None:
-    """Refuse an address that other machines reach, unless the settings allow it.
+    """Refuse an address that other machines reach where nobody is asked who they are.
 
     Raises :class:`~yeban.errors.ConfigurationError`.
     """
-    if settings.allow_remote or is_loopback(settings.host):
+    if settings.accounts or is_loopback(settings.host):
         return
     raise ConfigurationError(
-        f"YEBAN_HOST={settings.host} can be reached from other machines, and Yeban has no accounts yet: whoever "
-        "reaches it can read every ticket. Keep 127.0.0.1, or set YEBAN_ALLOW_REMOTE=true in a network you trust."
+        f"YEBAN_HOST={settings.host} can be reached from other machines, and without accounts whoever reaches it can "
+        "read every ticket. Keep 127.0.0.1; or set YEBAN_ACCOUNTS=true, and make the first account with "
+        "`yeban account add NAME --admin`."
     )
 
 
@@ -50,12 +51,13 @@ def is_loopback(host: str) -> bool:
 def install(app: Flask, settings: Settings) -> None:
     """Check each request before its view, and mark each answer."""
     hosts = _allowed_hosts(settings)
+    open_to_others = not is_loopback(settings.host)
 
     def check_host() -> None:
         # A page elsewhere can point its own name at this machine (DNS rebinding) and then read our answers
         # as its own; its name in the Host header gives it away. An address cannot be rebound.
         host = _host_name(request.host)
-        if host in hosts or (settings.allow_remote and _address(host) is not None):
+        if host in hosts or (open_to_others and _address(host) is not None):
             return
         raise MisdirectedRequest("This service does not answer to that host name (YEBAN_ALLOWED_HOSTS adds names).")
 
@@ -84,7 +86,7 @@ def install(app: Flask, settings: Settings) -> None:
 def _allowed_hosts(settings: Settings) -> frozenset[str]:
     names = {name.strip().lower() for name in settings.allowed_hosts.split(",")}
     names |= _LOOPBACK_NAMES | {settings.host.lower().strip("[]")}
-    if settings.allow_remote:
+    if not is_loopback(settings.host):
         names.add(socket.gethostname().lower())
     return frozenset(names - {""})
 

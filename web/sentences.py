@@ -31,8 +31,8 @@ _PLACE = re.compile(r"\{\d+\}")
 _MOST_CHARS = 4_000
 _MOST_NESTED = 3
 _OPENING_QUOTES = tuple("“\"'‘「`")
-# As web.edge lists what is wrong with fields: "threshold: input should be …; text: …".
-_FIELD = re.compile(r"([\w.\[\]-]{1,100}): (.+)", re.DOTALL)
+# As web.edge lists what is wrong with fields: "threshold: input should be …; text: …"; and "Row 3 (“invoice”): …".
+_PLACE_OF_PROBLEM = re.compile(r"([\w.\[\]-]{1,100}|\w+ \d+(?: \(“[^”]{0,100}”\))?): ")
 _CLASSES = frozenset(kind.__name__ for kind in error_classes().values())
 
 
@@ -95,13 +95,15 @@ class _Catalogue:
 
     def _of_fields(self, said: str) -> str | None:
         listed = []
-        for piece in said.removesuffix(".").split("; "):
-            field, what = match.groups() if (match := _FIELD.fullmatch(piece)) else ("", piece)
+        for problem in said.removesuffix(".").split("; "):
+            places, what = _places(problem)
             about = self._whole(what[:1].lower() + what[1:], 1)
             if about is None:
                 return None
-            name = self.fields.get(field.replace("_", " "), field)
-            listed.append(_("%(field)s: %(problem)s", field=name, problem=about) if field else about)
+            for place in reversed(places):
+                name = self.fields.get(place.replace("_", " ")) or self._whole(place, 0) or place
+                about = str(_("%(field)s: %(problem)s", field=name, problem=about))
+            listed.append(about)
         sentence: str = _("%(sentence)s.", sentence=pgettext("between two problems", "; ").join(listed))
         return sentence
 
@@ -126,6 +128,15 @@ def _catalogue(of_language: str) -> _Catalogue:
                     fields[str(message.id)] = str(message.string)
     patterns.sort(key=lambda pattern: -sum(map(len, pattern.words)))
     return _Catalogue(tuple(patterns), fields)
+
+
+def _places(problem: str) -> tuple[list[str], str]:
+    """Where something is wrong, from the outside in, and what."""
+    places = []
+    while match := _PLACE_OF_PROBLEM.match(problem):
+        places.append(match[1])
+        problem = problem[match.end() :]
+    return places, problem
 
 
 def _words(message: str) -> tuple[str, ...]:

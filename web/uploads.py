@@ -16,8 +16,9 @@ from flask import request
 from pydantic import BeforeValidator, Field
 from werkzeug.datastructures import FileStorage
 
+from web.access import viewer
 from web.edge import Fields
-from web.labelset import label_set, labels_of_form
+from web.labelset import label_set_of_form
 from web.models import check_model
 from web.services import Services
 from yeban import metrics
@@ -55,6 +56,7 @@ class JobFields(Fields):
     """What is asked for beside the file. What is ``None`` is found out from the file or the settings."""
 
     labels: list[str] = Field(default_factory=list)
+    label_set: _Short | None = None
     template: str = DEFAULT_TEMPLATE
     multi_label: bool = False
     threshold: float | None = None
@@ -116,13 +118,10 @@ def submit(services: Services, source: Source, fields: JobFields, idempotency_ke
         raise InvalidRequest("An Idempotency-Key has 1 to 200 printable ASCII characters.", field="Idempotency-Key")
     settings = services.settings
     new = NewJob(
-        label_set=label_set(
-            labels_of_form(fields.labels),
-            template=fields.template,
-            multi_label=fields.multi_label,
-            threshold=fields.threshold,
-        ),
+        label_set=label_set_of_form(fields),
         model=check_model(services, fields.model, role=BULK_ROLE),
+        owner=viewer().name,
+        team=viewer().team,
         source_name=source.name,
         source_sha256=source.sha256,
         chunk_rows=settings.chunk_rows,

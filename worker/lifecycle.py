@@ -27,7 +27,7 @@ from worker.tasks.classify_text import TextRunner
 from worker.tasks.end_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
-from yeban import tracing
+from yeban import drafts, tracing
 from yeban.db import Database
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
@@ -36,12 +36,16 @@ from yeban.jobs.sweeping import end_finished_jobs, sweep
 from yeban.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role
 from yeban.queues import TaskSender, check_tls, make_redis
 from yeban.settings import Settings
+from yeban.webhooks.announcing import announce
+from yeban.webhooks.deliveries import forget_old
+from yeban.webhooks.delivering import Notifier
 
 log = logging.getLogger(__name__)
 
 _DATABASE_CONNECTIONS = 6
 _DATABASE_RETRY_S = 1.0  # between two looks for a database that does not answer when the process begins
 _ABANDON_AT = 0.8  # of the drain: even what is in the engine is then given back, between two of its blocks
+_LAST_WORDS_S = 5.0  # for what is being told to webhooks when the process ends
 _PAIR_SHARE = 0.75  # of what the caches may take in Redis; label embeddings have the rest
 _TIDYING_S = 60.0  # between two looks for what is to be deleted
 _MISSED_HEARTBEATS = 3  # in a row, after which a worker is not well
@@ -83,6 +87,7 @@ class WorkerProcess:
                 on_broken_engine=self._on_broken_engine,
             )
             self._sender = sender
+            self._notifier = Notifier(self._database, private=settings.webhook_private_addresses)
             self._end_job = JobEnder(database=self._database, models=self._models)
             self._app = bulk_app(settings, endpoints.redis_url, classify=runner, finish_job=self._end_job)
         else:
@@ -105,6 +110,7 @@ class WorkerProcess:
         if self._role == BULK_ROLE:
             threads.append(self._every("sweeper", self._settings.sweep_interval_s, self._sweep))
             threads.append(self._every("ender", self._settings.sweep_interval_s, self._end_finished_jobs))
+            threads.append(self._every("notifier", self._settings.sweep_interval_s, self._notify))
             threads.append(self._every("tidier", _TIDYING_S, self._tidy))
         # Celery leaves logging alone where somebody else sees to it.
         signals.setup_logging.connect(_leave_logging_alone, weak=False)
@@ -123,6 +129,8 @@ class WorkerProcess:
             self._stop.set()
             for thread in threads:
                 thread.join(timeout=5)
+            if self._role == BULK_ROLE:
+                self._notifier.stop(_LAST_WORDS_S)
             self._leave()
         return int(celery_worker.exitcode or 0) if self._exit_status is None else self._exit_status
 
@@ -187,6 +195,10 @@ class WorkerProcess:
     def _end_finished_jobs(self) -> None:
         end_finished_jobs(self._database, self._end_job)
 
+    def _notify(self) -> None:
+        announce(self._database)
+        self._notifier.turn()
+
     def _tidy(self) -> None:
         settings = self._settings
         if settings.retention_days is not None:
@@ -194,6 +206,8 @@ class WorkerProcess:
         if settings.embedding_days is not None:
             retention.forget_embeddings(self._database, settings.embedding_days, wanted=self._wanted)
         retention.purge(self._database, wanted=self._wanted)
+        drafts.delete_old_drafts(self._database, wanted=self._wanted)
+        forget_old(self._database)
 
     def _wanted(self) -> bool:
         return not self._stop.is_set()

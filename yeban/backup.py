@@ -16,8 +16,9 @@ from sqlalchemy import URL, text
 
 from yeban.db import REACHING, Database, parse_database_url
 from yeban.embedded.software import find_postgres
-from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable
+from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable, YebanError
 from yeban.schema import migrate
+from yeban.tables import Base
 
 _MAGIC = b"PGDMP"
 _QUOTED_LINES = 5
@@ -66,13 +67,20 @@ def restore(url: str, source: Path) -> int:
         raise InvalidRequest(f"{source} is no backup that `yeban backup` has written.")
     database = Database(url, pool_size=1)
     try:
-        if jobs := _count_jobs(database):
+        if held := _held(database):
             raise Conflict(
-                f"The database has {jobs} jobs, and a restore replaces everything. Name an empty database in "
+                f"The database has {held}, and a restore replaces everything. Name an empty database in "
                 "YEBAN_DATABASE_URL, or a fresh folder in YEBAN_DATA_DIR."
             )
+        was_migrated = database.schema_revision() is not None
+        _drop_tables(database)
         database.close()  # an open connection could keep a table from being replaced
-        _run("pg_restore", _address(url), "--single-transaction", "--clean", "--if-exists", *_PLAIN, str(source))
+        try:
+            _run("pg_restore", _address(url), "--single-transaction", "--clean", "--if-exists", *_PLAIN, str(source))
+        except YebanError:
+            if was_migrated:
+                migrate(url)
+            raise
         migrate(url)
         return _count_jobs(database)
     finally:
@@ -91,6 +99,24 @@ def _count_jobs(database: Database) -> int:
         return int(
             connection.scalar(text("SELECT count(*) FROM job WHERE to_jsonb(job) ->> 'deleted_at' IS NULL")) or 0
         )
+
+
+def _drop_tables(database: Database) -> None:
+    """A backup of an older schema would leave what it does not know in the way of the migrations that follow it."""
+    with database.begin() as connection:
+        Base.metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+
+
+def _held(database: Database) -> str | None:
+    """What a restore would destroy, in words; accounts are not among it, since a backup brings its own."""
+    if jobs := _count_jobs(database):
+        return f"{jobs} jobs"
+    with database.begin() as connection:
+        if connection.scalar(text("SELECT to_regclass('label_set')")) is None:
+            return None
+        sets = connection.scalar(text("SELECT count(*) FROM label_set WHERE deleted_at IS NULL"))
+    return f"{sets} label sets" if sets else None
 
 
 def _run(program: str, url: URL, *arguments: str) -> None:

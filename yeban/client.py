@@ -30,13 +30,19 @@ _CORRECTED = ("stored", "removed", "job")
 class Client:
     """Talks to one server. Every method raises the :class:`~yeban.errors.YebanError` that the server reported."""
 
-    def __init__(self, url: str) -> None:
-        """``url`` is the server's root, such as ``http://127.0.0.1:8400``."""
+    def __init__(self, url: str, *, token: str | None = None) -> None:
+        """``url`` is the server's root, such as ``http://127.0.0.1:8400``; ``token`` is for one with accounts."""
         if not url.startswith(("http://", "https://")):
             raise InvalidRequest(f"{url!r} is not a server URL; it starts with http:// or https://.")
         try:
             # A proxy from the environment must not come between us and a server on this machine.
-            self._http = httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
+            self._http = httpx.Client(
+                base_url=url.rstrip("/"),
+                timeout=_TIMEOUT,
+                limits=_LIMITS,
+                trust_env=False,
+                headers={} if token is None else {"Authorization": f"Bearer {token}"},
+            )
         except httpx.InvalidURL as error:
             raise InvalidRequest(f"{url!r} is not a server URL: {error}.") from error
         if not self._http.base_url.host:

@@ -66,6 +66,18 @@ class NotFound(YebanError):
     code = "not_found"
 
 
+class Unauthorized(YebanError):
+    """Nobody may do that without signing in, or the name, password or token is wrong."""
+
+    code = "unauthorized"
+
+
+class RateLimited(YebanError):
+    """Whoever asks has asked too often; ``context["retry_after_s"]`` says when to try again."""
+
+    code = "rate_limited"
+
+
 class Forbidden(YebanError):
     """Whoever asks may not do that."""
 

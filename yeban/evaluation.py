@@ -1,4 +1,4 @@
-"""Accuracy and macro-F1 against gold labels. Pure: counts in, figures out."""
+"""Accuracy, macro-F1, confusions and thresholds against gold labels. Pure: counts in, figures out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from yeban.labels import MAX_LABELS
+
 #: Shares of right rows for which a job names the threshold.
 PRECISIONS = (0.8, 0.9, 0.95)
+#: Cells of a confusion matrix that are kept, the largest; a full one of 1,000 labels would have a million.
+MAX_CELLS = 2_000
 
 _MAX_UNKNOWN_LISTED = 20
 _FEWEST_ROWS = 20  # a precision measured on fewer rows says little
@@ -87,28 +91,75 @@ class Agreement:
         }
 
 
+class Confusion:
+    """Which labels are taken for which, where labels exclude one another: a sparse confusion matrix.
+
+    Labels are numbers into the label set. A gold label of ``None`` is one outside the label set, a predicted one of
+    ``None`` stands for rows that abstained or failed. Rows without a gold label are left out.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._numbers = {label: number for number, label in enumerate(labels)}
+        self._cells: Counter[tuple[int | None, int | None]] = Counter()
+
+    def add(self, gold: Collection[str], predicted: Collection[str], count: int = 1) -> None:
+        """Count ``count`` rows with these labels, at most one on either side."""
+        for label in gold:
+            self._cells[self._numbers.get(label), next((self._numbers[name] for name in predicted), None)] += count
+
+    def to_json(self) -> dict[str, Any]:
+        """Cells ``[gold, predicted, rows]``, most rows first, and how many rows the cells over the limit have."""
+        cells = sorted(self._cells.items(), key=_most_first)[:MAX_CELLS]
+        left_out = self._cells.total() - sum(count for _, count in cells)
+        return {"cells": [[*labels, count] for labels, count in cells], "left_out": left_out}
+
+
+def _most_first(cell: tuple[tuple[int | None, int | None], int]) -> tuple[int, ...]:
+    """Ties in the order of the labels, what is no label of the set last."""
+    labels, count = cell
+    return -count, *(MAX_LABELS if number is None else number for number in labels)
+
+
+def curve(scored: Iterable[tuple[float, bool, int]]) -> list[list[float]]:
+    """What each threshold gives: ``[threshold, coverage, accuracy]``, from the lowest threshold on.
+
+    ``scored`` is as for :func:`thresholds`; every score in it makes a point: 101 at most of two decimals.
+    """
+    kept = _kept(scored)
+    total = kept[-1][1] if kept else 0
+    return [[round(score, 6), round(rows / total, 4), round(hits / rows, 4)] for score, rows, hits in reversed(kept)]
+
+
 def thresholds(scored: Iterable[tuple[float, bool, int]]) -> list[dict[str, float]]:
     """For each of :data:`PRECISIONS` that can be met, the lowest threshold over which that share of the rows is right.
 
     ``scored`` are counts of rows by their score and whether their label is right. ``coverage`` is the share of them
     that reach the threshold. Thresholds that fewer than twenty rows reach are not named.
     """
+    kept = _kept(scored)
+    total = kept[-1][1] if kept else 0
+    lowest: dict[float, dict[str, float]] = {}
+    for score, rows, hits in kept:
+        for wanted in PRECISIONS:
+            if rows >= _FEWEST_ROWS and hits >= wanted * rows:
+                lowest[wanted] = {
+                    "wanted": wanted,
+                    "threshold": score,
+                    "precision": hits / rows,
+                    "coverage": rows / total,
+                }
+    return [lowest[wanted] for wanted in PRECISIONS if wanted in lowest]
+
+
+def _kept(scored: Iterable[tuple[float, bool, int]]) -> list[tuple[float, int, int]]:
+    """For each score, highest first, how many rows reach it and how many of them are right."""
     at: dict[float, list[int]] = {}
     for score, right, count in scored:
         found = at.setdefault(score, [0, 0])
         found[0] += count
         found[1] += count if right else 0
-    total = sum(rows for rows, _ in at.values())
-    lowest: dict[float, dict[str, float]] = {}
-    kept = hits = 0
+    kept, rows, hits = [], 0, 0
     for score in sorted(at, reverse=True):
-        kept, hits = kept + at[score][0], hits + at[score][1]
-        for wanted in PRECISIONS:
-            if kept >= _FEWEST_ROWS and hits >= wanted * kept:
-                lowest[wanted] = {
-                    "wanted": wanted,
-                    "threshold": score,
-                    "precision": hits / kept,
-                    "coverage": kept / total,
-                }
-    return [lowest[wanted] for wanted in PRECISIONS if wanted in lowest]
+        rows, hits = rows + at[score][0], hits + at[score][1]
+        kept.append((score, rows, hits))
+    return kept

@@ -16,6 +16,9 @@ from yeban.errors import InvalidLabels, InvalidRequest, InvalidTemplate
 MAX_LABELS = 1_000
 MAX_LABEL_CHARS = 200
 MAX_TEMPLATE_CHARS = 200
+#: Of a description, and of an example.
+MAX_HINT_CHARS = 500
+MAX_EXAMPLES = 20
 DEFAULT_TEMPLATE = "{}"
 #: Between the labels of one row in a multi-label job's files.
 LABEL_JOINER = "|"

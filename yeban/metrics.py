@@ -139,6 +139,17 @@ CACHE_FAILURES = _counter(
 CACHE_ENTRIES = _gauge("yeban_cache_entries", "Values kept, where that is known.", "store", "layer")
 HEARTBEAT_AGE = _gauge("yeban_heartbeat_age_seconds", "Since a worker's last complete heartbeat.")
 
+# Webhooks.
+WEBHOOK_TRIES = _counter(
+    "yeban_webhook_tries_total",
+    "Tries to tell a webhook of a job's end, by outcome.",
+    "outcome",
+    known=[("delivered",), ("failed",), ("given_up",)],
+)
+WEBHOOK_SECONDS = _histogram(
+    "yeban_webhook_seconds", "One try, from looking its host up to the answer.", buckets=_MOMENTS_S
+)
+
 # The web.
 HTTP_REQUESTS = _counter(
     "yeban_http_requests_total", "Requests, by route, method and status.", "route", "method", "status"

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from yeban.errors import ConfigurationError
 
 PREFIX = "YEBAN_"
-_SECRETS = ("database_url", "redis_url", "secret_key")
+_SECRETS = ("database_url", "redis_url", "secret_key", "admin_password", "token")
 
 
 def _default_data_dir() -> Path:
@@ -53,12 +53,22 @@ class Settings(BaseSettings):
     engine_threads: int | None = Field(None, ge=1, le=512, description="Engine threads; unset means one a core.")
 
     server: str | None = Field(None, description="Server that the command line talks to; unset finds a local one.")
+    token: str | None = Field(None, description="Token that the command line signs in with.")
     host: str = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8400, ge=0, le=65535, description="Port the web server listens on; 0 picks a free one.")
-    allow_remote: bool = Field(
-        False, description="Listen beyond this machine; there are no accounts, so only in a trusted network."
+    accounts: bool = Field(
+        False, description="Ask who it is (`yeban account`); needed to listen on an address that others reach."
+    )
+    admin_password: str | None = Field(
+        None, description="Password of the account `admin`, which is made when there are no accounts yet."
     )
     allowed_hosts: str = Field("", description="Further host names the web server answers to, separated by commas.")
+    proxies: int = Field(
+        0, ge=0, le=10, description="Proxies in front whose X-Forwarded-For and X-Forwarded-Proto are believed."
+    )
+    rate_texts: int = Field(600, ge=1, description="Texts a minute that an account may have tagged on the spot.")
+    rate_uploads: int = Field(120, ge=1, description="Uploads an hour of an account.")
+    rate_requests: int = Field(1_200, ge=1, description="Other requests a minute of an account.")
     secret_key: str | None = Field(
         None, description="Signs sessions; the same for all web servers. Unset keeps one in YEBAN_DATA_DIR."
     )
@@ -116,6 +126,9 @@ class Settings(BaseSettings):
     )
     embedding_days: float | None = Field(
         None, gt=0, description="Days after their end that jobs can be refined again; unset keeps that as long as them."
+    )
+    webhook_private_addresses: bool = Field(
+        False, description="Let webhooks lead to addresses inside one's own networks, this machine's among them."
     )
     max_rss_mb: int | None = Field(
         None, ge=100, description="Resident memory, in MiB, over which a worker ends in order to be started again."

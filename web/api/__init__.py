@@ -1,6 +1,14 @@
 """The HTTP API, version 1. ``docs/api.md`` describes it."""
 
-from web.api import classify, corrections, jobs, results, status
+from web.api import (  # noqa: F401  # each hangs its routes on the blueprint
+    classify,
+    corrections,
+    jobs,
+    labelsets,
+    results,
+    status,
+    webhooks,
+)
 from web.api.blueprint import api, probes
 
-__all__ = ["api", "classify", "corrections", "jobs", "probes", "results", "status"]
+__all__ = ["api", "probes"]

@@ -11,16 +11,18 @@ from web.answers import json_response
 from web.api.blueprint import api
 from web.edge import JsonBody, json_body
 from web.interactive import Classification
-from web.labelset import LabelsField, label_set
+from web.labelset import LabelSetField, LabelsField, find_saved, label_set, reference, refuse_both
 from web.services import services
-from yeban.labels import DEFAULT_TEMPLATE
+from yeban.errors import InvalidRequest
+from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 
 
 class ClassifyBody(JsonBody):
     """What to tag, and with what."""
 
     text: str
-    labels: LabelsField
+    labels: LabelsField | None = None
+    label_set: LabelSetField | None = None
     template: str = DEFAULT_TEMPLATE
     multi_label: bool = False
     threshold: float | None = None
@@ -31,8 +33,16 @@ class ClassifyBody(JsonBody):
 def classify_text() -> Response:
     """Tag one text."""
     body = json_body(ClassifyBody)
-    labels = label_set(body.labels, template=body.template, multi_label=body.multi_label, threshold=body.threshold)
-    return json_response(_json(interactive.classify(services(), body.text, labels, body.model)))
+    return json_response(_json(interactive.classify(services(), body.text, _label_set(body), body.model)))
+
+
+def _label_set(body: ClassifyBody) -> LabelSet:
+    refuse_both(body)
+    if body.label_set is not None:
+        return find_saved(reference(body.label_set)).content.label_set
+    if body.labels is None:
+        raise InvalidRequest("Give labels, or the label_set that has them.", field="labels")
+    return label_set(body.labels, template=body.template, multi_label=body.multi_label, threshold=body.threshold)
 
 
 def _json(found: Classification) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from flask import Response
 from pydantic import Field
 
 from web import cursors
+from web.access import author, viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.edge import Fields, JsonBody, json_body, query
@@ -56,7 +57,9 @@ def list_corrections(job_id: uuid.UUID) -> Response:
     asked = query(CorrectionsQuery)
     after = cursors.decode("corrections", asked.cursor) or 0
     database = services().database
-    found = corrections.list_corrections(database, get_job(database, job_id), after=after, limit=asked.limit + 1)
+    found = corrections.list_corrections(
+        database, get_job(database, job_id, viewer=viewer()), after=after, limit=asked.limit + 1
+    )
     more = len(found) > asked.limit
     found = found[: asked.limit]
     return json_response(
@@ -77,8 +80,8 @@ def correct(job_id: uuid.UUID) -> Response:
         doubled = next(row for row in rows if rows.count(row) > 1)
         raise InvalidRequest(f"Row {doubled} is given twice; give it once.", field="corrections", row=doubled)
     database = services().database
-    changed = corrections.correct(database, job_id, wanted, author=body.author)
-    return json_response({**asdict(changed), "job": job_json(get_job(database, job_id))})
+    changed = corrections.correct(database, job_id, wanted, author=author(body.author), viewer=viewer())
+    return json_response({**asdict(changed), "job": job_json(get_job(database, job_id, viewer=viewer()))})
 
 
 @api.get("/jobs/<uuid:job_id>/suggestions")
@@ -86,7 +89,7 @@ def list_suggestions(job_id: uuid.UUID) -> Response:
     """Rows that are worth correcting, the most useful first."""
     asked = query(SuggestionsQuery)
     database = services().database
-    rows = corrections.suggested(database, get_job(database, job_id), asked.limit, skip=asked.skip)
+    rows = corrections.suggested(database, get_job(database, job_id, viewer=viewer()), asked.limit, skip=asked.skip)
     return json_response({"rows": [row_json(row) for row in rows]})
 
 
@@ -94,4 +97,4 @@ def list_suggestions(job_id: uuid.UUID) -> Response:
 def refine_job(job_id: uuid.UUID) -> Response:
     """Let a completed job be refined once more, with what was corrected meanwhile."""
     refine_again(services(), job_id)
-    return json_response(job_json(get_job(services().database, job_id)), HTTPStatus.ACCEPTED)
+    return json_response(job_json(get_job(services().database, job_id, viewer=viewer())), HTTPStatus.ACCEPTED)

@@ -11,11 +11,13 @@ from pydantic import Field
 from werkzeug.exceptions import UnsupportedMediaType
 
 from web import cursors
+from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.edge import Fields, fields, query
 from web.jobactions import change
 from web.jobview import job_json
+from web.labelset import refuse_both
 from web.services import services
 from web.uploads import JobFields, expect_upload, source_of, submit
 from yeban.errors import InvalidRequest
@@ -39,6 +41,7 @@ def create_job() -> Response:
         raise UnsupportedMediaType("Send the file as multipart/form-data, in the field “file”.")
     with expect_upload(services()):
         values = fields(JobFields, request.form)
+        refuse_both(values)
         if strange := [name for name in request.files if name != "file"]:
             raise InvalidRequest(f"There is no file field {strange[0][:100]!r}; send one file, in the field “file”.")
         source = source_of(request.files.getlist("file"))
@@ -47,7 +50,7 @@ def create_job() -> Response:
     if created.replayed:
         headers["Idempotent-Replayed"] = "true"
     return json_response(
-        job_json(get_job(services().database, created.public_id)),
+        job_json(get_job(services().database, created.public_id, viewer=viewer())),
         HTTPStatus.OK if created.replayed else HTTPStatus.CREATED,
         headers,
     )
@@ -59,6 +62,7 @@ def index_jobs() -> Response:
     asked = query(JobsQuery)
     page = list_jobs(
         services().database,
+        viewer=viewer(),
         states=[asked.state] if asked.state else [],
         before=cursors.decode("jobs", asked.cursor),
         limit=asked.limit,
@@ -74,18 +78,18 @@ def index_jobs() -> Response:
 @api.get("/jobs/<uuid:job_id>")
 def show_job(job_id: uuid.UUID) -> Response:
     """One job."""
-    return json_response(job_json(get_job(services().database, job_id)))
+    return json_response(job_json(get_job(services().database, job_id, viewer=viewer())))
 
 
 @api.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>")
 def change_job(job_id: uuid.UUID, action: str) -> Response:
     """Stop a job, hold it, or take it up again."""
     change(services(), job_id, action)
-    return json_response(job_json(get_job(services().database, job_id)))
+    return json_response(job_json(get_job(services().database, job_id, viewer=viewer())))
 
 
 @api.delete("/jobs/<uuid:job_id>")
 def remove_job(job_id: uuid.UUID) -> Response:
     """Delete an ended job and all that it holds."""
-    delete_job(services().database, job_id)
+    delete_job(services().database, job_id, viewer=viewer())
     return Response(status=HTTPStatus.NO_CONTENT)

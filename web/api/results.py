@@ -9,6 +9,7 @@ from flask import Response
 from pydantic import Field
 
 from web import cursors
+from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.downloads import Format, download
@@ -44,7 +45,7 @@ def list_results(job_id: uuid.UUID) -> Response:
     database = services().database
     rows = results.page(
         database,
-        get_job(database, job_id),
+        get_job(database, job_id, viewer=viewer()),
         after=after,
         limit=asked.limit + 1,
         status=asked.status,
@@ -68,7 +69,7 @@ def download_csv(job_id: uuid.UUID) -> Response:
 @api.get("/jobs/<uuid:job_id>/results.xlsx")
 def download_xlsx(job_id: uuid.UUID) -> Response:
     """The tagged file as a workbook. Raises ``TooLarge`` before it begins, not where the sheet is full."""
-    rows = get_job(services().database, job_id).progress.rows
+    rows = get_job(services().database, job_id, viewer=viewer()).progress.rows
     if rows > MAX_XLSX_ROWS:
         raise TooLarge(
             f"The job has {rows} rows and a workbook holds {MAX_XLSX_ROWS}; take the CSV.", limit=MAX_XLSX_ROWS
@@ -87,7 +88,7 @@ def download_errors(job_id: uuid.UUID) -> Response:
     """The rows that could not be scored, and why."""
     asked = query(DownloadQuery)
     database = services().database
-    job = get_job(database, job_id)
+    job = get_job(database, job_id, viewer=viewer())
     rows = results.error_rows(database, job)
     return download(job.source["name"], "errors", "csv", results.ERROR_COLUMNS, rows, guard=asked.guard, bom=asked.bom)
 
@@ -95,7 +96,7 @@ def download_errors(job_id: uuid.UUID) -> Response:
 def _tagged(job_id: uuid.UUID, file_format: Format) -> Response:
     asked = query(DownloadQuery)
     database = services().database
-    job = get_job(database, job_id)
+    job = get_job(database, job_id, viewer=viewer())
     return download(
         job.source["name"],
         "tagged",

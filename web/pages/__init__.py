@@ -1,6 +1,20 @@
 """The pages for people, rendered here; they work without JavaScript."""
 
-from web.pages import classify, filters, jobs, navigation, preferences, review, upload
+from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
+    account,
+    accounts,
+    classify,
+    filters,
+    jobs,
+    labelsets,
+    navigation,
+    preferences,
+    review,
+    signin,
+    snippets,
+    upload,
+    webhooks,
+)
 from web.pages.blueprint import pages
 
-__all__ = ["classify", "filters", "jobs", "navigation", "pages", "preferences", "review", "upload"]
+__all__ = ["pages"]

@@ -9,7 +9,12 @@ from web import csrf
 pages = Blueprint("pages", __name__)
 
 #: Views that take large bodies, and so call :func:`web.csrf.protect` themselves, within their limits.
-CHECKED_BY_VIEW = {"pages.upload_file"}
+CHECKED_BY_VIEW = {
+    "pages.upload_file",
+    "pages.create_label_set",
+    "pages.save_label_set",
+    "pages.import_label_set",
+}
 
 
 @pages.before_request

@@ -2,50 +2,99 @@
 
 from __future__ import annotations
 
-from flask import Response, render_template, request
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, make_response, render_template, request
 from pydantic import Field
 
 from web import interactive, problems
 from web.edge import Fields, fields
-from web.labelset import label_set, labels_of_form
-from web.models import served_models
+from web.labelset import SET_FIELDS, find_saved, label_set_of_form, prefill, reference, values_of
+from web.labelsetfiles import exported
+from web.models import offered_models
 from web.pages.blueprint import pages
 from web.pages.forms import entered
+from web.pages.sharing import link_to
+from web.pages.snippets import body_of
 from web.services import services
 from yeban.errors import YebanError
 from yeban.labels import DEFAULT_TEMPLATE
 from yeban.programs import INTERACTIVE_ROLE
 
 _TEMPLATE = "classify.html"
+_RESULT = "classify_result.html"
 
 
 class ClassifyForm(Fields):
-    """What the form sends."""
+    """What the form sends. ``saved`` is what stands in the picker, and means nothing until it is loaded."""
 
     text: str = ""
     labels: list[str] = Field(default_factory=list)
+    label_set: str | None = None
     template: str = DEFAULT_TEMPLATE
     multi_label: bool = False
     threshold: float | None = None
     model: str | None = None
+    saved: str | None = None
 
 
 @pages.get("/")
-def classify() -> str:
-    """The empty form."""
-    return render_template(_TEMPLATE, values={}, models=served_models(services(), role=INTERACTIVE_ROLE))
+def classify() -> str | Response:
+    """The form, filled in as the address asks; an address has no text."""
+    try:
+        values = prefill(request.args)
+    except YebanError as error:
+        return problems.page(_TEMPLATE, error, **_shown({}))
+    return render_template(_TEMPLATE, **_shown(values))
 
 
 @pages.post("/")
-def classify_text() -> str | Response:
-    """The form with its answer, or with what was wrong."""
-    shown = {"values": entered(request.form), "models": served_models(services(), role=INTERACTIVE_ROLE)}
+def classify_text() -> Response:
+    """The form with its answer, or with what was wrong; the answer alone for htmx."""
+    if "load" in request.form:
+        return _load()
+    swapped = request.headers.get("HX-Request") == "true"
+    template = _RESULT if swapped else _TEMPLATE
+    # What htmx leaves in place need not be looked up.
+    shown = {"swapped": True} if swapped else _shown(entered(request.form))
     try:
-        form = fields(ClassifyForm, request.form)
-        labels = label_set(
-            labels_of_form(form.labels), template=form.template, multi_label=form.multi_label, threshold=form.threshold
-        )
-        found = interactive.classify(services(), form.text, labels, form.model)
+        response = make_response(render_template(template, **_answer(fields(ClassifyForm, request.form)), **shown))
     except YebanError as error:
-        return problems.page(_TEMPLATE, error, **shown)
-    return render_template(_TEMPLATE, found=found, **shown)
+        response = problems.page(template, error, **shown)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _answer(form: ClassifyForm) -> dict[str, Any]:
+    label_set = label_set_of_form(form)
+    found = interactive.classify(services(), form.text, label_set, form.model)
+    share_url, shares_set = link_to(label_set, form.label_set, form.model)
+    return {
+        "found": found,
+        "body": body_of(form.text, label_set, form.model),
+        "set_file": exported("", label_set),
+        "share_url": share_url,
+        "shares_set": shares_set,
+    }
+
+
+def _load() -> Response:
+    """The form with the chosen set in place of what it had, and the text as it was."""
+    values = entered(request.form)
+    chosen = request.form.get("saved")
+    try:
+        if chosen:
+            loaded = values_of(find_saved(reference(chosen)))
+            kept = {name: value for name, value in values.items() if name not in SET_FIELDS}
+            values = kept | {name: value for name, value in loaded.items() if value}
+        else:
+            values.pop("label_set", None)
+    except YebanError as error:
+        return problems.page(_TEMPLATE, error, **_shown(values))
+    return make_response(render_template(_TEMPLATE, **_shown(values)))
+
+
+def _shown(values: Mapping[str, str]) -> dict[str, Any]:
+    models = offered_models(services(), role=INTERACTIVE_ROLE)
+    return {"values": values, "models": list(models), "model_facts": models, "loads_sets": True}

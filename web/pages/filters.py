@@ -11,6 +11,7 @@ from flask_babel import gettext as _
 from web import sentences
 from web.i18n import language
 from web.pages.blueprint import pages
+from yeban.accounts.people import Role
 
 _NOTHING = "–"
 #: Twenty-four hours and the year in front or behind, so that no day is taken for a month.
@@ -65,3 +66,10 @@ def words(state: str) -> str:
 def sentence(said: str | None) -> str:
     """An error's detail, or another sentence that was made in English: see :mod:`web.sentences`."""
     return sentences.translated(said or "")
+
+
+@pages.app_template_filter()
+def role(name: Role) -> str:
+    """What an account may do, in words."""
+    words: dict[Role, str] = {Role.MEMBER: _("member"), Role.ADMIN: _("admin")}
+    return words[name]

@@ -9,6 +9,7 @@ from flask import Response, make_response, redirect, render_template, request, u
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import cursors, problems
+from web.access import viewer
 from web.jobactions import change
 from web.jobview import actions, percent, refinable, refinement_json
 from web.pages.blueprint import pages
@@ -31,7 +32,10 @@ _STILL = ENDED | {JobState.PAUSED}
 def index_jobs() -> str:
     """All jobs, newest first."""
     page = list_jobs(
-        services().database, before=cursors.decode("jobs", request.args.get("cursor") or None), limit=_PAGE_JOBS
+        services().database,
+        viewer=viewer(),
+        before=cursors.decode("jobs", request.args.get("cursor") or None),
+        limit=_PAGE_JOBS,
     )
     older = None if page.next_before is None else cursors.encode("jobs", page.next_before)
     return render_template("jobs.html", jobs=page.jobs, percent_done=percent, older=older)
@@ -40,13 +44,13 @@ def index_jobs() -> str:
 @pages.get("/jobs/<uuid:job_id>")
 def show_job(job_id: uuid.UUID) -> str:
     """One job."""
-    return render_template("job.html", **_shown(get_job(services().database, job_id)))
+    return render_template("job.html", **_shown(get_job(services().database, job_id, viewer=viewer())))
 
 
 @pages.get("/jobs/<uuid:job_id>/live")
 def show_job_live(job_id: uuid.UUID) -> Response:
     """The part of a job's page that changes, for its script; ``X-Job-Still`` says that it no longer will."""
-    job = get_job(services().database, job_id)
+    job = get_job(services().database, job_id, viewer=viewer())
     response = make_response(render_template("job_live.html", **_shown(job)))
     response.headers["Cache-Control"] = "no-store"
     if job.state in _STILL:
@@ -60,7 +64,7 @@ def change_job(job_id: uuid.UUID, action: str) -> AnyResponse:
     try:
         change(services(), job_id, action)
     except Conflict as error:
-        return problems.page("job.html", error, **_shown(get_job(services().database, job_id)))
+        return problems.page("job.html", error, **_shown(get_job(services().database, job_id, viewer=viewer())))
     return redirect(url_for("pages.show_job", job_id=job_id), 303)
 
 

@@ -14,4 +14,5 @@ def navigation() -> list[tuple[str, str]]:
         ("pages.classify", _("Classify")),
         ("pages.upload", _("Upload")),
         ("pages.index_jobs", _("Jobs")),
+        ("pages.index_label_sets", _("Label sets")),
     ]

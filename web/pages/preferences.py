@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from flask import current_app, has_request_context, redirect, request, url_for
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing import RequestRedirect
+from flask import has_request_context, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.edge import Fields, fields
 from web.i18n import COOKIE as LANGUAGE_COOKIE
+from web.pages.addresses import own_path
 from web.pages.blueprint import pages
 
 THEME_COOKIE = "theme"
@@ -29,24 +28,11 @@ class PreferencesForm(Fields):
 def keep_preferences() -> AnyResponse:
     """Keep what was chosen in cookies."""
     form = fields(PreferencesForm, request.form)
-    response = redirect(_page(form.then) or url_for("pages.classify"), 303)
+    response = redirect(own_path(form.then), 303)
     for name, value in ((LANGUAGE_COOKIE, form.language), (THEME_COOKIE, form.theme)):
         if value is not None:
             response.set_cookie(name, value, max_age=_A_YEAR_S, httponly=True, samesite="Lax", secure=request.is_secure)
     return response
-
-
-def _page(address: str) -> str | None:
-    """The path and query of ``address`` if they are a page of ours that can be asked for: nothing else is led to."""
-    path, separator, query = address.partition("?")
-    # A browser takes "//host" and "/\\host" for another server.
-    if not path.startswith("/") or path.startswith("//"):
-        return None
-    try:
-        endpoint, _ = current_app.url_map.bind("").match(path, method="GET")
-    except (HTTPException, RequestRedirect):
-        return None
-    return f"{path}{separator}{query}" if endpoint.startswith("pages.") else None
 
 
 @pages.app_context_processor

@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import problems
+from web.access import author, viewer
 from web.jobactions import refine_again
 from web.jobview import refinable
 from web.pages.blueprint import pages
@@ -27,20 +28,20 @@ _SKIPPED, _NONE = "", "none"
 @pages.get("/jobs/<uuid:job_id>/review")
 def review(job_id: uuid.UUID) -> str:
     """The next rows; ``skip`` in the query counts those that were left undecided before."""
-    return render_template(_TEMPLATE, **_shown(get_job(services().database, job_id), _skip()))
+    return render_template(_TEMPLATE, **_shown(get_job(services().database, job_id, viewer=viewer()), _skip()))
 
 
 @pages.post("/jobs/<uuid:job_id>/review")
 def correct(job_id: uuid.UUID) -> AnyResponse:
     """Store what was decided, then show the next rows or have the job refined again."""
     database = services().database
-    job = get_job(database, job_id)
+    job = get_job(database, job_id, viewer=viewer())
     skip = _skip()
     try:
         shown = request.form.getlist("shown", type=int)
         decided = _decided(job, request.form, shown)
         if decided:
-            corrections.correct(database, job_id, decided)
+            corrections.correct(database, job_id, decided, author=author(""), viewer=viewer())
         if request.form.get("then") == "refine":
             refine_again(services(), job_id)
             return redirect(url_for("pages.show_job", job_id=job_id), 303)
@@ -76,7 +77,7 @@ def _skip() -> int:
 
 
 def _refused(job_id: uuid.UUID, error: Conflict | InvalidRequest, skip: int) -> Response:
-    return problems.page(_TEMPLATE, error, **_shown(get_job(services().database, job_id), skip))
+    return problems.page(_TEMPLATE, error, **_shown(get_job(services().database, job_id, viewer=viewer()), skip))
 
 
 def _shown(job: JobView, skip: int) -> dict[str, Any]:

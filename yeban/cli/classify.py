@@ -10,9 +10,8 @@ import click
 from rich.table import Table
 
 from yeban.cli import options
-from yeban.cli.reaching import reach_server
+from yeban.cli.reaching import open_client, reach_server
 from yeban.cli.terminal import console, phase, print_json
-from yeban.client import Client
 from yeban.errors import InvalidRequest
 
 _BAR_CHARS = 40
@@ -35,7 +34,7 @@ def classify(text: str, labels: options.Labels, model: str | None, server: str |
     with ExitStack() as stack:
         with phase(screen, "Starting…"):
             reached = stack.enter_context(reach_server(server, model=model, say=screen.print))
-        answer = stack.enter_context(Client(reached.url)).classify(body)
+        answer = stack.enter_context(open_client(reached.url)).classify(body)
         # Before the servers are stopped, which takes seconds.
         if as_json:
             print_json(answer)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from yeban.cli import options
 from yeban.cli.outputs import INPUT, OUTPUT, check_input, check_output, output_format
-from yeban.cli.reaching import existing_server_url
+from yeban.cli.reaching import existing_server_url, open_client
 from yeban.cli.report import print_summary, summarise
 from yeban.cli.terminal import console, phase, print_json
 from yeban.client import Client
@@ -50,7 +50,7 @@ def submit(
     """Upload FILE, print the job's id, and return at once."""
     check_input(file)
     form = {**labels.form(), **fields, **{name: time for name, time in times.items() if time is not None}}
-    with Client(existing_server_url(server)) as client:
+    with open_client(existing_server_url(server)) as client:
         created = client.create_job(file, form, idempotency_key=idempotency_key)
     if as_json:
         print_json(created)
@@ -65,7 +65,7 @@ def submit(
 @options.as_json
 def list_(state: str | None, limit: int, server: str | None, as_json: bool) -> None:
     """List jobs, newest first."""
-    with Client(existing_server_url(server)) as client:
+    with open_client(existing_server_url(server)) as client:
         jobs = client.jobs(state=state, limit=limit)
     if as_json:
         print_json({"jobs": jobs})
@@ -94,7 +94,7 @@ def list_(state: str | None, limit: int, server: str | None, as_json: bool) -> N
 @options.as_json
 def status(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
     """Show how far a job has come."""
-    with Client(existing_server_url(server)) as client:
+    with open_client(existing_server_url(server)) as client:
         _show(client.job(str(job_id)), as_json)
 
 
@@ -104,7 +104,7 @@ def status(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
 @options.as_json
 def cancel(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
     """Stop a job; finished rows are kept."""
-    with Client(existing_server_url(server)) as client:
+    with open_client(existing_server_url(server)) as client:
         _show(client.change(str(job_id), "cancel"), as_json)
 
 
@@ -114,7 +114,7 @@ def cancel(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
 @options.as_json
 def pause(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
     """Hold a job until it is resumed."""
-    with Client(existing_server_url(server)) as client:
+    with open_client(existing_server_url(server)) as client:
         _show(client.change(str(job_id), "pause"), as_json)
 
 
@@ -124,7 +124,7 @@ def pause(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
 @options.as_json
 def resume(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
     """Go on with a job that was paused or stopped; only missing rows are run."""
-    with Client(existing_server_url(server)) as client:
+    with open_client(existing_server_url(server)) as client:
         _show(client.change(str(job_id), "resume"), as_json)
 
 
@@ -133,7 +133,7 @@ def resume(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
 @options.server
 def delete(job_id: uuid.UUID, server: str | None) -> None:
     """Delete a job that has ended, with its rows and results."""
-    with Client(existing_server_url(server)) as client:
+    with open_client(existing_server_url(server)) as client:
         client.delete_job(str(job_id))
     click.echo("Deleted.")
 
@@ -149,7 +149,7 @@ def download(job_id: uuid.UUID, output: Path, errors: bool, server: str | None) 
     if errors and format_ != "csv":
         raise InvalidRequest("The rows that could not be scored come as CSV; end the output's name in .csv.")
     check_output(output)
-    with Client(existing_server_url(server)) as client:
+    with open_client(existing_server_url(server)) as client:
         if errors:
             client.download_errors(str(job_id), output)
         else:
@@ -182,7 +182,7 @@ def correct(
     """Say which label rows ought to have; `refine` then decides the other rows with it."""
     if [bool(labels), none, undo].count(True) != 1:
         raise click.UsageError("Give the right label with --label L, or --none, or --undo.")
-    with Client(existing_server_url(server)) as client:
+    with open_client(existing_server_url(server)) as client:
         answer = client.correct(str(job_id), dict.fromkeys(rows, None if undo else labels), author=author)
     if as_json:
         print_json(answer)
@@ -200,7 +200,7 @@ def correct(
 @options.as_json
 def refine(job_id: uuid.UUID, wait: bool, server: str | None, as_json: bool) -> None:
     """Decide the rows of a completed job once more, with what was corrected; no row is scored anew."""
-    with Client(existing_server_url(server)) as client:
+    with open_client(existing_server_url(server)) as client:
         item = client.refine(str(job_id))
         if wait:
             item = _refined(client, item)

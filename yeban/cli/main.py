@@ -22,6 +22,7 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 # Where each command is; only the one that is asked for is imported, since some stand on much.
 _COMMANDS = {
+    "account": "yeban.cli.accounts",
     "backup": "yeban.cli.backup",
     "classify": "yeban.cli.classify",
     "doctor": "yeban.cli.doctor",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from yeban.addresses import local_url
+from yeban.client import Client
 from yeban.errors import ConfigurationError
 from yeban.settings import Settings, get_settings, load_settings
 from yeban.stack import run_stack, running_url
@@ -59,6 +60,11 @@ def reach_server(given: str | None, *, model: str | None = None, say: Callable[[
         # The lock is let go when the stack is down, so that nobody joins in the meantime.
         with run_stack(settings, port=0) as stack, _outlasting_guests(book, say):
             yield Reached(url=stack.url, check=stack.check)
+
+
+def open_client(url: str) -> Client:
+    """A client that signs in with the configured token, if there is one."""
+    return Client(url, token=get_settings().token)
 
 
 def existing_server_url(given: str | None) -> str:

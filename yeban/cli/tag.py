@@ -12,10 +12,9 @@ from yeban.cli import options
 from yeban.cli.exits import Exit
 from yeban.cli.following import Following
 from yeban.cli.outputs import INPUT, OUTPUT, check_input, check_output, output_format
-from yeban.cli.reaching import reach_server
+from yeban.cli.reaching import open_client, reach_server
 from yeban.cli.report import print_summary, summarise
 from yeban.cli.terminal import console, phase, print_json
-from yeban.client import Client
 from yeban.errors import InvalidRequest
 
 
@@ -53,7 +52,7 @@ def tag(
     with ExitStack() as stack:
         with phase(screen, "Starting…"):
             reached = stack.enter_context(reach_server(server, model=fields.get("model"), say=screen.print))
-        client = stack.enter_context(Client(reached.url))
+        client = stack.enter_context(open_client(reached.url))
         following = Following(client, screen, reached.check)
         following.upload(file, {**labels.form(), **fields})
         job = following.follow()

@@ -70,7 +70,7 @@ def resume(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -
         allowed=RESUMABLE,
         statement=(
             "UPDATE job SET state = CASE WHEN start_at > now() THEN 'scheduled' ELSE 'queued' END, queued_at = now(),"
-            " ended_at = NULL, error = NULL, summary = NULL,"
+            " ended_at = NULL, announced_at = NULL, error = NULL, summary = NULL,"
             " expires_at = CASE WHEN expires_at > now() THEN expires_at END WHERE id = :id RETURNING state"
         ),
         # The messages sent before were dropped while the job stood still: hint anew at once. And what failed before

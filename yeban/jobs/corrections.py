@@ -132,6 +132,13 @@ def list_corrections(database: Database, job: JobView, *, after: int = 0, limit:
     ]
 
 
+def newest(database: Database, job: JobView, limit: int) -> list[TaggedRow]:
+    """The rows that were corrected last, the newest first."""
+    with database.begin() as connection:
+        row_nos = connection.scalars(_NEWEST, {"job": job.internal_id, "limit": limit}).all()
+    return results.rows(database, job, row_nos)
+
+
 def suggested(database: Database, job: JobView, limit: int, *, skip: int = 0) -> list[TaggedRow]:
     """Up to ``limit`` rows that are worth a person's look, the most useful first, without those corrected already.
 
@@ -156,7 +163,8 @@ _LOCK_JOB = text(
 )
 _STANDING = text(
     f"""
-    SELECT result.row_no, {final.STATUS} AS status, {final.ASSIGNED} AS assigned, correction.labels AS corrected
+    SELECT result.row_no, {final.STATUS} AS status, {final.ASSIGNED} AS assigned, {final.BIN} AS bin,
+        correction.labels AS corrected
     FROM result {final.LOOKUPS} WHERE result.job_id = :id AND result.row_no = ANY(:row_nos)
     """  # noqa: S608  # made of the constants in final
 )
@@ -174,6 +182,7 @@ _LIST = text(
     WHERE job_id = :job AND correction.row_no > :after ORDER BY correction.row_no LIMIT :limit
     """
 )
+_NEWEST = text("SELECT row_no FROM correction WHERE job_id = :job ORDER BY made_at DESC, row_no LIMIT :limit")
 _NOT_CORRECTED = text(
     """
     SELECT chosen.row_no FROM unnest(CAST(:row_nos AS int[])) WITH ORDINALITY AS chosen (row_no, place)
@@ -256,6 +265,8 @@ def _recount(
             summary[_COUNTED[Status(row.status)]] += step
             for index in row.assigned:
                 summary["labels"][names[index]] += step
+            if row.bin is not None and "scores" in summary:  # not in those of earlier versions
+                summary["scores"][row.bin - 1] += step
     state = job.state
     if state in REFINABLE:
         state = "completed_with_errors" if summary["errors"] else "completed"

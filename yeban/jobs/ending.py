@@ -1,4 +1,4 @@
-"""The end of a job: what the whole file says of its rows, the summary, and the final state.
+"""The end of a job: what the whole file says of its rows, and the final state.
 
 Refinement takes up to a minute for a million rows, too long for one transaction. So whoever ends a job takes it under
 a lease, as chunks are, and only the storing of all that was found is one transaction, fenced by that lease.
@@ -21,11 +21,10 @@ from sqlalchemy import Connection, Row, text
 from yeban import logs, metrics, tracing
 from yeban.db import Database, copy_rows
 from yeban.errors import ServiceUnavailable
-from yeban.evaluation import Agreement, thresholds
-from yeban.jobs import final
 from yeban.jobs.moments import END_IS_FREE
 from yeban.jobs.states import JobState
-from yeban.labels import LABEL_JOINER, LabelSet, Status
+from yeban.jobs.summing import summarize
+from yeban.labels import LabelSet, Status
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +181,7 @@ def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refineme
         connection.execute(text("SET LOCAL enable_nestloop = off"))
         if refinement is not None:
             _store(connection, job_id, refinement)
-        summary = _summary(connection, job, refined=refinement is not None and refinement.report["state"] == "done")
+        summary = summarize(connection, job, refined=refinement is not None and refinement.report["state"] == "done")
         state = JobState.COMPLETED_WITH_ERRORS if summary["errors"] else JobState.COMPLETED
         connection.execute(
             text(
@@ -211,96 +210,3 @@ def _store(connection: Connection, job_id: int, refinement: Refinement) -> None:
         _REFINED_COLUMNS,
         ((job_id, row_no, status.value, *decision) for row_no, status, *decision in refinement.rows),
     )
-
-
-_COUNTS = text(
-    f"""
-    SELECT {final.STATUS} AS status, NULL AS gold, {final.ASSIGNED} AS assigned, count(*)
-    FROM result {final.JOINS} WHERE result.job_id = :id GROUP BY 1, 2, 3
-    """  # noqa: S608  # made of the constants in final
-)
-_COUNTS_WITH_GOLD = text(
-    f"""
-    SELECT {final.STATUS} AS status, gold, {final.ASSIGNED} AS assigned, count(*)
-    FROM result {final.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
-    WHERE result.job_id = :id GROUP BY 1, 2, 3
-    """  # noqa: S608  # made of the constants in final
-)
-# What the rows said by themselves: the measure of what refinement and corrections brought.
-_BY_ROW_WITH_GOLD = text(
-    """
-    SELECT gold, CASE WHEN status = 'ok' THEN label END AS label, count(*)
-    FROM result JOIN "row" USING (job_id, row_no) WHERE job_id = :id GROUP BY 1, 2
-    """
-)
-# By scores rounded to what a person would set; without the rows that people corrected, which have no score.
-_SCORED_WITH_GOLD = text(
-    f"""
-    SELECT CAST(round(CAST(coalesce(refined.score, result.score) AS numeric), 2) AS float) AS score, gold,
-        coalesce(refined.label, result.label) AS label, count(*)
-    FROM result {final.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
-    WHERE result.job_id = :id AND result.status <> 'error' AND correction.row_no IS NULL AND gold IS NOT NULL
-    GROUP BY 1, 2, 3
-    """  # noqa: S608  # made of the constants in final
-)
-# A wrongly chosen gold column may have a million values: not all at once.
-_IN_BLOCKS = {"yield_per": 10_000}
-
-
-def _summary(connection: Connection, job: Row[Any], *, refined: bool) -> dict[str, Any]:
-    label_set = LabelSet.from_json(job.label_set)
-    names = label_set.names
-    counts = dict.fromkeys(Status, 0)
-    labels = dict.fromkeys(names, 0)
-    agreement = Agreement(names)
-    for status, gold, assigned, count in connection.execute(
-        _COUNTS if job.gold_index is None else _COUNTS_WITH_GOLD,
-        {"id": job.id, "multi_label": label_set.multi_label, "threshold": label_set.effective_threshold},
-        execution_options=_IN_BLOCKS,
-    ):
-        predicted = [names[index] for index in assigned]
-        counts[Status(status)] += count
-        for name in predicted:
-            labels[name] += count
-        agreement.add(_gold_labels(gold, label_set), predicted, count)
-    seconds = (job.until - job.running_at).total_seconds() if job.running_at else 0.0
-    summary: dict[str, Any] = {
-        "rows": job.row_count,
-        "ok": counts[Status.OK],
-        "abstained": counts[Status.ABSTAINED],
-        "errors": counts[Status.ERROR],
-        "labels": labels,
-        "seconds": round(seconds, 3),
-    }
-    if job.gold_index is not None:
-        summary["evaluation"] = agreement.to_json()
-        if refined:
-            summary["evaluation"]["by_row"] = _agreement_by_row(connection, job.id, label_set)
-        if not label_set.multi_label:
-            summary["evaluation"]["thresholds"] = thresholds(_scored(connection, job.id, label_set))
-    return summary
-
-
-def _agreement_by_row(connection: Connection, job_id: int, label_set: LabelSet) -> dict[str, float | None]:
-    names = label_set.names
-    agreement = Agreement(names)
-    for gold, label, count in connection.execute(_BY_ROW_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS):
-        agreement.add(_gold_labels(gold, label_set), [] if label is None else [names[label]], count)
-    return {"accuracy": agreement.accuracy, "macro_f1": agreement.macro_f1}
-
-
-def _scored(connection: Connection, job_id: int, label_set: LabelSet) -> Iterator[tuple[float, bool, int]]:
-    """Rows by score and whether their best label is the gold one; rows without a gold label are left out."""
-    for score, gold, label, count in connection.execute(
-        _SCORED_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS
-    ):
-        if wanted := _gold_labels(gold, label_set):
-            yield score, wanted == [label_set.names[label]], count
-
-
-def _gold_labels(gold: str | None, label_set: LabelSet) -> list[str]:
-    """The labels of a gold cell; in a multi-label job they are joined as in our own downloads."""
-    cell = (gold or "").strip()
-    if not label_set.multi_label:
-        return [cell] if cell else []
-    return [name.strip() for name in cell.split(LABEL_JOINER) if name.strip()]

@@ -34,3 +34,10 @@ ASSIGNED = """
              WHERE value >= CAST(:threshold AS real))
          ELSE ARRAY[CAST(coalesce(refined.label, result.label) AS int)] END
 """
+
+#: The score by its place among the twenty parts of [0, 1], from 1 on; NULL for corrected rows and errors. By way of
+#: numeric, which has the decimals that were stored: 0.95 as a float4 is less than 0.95.
+BIN = """
+    CASE WHEN correction.row_no IS NOT NULL THEN NULL WHEN coalesce(refined.score, result.score) >= 1 THEN 20
+         ELSE width_bucket(CAST(coalesce(refined.score, result.score) AS numeric), 0, 1, 20) END
+"""

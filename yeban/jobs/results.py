@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -27,6 +28,7 @@ class TaggedRow:
 
     ``status``, ``labels``, ``score`` and ``margin`` are what finally holds: a person's correction, which has no score,
     else the refined decision, else the row's own, which ``row_labels``, ``row_score`` and ``scores`` keep.
+    ``predicted`` are the labels that would hold without the correction.
     """
 
     row_no: int
@@ -42,7 +44,10 @@ class TaggedRow:
     row_labels: tuple[str, ...]
     row_score: float | None
     refined: bool
+    predicted: tuple[str, ...]
     corrected: bool
+    corrected_by: str | None  # "" where nobody said who; None unless corrected
+    corrected_at: datetime | None
     error: str | None
 
 
@@ -56,20 +61,40 @@ _CONDITIONS = {
     # As the index has it; a correction mends it.
     Status.ERROR: "result.status = 'error' AND correction.row_no IS NULL",
 }
-_JOINED = f"""
+_COLUMNS = f"""
     SELECT "row".row_no, file_row, "row".text, gold, cells, coalesce({final.STATUS}, '{PENDING}') AS status,
         result.status AS row_status, result.score AS row_score, result.margin AS row_margin, scores, error,
-        refined.label AS refined_label, refined.score AS refined_score, refined.margin AS refined_margin,
-        correction.labels AS corrected
+        refined.status AS refined_status, refined.label AS refined_label, refined.score AS refined_score,
+        refined.margin AS refined_margin,
+        correction.labels AS corrected, correction.author AS corrected_by, correction.made_at AS corrected_at
+"""
+_JOINED = f"""
+    {_COLUMNS}
     FROM "row" LEFT JOIN result ON result.job_id = "row".job_id AND result.row_no = "row".row_no
         AND result.job_id = :job AND result.row_no > :after AND result.row_no <= :last {final.LOOKUPS}
     WHERE "row".job_id = :job AND "row".row_no > :after AND "row".row_no <= :last
-"""  # noqa: S608  # made of the constants in final
+"""
 _SELECT = {
     status: text(f'{_JOINED} AND {condition} ORDER BY "row".row_no LIMIT :limit')
     for status, condition in _CONDITIONS.items()
 }
-_SELECT_SOME = text(f'{_JOINED} AND "row".row_no = ANY(:row_nos)')
+# Each looked up by key: they may stand anywhere in a long file.
+_SELECT_SOME = text(
+    f"""
+    {_COLUMNS}
+    FROM unnest(CAST(:row_nos AS int[])) AS wanted (row_no)
+    CROSS JOIN LATERAL (SELECT * FROM "row" WHERE job_id = :job AND row_no = wanted.row_no LIMIT 1) AS "row"
+    LEFT JOIN LATERAL (SELECT * FROM result WHERE job_id = :job AND row_no = wanted.row_no LIMIT 1) AS result ON true
+    {final.LOOKUPS}
+    """  # noqa: S608  # made of the constants in final
+)
+_FIRST_ERRORS = text(
+    """
+    SELECT row_no FROM result WHERE job_id = :job AND status = 'error'
+        AND NOT EXISTS (SELECT FROM correction WHERE job_id = :job AND correction.row_no = result.row_no)
+    ORDER BY row_no LIMIT :limit
+    """
+)
 
 
 def page(
@@ -90,11 +115,17 @@ def rows(database: Database, job: JobView, row_nos: Sequence[int]) -> list[Tagge
     if not row_nos:
         return []
     label_set = LabelSet.from_json(job.label_set)
-    values = {"job": job.internal_id, "after": min(row_nos) - 1, "last": max(row_nos), "row_nos": list(row_nos)}
     with database.begin() as connection:
-        found = connection.execute(_SELECT_SOME, values).all()
+        found = connection.execute(_SELECT_SOME, {"job": job.internal_id, "row_nos": list(row_nos)}).all()
     tagged = {row.row_no: _tagged(label_set, row) for row in found}
     return [tagged[row_no] for row_no in row_nos if row_no in tagged]
+
+
+def first_errors(database: Database, job: JobView, limit: int) -> list[TaggedRow]:
+    """The first rows that could not be scored and were not corrected; found by an index, without reading the others."""
+    with database.begin() as connection:
+        row_nos = connection.scalars(_FIRST_ERRORS, {"job": job.internal_id, "limit": limit}).all()
+    return rows(database, job, row_nos)
 
 
 def stream(database: Database, job: JobView, *, status: str | None = None) -> Iterator[TaggedRow]:
@@ -121,7 +152,7 @@ def export_columns(job: JobView) -> list[str]:
     if job.refine:
         columns += ["yeban_row_label", "yeban_row_score"]
     if job.corrections:
-        columns += ["yeban_corrected"]
+        columns += ["yeban_predicted", "yeban_corrected", "yeban_corrected_by", "yeban_corrected_at"]
     return columns
 
 
@@ -137,7 +168,8 @@ def export_rows(database: Database, job: JobView) -> Iterator[list[str | float |
         if job.refine:
             tags += [LABEL_JOINER.join(row.row_labels), _rounded(row.row_score)]
         if job.corrections:
-            tags += ["yes" if row.corrected else ""]
+            made_at = "" if row.corrected_at is None else row.corrected_at.isoformat(timespec="seconds")
+            tags += [LABEL_JOINER.join(row.predicted), "yes" if row.corrected else "", row.corrected_by or "", made_at]
         yield [*cells, *tags, *row.cells[width:]]
 
 
@@ -152,14 +184,14 @@ def error_rows(database: Database, job: JobView) -> Iterator[list[str | float | 
 
 def _tagged(label_set: LabelSet, row: Any) -> TaggedRow:
     own = _assigned(label_set, row.scores) if row.row_status == Status.OK else ()
+    predicted, score, margin = own, row.row_score, row.row_margin
+    if row.refined_label is not None:
+        predicted = (label_set.names[row.refined_label],) if row.refined_status == Status.OK else ()
+        score, margin = row.refined_score, row.refined_margin
+    labels = predicted
     if row.corrected is not None:
         labels = tuple(label_set.names[index] for index in row.corrected)
         score = margin = None
-    elif row.refined_label is not None:
-        labels = (label_set.names[row.refined_label],) if row.status == Status.OK else ()
-        score, margin = row.refined_score, row.refined_margin
-    else:
-        labels, score, margin = own, row.row_score, row.row_margin
     return TaggedRow(
         row_no=row.row_no,
         file_row=row.file_row,
@@ -174,7 +206,10 @@ def _tagged(label_set: LabelSet, row: Any) -> TaggedRow:
         row_labels=own,
         row_score=row.row_score,
         refined=row.refined_label is not None,
+        predicted=predicted,
         corrected=row.corrected is not None,
+        corrected_by=row.corrected_by,
+        corrected_at=row.corrected_at,
         error=row.error,
     )
 

@@ -18,11 +18,17 @@ from yeban.viewer import OPEN, VISIBLE, Viewer
 
 #: Length of the window that the rate is measured over.
 RATE_WINDOW_S = 30.0
+#: A rate tells the end only once it was measured for so long and over so many chunks; before, the end would jump about.
+STEADY_S = 10.0
+STEADY_CHUNKS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Counts of rows, and the rate over the last :data:`RATE_WINDOW_S` seconds."""
+    """Counts of rows, and the rate over the last :data:`RATE_WINDOW_S` seconds.
+
+    The end is told by that rate if enough chunks were finished meanwhile, else by that since the job was taken up.
+    """
 
     rows: int
     done: int
@@ -30,7 +36,7 @@ class Progress:
     abstained: int
     errors: int
     rows_per_s: float | None  # None until something was measured
-    eta_s: float | None  # seconds to the end at that rate; None where it cannot be told
+    eta_s: float | None  # seconds to the end; None while the rate is not steady yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +77,18 @@ class JobPage:
 _TIMES = ("created_at", "queued_at", "running_at", "paused_at", "finishing_at", "cancelling_at", "ended_at")
 
 _SELECT = f"""
-    SELECT job.*, done.*, now() AS now, (SELECT count(*) FROM correction WHERE job_id = job.id) AS corrections,
-        {EMBEDDED} AS embedded
+    SELECT job.*, done.*, taken_up_at, now() AS now,
+        (SELECT count(*) FROM correction WHERE job_id = job.id) AS corrections, {EMBEDDED} AS embedded
     FROM job CROSS JOIN LATERAL (
+        SELECT greatest(queued_at, running_at) AS taken_up_at,
+            greatest(now() - make_interval(secs => :window), queued_at, running_at) AS since
+    ) AS moments CROSS JOIN LATERAL (
         SELECT coalesce(sum(last_row - first_row + 1), 0) AS done, coalesce(sum(ok), 0) AS ok,
             coalesce(sum(abstained), 0) AS abstained, coalesce(sum(errors), 0) AS errors,
-            coalesce(sum(last_row - first_row + 1) FILTER (
-                WHERE finished_at > greatest(now() - make_interval(secs => :window), queued_at, running_at)
-            ), 0) AS recent
+            coalesce(sum(last_row - first_row + 1) FILTER (WHERE finished_at > since), 0) AS recent,
+            count(*) FILTER (WHERE finished_at > since) AS recent_chunks,
+            coalesce(sum(last_row - first_row + 1) FILTER (WHERE finished_at > taken_up_at), 0) AS since_taken_up,
+            count(*) FILTER (WHERE finished_at > taken_up_at) AS chunks_since_taken_up
         FROM chunk WHERE job_id = job.id AND state = 'done'
     ) AS done
     WHERE deleted_at IS NULL
@@ -107,19 +117,26 @@ def list_jobs(
     *,
     viewer: Viewer = OPEN,
     states: Sequence[JobState] = (),
+    name: str = "",
     before: int | None = None,
     limit: int = 50,
 ) -> JobPage:
-    """A page of jobs, newest first, optionally only those in ``states``; ``before`` is an earlier page's cursor."""
+    """A page of jobs, newest first; ``before`` is an earlier page's cursor.
+
+    Optionally only those in ``states``, and those with ``name`` in the name of their file, in capitals or not.
+    """
     with database.begin() as connection:
         rows = connection.execute(
             text(
                 f"{_SELECT} AND {VISIBLE} AND (CAST(:before AS bigint) IS NULL OR job.id < :before)"
-                " AND (CAST(:states AS text[]) = '{}' OR state = ANY(:states)) ORDER BY job.id DESC LIMIT :limit"
+                " AND (CAST(:states AS text[]) = '{}' OR state = ANY(:states))"
+                " AND (:name = '' OR strpos(lower(source_name), lower(:name)) > 0)"
+                " ORDER BY job.id DESC LIMIT :limit"
             ),
             {
                 **viewer.parameters,
                 "before": before,
+                "name": name,
                 "states": [state.value for state in states],
                 "limit": limit + 1,
                 "window": RATE_WINDOW_S,
@@ -163,10 +180,13 @@ def _view(row: Row[Any]) -> JobView:
 
 def _progress(row: Row[Any]) -> Progress:
     rows_per_s = eta_s = None
-    if row.state in ACTIVE and row.recent and row.running_at:
-        running_s = (row.now - max(row.running_at, row.queued_at or row.running_at)).total_seconds()
-        rows_per_s = row.recent / max(min(running_s, RATE_WINDOW_S), 0.1)
-        eta_s = (row.row_count - row.done) / rows_per_s
+    if row.state in ACTIVE and row.running_at and row.since_taken_up:
+        measured_s = max((row.now - row.taken_up_at).total_seconds(), 0.1)
+        if row.recent:
+            rows_per_s = row.recent / min(measured_s, RATE_WINDOW_S)
+        if measured_s >= STEADY_S and row.chunks_since_taken_up >= STEADY_CHUNKS:
+            steady = rows_per_s if row.recent_chunks >= STEADY_CHUNKS else row.since_taken_up / measured_s
+            eta_s = (row.row_count - row.done) / steady
     # Chunks count what rows say by themselves; the summary, what holds in the end.
     counts = row.summary or {"ok": row.ok, "abstained": row.abstained, "errors": row.errors}
     return Progress(

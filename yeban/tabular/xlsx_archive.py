@@ -42,6 +42,22 @@ def open_workbook(file: BinaryIO) -> Workbook:
     return reader.wb
 
 
+def read_sheets(file: BinaryIO) -> list[tuple[str, bool]]:
+    """Each sheet's name and whether it is visible, in order; neither texts nor rows are read.
+
+    Raises as :func:`open_workbook` does.
+    """
+    reader = _Reader(file, read_only=True, data_only=True, keep_links=False)
+    reader.archive = _WatchedArchive(file)
+    reader.read_manifest()
+    reader.read_workbook()
+    return [
+        (sheet.name, sheet.state == "visible")
+        for sheet, relation in reader.parser.find_sheets()
+        if relation.target in reader.valid_files and "chartsheet" not in relation.Type
+    ]
+
+
 class _Reader(ExcelReader):
     """Reads shared strings as they stand; openpyxl takes every ``x005F_`` out of them, also where it is text."""
 

@@ -15,7 +15,7 @@ from openpyxl.xml.constants import MAX_ROW
 
 from yeban.errors import InvalidRequest, InvalidTable, YebanError
 from yeban.tabular.model import ReadOptions, Record
-from yeban.tabular.xlsx_archive import open_workbook
+from yeban.tabular.xlsx_archive import open_workbook, read_sheets
 from yeban.tabular.xlsx_guard import check_archive
 
 # ECMA-376 part 1, 18.8.30: date formats of Chinese, Japanese and Korean Excel, known by number alone. openpyxl
@@ -64,6 +64,13 @@ class XlsxReader:
             finally:
                 book.close()
 
+    def sheets(self) -> list[tuple[str, bool]]:
+        """Each sheet's name and whether it is visible, in order. Raises ``InvalidTable`` or ``TooLarge``."""
+        warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
+        with self._damage_reported():
+            check_archive(self._file)
+            return read_sheets(self._file)
+
     @contextmanager
     def _damage_reported(self) -> Iterator[None]:
         """Turn whatever zipfile, XML and openpyxl raise on broken files into ``InvalidTable``."""
@@ -78,6 +85,12 @@ class XlsxReader:
                 f"({reason}). Open it in Excel and save it anew as .xlsx, or as CSV.",
                 row=self._row + 1,
             ) from error
+
+
+def sheet_names(file: BinaryIO) -> list[str]:
+    """Names of a workbook's sheets that can be read, visible ones first. Raises ``InvalidTable`` or ``TooLarge``."""
+    sheets = XlsxReader(file, ReadOptions()).sheets()
+    return [name for name, _ in sorted(sheets, key=lambda sheet: not sheet[1])]
 
 
 def _choose(sheets: list[Any], wanted: str | None) -> Any:

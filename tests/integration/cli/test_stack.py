@@ -40,8 +40,8 @@ def test_a_program_whose_settings_are_wrong_is_not_started_again(
 
     with pytest.raises(ConfigurationError, match="The web process cannot run") as caught, run_stack(settings, port=0):
         pass
-    assert "YEBAN_ALLOW_REMOTE" in caught.value.detail
-    assert (tmp_path / "logs/web.log").read_text(encoding="utf-8").count("YEBAN_ALLOW_REMOTE") == 1
+    assert "YEBAN_ACCOUNTS" in caught.value.detail
+    assert (tmp_path / "logs/web.log").read_text(encoding="utf-8").count("YEBAN_ACCOUNTS") == 1
     assert programs_of(tmp_path) == []
 
 

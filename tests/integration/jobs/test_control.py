@@ -222,3 +222,37 @@ def test_the_rate_and_eta_come_from_the_last_window(work):
     assert progress.eta_s == pytest.approx(30.0, rel=0.05)
     work.execute("UPDATE chunk SET finished_at = now() - interval '5 minutes' WHERE state = 'done'")
     assert work.view(job).progress.rows_per_s is None
+
+
+@pytest.mark.parametrize(("chunks", "running_s"), [(4, 5), (2, 20)])
+def test_the_end_is_not_told_before_the_rate_is_steady(work, chunks, running_s):
+    job = work.job(100, chunk_rows=10)
+    work.finish(work.claim(work.chunk_ids(job)[:chunks]))
+    work.execute(
+        "UPDATE job SET running_at = now() - make_interval(secs => :s), queued_at = now() - make_interval(secs => :s)",
+        s=running_s,
+    )
+    progress = work.view(job).progress
+    assert progress.rows_per_s == pytest.approx(10 * chunks / running_s, rel=0.05)
+    assert progress.eta_s is None
+
+
+def test_the_end_of_a_slow_job_is_told_by_all_it_did_since_it_was_taken_up(work):
+    job = work.job(100, chunk_rows=10)
+    work.finish(work.claim(work.chunk_ids(job)[:4]))
+    work.execute("UPDATE job SET running_at = now() - interval '400 s', queued_at = now() - interval '500 s'")
+    work.execute("UPDATE chunk SET finished_at = now() - interval '100 s' WHERE state = 'done'")
+    progress = work.view(job).progress
+    assert (progress.rows_per_s, progress.eta_s) == (None, pytest.approx(600, rel=0.05))
+
+
+def test_jobs_are_found_by_a_part_of_their_files_name(work):
+    made = [work.job(1) for _ in range(3)]
+    for job, name in zip(made, ("Tickets 十一月.csv", "tickets_100%.csv", "other.xlsx"), strict=True):
+        work.execute("UPDATE job SET source_name = :name WHERE id = :id", name=name, id=job.internal_id)
+
+    def found(name: str) -> list[int]:
+        page = views.list_jobs(work.database, name=name).jobs
+        return sorted(made.index(job) for job in made if job.id in {view.id for view in page})
+
+    assert [found(name) for name in ("", "TICKET", "十一", "_", "%", "none")] == [[0, 1, 2], [0, 1], [0], [1], [1], []]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -57,14 +58,45 @@ def test_saying_it_again_changes_nothing(work):
 def test_the_export_says_which_rows_were_corrected(work):
     job = work.completed(["a,甲", ",乙", "c,乙", "d,甲"])
     assert "yeban_corrected" not in results.export_columns(work.view(job))
-    correct(work.database, job.id, {2: ["乙"], 3: []})
+    correct(work.database, job.id, {2: ["乙"], 3: []}, author="小王")
     a, mended, none, _ = _export(work, job)
-    assert (a["yeban_status"], a["yeban_label"], a["yeban_corrected"]) == ("ok", "甲", "")
+    assert (a["yeban_status"], a["yeban_label"], a["yeban_predicted"]) == ("ok", "甲", "甲")
+    assert [a[f"yeban_corrected{end}"] for end in ("", "_by", "_at")] == ["", "", ""]
+    made_at = datetime.fromisoformat(mended.pop("yeban_corrected_at"))
+    assert datetime.now(UTC) - timedelta(minutes=1) < made_at <= datetime.now(UTC)
     assert mended == {
         "text": "", "label": "乙", "yeban_label": "乙", "yeban_score": None, "yeban_margin": None,
-        "yeban_status": "ok", "yeban_row_label": "", "yeban_row_score": None, "yeban_corrected": "yes",
+        "yeban_status": "ok", "yeban_row_label": "", "yeban_row_score": None, "yeban_predicted": "",
+        "yeban_corrected": "yes", "yeban_corrected_by": "小王",
     }  # fmt: skip
     assert (none["yeban_status"], none["yeban_label"], none["yeban_row_label"]) == ("abstained", "", "甲")
+    assert none["yeban_predicted"] == "甲"
+
+
+def test_a_corrected_row_says_what_was_predicted_by_whom_and_when_it_was_mended(work):
+    job = work.completed(3)
+    correct(work.database, job.id, {2: ["乙"]}, author="小王")
+    one, two, _ = results.page(work.database, work.view(job))
+    assert (one.predicted, one.corrected_by, one.corrected_at) == (("甲",), None, None)
+    assert (two.labels, two.predicted, two.corrected_by) == (("乙",), ("甲",), "小王")
+    assert [two.corrected_at] == work.column("SELECT made_at FROM correction")
+
+
+def test_the_newest_corrections_come_first(work):
+    job = work.completed(5)
+    for row_no in (3, 1, 5):
+        correct(work.database, job.id, {row_no: ["乙"]})
+    assert [row.row_no for row in corrections.newest(work.database, work.view(job), 2)] == [5, 1]
+    assert corrections.newest(work.database, work.completed(1), 2) == []
+
+
+def test_the_scores_that_are_counted_are_those_of_rows_that_nobody_corrected(work):
+    job = work.completed(["a,甲", "b,乙", ",乙", "d,甲"])  # scores of 0.9, and an error
+    assert job.summary["scores"] == [0] * 18 + [3, 0]
+    correct(work.database, job.id, {1: ["乙"], 2: [], 3: ["乙"]})
+    assert work.view(job).summary["scores"] == [0] * 18 + [1, 0]
+    correct(work.database, job.id, {1: None, 2: ["甲"]})
+    assert work.view(job).summary["scores"] == [0] * 18 + [2, 0]
 
 
 def test_a_corrected_error_is_no_error_any_more(work):
@@ -101,7 +133,7 @@ def test_the_summary_follows_as_if_it_were_made_anew(work):
     work.execute("UPDATE job SET state = 'finishing'")
     assert finish_job(work.database, job.internal_id)
     assert followed["labels"] == {"甲": 1, "乙": 1}
-    counted = ("rows", "ok", "abstained", "errors", "labels")
+    counted = ("rows", "ok", "abstained", "errors", "labels", "scores")
     assert {name: followed[name] for name in counted} == {name: work.view(job).summary[name] for name in counted}
 
 

@@ -172,7 +172,7 @@ def test_refined_and_corrected_rows_stand_in_the_export(work, ended):
     correct(work.database, ended.id, {1: ["丙"]})
     view = work.view(ended)
     columns = results.export_columns(view)
-    assert columns[-3:] == ["yeban_row_label", "yeban_row_score", "yeban_corrected"]
+    assert columns[-6:-2] == ["yeban_row_label", "yeban_row_score", "yeban_predicted", "yeban_corrected"]
     exported = [dict(zip(columns, row, strict=True)) for row in results.export_rows(work.database, view)]
     refined = {row.row_no: row for row in results.page(work.database, view, limit=180)}
     for row_no, row in enumerate(exported, 1):

@@ -13,9 +13,9 @@ def test_it_listens_on_this_machine(settings, host):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "tickets.example", "127.0.0.1.example"])  # noqa: S104
 def test_it_refuses_to_listen_beyond_unless_told(settings, host):
-    with pytest.raises(ConfigurationError, match="YEBAN_ALLOW_REMOTE"):
+    with pytest.raises(ConfigurationError, match="YEBAN_ACCOUNTS"):
         check_listen_address(settings.model_copy(update={"host": host}))
-    check_listen_address(settings.model_copy(update={"host": host, "allow_remote": True}))
+    check_listen_address(settings.model_copy(update={"host": host, "accounts": True}))
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8400", "127.0.0.1:1", "[::1]:8400", "LocalHost"])
@@ -44,7 +44,7 @@ def test_further_names_can_be_allowed(make_app):
 
 
 def test_in_a_trusted_network_it_answers_to_addresses_but_not_to_strange_names(make_app):
-    client = make_app(allow_remote=True, host="0.0.0.0").test_client()  # noqa: S104
+    client = make_app(accounts=True, host="0.0.0.0").test_client()  # noqa: S104
     assert client.get("/healthz", headers={"Host": "192.168.1.5:8400"}).status_code == 200
     assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 421
 

@@ -256,7 +256,7 @@ def test_a_large_upload_leaves_no_file_behind(serve, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "arguments", "said"),
     [
-        ({}, ["--host", "0.0.0.0"], "YEBAN_ALLOW_REMOTE"),  # noqa: S104
+        ({}, ["--host", "0.0.0.0"], "YEBAN_ACCOUNTS"),  # noqa: S104
         ({"YEBAN_DATABASE_URL": "", "YEBAN_REDIS_URL": ""}, [], "yeban up"),
         ({"YEBAN_DATABASE_URL": "mysql://x/y"}, [], "PostgreSQL"),
         ({"YEBAN_REDIS_URL": "http://x"}, [], "YEBAN_REDIS_URL"),

@@ -17,7 +17,7 @@ from yeban.redis_url import parse_redis_url
 from yeban.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = {"database_url", "postgres_password", "redis_url", "valkey_accounts"}
+NAMES = {"admin_password", "database_url", "postgres_password", "redis_url", "secret_key", "valkey_accounts"}
 
 
 def make(folder: Path, **options: object) -> subprocess.CompletedProcess[str]:
@@ -77,8 +77,10 @@ def test_as_root_each_file_belongs_to_the_account_that_reads_it(tmp_path: Path) 
 
     found = {path.name: (stat.S_IMODE(path.stat().st_mode), path.stat().st_uid) for path in (tmp_path / "s").iterdir()}
     assert found == {
+        "admin_password": (0o600, 10001),
         "database_url": (0o600, 10001),
         "redis_url": (0o600, 10001),
+        "secret_key": (0o600, 10001),
         "postgres_password": (0o600, 999),
         "valkey_accounts": (0o600, 999),
     }

@@ -31,6 +31,38 @@ _PAGES = {
     "GET /jobs/{id}/review",
     "POST /jobs/{id}/review",
     "POST /preferences",
+    "GET /sign-in",
+    "POST /sign-in",
+    "POST /sign-out",
+    "GET /account",
+    "POST /account/password",
+    "POST /account/sessions/end",
+    "POST /account/tokens",
+    "POST /account/tokens/{token_id}/revoke",
+    "GET /accounts",
+    "POST /accounts",
+    "GET /accounts/{name}",
+    "POST /accounts/{name}",
+    "POST /accounts/{name}/password",
+    "GET /webhooks",
+    "POST /webhooks",
+    "GET /webhooks/{webhook_id}",
+    "POST /webhooks/{webhook_id}/delete",
+    "POST /webhooks/{webhook_id}/rotate",
+    "POST /webhooks/{webhook_id}/test",
+    "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/retry",
+    "GET /label-sets",
+    "GET /label-sets/new",
+    "POST /label-sets/new",
+    "POST /label-sets/import",
+    "GET /label-sets/{id}",
+    "GET /label-sets/{id}/edit",
+    "POST /label-sets/{id}/edit",
+    "GET /label-sets/{id}/export.json",
+    "GET /label-sets/{id}/versions/{version}",
+    "POST /label-sets/{id}/delete",
+    "POST /label-sets/{id}/rename",
+    "POST /label-sets/{id}/restore",
     "GET /static/{filename}",
 }
 # What PostgreSQL and Redis would be asked is not asked here: nothing connects before a request.
@@ -50,7 +82,11 @@ def _routes(app: Flask) -> set[str]:
         if choices:
             paths = [rule.rule.replace(choices[0], choice.strip()) for choice in choices[1].split(",")]
         for path in paths:
-            shown = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: "{" + found[1].replace("job_id", "id") + "}", path)
+            shown = re.sub(
+                r"<(?:\w+:)?(\w+)>",
+                lambda found: "{" + found[1].removeprefix("job_").removeprefix("label_set_") + "}",
+                path,
+            )
             routes |= {f"{method} {shown}" for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
     return routes
 

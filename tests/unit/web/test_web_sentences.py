@@ -29,6 +29,10 @@ _PLACE = re.compile(r"\{\d+\}")
 #: Raised with a name or a call in place of words: the words are marked where they are made.
 OPAQUE = {
     "web/edge.py": ["f'{sentence}.'"],  # of fields, whose words are in web/foreign.py
+    "web/labelsetfiles.py": [
+        "_what_is_wrong(error, document)",
+        "f\"{where}: {first['loc'][0]}: {what}.\"",
+    ],
     "yeban/db.py": ["database_problem(error)"],
     "yeban/queues.py": ["redis_problem(error)"],
     "yeban/tabular/detect.py": ["advice"],

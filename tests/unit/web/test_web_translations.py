@@ -17,12 +17,13 @@ _NAMED = re.compile(r"%\(\w+\)[a-z]|%%")
 _NUMBERED = re.compile(r"\{\d+\}")
 #: English that stays in Chinese: what people type, file formats, and names.
 _NAMES = re.compile(
-    r"YEBAN_\w+(=\w+)?|yeban\[gpu\]|yeban( [a-z]+)*|pip install|"
-    r"postgresql://\S+|Content-Type: \S+|multipart/form-data|Idempotency-Key|"
-    r"e5-small|EMBEDDING|CROSS-ENCODER|do_basic_tokenize|never_split|onnxruntime|ONNX Runtime|TensorRT|tensorrt|torch|"
-    r"OpenVINO|CUDA|NVIDIA|GPU|BERT|pip|int64|float32|Redis|PostgreSQL|MiB|KiB|NUL|ASCII|Cookie|URL|"
-    r"CSV|TSV|XLSX|JSONL?|PDF|XML|Excel|Parquet|gzip|7z|rar|zip|\.xls[xb]?|Strict Open XML|UTF-(8|16)|utf-(8|16)|"
-    r"gb18030|big5|tab|comma|semicolon|pipe|none|csv|xlsx|jsonl|“file”|text|F1|Webhook|Python|curl|HTTPS?|API"
+    r"YEBAN_\w+(=[a-z]+)?|yeban\[gpu\]|`?yeban( [a-z]+| NAME| --admin)*|pip install|postgresql://\S+|https?(://\S*)?|"
+    r"Content-Type: \S+|Authorization: Bearer|multipart/form-data|Idempotency-Key|label_set|labels|“file”|"
+    r"name|description|examples|csv|xlsx|jsonl|tab|comma|semicolon|pipe|none|utf-(8|16)|gb18030|big5|text|"
+    r"e5-small|StructBERT|BERT|EMBEDDING|CROSS-ENCODER|do_basic_tokenize|never_split|onnxruntime|ONNX Runtime|"
+    r"TensorRT|tensorrt|torch|OpenVINO|CUDA|NVIDIA|GPU|pip|int64|float32|Redis|PostgreSQL|"
+    r"CSV|TSV|XLSX|JSONL?|PDF|XML|Excel|Parquet|gzip|7z|rar|zip|\.xls[xb]?|Strict Open XML|UTF-(8|16)|GB18030|"
+    r"2xx|MiB|KiB|NUL|ASCII|Cookie|URL|HTTP|API|POST|Standard Webhooks|Webhook|Python|curl"
 )
 _WORD = re.compile(r"[A-Za-z]{2,}")
 
@@ -69,9 +70,9 @@ def test_a_catalogue_is_as_the_script_writes_it(language):
 
 def test_what_pages_read_is_what_people_wrote(language):
     with path_of(language).with_suffix(".mo").open("rb") as file:
-        compiled = {key: message.string for key, message in _messages(read_mo(file)).items()}
+        compiled = {key: _strings(message) for key, message in _messages(read_mo(file)).items()}
 
-    assert compiled == {key: message.string for key, message in _messages(read(language)).items()}
+    assert compiled == {key: _strings(message) for key, message in _messages(read(language)).items()}
 
 
 def test_places_are_the_same_in_the_translation(language):

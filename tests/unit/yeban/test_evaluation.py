@@ -1,6 +1,6 @@
 import pytest
 
-from yeban.evaluation import Agreement, thresholds
+from yeban.evaluation import MAX_CELLS, Agreement, Confusion, curve, thresholds
 
 
 def _agreement(pairs, labels=("a", "b", "c")):
@@ -68,3 +68,41 @@ def test_thresholds_are_the_lowest_over_which_enough_rows_are_right():
 def test_no_threshold_is_named_that_few_rows_reach_or_none_meets():
     assert thresholds([(0.9, True, 19), (0.5, False, 100)]) == []
     assert thresholds([]) == []
+
+
+def test_the_curve_goes_from_everything_tagged_to_the_surest_rows():
+    scored = [(0.9, True, 95), (0.9, False, 5), (0.7, True, 70), (0.7, False, 30), (0.5, True, 20), (0.5, False, 80)]
+    assert curve(scored) == [[0.5, 1.0, 0.6167], [0.7, 0.6667, 0.825], [0.9, 0.3333, 0.95]]
+    assert curve([]) == []
+
+
+def test_scores_of_two_decimals_make_a_hundred_and_one_points_at_most():
+    points = curve([(number / 100, right, 3) for number in range(101) for right in (True, False)])
+    assert len(points) == 101
+    assert (points[0], points[-1]) == ([0.0, 1.0, 0.5], [1.0, 0.0099, 0.5])
+
+
+def test_confusions_count_rows_by_both_labels():
+    confusion = Confusion(["a", "b"])
+    for gold, predicted, count in [
+        ("a", "a", 5),
+        ("a", "b", 2),
+        ("a", "b", 1),
+        ("b", "", 4),
+        ("z", "a", 1),
+        ("", "a", 9),
+    ]:
+        confusion.add(list(gold), list(predicted), count)
+    assert confusion.to_json() == {"cells": [[0, 0, 5], [1, None, 4], [0, 1, 3], [None, 0, 1]], "left_out": 0}
+
+
+def test_of_very_many_confusions_the_largest_are_kept():
+    names = [f"label {number}" for number in range(100)]
+    confusion = Confusion(names)
+    for gold in names:
+        for predicted in names:
+            confusion.add([gold], [predicted], 50 if gold == predicted else 1)
+    found = confusion.to_json()
+    assert len(found["cells"]) == MAX_CELLS
+    assert sum(count for _, _, count in found["cells"]) + found["left_out"] == 100 * 50 + 100 * 99
+    assert found["cells"][:100] == [[number, number, 50] for number in range(100)]

@@ -35,11 +35,12 @@ def test_these_are_the_commands() -> None:
     verbs = ("submit", "list", "status", "cancel", "pause", "resume", "download", "correct", "refine", "delete")
     jobs = {f"yeban job {verb}" for verb in verbs}
     models = {f"yeban models {verb}" for verb in ("list", "build", "check")}
+    accounts = {f"yeban account {verb}" for verb in ("add", "list", "change", "password", "token")} | {"yeban account"}
     programs = {f"yeban {name}" for name in ("up", "web", "worker", "probe")}
     probes = {f"yeban probe {program}" for program in ("web", "worker")}
     keeping = {f"yeban {name}" for name in ("migrate", "doctor", "backup", "restore")}
     alone = {f"yeban {name}" for name in ("tag", "classify", "eval", "job", "models")} | programs | keeping
-    assert set(ALL) == {"yeban"} | alone | jobs | models | probes
+    assert set(ALL) == {"yeban"} | alone | jobs | models | probes | accounts
 
 
 @pytest.mark.parametrize("path", ALL)
@@ -85,7 +86,7 @@ def test_the_commands_of_the_examples_are_ones_that_there_are() -> None:
     for block in re.findall(r"```sh\n(.*?)```", REFERENCE, re.DOTALL):
         for line in block.splitlines():
             words = line.split("#")[0].split() if "#N" not in line else line.split()
-            path = " ".join(words[:3]) if words[1] in {"job", "models", "probe"} else " ".join(words[:2])
+            path = " ".join(words[:3]) if words[1] in {"account", "job", "models", "probe"} else " ".join(words[:2])
             known = {flag for parameter in ALL[path].params for flag in parameter.opts}
             assert {word for word in words if word.startswith("-") and word != "-"} <= known, line
 

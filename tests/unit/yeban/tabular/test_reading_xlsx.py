@@ -11,9 +11,10 @@ from itertools import pairwise
 from xml.sax.saxutils import escape
 
 import pytest
+from openpyxl import Workbook
 
 from yeban.errors import InvalidRequest, InvalidTable, TooLarge
-from yeban.tabular import ReadOptions, open_table, xlsx_guard
+from yeban.tabular import ReadOptions, open_table, sheet_names, xlsx_guard
 
 SHEET = "xl/worksheets/sheet1.xml"
 QUOTE = {'"': "&quot;"}
@@ -492,3 +493,20 @@ def test_a_long_way_to_the_first_element_is_refused(read, plain, repack):
     part = b"<!--" + b"a" * 300_000 + b"-->" + sheet_xml("<row/>")
     with pytest.raises(InvalidTable, match="before its first element"):
         read(repack(plain, {SHEET: part}), "t.xlsx")
+
+
+def test_the_names_of_sheets_visible_ones_first():
+    book = Workbook()
+    book.active.title = "隐藏"
+    book.active.sheet_state = "hidden"
+    for name in ("工单", "附录"):
+        book.create_sheet(name).append(["text"])
+    book.create_chartsheet("图")
+    saved = io.BytesIO()
+    book.save(saved)
+    assert sheet_names(saved) == ["工单", "附录", "隐藏"]
+
+
+def test_a_workbook_that_is_none_has_no_sheets():
+    with pytest.raises(InvalidTable):
+        sheet_names(io.BytesIO(b"PK\x03\x04 no zip"))

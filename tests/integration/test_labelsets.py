@@ -1,0 +1,237 @@
+"""Saved label sets in a real PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fixtures.properties import examples
+from yeban import labelsets
+from yeban.errors import Conflict, InvalidLabels, InvalidRequest, InvalidTemplate, NotFound, TooLarge, YebanError
+from yeban.labels import Label, LabelSet
+from yeban.viewer import OPEN, Viewer
+
+ANNA = Viewer(name="anna", team="care")
+BOB = Viewer(name="bob", team="care")
+EVE = Viewer(name="eve", team="sales")
+LONER = Viewer(name="loner")
+
+
+def _create(database, name="售后", labels="物流,退款", *, viewer=OPEN, **options):
+    return labelsets.create(database, name, LabelSet.of(labels, **options), viewer=viewer)
+
+
+def test_a_set_is_kept_as_it_was_given(database):
+    given = LabelSet(
+        labels=(Label(name="物流", description="包裹", examples=("到哪了", "没动")), Label(name="<b>'\"\\|")),
+        template="这是{}",
+        threshold=0.1,
+    )
+    saved = labelsets.create(database, " 售后 ", given, viewer=ANNA)
+    found = labelsets.get_set(database, saved.id, viewer=ANNA)
+    assert found == saved
+    assert found.content.label_set == given
+    assert (found.name, found.owner, found.newest) == ("售后", "anna", 1)
+    assert (found.content.version, found.content.author) == (1, "anna")
+
+
+def test_each_version_stays_as_it_was(database):
+    saved = _create(database)
+    for number, labels in enumerate(["物流,退款,发票", "发票"], 1):
+        labelsets.save(database, saved.id, LabelSet.of(labels), base=number, viewer=OPEN)
+    names = [
+        labelsets.get_set(database, saved.id, version=version, viewer=OPEN).content.label_set.names
+        for version in (1, 2, 3)
+    ]
+    assert names == [("物流", "退款"), ("物流", "退款", "发票"), ("发票",)]
+
+
+def test_whoever_may_not_see_a_set_may_do_nothing_with_it(database):
+    saved = _create(database, viewer=ANNA)
+    assert labelsets.get_set(database, saved.id, viewer=BOB).name == "售后"  # of the team
+    for stranger in (EVE, LONER):
+        for attempt in (
+            lambda viewer=stranger: labelsets.get_set(database, saved.id, viewer=viewer),
+            lambda viewer=stranger: labelsets.list_versions(database, saved.id, viewer=viewer),
+            lambda viewer=stranger: labelsets.save(database, saved.id, LabelSet.of("x"), base=1, viewer=viewer),
+            lambda viewer=stranger: labelsets.restore(database, saved.id, 1, base=1, viewer=viewer),
+            lambda viewer=stranger: labelsets.rename(database, saved.id, "mine", viewer=viewer),
+            lambda viewer=stranger: labelsets.delete(database, saved.id, viewer=viewer),
+        ):
+            with pytest.raises(NotFound):
+                attempt()
+        assert labelsets.list_sets(database, viewer=stranger).sets == ()
+    assert labelsets.get_set(database, saved.id, viewer=ANNA) == saved
+
+
+def test_of_two_who_edit_at_once_the_second_is_told(database):
+    saved = _create(database)
+    labelsets.save(database, saved.id, LabelSet.of("a"), base=1, viewer=Viewer(name="anna", sees_all=True))
+    with pytest.raises(Conflict) as refused:
+        labelsets.save(database, saved.id, LabelSet.of("b"), base=1, viewer=OPEN)
+    assert refused.value.context["version"] == 2
+    assert "anna" in refused.value.detail
+    assert labelsets.get_set(database, saved.id, viewer=OPEN).content.label_set.names == ("a",)
+
+
+def test_of_many_who_save_in_the_same_moment_one_wins(database):
+    saved = _create(database)
+    ready = threading.Barrier(6)
+    outcomes: list[object] = []
+
+    def edit(number: int) -> None:
+        ready.wait(10)
+        try:
+            labelsets.save(database, saved.id, LabelSet.of(f"mine {number}"), base=1, viewer=OPEN)
+            outcomes.append(f"mine {number}")
+        except YebanError as error:
+            outcomes.append(type(error))
+
+    threads = [threading.Thread(target=edit, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    winners = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    assert len(outcomes) == 6
+    assert len(winners) == 1
+    assert outcomes.count(Conflict) == 5
+    found = labelsets.get_set(database, saved.id, viewer=OPEN)
+    assert (found.newest, found.content.label_set.names) == (2, (winners[0],))
+
+
+def test_saving_what_is_there_already_adds_no_version(database):
+    saved = _create(database)
+    assert labelsets.save(database, saved.id, saved.content.label_set, base=1, viewer=OPEN) == saved
+
+
+def test_a_restored_version_is_a_new_one(database):
+    saved = _create(database)
+    labelsets.save(database, saved.id, LabelSet.of("other"), base=1, viewer=OPEN)
+    restored = labelsets.restore(database, saved.id, 1, base=2, viewer=Viewer(name="bob", sees_all=True))
+    assert (restored.newest, restored.content.label_set.names) == (3, ("物流", "退款"))
+    past = labelsets.list_versions(database, saved.id, viewer=OPEN)
+    assert [(version.version, version.labels, version.author) for version in past] == [
+        (3, 2, "bob"),
+        (2, 1, ""),
+        (1, 2, ""),
+    ]
+    with pytest.raises(NotFound, match="no version 9"):
+        labelsets.restore(database, saved.id, 9, base=3, viewer=OPEN)
+
+
+@pytest.mark.parametrize("version", [0, -1, 2, 2**31, 2**70])
+def test_a_version_that_there_is_not_is_told(database, version):
+    saved = _create(database)
+    with pytest.raises(NotFound, match="no version"):
+        labelsets.get_set(database, saved.id, version=version, viewer=OPEN)
+
+
+def test_names_are_unique_for_each_owner(database):
+    first = _create(database, viewer=ANNA)
+    _create(database, viewer=BOB)
+    with pytest.raises(Conflict, match="already"):
+        _create(database, "售后\n", viewer=ANNA)
+    other = _create(database, "others", viewer=ANNA)
+    with pytest.raises(Conflict, match="already"):
+        labelsets.rename(database, other.id, "售后", viewer=ANNA)
+    with pytest.raises(Conflict, match="already"):
+        labelsets.save(database, other.id, LabelSet.of("x"), base=1, name="售后", viewer=ANNA)
+    assert labelsets.get_set(database, other.id, viewer=ANNA) == other
+    labelsets.delete(database, first.id, viewer=ANNA)
+    labelsets.rename(database, other.id, "售后", viewer=BOB)
+    assert labelsets.get_set(database, other.id, viewer=ANNA).name == "售后"
+
+
+def test_a_deleted_set_is_gone(database):
+    saved = _create(database)
+    labelsets.delete(database, saved.id, viewer=OPEN)
+    with pytest.raises(NotFound):
+        labelsets.get_set(database, saved.id, viewer=OPEN)
+    with pytest.raises(NotFound):
+        labelsets.delete(database, saved.id, viewer=OPEN)
+    assert labelsets.list_sets(database, viewer=OPEN).sets == ()
+
+
+def test_sets_are_listed_newest_first_in_pages(database):
+    for number in range(5):
+        _create(database, f"set {number}", ",".join("abcdefghij"))
+    newest = labelsets.list_sets(database, viewer=OPEN).sets[0]
+    labelsets.save(database, newest.id, LabelSet.of("x,y"), base=1, viewer=OPEN)
+    names, before = [], None
+    while True:
+        page = labelsets.list_sets(database, viewer=OPEN, before=before, limit=2)
+        names += [(found.name, found.newest, found.labels, found.first_labels) for found in page.sets]
+        before = page.next_before
+        if before is None:
+            break
+    assert names == [
+        ("set 4", 2, 2, ("x", "y")),
+        *((f"set {number}", 1, 10, tuple("abcdef")) for number in (3, 2, 1, 0)),
+    ]
+
+
+@pytest.mark.parametrize("name", ["", " \n ", "x" * 101, "a\x00b"])
+def test_a_name_that_is_none_is_refused(database, name):
+    with pytest.raises(InvalidRequest, match="1 to 100 characters"):
+        _create(database, name)
+    saved = _create(database)
+    with pytest.raises(InvalidRequest):
+        labelsets.rename(database, saved.id, name, viewer=OPEN)
+
+
+@pytest.mark.parametrize(
+    ("label", "problem"),
+    [
+        (Label(name="退款", description="x" * 501), "description of the label “退款” has 501"),
+        (Label(name="退款", examples=("x" * 501,)), "example of the label “退款” has 501"),
+        (Label(name="退款", examples=("x",) * 21), "label “退款” has 21 examples"),
+        (Label(name="退款", description="a\x00"), "label “退款” holds a NUL"),
+        (Label(name="物\n流"), "given twice"),
+    ],
+)
+def test_what_is_wrong_with_a_label_names_it(database, label, problem):
+    with pytest.raises(InvalidLabels, match=problem):
+        labelsets.create(database, "x", LabelSet(labels=(Label(name="物 流"), label)), viewer=OPEN)
+
+
+def test_a_set_has_an_end(database):
+    huge = tuple(Label(name=f"{number}", examples=("长" * 500,) * 20) for number in range(31))
+    with pytest.raises(TooLarge, match="300000"):
+        labelsets.create(database, "x", LabelSet(labels=huge), viewer=OPEN)
+
+
+def test_a_thousand_labels_are_kept(database):
+    full = LabelSet(labels=tuple(Label(name=f"{number:04}" + "😀" * 196) for number in range(1000)))
+    saved = labelsets.create(database, "full", full, viewer=OPEN)
+    assert labelsets.get_set(database, saved.id, viewer=OPEN).content.label_set == full
+
+
+def test_no_such_set(database):
+    with pytest.raises(NotFound):
+        labelsets.get_set(database, uuid.uuid4(), viewer=OPEN)
+
+
+_STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@examples(30)
+@given(
+    labels=st.lists(st.builds(Label, name=_STRINGS, description=_STRINGS, examples=st.lists(_STRINGS).map(tuple))),
+    template=_STRINGS.map(lambda text: text.replace("{}", "") + "{}"),
+    multi_label=st.booleans(),
+    threshold=st.none() | st.floats(0, 1),
+)
+def test_whatever_is_stored_is_found_again(database, labels, template, multi_label, threshold):
+    try:
+        label_set = LabelSet(labels=tuple(labels), template=template, multi_label=multi_label, threshold=threshold)
+        stored = labelsets.tidied(label_set)
+    except (InvalidLabels, InvalidTemplate):
+        return
+    assert labelsets.tidied(stored) == stored
+    saved = labelsets.create(database, uuid.uuid4().hex, label_set, viewer=OPEN)
+    assert labelsets.get_set(database, saved.id, viewer=OPEN).content.label_set == stored

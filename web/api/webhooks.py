@@ -1,0 +1,95 @@
+"""Webhooks: make, list, delete, try, and what became of each message."""
+
+from __future__ import annotations
+
+import uuid
+from http import HTTPStatus
+from typing import Annotated
+
+from flask import Response
+from pydantic import Field
+
+from web import cursors
+from web.access import viewer
+from web.answers import json_response
+from web.api.blueprint import api
+from web.edge import Fields, JsonBody, json_body, query
+from web.services import services
+from web.webhookview import answer_json, delivery_json, try_out, webhook_json
+from yeban.webhooks import deliveries, endpoints
+
+
+class WebhookBody(JsonBody):
+    """Where to tell the ends of jobs."""
+
+    url: str
+
+
+class DeliveriesQuery(Fields):
+    """Which deliveries to list."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: str | None = None
+
+
+@api.get("/webhooks")
+def list_webhooks() -> Response:
+    """All webhooks, the oldest first; without their secrets."""
+    found = endpoints.list_webhooks(services().database, viewer=viewer())
+    return json_response({"webhooks": [webhook_json(webhook) for webhook in found]})
+
+
+@api.post("/webhooks")
+def create_webhook() -> Response:
+    """Make a webhook; the answer is the only one with its secret."""
+    body = json_body(WebhookBody)
+    private = services().settings.webhook_private_addresses
+    created = endpoints.create_webhook(services().database, body.url, private=private, viewer=viewer())
+    return json_response({**webhook_json(created.webhook), "secret": created.secret}, HTTPStatus.CREATED)
+
+
+@api.delete("/webhooks/<uuid:webhook_id>")
+def delete_webhook(webhook_id: uuid.UUID) -> Response:
+    """Delete a webhook with its deliveries."""
+    endpoints.delete_webhook(services().database, webhook_id, viewer=viewer())
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
+@api.post("/webhooks/<uuid:webhook_id>/rotate")
+def rotate_webhook(webhook_id: uuid.UUID) -> Response:
+    """Sign with a new secret from now on."""
+    secret = endpoints.rotate_secret(services().database, webhook_id, viewer=viewer())
+    webhook = endpoints.get_webhook(services().database, webhook_id, viewer=viewer())
+    return json_response({**webhook_json(webhook), "secret": secret})
+
+
+@api.post("/webhooks/<uuid:webhook_id>/test")
+def test_webhook(webhook_id: uuid.UUID) -> Response:
+    """Send a message that says nothing, and tell how that went."""
+    return json_response(answer_json(try_out(services(), webhook_id)))
+
+
+@api.get("/webhooks/<uuid:webhook_id>/deliveries")
+def list_deliveries(webhook_id: uuid.UUID) -> Response:
+    """A page of deliveries, newest first."""
+    asked = query(DeliveriesQuery)
+    page = deliveries.list_deliveries(
+        services().database,
+        webhook_id,
+        before=cursors.decode("deliveries", asked.cursor),
+        limit=asked.limit,
+        viewer=viewer(),
+    )
+    return json_response(
+        {
+            "deliveries": [delivery_json(delivery) for delivery in page.deliveries],
+            "next_cursor": None if page.next_before is None else cursors.encode("deliveries", page.next_before),
+        }
+    )
+
+
+@api.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/retry")
+def retry_delivery(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> Response:
+    """Have a delivery tried again now, whatever became of it."""
+    delivery = deliveries.try_again(services().database, webhook_id, delivery_id, viewer=viewer())
+    return json_response(delivery_json(delivery), HTTPStatus.ACCEPTED)

@@ -1,0 +1,94 @@
+"""``/account``: one's own password, sessions and tokens."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from flask import make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from web import access, problems
+from web.edge import Fields, fields
+from web.pages.blueprint import pages
+from web.services import services
+from yeban.accounts import passwords, people, tokens
+from yeban.errors import InvalidRequest, RateLimited, Unauthorized, YebanError
+
+_TEMPLATE = "account.html"
+
+
+class PasswordForm(Fields):
+    """The password as it is and as it is to be."""
+
+    present: str = ""
+    password: str = ""
+    again: str = ""
+
+
+class TokenForm(Fields):
+    """A new token."""
+
+    name: str = ""
+    days: Literal["30", "90", "365", "never"] = "90"
+
+
+@pages.get("/account")
+def show_account() -> str:
+    """The page."""
+    return render_template(_TEMPLATE, **_shown())
+
+
+@pages.post("/account/password")
+def change_password() -> AnyResponse:
+    """Change the password; other sessions end, this one goes on."""
+    account = access.account()
+    form = fields(PasswordForm, request.form)
+    try:
+        access.check_password(account, form.present)
+        if form.password != form.again:
+            raise InvalidRequest("The two new passwords are not the same.", field="again")
+        people.change_password(services().database, account, form.password)
+    except (InvalidRequest, RateLimited, Unauthorized) as error:
+        return problems.page(_TEMPLATE, error, **_shown())
+    access.continue_session(people.get_account(services().database, account.name))
+    return redirect(url_for("pages.show_account"), 303)
+
+
+@pages.post("/account/sessions/end")
+def end_all_sessions() -> AnyResponse:
+    """Sign out here and wherever else."""
+    people.end_sessions(services().database, access.account())
+    access.end_session()
+    return redirect(url_for("pages.sign_in"), 303)
+
+
+@pages.post("/account/tokens")
+def create_token() -> str | AnyResponse:
+    """Make a token, and show it this once."""
+    account = access.account()
+    form = fields(TokenForm, request.form)
+    expires_at = None if form.days == "never" else datetime.now(UTC) + timedelta(days=int(form.days))
+    try:
+        token, secret = tokens.create_token(services().database, account, form.name, expires_at=expires_at)
+    except YebanError as error:
+        return problems.page(_TEMPLATE, error, **_shown())
+    response = make_response(render_template(_TEMPLATE, made=token, secret=secret, **_shown()))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@pages.post("/account/tokens/<int:token_id>/revoke")
+def revoke_token(token_id: int) -> AnyResponse:
+    """Make a token invalid."""
+    tokens.revoke_token(services().database, access.account(), token_id)
+    return redirect(url_for("pages.show_account"), 303)
+
+
+def _shown() -> dict[str, Any]:
+    account = access.account() if access.accounts_on() else None
+    return {
+        "account": account,
+        "tokens": [] if account is None else tokens.list_tokens(services().database, account),
+        "least_chars": passwords.LEAST_CHARS,
+    }

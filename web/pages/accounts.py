@@ -1,0 +1,96 @@
+"""``/accounts``: the people who may sign in, for admins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from web import access, problems
+from web.edge import Fields, fields
+from web.pages.blueprint import pages
+from web.services import services
+from yeban.accounts import passwords, people
+from yeban.accounts.people import Account, Role
+from yeban.errors import Conflict, InvalidRequest
+
+_LIST = "accounts.html"
+_ONE = "person.html"
+_CHOICES = {"roles": list(Role), "least_chars": passwords.LEAST_CHARS}
+
+
+class NewAccountForm(Fields):
+    """A person to let in."""
+
+    name: str = ""
+    team: str = ""
+    role: Role = Role.MEMBER
+    password: str = ""
+
+
+class ChangeForm(Fields):
+    """What a person may do from now on."""
+
+    team: str = ""
+    role: Role = Role.MEMBER
+    disabled: bool = False
+
+
+@pages.get("/accounts")
+def index_accounts() -> str:
+    """All of them."""
+    access.account()
+    return render_template(_LIST, values={}, **_all())
+
+
+@pages.post("/accounts")
+def add_account() -> AnyResponse:
+    """Let another person in."""
+    access.account()
+    try:
+        form = fields(NewAccountForm, request.form)
+        people.create_account(services().database, form.name, form.password, role=form.role, team=form.team)
+    except (InvalidRequest, Conflict) as error:
+        return problems.page(_LIST, error, values=request.form, **_all())
+    return redirect(url_for("pages.index_accounts"), 303)
+
+
+@pages.get("/accounts/<name>")
+def show_person(name: str) -> str:
+    """One of them."""
+    access.account()
+    return render_template(_ONE, **_one(people.get_account(services().database, name)))
+
+
+@pages.post("/accounts/<name>")
+def change_person(name: str) -> AnyResponse:
+    """Change role and team, disable or enable."""
+    access.account()
+    person = people.get_account(services().database, name)
+    try:
+        form = fields(ChangeForm, request.form)
+        people.change_account(services().database, person, role=form.role, team=form.team, disabled=form.disabled)
+    except (InvalidRequest, Conflict) as error:
+        return problems.page(_ONE, error, **_one(person))
+    return redirect(url_for("pages.index_accounts"), 303)
+
+
+@pages.post("/accounts/<name>/password")
+def reset_password(name: str) -> AnyResponse:
+    """Give a person another password, which ends their sessions."""
+    access.account()
+    person = people.get_account(services().database, name)
+    try:
+        people.change_password(services().database, person, request.form.get("password", ""))
+    except InvalidRequest as error:
+        return problems.page(_ONE, error, **_one(person))
+    return redirect(url_for("pages.index_accounts"), 303)
+
+
+def _all() -> dict[str, Any]:
+    return {"people": people.list_accounts(services().database), **_CHOICES}
+
+
+def _one(person: Account) -> dict[str, Any]:
+    return {"person": person, **_CHOICES}

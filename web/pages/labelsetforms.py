@@ -1,0 +1,95 @@
+"""The form of a label set: a row a label, and buttons that work without a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from pydantic import Field
+from werkzeug.datastructures import MultiDict
+
+from web.edge import Fields, fields
+from yeban.errors import InvalidLabels
+from yeban.labels import DEFAULT_TEMPLATE, Label, LabelSet
+
+_ROW_FIELDS = ("label", "description", "examples")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRow:
+    """One label as it is typed: the examples a line each."""
+
+    label: str = ""
+    description: str = ""
+    examples: str = ""
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was typed."""
+        return not (self.label + self.description + self.examples).strip()
+
+
+class SetForm(Fields):
+    """The fields beside the rows. ``version`` is what was edited, ``over`` the newer one that is to be followed."""
+
+    name: str = ""
+    template: str = DEFAULT_TEMPLATE
+    multi_label: bool = False
+    threshold: float | None = None
+    version: int | None = Field(default=None, ge=1)
+    over: int | None = Field(default=None, ge=1)
+    do: str = "save"
+
+
+def rows_of_form(form: MultiDict[str, str]) -> list[LabelRow]:
+    """The rows, blank ones included."""
+    columns = [form.getlist(name) for name in _ROW_FIELDS]
+    return [
+        LabelRow(label=label, description=description, examples=examples)
+        for label, description, examples in zip_longest(*columns, fillvalue="")
+    ]
+
+
+def rows_of_set(label_set: LabelSet) -> list[LabelRow]:
+    """A label set's rows."""
+    return [
+        LabelRow(label=label.name, description=label.description, examples="\n".join(label.examples))
+        for label in label_set.labels
+    ]
+
+
+def fields_of_form(form: MultiDict[str, str]) -> SetForm:
+    """The fields beside the rows. Raises :class:`~yeban.errors.InvalidRequest`."""
+    return fields(SetForm, MultiDict([item for item in form.items(multi=True) if item[0] not in _ROW_FIELDS]))
+
+
+def set_of_form(rows: Sequence[LabelRow], asked: SetForm) -> LabelSet:
+    """The label set; blank rows are left out. Raises what a bad label set raises."""
+    labels = []
+    for number, row in enumerate(rows, 1):
+        if row.blank:
+            continue
+        if not row.label.strip():
+            raise InvalidLabels(f"Row {number} has no name; give it one, or remove it.", field="label")
+        labels.append(
+            Label(
+                name=row.label.strip(),
+                description=row.description.strip(),
+                examples=tuple(line for line in row.examples.splitlines() if line.strip()),
+            )
+        )
+    return LabelSet(
+        labels=tuple(labels), template=asked.template, multi_label=asked.multi_label, threshold=asked.threshold
+    )
+
+
+def rearranged(rows: Sequence[LabelRow], button: str) -> list[LabelRow] | None:
+    """The rows after the button ``add`` or ``remove-<index>``; ``None`` where it was another."""
+    if button == "add":
+        return [*rows, LabelRow()]
+    name, _, index = button.partition("-")
+    if name != "remove":
+        return None
+    kept = [row for number, row in enumerate(rows) if str(number) != index]
+    return kept or [LabelRow()]

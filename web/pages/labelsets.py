@@ -1,0 +1,262 @@
+"""``/label-sets``: saved label sets, their versions, and the form that makes them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask import Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from web import csrf, cursors, problems
+from web.access import viewer
+from web.edge import Fields, fields, query
+from web.labelset import SET_BYTES, find_saved, labels_of_form, reference, values_of
+from web.labelsetfiles import decoded, exported, imported
+from web.pages.blueprint import pages
+from web.pages.forms import entered
+from web.pages.labelsetforms import LabelRow, fields_of_form, rearranged, rows_of_form, rows_of_set, set_of_form
+from web.services import services
+from yeban import labelsets
+from yeban.errors import Conflict, InvalidLabels, ServiceUnavailable, YebanError
+from yeban.labels import MAX_EXAMPLES, MAX_HINT_CHARS, MAX_LABEL_CHARS, MAX_LABELS, LabelSet, split_labels
+from yeban.labelsets import MAX_NAME_CHARS, Listed, SavedSet
+
+_PAGE_SETS = 50
+_PICKER_SETS = 200
+_HISTORY = 100
+_NEW_ROWS = 3
+_EDIT = "labelsets_edit.html"
+_LIST = "labelsets.html"
+
+
+class ListQuery(Fields):
+    """Where the list goes on."""
+
+    cursor: str | None = None
+
+
+class VersionQuery(Fields):
+    """Which version is meant; the newest without."""
+
+    version: int | None = None
+
+
+class RestoreForm(Fields):
+    """Which version is to hold again, and the newest that there was when the button was shown."""
+
+    version: int
+    base: int
+
+
+@pages.get("/label-sets")
+def index_label_sets() -> str:
+    """All sets, newest first."""
+    return render_template(_LIST, **_listed(query(ListQuery).cursor))
+
+
+@pages.get("/label-sets/new")
+def new_label_set() -> str:
+    """The empty form."""
+    return render_template(_EDIT, **_form({}, [LabelRow() for _ in range(_NEW_ROWS)]))
+
+
+@pages.post("/label-sets/new")
+def create_label_set() -> AnyResponse:
+    """Save a new set and go to it; or the form again, with what was wrong or another row."""
+    return _edited(None)
+
+
+@pages.post("/label-sets/import")
+def import_label_set() -> AnyResponse:
+    """The form, filled in from a file; nothing is stored before it is saved."""
+    _expect_set()
+    into = request.form.get("into")
+    saved = find_saved(reference(into)) if into else None
+    document = request.form.get("text", "")
+    try:
+        file = request.files.get("file")
+        if file is not None and file.filename:
+            document = decoded(file.stream.read())
+        if not document.strip():
+            raise InvalidLabels("There is nothing to import: choose a file, or paste its text.")
+        name, content = imported(document)
+    except YebanError as error:
+        if saved is not None:
+            return problems.page(_EDIT, error, **_form_of(saved), import_text=document)
+        return problems.page(_LIST, error, **_listed(None), import_text=document)
+    values = _options(content) | {"name": name[:MAX_NAME_CHARS]}
+    if saved is not None:
+        values |= {"name": saved.name, "version": str(saved.newest)}
+    return Response(render_template(_EDIT, **_form(values, rows_of_set(content), saved), is_imported=True))
+
+
+@pages.get("/label-sets/<uuid:label_set_id>")
+def show_label_set(label_set_id: uuid.UUID) -> str:
+    """One set, with its history."""
+    return _page_of(labelsets.get_set(services().database, label_set_id, viewer=viewer()))
+
+
+@pages.get("/label-sets/<uuid:label_set_id>/versions/<int:version>")
+def show_label_set_version(label_set_id: uuid.UUID, version: int) -> str:
+    """One set as it was."""
+    return _page_of(labelsets.get_set(services().database, label_set_id, version=version, viewer=viewer()))
+
+
+@pages.get("/label-sets/<uuid:label_set_id>/edit")
+def edit_label_set(label_set_id: uuid.UUID) -> str:
+    """The form with the newest version."""
+    saved = labelsets.get_set(services().database, label_set_id, viewer=viewer())
+    return render_template(_EDIT, **_form_of(saved))
+
+
+@pages.post("/label-sets/<uuid:label_set_id>/edit")
+def save_label_set(label_set_id: uuid.UUID) -> AnyResponse:
+    """Save a version and go to it; or the form again, with what was wrong, what others did, or another row."""
+    return _edited(label_set_id)
+
+
+@pages.post("/label-sets/<uuid:label_set_id>/restore")
+def restore_label_set(label_set_id: uuid.UUID) -> AnyResponse:
+    """Let an old version be the newest."""
+    asked = fields(RestoreForm, request.form)
+    try:
+        labelsets.restore(services().database, label_set_id, asked.version, base=asked.base, viewer=viewer())
+    except Conflict as error:
+        return _refused(label_set_id, error)
+    return _to(label_set_id)
+
+
+@pages.post("/label-sets/<uuid:label_set_id>/rename")
+def rename_label_set(label_set_id: uuid.UUID) -> AnyResponse:
+    """Give the set another name."""
+    try:
+        labelsets.rename(services().database, label_set_id, request.form.get("name", ""), viewer=viewer())
+    except YebanError as error:
+        return _refused(label_set_id, error)
+    return _to(label_set_id)
+
+
+@pages.post("/label-sets/<uuid:label_set_id>/delete")
+def delete_label_set(label_set_id: uuid.UUID) -> AnyResponse:
+    """Delete the set."""
+    labelsets.delete(services().database, label_set_id, viewer=viewer())
+    return redirect(url_for("pages.index_label_sets"), 303)
+
+
+@pages.get("/label-sets/<uuid:label_set_id>/export.json")
+def export_label_set(label_set_id: uuid.UUID) -> Response:
+    """The set as a file; the header names the version, for the script that fills forms in."""
+    saved = labelsets.get_set(services().database, label_set_id, version=query(VersionQuery).version, viewer=viewer())
+    response = Response(exported(saved.name, saved.content.label_set), content_type="application/json; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="label-set-{saved.content.version}.json"'
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Label-Set"] = values_of(saved)["label_set"]
+    return response
+
+
+@pages.app_template_global()
+def saved_label_sets() -> Sequence[Listed]:
+    """What a form may be filled in from, the newest sets first; nothing while the database is away."""
+    try:
+        return labelsets.list_sets(services().database, viewer=viewer(), limit=_PICKER_SETS).sets
+    except ServiceUnavailable:
+        return ()
+
+
+@pages.app_template_global()
+def first_label(labels: str) -> str:
+    """The first of the labels that a form has, for a preview; "" where there is none to be read."""
+    try:
+        given = labels_of_form([labels or ""])
+    except InvalidLabels:
+        return ""
+    names = split_labels(given) if isinstance(given, str) else given
+    return next((name if isinstance(name, str) else name.name for name in names), "")
+
+
+@pages.app_context_processor
+def label_limits() -> dict[str, int]:
+    """What the fields for labels tell of their limits."""
+    return {
+        "max_labels": MAX_LABELS,
+        "max_label_chars": MAX_LABEL_CHARS,
+        "max_hint_chars": MAX_HINT_CHARS,
+        "max_examples": MAX_EXAMPLES,
+        "max_set_name_chars": MAX_NAME_CHARS,
+    }
+
+
+def _expect_set() -> None:
+    """Allow this request a whole label set, and see that it comes from a page of ours."""
+    request.max_content_length = request.max_form_memory_size = SET_BYTES
+    request.max_form_parts = 4 * MAX_LABELS
+    csrf.protect()
+
+
+def _edited(label_set_id: uuid.UUID | None) -> AnyResponse:
+    _expect_set()
+    database = services().database
+    saved = None if label_set_id is None else labelsets.get_set(database, label_set_id, viewer=viewer())
+    rows, values = rows_of_form(request.form), entered(request.form)
+    button = request.form.get("do", "save")
+    if (changed := rearranged(rows, button)) is not None:
+        shown = _form(values, changed, saved)
+        return Response(render_template(_EDIT, **shown, focus_row=len(changed) - 1 if button == "add" else None))
+    try:
+        asked = fields_of_form(request.form)
+        content = set_of_form(rows, asked)
+        if saved is None:
+            saved = labelsets.create(database, asked.name, content, viewer=viewer())
+        else:
+            base = asked.over or asked.version or 0
+            labelsets.save(database, saved.id, content, base=base, name=asked.name, viewer=viewer())
+    except YebanError as error:
+        newer = error.context.get("version") if isinstance(error, Conflict) else None
+        return problems.page(_EDIT, error, **_form(values, rows, saved), newer=newer)
+    return _to(saved.id)
+
+
+def _listed(cursor: str | None) -> dict[str, Any]:
+    page = labelsets.list_sets(
+        services().database, viewer=viewer(), before=cursors.decode("label sets", cursor), limit=_PAGE_SETS
+    )
+    older = None if page.next_before is None else cursors.encode("label sets", page.next_before)
+    return {"sets": page.sets, "older": older}
+
+
+def _form(values: Mapping[str, str], rows: Sequence[LabelRow], saved: SavedSet | None = None) -> dict[str, Any]:
+    return {"values": values, "rows": rows, "saved": saved}
+
+
+def _form_of(saved: SavedSet) -> dict[str, Any]:
+    content = saved.content.label_set
+    values = _options(content) | {"name": saved.name, "version": str(saved.newest)}
+    return _form(values, rows_of_set(content), saved)
+
+
+def _options(content: LabelSet) -> dict[str, str]:
+    return {
+        "template": content.template,
+        "multi_label": "on" if content.multi_label else "",
+        "threshold": "" if content.threshold is None else repr(content.threshold),
+    }
+
+
+def _page_of(saved: SavedSet) -> str:
+    return render_template("labelsets_show.html", **_shown(saved))
+
+
+def _shown(saved: SavedSet) -> dict[str, Any]:
+    history = labelsets.list_versions(services().database, saved.id, viewer=viewer(), limit=_HISTORY)
+    return {"saved": saved, "history": history}
+
+
+def _refused(label_set_id: uuid.UUID, error: YebanError) -> Response:
+    saved = labelsets.get_set(services().database, label_set_id, viewer=viewer())
+    return problems.page("labelsets_show.html", error, **_shown(saved))
+
+
+def _to(label_set_id: uuid.UUID) -> AnyResponse:
+    return redirect(url_for("pages.show_label_set", label_set_id=label_set_id), 303)

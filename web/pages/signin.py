@@ -1,0 +1,48 @@
+"""``/sign-in`` and ``/sign-out``."""
+
+from __future__ import annotations
+
+from flask import Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from web import access, problems
+from web.pages.addresses import own_path
+from web.pages.blueprint import pages
+from web.services import services
+from yeban.accounts import people
+from yeban.errors import RateLimited, Unauthorized
+
+_TEMPLATE = "signin.html"
+
+
+@pages.get("/sign-in")
+def sign_in() -> str | AnyResponse:
+    """The form; where there are no accounts, or somebody is signed in already, there is nothing to ask."""
+    then = own_path(request.args.get("then"))
+    if not access.accounts_on() or access.is_signed_in():
+        return redirect(then, 303)
+    return render_template(_TEMPLATE, then=then, nobody=people.is_empty(services().database))
+
+
+@pages.post("/sign-in")
+def sign_in_with_password() -> AnyResponse:
+    """Begin a session, or say that name or password is wrong."""
+    then = own_path(request.form.get("then"))
+    if not access.accounts_on():
+        return redirect(then, 303)
+    try:
+        access.begin_session(request.form.get("name", ""), request.form.get("password", ""))
+    except (Unauthorized, RateLimited) as error:
+        return _again(error, then)
+    return redirect(then, 303)
+
+
+@pages.post("/sign-out")
+def sign_out() -> AnyResponse:
+    """End the session."""
+    access.end_session()
+    return redirect(url_for("pages.sign_in"), 303)
+
+
+def _again(error: Unauthorized | RateLimited, then: str) -> Response:
+    return problems.page(_TEMPLATE, error, then=then, name=request.form.get("name", ""))

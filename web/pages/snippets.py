@@ -1,0 +1,79 @@
+"""One request of the API as a program would send it, to be copied: for a shell, and for Python."""
+
+from __future__ import annotations
+
+import json
+import pprint
+import shlex
+from typing import Any
+
+from flask import url_for
+
+from web.pages.blueprint import pages
+from yeban.labels import DEFAULT_TEMPLATE, Label, LabelSet
+
+_TOKEN = "YEBAN_TOKEN"  # noqa: S105  # the name of a variable
+
+
+def body_of(text: str, label_set: LabelSet, model: str | None) -> dict[str, Any]:
+    """The JSON body that asks for the same; what is left to its default is left out."""
+    body: dict[str, Any] = {"text": text, "labels": [_label(label) for label in label_set.labels]}
+    if label_set.template != DEFAULT_TEMPLATE:
+        body["template"] = label_set.template
+    if label_set.multi_label:
+        body["multi_label"] = True
+    if label_set.threshold is not None:
+        body["threshold"] = label_set.threshold
+    if model is not None:
+        body["model"] = model
+    return body
+
+
+@pages.app_template_filter()
+def as_curl(body: dict[str, Any], with_token: bool) -> str:
+    """A command for any POSIX shell. The body is a here-document, in which nothing has to be quoted."""
+    lines = [f"curl -sS {shlex.quote(_url())}", "-H 'Content-Type: application/json'"]
+    if with_token:
+        lines.append(f'-H "Authorization: Bearer ${_TOKEN}"')
+    lines.append("--data-binary @- <<'JSON'")
+    return " \\\n  ".join(lines) + f"\n{_visible(json.dumps(body, ensure_ascii=False))}\nJSON"
+
+
+@pages.app_template_filter()
+def as_python(body: dict[str, Any], with_token: bool) -> str:
+    """A program that needs nothing but Python."""
+    literal = pprint.pformat(body, indent=1, width=100, sort_dicts=False)
+    headers = '{"Content-Type": "application/json"}'
+    if with_token:
+        headers = f'{{"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["{_TOKEN}"]}}'
+    return "\n".join(
+        [
+            "import json",
+            *(["import os"] if with_token else []),
+            "import urllib.request",
+            "",
+            f"body = {literal}",
+            "request = urllib.request.Request(",
+            f"    {_url()!r},",
+            "    json.dumps(body).encode(),",
+            f"    {headers},",
+            ")",
+            "with urllib.request.urlopen(request) as response:",
+            "    print(json.dumps(json.load(response), ensure_ascii=False, indent=2))",
+        ]
+    )
+
+
+def _label(label: Label) -> str | dict[str, Any]:
+    extra = {"description": label.description, "examples": list(label.examples)}
+    given = {name: value for name, value in extra.items() if value}
+    return {"name": label.name, **given} if given else label.name
+
+
+def _url() -> str:
+    return url_for("api.classify_text", _external=True)
+
+
+def _visible(document: str) -> str:
+    """JSON without characters that are not to be seen, such as those that turn the direction of the text."""
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in document)

@@ -1,0 +1,167 @@
+"""``/webhooks``: who is told when jobs end, and what became of each message."""
+
+from __future__ import annotations
+
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from web import cursors, problems
+from web.access import viewer
+from web.edge import Fields, fields
+from web.pages.blueprint import pages
+from web.services import services
+from web.webhooksample import SAMPLE
+from web.webhookview import try_out
+from yeban.errors import Conflict, InvalidRequest, Overloaded
+from yeban.webhooks import deliveries, endpoints
+from yeban.webhooks.failures import Failure
+from yeban.webhooks.sending import Answer
+
+_LIST, _ONE = "webhooks.html", "webhook.html"
+_PAGE_DELIVERIES = 25
+
+
+class WebhookForm(Fields):
+    """What the form sends."""
+
+    url: str = ""
+
+
+@pages.get("/webhooks")
+def index_webhooks() -> str:
+    """All webhooks, and the form for another."""
+    return render_template(_LIST, **_listed())
+
+
+@pages.post("/webhooks")
+def add_webhook() -> AnyResponse:
+    """Make a webhook and show its secret, this once; or show what was wrong."""
+    try:
+        form = fields(WebhookForm, request.form)
+        created = endpoints.create_webhook(
+            services().database,
+            form.url.strip(),
+            private=services().settings.webhook_private_addresses,
+            viewer=viewer(),
+        )
+    except (Conflict, InvalidRequest) as error:
+        return problems.page(_LIST, error, entered=request.form.get("url", ""), **_listed())
+    return _unkept(
+        render_template(_ONE, secret=created.secret, added=True, **_shown(created.webhook.id)), HTTPStatus.CREATED
+    )
+
+
+@pages.get("/webhooks/<uuid:webhook_id>")
+def show_webhook(webhook_id: uuid.UUID) -> str:
+    """One webhook and its deliveries."""
+    return render_template(_ONE, **_shown(webhook_id))
+
+
+@pages.post("/webhooks/<uuid:webhook_id>/delete")
+def remove_webhook(webhook_id: uuid.UUID) -> AnyResponse:
+    """Delete a webhook and go back to the others."""
+    endpoints.delete_webhook(services().database, webhook_id, viewer=viewer())
+    return redirect(url_for("pages.index_webhooks"), 303)
+
+
+@pages.post("/webhooks/<uuid:webhook_id>/rotate")
+def renew_secret(webhook_id: uuid.UUID) -> Response:
+    """Show the new secret, this once."""
+    secret = endpoints.rotate_secret(services().database, webhook_id, viewer=viewer())
+    return _unkept(render_template(_ONE, secret=secret, **_shown(webhook_id)))
+
+
+@pages.post("/webhooks/<uuid:webhook_id>/test")
+def try_webhook(webhook_id: uuid.UUID) -> Response:
+    """Send a test message and show how that went."""
+    try:
+        answer = try_out(services(), webhook_id)
+    except Overloaded as error:
+        return problems.page(_ONE, error, **_shown(webhook_id))
+    return _unkept(render_template(_ONE, answer=answer, answer_words=_answer_words(answer), **_shown(webhook_id)))
+
+
+@pages.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/retry")
+def try_delivery_again(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
+    """Have a delivery tried again now."""
+    deliveries.try_again(services().database, webhook_id, delivery_id, viewer=viewer())
+    return redirect(url_for("pages.show_webhook", webhook_id=webhook_id), 303)
+
+
+def _listed() -> dict[str, Any]:
+    return {
+        "webhooks": endpoints.list_webhooks(services().database, viewer=viewer()),
+        "most": endpoints.MAX_WEBHOOKS,
+        "private": services().settings.webhook_private_addresses,
+        "sample": SAMPLE,
+    }
+
+
+def _shown(webhook_id: uuid.UUID) -> dict[str, Any]:
+    database = services().database
+    webhook = endpoints.get_webhook(database, webhook_id, viewer=viewer())
+    page = deliveries.list_deliveries(
+        database,
+        webhook_id,
+        before=cursors.decode("deliveries", request.args.get("cursor") or None),
+        limit=_PAGE_DELIVERIES,
+        viewer=viewer(),
+    )
+    return {
+        "webhook": webhook,
+        "deliveries": page.deliveries,
+        "older": None if page.next_before is None else cursors.encode("deliveries", page.next_before),
+        "delivery_states": {
+            "waiting": _("waiting"),
+            "delivered": _("delivered"),
+            "given_up": _("given up"),
+        },
+        "events": {
+            "job.completed": _("completed"),
+            "job.completed_with_errors": _("completed with errors"),
+            "job.failed": _("failed"),
+            "job.cancelled": _("cancelled"),
+            "job.expired": _("expired"),
+        },
+        "failures": _failure_words(),
+        "sample": SAMPLE,
+    }
+
+
+def _answer_words(answer: Answer) -> str:
+    if answer.failure is None:
+        said = _("The test message arrived: status %(status)s.", status=answer.status)
+    elif answer.status is not None:
+        said = _("The test message was not accepted: status %(status)s.", status=answer.status)
+    else:
+        said = _("The test message did not arrive: %(reason)s.", reason=_failure_words()[answer.failure.value])
+    return str(said)
+
+
+def _failure_words() -> dict[str, str]:
+    """Why a message did not arrive, for people."""
+    words = {
+        Failure.NAME_NOT_FOUND: _("the host's name is not known"),
+        Failure.ADDRESS_REFUSED: _("the address is one that nothing is sent to"),
+        Failure.HTTPS_REQUIRED: _("outside this network only https:// is allowed"),
+        Failure.NOT_REACHED: _("nothing listens there"),
+        Failure.CERTIFICATE_NOT_TRUSTED: _("its certificate is not trusted"),
+        Failure.TLS_FAILED: _("no encrypted connection was possible"),
+        Failure.TIMED_OUT: _("no answer in time"),
+        Failure.NO_HTTP_ANSWER: _("the connection broke off, or the answer is no HTTP"),
+        Failure.NOT_ACCEPTED: _("not accepted"),
+        Failure.GONE: _("the receiver wants no more messages"),
+    }
+    return {failure.value: said for failure, said in words.items()}
+
+
+def _unkept(page: str, status: int = HTTPStatus.OK) -> Response:
+    """An answer that no cache and no history keeps."""
+    response = make_response(page, status)
+    response.headers["Cache-Control"] = "no-store"
+    return response

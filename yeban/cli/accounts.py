@@ -1,0 +1,123 @@
+"""``yeban account``: who may sign in, from the shell of whoever runs the server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from rich.table import Table
+
+from yeban.accounts import people, tokens
+from yeban.accounts.people import Role
+from yeban.cli.reaching import database_url
+from yeban.cli.terminal import console
+from yeban.db import Database
+from yeban.schema import migrate
+from yeban.settings import get_settings
+
+_FROM_STDIN = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+
+
+def _what_it_may_do(*, given: bool) -> Callable[[Any], Any]:
+    """The options of role and team; ``given`` says whether what is left out is the default or stays as it is."""
+
+    def add(command: Any) -> Any:
+        command = click.option(
+            "--admin/--member",
+            default=False if given else None,
+            help="Whether it sees everything and looks after accounts.",
+        )(command)
+        return click.option(
+            "--team", default="" if given else None, help="Team whose members see each other's jobs; blank for none."
+        )(command)
+
+    return add
+
+
+@click.group()
+def account() -> None:
+    """Look after the accounts that YEBAN_ACCOUNTS=true asks for."""
+
+
+@account.command()
+@click.argument("name")
+@_what_it_may_do(given=True)
+@_FROM_STDIN
+def add(name: str, admin: bool, team: str, password_stdin: bool) -> None:
+    """Make an account, with a password that is asked for."""
+    password = _password(password_stdin)
+    with _database() as database:
+        made = people.create_account(database, name, password, role=Role.ADMIN if admin else Role.MEMBER, team=team)
+    click.echo(f"Made the account {made.name} ({made.role}).")
+
+
+@account.command("list")
+def list_() -> None:
+    """Show all accounts."""
+    with _database() as database:
+        found = people.list_accounts(database)
+    table = Table("name", "role", "team", "made", "state")
+    for person in found:
+        state = "active" if person.disabled_at is None else "disabled"
+        table.add_row(person.name, person.role, person.team, f"{person.created_at:%Y-%m-%d}", state)
+    console().print(table)
+
+
+@account.command()
+@click.argument("name")
+@_FROM_STDIN
+def password(name: str, password_stdin: bool) -> None:
+    """Give an account another password, which ends its sessions."""
+    given = _password(password_stdin)
+    with _database() as database:
+        people.change_password(database, people.get_account(database, name), given)
+    click.echo("Changed.")
+
+
+@account.command()
+@click.argument("name")
+@_what_it_may_do(given=False)
+@click.option("--disable/--enable", default=None, help="Whether it can sign in and use its tokens.")
+def change(name: str, admin: bool | None, team: str | None, disable: bool | None) -> None:
+    """Change what an account may do; what is not named stays."""
+    with _database() as database:
+        found = people.get_account(database, name)
+        role = found.role if admin is None else Role.ADMIN if admin else Role.MEMBER
+        disabled = found.disabled_at is not None if disable is None else disable
+        people.change_account(database, found, role=role, team=found.team if team is None else team, disabled=disabled)
+    click.echo("Changed.")
+
+
+@account.command()
+@click.argument("name")
+@click.option("--for", "purpose", required=True, help="What the token is for, as lists show it.")
+@click.option("--days", type=click.IntRange(1, 3_650), help="Days until it expires; without, it does not.")
+def token(name: str, purpose: str, days: int | None) -> None:
+    """Make a token for programs, and write it to standard output, this once."""
+    expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    with _database() as database:
+        found = people.get_account(database, name)
+        _, secret = tokens.create_token(database, found, purpose, expires_at=expires_at)
+    click.echo(secret)
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    with database_url(get_settings()) as url:
+        migrate(url)  # the first account may well come before the first start
+        database = Database(url, pool_size=1)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin or not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    given: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return given

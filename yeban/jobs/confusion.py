@@ -1,0 +1,83 @@
+"""The rows behind a cell of the confusion matrix: those with one gold label that got another, or the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from yeban.db import Database
+from yeban.errors import InvalidRequest
+from yeban.jobs import final, results
+from yeban.jobs.results import TaggedRow
+from yeban.jobs.views import JobView
+from yeban.labels import LabelSet
+
+#: Rows of the file that one call looks at, at most; the next goes on behind them.
+LOOKED_AT_ROWS = 200_000
+
+_BLOCK_ROWS = 20_000
+# What is asked for may be anywhere in the file, or nowhere: so it is sought block by block. Within one, results are
+# looked up for the rows with that gold label only, and by key, whatever the statistics say.
+_FIND = text(
+    f"""
+    SELECT "row".row_no
+    FROM "row" CROSS JOIN LATERAL (SELECT * FROM result
+        WHERE result.job_id = "row".job_id AND result.row_no = "row".row_no LIMIT 1) AS result {final.LOOKUPS}
+    WHERE "row".job_id = :job AND "row".row_no > :after AND "row".row_no <= :last
+        AND CASE WHEN CAST(:gold AS text) IS NULL THEN gold <> ALL(CAST(:names AS text[])) ELSE gold = :gold END
+        AND CASE WHEN :label < 0 THEN {final.STATUS} <> 'ok'
+            ELSE {final.STATUS} = 'ok' AND {final.ASSIGNED} = ARRAY[CAST(:label AS int)] END
+    ORDER BY "row".row_no LIMIT :limit
+    """  # noqa: S608  # made of the constants in final
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Rows in the order of the file; ``next_after`` is where to go on, ``None`` at the end of the file."""
+
+    rows: tuple[TaggedRow, ...]
+    next_after: int | None
+
+
+def confused(
+    database: Database, job: JobView, *, gold: int | None, predicted: int | None, after: int = 0, limit: int = 25
+) -> Found:
+    """Rows with a row number over ``after`` that have these labels, by number, as they stand now.
+
+    ``gold`` of ``None`` is a gold label outside the label set, ``predicted`` of ``None`` no label. There may be fewer
+    than ``limit`` rows, or none, and still more to come: a call looks at :data:`LOOKED_AT_ROWS` rows.
+
+    Raises ``InvalidRequest`` for a number that is no label's, and for a job where labels do not exclude one another.
+    """
+    label_set = LabelSet.from_json(job.label_set)
+    if label_set.multi_label:
+        raise InvalidRequest("Where several labels may apply, no label is taken for another.", field="gold")
+    for field, number in (("gold", gold), ("predicted", predicted)):
+        if number is not None and not 0 <= number < len(label_set):
+            raise InvalidRequest(
+                f"The job has {len(label_set)} labels, numbered from 0; there is no {number}.", field=field
+            )
+    values = {
+        "job": job.internal_id,
+        "gold": None if gold is None else label_set.names[gold],
+        "names": list(label_set.names),
+        "label": -1 if predicted is None else predicted,
+        "multi_label": False,
+        "threshold": label_set.effective_threshold,
+    }
+    found: list[int] = []
+    at, last = after, min(after + LOOKED_AT_ROWS, job.progress.rows)
+    with database.begin() as connection:
+        while at < last and len(found) <= limit:
+            to = min(at + _BLOCK_ROWS, last)
+            block = {"after": at, "last": to, "limit": limit + 1 - len(found)}
+            found += connection.scalars(_FIND, values | block)
+            at = to
+    if len(found) > limit:
+        found = found[:limit]
+        next_after: int | None = found[-1]
+    else:
+        next_after = last if last < job.progress.rows else None
+    return Found(rows=tuple(results.rows(database, job, found)), next_after=next_after)

@@ -1,0 +1,121 @@
+"""The summary of a job at its end: counts, scores, and how it agrees with the gold column. Every row is read, once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from yeban.evaluation import Agreement, Confusion, curve, thresholds
+from yeban.jobs import final
+from yeban.jobs.distribution import BINS
+from yeban.labels import LABEL_JOINER, LabelSet, Status
+
+_COUNTS = text(
+    f"""
+    SELECT {final.STATUS} AS status, NULL AS gold, {final.ASSIGNED} AS assigned, {final.BIN} AS bin, count(*)
+    FROM result {final.JOINS} WHERE result.job_id = :id GROUP BY 1, 2, 3, 4
+    """  # noqa: S608  # made of the constants in final
+)
+_COUNTS_WITH_GOLD = text(
+    f"""
+    SELECT {final.STATUS} AS status, gold, {final.ASSIGNED} AS assigned, {final.BIN} AS bin, count(*)
+    FROM result {final.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
+    WHERE result.job_id = :id GROUP BY 1, 2, 3, 4
+    """  # noqa: S608  # made of the constants in final
+)
+# What the rows said by themselves: the measure of what refinement and corrections brought.
+_BY_ROW_WITH_GOLD = text(
+    """
+    SELECT gold, CASE WHEN status = 'ok' THEN label END AS label, count(*)
+    FROM result JOIN "row" USING (job_id, row_no) WHERE job_id = :id GROUP BY 1, 2
+    """
+)
+# By scores rounded to what a person would set; without the rows that people corrected, which have no score.
+_SCORED_WITH_GOLD = text(
+    f"""
+    SELECT CAST(round(CAST(coalesce(refined.score, result.score) AS numeric), 2) AS float) AS score, gold,
+        coalesce(refined.label, result.label) AS label, count(*)
+    FROM result {final.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
+    WHERE result.job_id = :id AND result.status <> 'error' AND correction.row_no IS NULL AND gold IS NOT NULL
+    GROUP BY 1, 2, 3
+    """  # noqa: S608  # made of the constants in final
+)
+# A wrongly chosen gold column may have a million values: not all at once.
+_IN_BLOCKS = {"yield_per": 10_000}
+
+
+def summarize(connection: Connection, job: Row[Any], *, refined: bool) -> dict[str, Any]:
+    """The summary of a job all of whose rows have a result.
+
+    ``job`` has ``id``, ``label_set``, ``gold_index``, ``row_count``, ``running_at`` and ``until``, its end.
+    """
+    label_set = LabelSet.from_json(job.label_set)
+    names = label_set.names
+    counts = dict.fromkeys(Status, 0)
+    labels = dict.fromkeys(names, 0)
+    scores = [0] * BINS
+    agreement, confusion = Agreement(names), Confusion(names)
+    for status, gold, assigned, place, count in connection.execute(
+        _COUNTS if job.gold_index is None else _COUNTS_WITH_GOLD,
+        {"id": job.id, "multi_label": label_set.multi_label, "threshold": label_set.effective_threshold},
+        execution_options=_IN_BLOCKS,
+    ):
+        predicted = [names[index] for index in assigned]
+        counts[Status(status)] += count
+        for name in predicted:
+            labels[name] += count
+        if place is not None:
+            scores[place - 1] += count
+        right = _gold_labels(gold, label_set)
+        agreement.add(right, predicted, count)
+        if not label_set.multi_label:
+            confusion.add(right, predicted, count)
+    seconds = (job.until - job.running_at).total_seconds() if job.running_at else 0.0
+    summary: dict[str, Any] = {
+        "rows": job.row_count,
+        "ok": counts[Status.OK],
+        "abstained": counts[Status.ABSTAINED],
+        "errors": counts[Status.ERROR],
+        "labels": labels,
+        "scores": scores,
+        "seconds": round(seconds, 3),
+    }
+    if job.gold_index is not None:
+        evaluation = summary["evaluation"] = agreement.to_json()
+        if refined:
+            evaluation["by_row"] = _agreement_by_row(connection, job.id, label_set)
+        if not label_set.multi_label:
+            scored = _scored(connection, job.id, label_set)
+            evaluation["thresholds"] = thresholds(scored)
+            evaluation["curve"] = curve(scored)
+            evaluation["confusion"] = confusion.to_json()
+    return summary
+
+
+def _agreement_by_row(connection: Connection, job_id: int, label_set: LabelSet) -> dict[str, float | None]:
+    names = label_set.names
+    agreement = Agreement(names)
+    for gold, label, count in connection.execute(_BY_ROW_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS):
+        agreement.add(_gold_labels(gold, label_set), [] if label is None else [names[label]], count)
+    return {"accuracy": agreement.accuracy, "macro_f1": agreement.macro_f1}
+
+
+def _scored(connection: Connection, job_id: int, label_set: LabelSet) -> list[tuple[float, bool, int]]:
+    """Rows by score and whether their best label is the gold one; rows without a gold label are left out."""
+    counts: Counter[tuple[float, bool]] = Counter()
+    for score, gold, label, count in connection.execute(
+        _SCORED_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS
+    ):
+        if wanted := _gold_labels(gold, label_set):
+            counts[score, wanted == [label_set.names[label]]] += count
+    return [(score, right, count) for (score, right), count in counts.items()]
+
+
+def _gold_labels(gold: str | None, label_set: LabelSet) -> list[str]:
+    """The labels of a gold cell; in a multi-label job they are joined as in our own downloads."""
+    cell = (gold or "").strip()
+    if not label_set.multi_label:
+        return [cell] if cell else []
+    return [name.strip() for name in cell.split(LABEL_JOINER) if name.strip()]

@@ -1,0 +1,143 @@
+"""Sending what is due, to several receivers at a time, so that a slow one holds up nobody but itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from yeban import metrics
+from yeban.db import Database
+from yeban.errors import InvalidRequest, ServiceUnavailable
+from yeban.viewer import OPEN, Viewer
+from yeban.webhooks import deliveries, signing, targets
+from yeban.webhooks.deliveries import DeliveryState, Message
+from yeban.webhooks.endpoints import find_webhook
+from yeban.webhooks.events import Event, body, payload
+from yeban.webhooks.failures import Failure
+from yeban.webhooks.sending import LIMIT_S, Answer, send
+
+log = logging.getLogger(__name__)
+
+_SLOTS = 8  # receivers that are spoken to at a time
+_STAY_S = 10.0  # that a receiver keeps its slot while others may wait
+
+
+class Notifier:
+    """Tells receivers what is due, each host by one thread at a time. Any number of processes may have one.
+
+    A host that takes its messages keeps its thread for a while; one that fails gives it up at once. Those that have
+    waited longest come first, so receivers that are away, however many, cost the others a short wait at most.
+    """
+
+    def __init__(self, database: Database, *, private: bool, limit_s: float = LIMIT_S) -> None:
+        """``private`` allows receivers within one's own networks; ``limit_s`` bounds a try."""
+        self._database = database
+        self._private = private
+        self._limit_s = limit_s
+        self._serving: dict[str, threading.Thread] = {}  # by host
+        self._served: dict[str, float] = {}  # when a host was last begun with
+        self._lock = threading.Lock()
+        self._asking = threading.Lock()  # one connection to the database is enough for all
+        self._stopped = threading.Event()
+
+    def turn(self) -> None:
+        """Begin with every receiver for whom something is due and a thread is free.
+
+        Raises :class:`~yeban.errors.ServiceUnavailable` if the database is away.
+        """
+        hosts: dict[str, list[int]] = {}
+        for webhook_id, url in deliveries.due_webhooks(self._database):
+            hosts.setdefault(_host(url), []).append(webhook_id)
+        with self._lock:
+            self._served = {host: at for host, at in self._served.items() if host in hosts}
+            for host in sorted(hosts, key=lambda host: self._served.get(host, 0.0)):
+                if self._stopped.is_set() or len(self._serving) >= _SLOTS:
+                    break
+                if host not in self._serving:
+                    self._begin(host, hosts[host])
+
+    def stop(self, timeout_s: float) -> None:
+        """Begin nothing more, and wait for what is being sent; what is not over then is sent again later."""
+        self._stopped.set()
+        end = time.monotonic() + timeout_s
+        with self._lock:
+            serving = list(self._serving.values())
+        for thread in serving:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _begin(self, host: str, webhook_ids: list[int]) -> None:
+        self._served[host] = time.monotonic()
+        thread = threading.Thread(target=self._serve, args=(host, webhook_ids), name="webhook", daemon=True)
+        self._serving[host] = thread
+        thread.start()
+
+    def _serve(self, host: str, webhook_ids: Sequence[int]) -> None:
+        until = time.monotonic() + _STAY_S
+        try:
+            while not self._stopped.is_set() and time.monotonic() < until:
+                with self._asking:
+                    message = deliveries.take(self._database, webhook_ids)
+                if message is None or not self._deliver(host, message):
+                    return
+        except ServiceUnavailable as error:
+            log.warning("webhook: %s", error.detail)
+        except Exception:
+            log.exception("webhook failed, goes on")
+        finally:
+            with self._lock:
+                del self._serving[host]
+
+    def _deliver(self, host: str, message: Message) -> bool:
+        answer = _send(
+            message.url, message.secret, message.id, message.payload, private=self._private, limit_s=self._limit_s
+        )
+        with self._asking:
+            state = deliveries.enter(self._database, message, answer)
+        metrics.WEBHOOK_SECONDS.observe(answer.seconds)
+        metrics.WEBHOOK_TRIES.add(outcome="failed" if state is DeliveryState.WAITING else state.value)
+        # The host alone: a path may be a secret.
+        facts = {"delivery": str(message.id), "host": host, "attempt": message.attempt, "status": answer.status}
+        if answer.failure is None:
+            log.info("webhook delivered", extra=facts)
+            return True
+        level = logging.WARNING if state is DeliveryState.GIVEN_UP else logging.INFO
+        log.log(level, "webhook %s", _WORDS[state], extra={**facts, "failure": answer.failure.value})
+        return False
+
+
+def send_test(database: Database, public_id: uuid.UUID, *, private: bool, viewer: Viewer = OPEN) -> Answer:
+    """Send a message that says nothing, now, and tell how that went. Raises ``NotFound``.
+
+    It takes as long as a try may (:data:`~yeban.webhooks.sending.LIMIT_S`); it is not stored, and not repeated.
+    """
+    with database.begin() as connection:
+        webhook = find_webhook(connection, public_id, viewer=viewer)
+    content = payload(Event.TEST, datetime.now(UTC), {"webhook": str(webhook.id)})
+    return _send(webhook.url, webhook.secret, uuid.uuid4(), content, private=private, limit_s=LIMIT_S)
+
+
+_WORDS = {DeliveryState.WAITING: "not delivered, tried again later", DeliveryState.GIVEN_UP: "given up"}
+
+
+def _send(
+    url: str, secret: str, message_id: uuid.UUID, content: Mapping[str, Any], *, private: bool, limit_s: float
+) -> Answer:
+    try:
+        target = targets.parse(url)
+    except InvalidRequest:  # stored by a version that took more
+        return Answer(status=None, failure=Failure.ADDRESS_REFUSED, seconds=0.0)
+    sent = body(content)
+    headers = signing.headers(secret, str(message_id), int(time.time()), sent)
+    return send(target, headers, sent, private=private, limit_s=limit_s)
+
+
+def _host(url: str) -> str:
+    try:
+        return targets.parse(url).host
+    except InvalidRequest:
+        return ""

@@ -1,0 +1,158 @@
+"""One try to hand a message over: one POST to one checked address, within a few seconds, whatever the other side does.
+
+Written on sockets since three things must hold that HTTP libraries leave open: the address that was checked is the one
+connected to, the whole try has one deadline, and nothing (a redirect, a proxy in the environment) leads elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from http.client import HTTPException, HTTPResponse
+from typing import Any, cast
+
+import yeban
+from yeban.webhooks.addresses import Address, is_private, look_up
+from yeban.webhooks.failures import Failure, NotSent
+from yeban.webhooks.targets import Target
+
+#: Seconds that a try may take in all.
+LIMIT_S = 10.0
+
+_CONNECT_S = 4.0  # to one of several addresses
+_MOST_ADDRESSES = 3
+_MOST_BYTES = 64 * 1024  # of an answer with its headers
+# A little of the body is read, for the receiver's sake: closing at once could break its answer off. None of it is kept.
+_BODY_BYTES = 4096
+_BODY_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """How a try ended: ``status`` is the receiver's, if one came; ``failure`` is ``None`` if the message arrived."""
+
+    status: int | None
+    failure: Failure | None
+    seconds: float
+
+
+def send(target: Target, headers: Mapping[str, str], body: bytes, *, private: bool, limit_s: float = LIMIT_S) -> Answer:
+    """POST ``body``. Every failure is an answer, too; ``private`` allows addresses of one's own networks."""
+    started = time.monotonic()
+    status = failure = None
+    try:
+        status = _post(target, headers, body, private=private, deadline=started + limit_s)
+        failure = _judged(status)
+    except NotSent as error:
+        failure = error.failure
+    except TimeoutError:
+        failure = Failure.TIMED_OUT
+    except ssl.SSLCertVerificationError:
+        failure = Failure.CERTIFICATE_NOT_TRUSTED
+    except ssl.SSLError:
+        failure = Failure.TLS_FAILED
+    except (OSError, HTTPException, ValueError):
+        failure = Failure.NO_HTTP_ANSWER
+    return Answer(status=status, failure=failure, seconds=time.monotonic() - started)
+
+
+@lru_cache(maxsize=1)
+def tls_context() -> ssl.SSLContext:
+    """The system's authorities, or those of ``SSL_CERT_FILE``."""
+    return ssl.create_default_context()
+
+
+def _judged(status: int) -> Failure | None:
+    if 200 <= status < 300:
+        return None
+    return Failure.GONE if status == 410 else Failure.NOT_ACCEPTED
+
+
+def _post(target: Target, headers: Mapping[str, str], body: bytes, *, private: bool, deadline: float) -> int:
+    addresses = look_up(target.host, target.port, private=private, deadline=deadline)
+    if target.scheme == "http" and not all(is_private(address.ip) for address in addresses):
+        raise NotSent(Failure.HTTPS_REQUIRED)
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(_connect(addresses, deadline))
+        if target.scheme == "https":
+            connection.settimeout(_left_s(deadline))
+            connection = stack.enter_context(tls_context().wrap_socket(connection, server_hostname=target.host))
+        connection.settimeout(_left_s(deadline))
+        connection.sendall(_head(target, headers, body) + body)
+        reader = _Reader(connection, deadline)
+        response = stack.enter_context(HTTPResponse(cast("socket.socket", reader), method="POST"))
+        response.begin()
+        reader.deadline = min(deadline, time.monotonic() + _BODY_S)
+        with contextlib.suppress(OSError, HTTPException, ValueError):
+            response.read(_BODY_BYTES)
+        return response.status
+
+
+def _connect(addresses: list[Address], deadline: float) -> socket.socket:
+    late = False
+    for address in addresses[:_MOST_ADDRESSES]:
+        connection = socket.socket(address.family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(min(_CONNECT_S, _left_s(deadline)))
+            connection.connect(address.where)
+        except OSError as error:
+            connection.close()
+            late = isinstance(error, TimeoutError)
+        else:
+            return connection
+    raise NotSent(Failure.TIMED_OUT if late else Failure.NOT_REACHED)
+
+
+def _head(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
+    fields = {
+        "Host": target.authority,
+        "User-Agent": f"Yeban/{yeban.__version__}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Accept": "*/*",
+        "Connection": "close",
+        **headers,
+    }
+    lines = [f"POST {target.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def _left_s(deadline: float) -> float:
+    """Seconds to the deadline. Raises ``TimeoutError`` when there are none."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+class _Reader(io.RawIOBase):
+    """What comes from a connection until a deadline, however slowly, and no more than is sensible.
+
+    A socket's own timeout begins anew with each byte, so that one now and then would keep us for ever.
+    """
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self.deadline = deadline
+        self._connection = connection
+        self._left = _MOST_BYTES
+
+    def makefile(self, *_: Any) -> io.BufferedReader:
+        """As of a socket: what ``HTTPResponse`` reads from."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._left <= 0:
+            raise ValueError("the answer is too long")
+        self._connection.settimeout(_left_s(self.deadline))
+        count = self._connection.recv_into(buffer, min(len(buffer), self._left))
+        self._left -= count
+        return count

@@ -1,0 +1,107 @@
+"""The URL of a webhook, taken apart and found fit to be called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from yeban.errors import InvalidRequest
+from yeban.webhooks.addresses import IPAddress, is_private, may_be_called
+
+MAX_URL_CHARS = 2_000
+
+_PORTS = {"http": 80, "https": 443}
+# Blanks and control characters are dropped by some parsers, and a backslash is a slash to some.
+_STRANGE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
+_KEPT = "%/:@!$&'()*+,;=-._~?"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Where a message goes."""
+
+    scheme: Literal["http", "https"]
+    host: str  # ASCII, lower case; an IPv6 address without brackets
+    port: int
+    path: str  # with the query, percent-encoded; may hold a secret, so it is in no log
+
+    @property
+    def authority(self) -> str:
+        """What the Host header says."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The whole."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def parse(url: str) -> Target:
+    """Take a URL apart.
+
+    Raises :class:`~yeban.errors.InvalidRequest`, which does not quote it: it may hold a secret.
+    """
+    if len(url) > MAX_URL_CHARS:
+        raise _invalid(f"The URL is longer than {MAX_URL_CHARS} characters.")
+    if _STRANGE.search(url):
+        raise _invalid("The URL has a blank, a backslash or a control character in it; encode it as %20 and the like.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        path = quote(parts.path or "/", safe=_KEPT) + (f"?{quote(parts.query, safe=_KEPT)}" if parts.query else "")
+        host = _ascii(parts.hostname or "")
+    except ValueError:
+        raise _invalid("That is no URL; it looks like https://example.com/hooks/yeban.") from None
+    scheme = parts.scheme
+    if scheme not in {"http", "https"} or not host:
+        raise _invalid("The URL begins with https:// (or http://) and a host.")
+    if "@" in parts.netloc:
+        raise _invalid("The URL has a user or a password in it, which would not be sent; messages are signed instead.")
+    if parts.fragment:
+        raise _invalid("The URL has a part after “#”, which is never sent; leave it out.")
+    if port == 0:
+        raise _invalid("Port 0 is none.")
+    known: Literal["http", "https"] = "https" if scheme == "https" else "http"
+    return Target(scheme=known, host=host, port=port or _PORTS[known], path=path)
+
+
+def check(url: str, *, private: bool) -> Target:
+    """Take a URL apart that somebody enters, and refuse at once what would be refused at every try.
+
+    ``private`` says whether addresses of one's own networks are allowed. Raises :class:`~yeban.errors.InvalidRequest`.
+    """
+    target = parse(url)
+    address = _address(target.host)
+    local = target.host == "localhost" or target.host.endswith(".localhost")
+    if local or (address is not None and is_private(address)):
+        if not private:
+            raise _invalid("That address is inside this network; YEBAN_WEBHOOK_PRIVATE_ADDRESSES=true allows such.")
+    elif address is not None and not may_be_called(address, private=private):
+        raise _invalid("Nothing is sent to that address.")
+    elif target.scheme == "http" and (address is not None or not private):
+        raise _invalid("Use https://; http:// is for addresses inside this network only.")
+    return target
+
+
+def _ascii(host: str) -> str:
+    """A host as the network knows it. Raises ``ValueError`` for what is none."""
+    if ":" in host:
+        return str(ip_address(host)) if "%" not in host else ""
+    name = host.encode("idna").decode("ascii").lower().rstrip(".")
+    return name if len(name) <= 253 and _HOST.fullmatch(name) else ""
+
+
+def _address(host: str) -> IPAddress | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _invalid(detail: str) -> InvalidRequest:
+    return InvalidRequest(detail, field="url")
