@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 import redis
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from tests.fixtures.browser_client import BrowserClient
 from web.app import create_app
+from yeban.accounts import passwords
 from yeban.db import Database
 from yeban.jobs.ending import finish_job
 from yeban.jobs.workers import WorkerInfo, beat
@@ -58,6 +60,13 @@ class FakeInteractiveWorker(threading.Thread):
         self._stopping.set()
         self.join(5)
         self._redis.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords as weakly as can be: how strong they are is tested elsewhere."""
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    passwords._nobodys.cache_clear()
 
 
 @pytest.fixture
