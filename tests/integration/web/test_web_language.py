@@ -20,7 +20,7 @@ CHINESE = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}
         ("fr", "en"),
         ("en-GB,zh;q=0.9", "en"),
         ("zh-CN,en;q=0.5", "zh-CN"),
-        ("zh;q=0,en", "en"),
+        ("zh;q=0", "en"),
         (";;q=,", "en"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -56,9 +57,18 @@ def test_figures_and_words(said, write, value, english, chinese):
     assert said("zh-CN", write, value) == chinese
 
 
-def test_a_moment_is_in_the_servers_time_zone(said, monkeypatch):
-    moment = datetime(2026, 11, 6, 22, 5, 9, tzinfo=UTC)
-    local = moment.astimezone()
+@pytest.fixture
+def in_shanghai(monkeypatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
-    assert said("en", filters.when, moment) == f"{local.day} Nov 2026, {local:%H:%M:%S}"
-    assert said("zh", filters.when, moment) == f"{local:%Y-%m-%d %H:%M:%S}"
+
+@pytest.mark.usefixtures("in_shanghai")
+def test_a_moment_is_in_the_servers_time_zone(said):
+    moment = datetime(2026, 11, 6, 22, 5, 9, tzinfo=UTC)
+
+    assert said("en", filters.when, moment) == "7 Nov 2026, 06:05:09"
+    assert said("zh", filters.when, moment) == "2026-11-07 06:05:09"
