@@ -68,7 +68,7 @@ def test_a_text_is_tagged_and_shown_with_its_bars(client, start_worker):
         client.post("/", data={"text": "退我钱<b>", "labels": "物流\n退款", "template": "{}", "threshold": ""})
     )
     assert '<span class="tag">退款</span>' in page
-    assert page.index("80.0 %") < page.index("20.0 %")
+    assert page.index("80.0%") < page.index("20.0%")
     assert 'width="80.00"' in page
     assert "7 of 10" in page
     assert "退我钱&lt;b&gt;</textarea>" in page
@@ -167,7 +167,7 @@ def test_an_ended_job_shows_counts_labels_accuracy_and_errors(client, tag):
     tag(location.rpartition("/")[2])
     page = _page(client.get(location))
     assert "completed with errors" in page
-    assert "25.0 %" in page  # accuracy
+    assert "25.0%" in page  # accuracy
     assert "empty text" in page
     assert "job.js" not in page
     assert re.findall(r'href="(/api[^"]+)"', page) == [
