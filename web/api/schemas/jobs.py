@@ -124,6 +124,19 @@ class JobEvaluation(AnswerBody):
     of these that are right."""
     confusion: Confusion = maybe_absent()
 
+    example: ClassVar[Mapping[str, Any] | None] = {
+        "rows": 434,
+        "without_gold": 0,
+        "accuracy": 0.83,
+        "macro_f1": 0.81,
+        "per_label": {"物流": {"precision": 0.9, "recall": 0.8, "f1": 0.85, "support": 90}},
+        "unknown_gold": {},
+        "by_row": {"accuracy": 0.79, "macro_f1": 0.77},
+        "thresholds": [{"wanted": 0.9, "threshold": 0.62, "precision": 0.902, "coverage": 0.71}],
+        "curve": [[0.31, 1.0, 0.83], [0.32, 0.995, 0.834]],
+        "confusion": {"cells": [[0, 0, 72], [0, 1, 18], [1, None, 2], [None, 0, 1]], "left_out": 0},
+    }
+
 
 class JobSummary(AnswerBody):
     """What came of a job that has ended. The counts follow corrections at once."""
