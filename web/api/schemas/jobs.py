@@ -124,7 +124,7 @@ class JobEvaluation(AnswerBody):
     of these that are right."""
     confusion: Confusion = maybe_absent()
 
-    example: ClassVar[Mapping[str, Any]] = {
+    example: ClassVar[Mapping[str, Any] | None] = {
         "rows": 434,
         "without_gold": 0,
         "accuracy": 0.83,
@@ -134,7 +134,7 @@ class JobEvaluation(AnswerBody):
         "by_row": {"accuracy": 0.79, "macro_f1": 0.77},
         "thresholds": [{"wanted": 0.9, "threshold": 0.62, "precision": 0.902, "coverage": 0.71}],
         "curve": [[0.31, 1.0, 0.83], [0.32, 0.995, 0.834]],
-        "confusion": {"cells": [[0, 0, 72], [0, 1, 18], [1, None, 2]], "left_out": 0},
+        "confusion": {"cells": [[0, 0, 72], [0, 1, 18], [1, None, 2], [None, 0, 1]], "left_out": 0},
     }
 
 
