@@ -205,7 +205,8 @@
     if (leaving || !submitter) return;
     event.preventDefault();
     leaving = true;
-    saving.finally(() => form.requestSubmit(submitter));
+    // Not at once: a form ignores what is asked of it while it is being submitted.
+    setTimeout(() => saving.finally(() => form.requestSubmit(submitter)));
   });
 
   window.addEventListener("pageshow", () => { leaving = false; });
