@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, has_request_context, request
+from flask import Flask, Response, has_request_context, request
 from flask_babel import Babel
 
 #: Languages by code, each named in itself; the first is what a browser gets that asks for none of them.
@@ -18,6 +18,7 @@ def install(app: Flask) -> None:
     """Translate the pages of ``app``; templates have ``_()``, ``language`` and ``languages``."""
     Babel(app, default_locale=_DEFAULT, locale_selector=language)
     app.context_processor(lambda: {"language": language(), "languages": LANGUAGES, "html_lang": _HTML_LANG[language()]})
+    app.after_request(_tell)
 
 
 def language() -> str:
@@ -27,7 +28,17 @@ def language() -> str:
     chosen = request.cookies.get(COOKIE)
     if chosen in LANGUAGES:
         return chosen
-    return request.accept_languages.best_match(LANGUAGES, _DEFAULT) or _DEFAULT
+    # The best one that is here in any form: asked for zh-CN and then en, it is Chinese.
+    wanted = (code.replace("_", "-").partition("-")[0].lower() for code, quality in request.accept_languages if quality)
+    return next((code for code in wanted if code in LANGUAGES), _DEFAULT)
+
+
+def _tell(response: Response) -> Response:
+    """Say of a page which language it is in, and that others get it in another one."""
+    if response.mimetype == "text/html":
+        response.headers.setdefault("Content-Language", _HTML_LANG[language()])
+        response.vary.update(("Cookie", "Accept-Language"))
+    return response
 
 
 __all__ = ["COOKIE", "LANGUAGES", "install", "language"]

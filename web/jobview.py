@@ -13,6 +13,7 @@ from yeban.jobs.states import CANCELLABLE, PAUSABLE, REFINABLE, RESUMABLE
 from yeban.jobs.views import JobView
 
 _ACTIONS = {"pause": PAUSABLE, "resume": RESUMABLE, "cancel": CANCELLABLE}
+_LONG = {"confusion", "curve"}
 
 
 def actions(job: JobView) -> list[str]:
@@ -56,12 +57,20 @@ def job_json(job: JobView) -> dict[str, Any]:
         "start_at": _iso(job.start_at),
         "expires_at": _iso(job.expires_at),
         "error": job.error,
-        "summary": job.summary,
+        "summary": _summary(job),
         "refine": job.refine,
         "refinement": refinement_json(job),
         "corrections": job.corrections,
         "links": _links(job),
     }
+
+
+def _summary(job: JobView) -> dict[str, Any] | None:
+    """The summary without the long parts of its evaluation, which have an address of their own."""
+    if job.summary is None or "evaluation" not in job.summary:
+        return job.summary
+    evaluation = {name: value for name, value in job.summary["evaluation"].items() if name not in _LONG}
+    return {**job.summary, "evaluation": evaluation}
 
 
 def refinement_json(job: JobView) -> dict[str, Any] | None:
@@ -121,6 +130,8 @@ def _links(job: JobView) -> dict[str, str]:
         "corrections": url_for("api.list_corrections", job_id=job.id),
         "suggestions": url_for("api.list_suggestions", job_id=job.id),
     }
+    if (job.summary or {}).get("evaluation"):
+        links["accuracy"] = url_for("api.show_accuracy", job_id=job.id)
     if refinable(job):
         links["refine"] = url_for("api.refine_job", job_id=job.id)
     for action in actions(job):

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from web.edge import JsonBody
 from web.labelset import LabelObject, LabelsField, label_set
-from yeban.errors import InvalidLabels
+from yeban.errors import InvalidLabels, phrase
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 from yeban.labelsets import tidied
 
@@ -91,7 +91,7 @@ def _of_json(document: str) -> tuple[str, LabelSet]:
 def _what_is_wrong(error: ValidationError, document: str) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     if first["type"] == "json_invalid":
-        return f"This is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}."
+        return phrase(f"This is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}.")
     place = [part for part in first["loc"] if not str(part).startswith("@")]
     what = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
     what = what[0].lower() + what[1:]
@@ -109,7 +109,7 @@ def _nth(document: str, index: int) -> str:
     whole = json.loads(document)
     label = (whole["labels"] if isinstance(whole, dict) else whole)[index]
     name = label.get("name") if isinstance(label, dict) else None
-    return f"Label {index + 1}" + (f" (“{name[:40]}”)" if isinstance(name, str) and name else "")
+    return phrase(f"Label {index + 1}{f' (“{name[:40]}”)' if isinstance(name, str) and name else ''}")
 
 
 def _of_table(document: str) -> LabelSet:
@@ -147,7 +147,8 @@ def _label(number: int, name: str, row: dict[str, str]) -> LabelObject:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         what = first["msg"][0].lower() + first["msg"][1:]
-        raise InvalidLabels(f"Row {number} (“{name[:40]}”): {first['loc'][0]}: {what}.", label=name[:200]) from None
+        where = phrase(f"Row {number} (“{name[:40]}”)")
+        raise InvalidLabels(f"{where}: {first['loc'][0]}: {what}.", label=name[:200]) from None
 
 
 def _lines(document: str) -> Sequence[list[str]]:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.answers import dumps
+from web.sentences import translated
 from web.services import services
 from web.statuses import retry_after_s, status_of, title_of
 from yeban import metrics
@@ -44,7 +45,8 @@ def answer(error: YebanError) -> Response:
 def page(template: str, error: YebanError, **values: Any) -> Response:
     """A page that shows ``error`` beside what was entered."""
     count(error.code)
-    rendered = render_template(template, problem={"title": title_of(error), "detail": error.detail}, **values)
+    problem = _for_people({"title": title_of(error), "detail": error.detail})
+    rendered = render_template(template, problem=problem, **values)
     return Response(rendered, status_of(error), headers_of(error), content_type=_HTML)
 
 
@@ -101,4 +103,9 @@ def _respond(status: HTTPStatus, problem: dict[str, Any], headers: dict[str, str
     if request.path.startswith(_MACHINE_PATHS):
         document = {"type": f"urn:yeban:problem:{problem['code']}", **problem, "status": status.value}
         return Response(dumps(document), status, headers, content_type="application/problem+json")
-    return Response(render_template("error.html", problem=problem), status, headers, content_type=_HTML)
+    return Response(render_template("error.html", problem=_for_people(problem)), status, headers, content_type=_HTML)
+
+
+def _for_people(problem: dict[str, Any]) -> dict[str, str]:
+    """The title and the sentence in the reader's language; programs get them in English."""
+    return {name: translated(str(problem[name])) for name in ("title", "detail")}

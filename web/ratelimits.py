@@ -11,7 +11,7 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from yeban.errors import RateLimited
+from yeban.errors import RateLimited, phrase
 from yeban.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,9 +36,9 @@ class RateLimits:
         self._shared = SlidingWindowCounterRateLimiter(shared)
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._kinds: dict[str, tuple[RateLimitItem, str]] = {
-            "texts": (RateLimitItemPerMinute(settings.rate_texts), "texts a minute"),
-            "uploads": (RateLimitItemPerHour(settings.rate_uploads), "uploads an hour"),
-            "requests": (RateLimitItemPerMinute(settings.rate_requests), "requests a minute"),
+            "texts": (RateLimitItemPerMinute(settings.rate_texts), phrase("texts a minute")),
+            "uploads": (RateLimitItemPerHour(settings.rate_uploads), phrase("uploads an hour")),
+            "requests": (RateLimitItemPerMinute(settings.rate_requests), phrase("requests a minute")),
         }
 
     def count(self, kind: str, who: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from yeban import errors
-from yeban.errors import YebanError
+from yeban.errors import YebanError, phrase
 
 #: Seconds after which a client may try again, where the error does not say.
 RETRY_AFTER_S = 5
@@ -34,26 +34,26 @@ STATUS: dict[type[YebanError], HTTPStatus] = {
 }
 
 TITLES: dict[type[YebanError], str] = {
-    errors.InvalidRequest: "The request is not valid",
-    errors.InvalidLabels: "The labels are not valid",
-    errors.InvalidTemplate: "The template is not valid",
-    errors.InvalidTable: "The file cannot be read as a table",
-    errors.UnknownColumn: "The table has no such column",
-    errors.UnknownModel: "There is no such model",
-    errors.TooLarge: "Too large",
-    errors.NotFound: "Not found",
-    errors.Unauthorized: "Sign in first",
-    errors.RateLimited: "Too many requests",
-    errors.Forbidden: "Not allowed",
-    errors.Conflict: "Not possible now",
-    errors.Overloaded: "Too many requests are waiting",
-    errors.NoAnswer: "No worker answered in time",
-    errors.ServiceUnavailable: "A server that is needed cannot be reached",
-    errors.ModelUnusable: "The model cannot be used",
-    errors.EngineUnavailable: "The engine cannot run here",
-    errors.EngineFailed: "The model failed",
-    errors.ConfigurationError: "The service is not configured rightly",
-    YebanError: "Something went wrong",
+    errors.InvalidRequest: phrase("The request is not valid"),
+    errors.InvalidLabels: phrase("The labels are not valid"),
+    errors.InvalidTemplate: phrase("The template is not valid"),
+    errors.InvalidTable: phrase("The file cannot be read as a table"),
+    errors.UnknownColumn: phrase("The table has no such column"),
+    errors.UnknownModel: phrase("There is no such model"),
+    errors.TooLarge: phrase("Too large"),
+    errors.NotFound: phrase("Not found"),
+    errors.Unauthorized: phrase("Sign in first"),
+    errors.RateLimited: phrase("Too many requests"),
+    errors.Forbidden: phrase("Not allowed"),
+    errors.Conflict: phrase("Not possible now"),
+    errors.Overloaded: phrase("Too many requests are waiting"),
+    errors.NoAnswer: phrase("No worker answered in time"),
+    errors.ServiceUnavailable: phrase("A server that is needed cannot be reached"),
+    errors.ModelUnusable: phrase("The model cannot be used"),
+    errors.EngineUnavailable: phrase("The engine cannot run here"),
+    errors.EngineFailed: phrase("The model failed"),
+    errors.ConfigurationError: phrase("The service is not configured rightly"),
+    YebanError: phrase("Something went wrong"),
 }
 
 
@@ -63,7 +63,7 @@ def status_of(error: YebanError) -> HTTPStatus:
 
 
 def title_of(error: YebanError) -> str:
-    """A heading that is the same for every error of a kind."""
+    """A heading that is the same for every error of a kind, in English."""
     return next(TITLES[kind] for kind in type(error).__mro__ if kind in TITLES)
 
 

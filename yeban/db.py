@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from yeban.errors import ConfigurationError, ServiceUnavailable
+from yeban.errors import ConfigurationError, ServiceUnavailable, phrase
 
 log = logging.getLogger(__name__)
 
@@ -159,10 +159,12 @@ def _engine(url: URL, pool_size: int) -> Engine:
 def database_problem(error: BaseException | None) -> str:
     """One sentence for a lost or failed connection; of TLS it says what a person has to look at."""
     if (trouble := _tls_trouble(error)) is not None:
-        return f"The database cannot be trusted: {trouble}. Check YEBAN_DATABASE_URL and the server's certificate."
+        return phrase(
+            f"The database cannot be trusted: {trouble}. Check YEBAN_DATABASE_URL and the server's certificate."
+        )
     if isinstance(error, psycopg.errors.DiskFull):
-        return "The disk of the database is full. Nothing was stored; make room and try again."
-    return f"The database did not answer: {reason_of(error)}."
+        return phrase("The disk of the database is full. Nothing was stored; make room and try again.")
+    return phrase(f"The database did not answer: {reason_of(error)}.")
 
 
 def _unavailable(error: BaseException | None) -> ServiceUnavailable:

@@ -149,3 +149,11 @@ def error_classes() -> dict[str, type[YebanError]]:
     for known in found:
         found.extend(known.__subclasses__())
     return {error.code: error for error in found}
+
+
+def phrase(text: str) -> str:
+    """``text`` itself. Marks words that pages show in the reader's language, where no error's first argument does.
+
+    What is an error's first argument is found without it (``scripts/translate``).
+    """
+    return text

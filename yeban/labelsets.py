@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import IntegrityError
 
 from yeban.db import Database
-from yeban.errors import Conflict, InvalidLabels, InvalidRequest, NotFound, TooLarge
+from yeban.errors import Conflict, InvalidLabels, InvalidRequest, NotFound, TooLarge, phrase
 from yeban.labels import MAX_EXAMPLES, MAX_HINT_CHARS, Label, LabelSet
 from yeban.viewer import VISIBLE, Viewer
 
@@ -218,7 +218,8 @@ def _tidied_label(label: Label) -> Label:
             limit=MAX_EXAMPLES,
         )
     description = _on_one_line(label.description)
-    for what, value in (("The description", description), *(("An example", example) for example in examples)):
+    texts = [(phrase("The description"), description), *((phrase("An example"), example) for example in examples)]
+    for what, value in texts:
         if len(value) > MAX_HINT_CHARS:
             raise InvalidLabels(
                 f"{what} of the label “{name}” has {len(value)} characters; the limit is {MAX_HINT_CHARS}.",

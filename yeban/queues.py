@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from yeban.errors import ServiceUnavailable
+from yeban.errors import ServiceUnavailable, phrase
 from yeban.redis_url import parse_redis_url
 from yeban.settings import Settings
 from yeban.tls import tls_failure
@@ -116,8 +116,8 @@ def redis_problem(error: BaseException) -> str:
     """One sentence for ``error`` of a client of :func:`make_redis`; of TLS it says what a person has to look at."""
     reason = tls_failure(error)
     if reason is not None:
-        return f"Redis cannot be trusted: {reason}. Check YEBAN_REDIS_URL and the server's certificate."
-    return f"Redis does not answer ({error}). Check YEBAN_REDIS_URL."
+        return phrase(f"Redis cannot be trusted: {reason}. Check YEBAN_REDIS_URL and the server's certificate.")
+    return phrase(f"Redis does not answer ({error}). Check YEBAN_REDIS_URL.")
 
 
 def check_tls(client: Redis) -> None:

@@ -36,6 +36,7 @@ _FLAGS = (
     "--window-size=1280,900",
 )
 _NO_SCRIPTS = 2
+_PATIENCE_S = 15.0
 # What a page is while it is being replaced.
 _MEANWHILE = (NoSuchElementException, StaleElementReferenceException, ElementNotInteractableException)
 
@@ -117,7 +118,7 @@ class Browser:
 
     # Finding, by what a person goes by.
 
-    def wait(self, condition: Callable[[], T], what: str) -> T:
+    def wait(self, condition: Callable[[], T], what: str, *, timeout_s: float = _PATIENCE_S) -> T:
         """The first true value of ``condition``, asked again while the page changes."""
 
         def now() -> T | None:
@@ -126,13 +127,13 @@ class Browser:
             except _MEANWHILE:
                 return None
 
-        found = wait_until(now, what=f"{what} on {self.driver.current_url}")
+        found = wait_until(now, timeout_s=timeout_s, what=f"{what} on {self.driver.current_url}")
         assert found is not None
         return found
 
     def find(self, xpath: str) -> WebElement:
         """The first shown element that ``xpath`` leads to."""
-        return self.wait(lambda: next((each for each in self.all(xpath) if each.is_displayed()), None), xpath)
+        return self.wait(lambda: self._shown(xpath), xpath)
 
     def all(self, xpath: str) -> list[WebElement]:
         """What ``xpath`` leads to just now, shown or not."""
@@ -146,15 +147,29 @@ class Browser:
         """A form's field by the name it is sent under, which is the same in every language."""
         return self.find(f"//main//*[@name={_quoted(name)} and not(@type='hidden')]")
 
+    def labelled(self, words: str) -> WebElement:
+        """The field whose label is ``words`` in English: a script may have put another in its place."""
+        label = f"//main//label[normalize-space()={_quoted(self.look.say(words))}]"
+        return self.find(f"//main//*[@id={label}/@for]")
+
     def press(self, words: str) -> None:
         """Press the button, or follow the link, that is called ``words`` in English."""
         said = _quoted(self.look.say(words))
-        xpath = f"//main//*[self::button or self::a or self::summary][normalize-space()={said}]"
-        self.wait(lambda: self.find(xpath).click() or True, f"“{words}” pressed")
+        called = f"[normalize-space()={said} and not(@aria-hidden='true')]"
+        xpath = f"//main//*[self::button or self::a or self::summary]{called}"
 
-    def region(self, label: str) -> WebElement:
-        """The part of a page that is called ``label`` in English."""
-        return self.find(f"//main//section[@aria-label={_quoted(self.look.say(label))}]")
+        def pressed() -> bool:
+            found = self._shown(xpath)
+            if found is not None:
+                found.click()
+            return found is not None
+
+        self.wait(pressed, f"“{words}”")
+
+    def region(self, heading: str) -> WebElement:
+        """The part of a page whose heading or name is ``heading`` in English."""
+        said = _quoted(self.look.say(heading))
+        return self.find(f"//main//section[@aria-label={said} or @aria-labelledby=.//*[normalize-space()={said}]/@id]")
 
     # Doing.
 
@@ -173,6 +188,10 @@ class Browser:
     def type_keys(self, *keys: str) -> None:
         """Type without saying where: into what has the focus."""
         ActionChains(self.driver).send_keys(*keys).perform()
+
+    def press_with_ctrl(self, key: str) -> None:
+        """Press a key while Ctrl is down."""
+        ActionChains(self.driver).key_down(Keys.CONTROL).send_keys(key).key_up(Keys.CONTROL).perform()
 
     def tab(self, *, back: bool = False) -> WebElement:
         """Press Tab, and return what has the focus then."""
@@ -194,6 +213,9 @@ class Browser:
             return new[0] if whole and new[0].stat().st_size else None
 
         yield lambda: wait_until(come, what="a download") or Path()
+
+    def _shown(self, xpath: str) -> WebElement | None:
+        return next((each for each in self.all(xpath) if each.is_displayed()), None)
 
     def _tell(self, command: str, **parameters: object) -> None:
         self.driver.execute_cdp_cmd(command, parameters)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from selenium.webdriver.support.select import Select
 
 from tests.browser.browser import Browser
+
+
+def enter_labels(browser: Browser, labels: str) -> None:
+    """Type labels into whichever field takes them: chips, or without scripts a plain one."""
+    browser.labelled("Labels").send_keys(labels)
 
 
 class ClassifyPage:
@@ -18,18 +24,25 @@ class ClassifyPage:
     def open(self) -> None:
         self._browser.open("/")
 
+    def enter(self, text: str, labels: str) -> None:
+        """Enter both, without sending them."""
+        self._browser.fill("text", text)
+        enter_labels(self._browser, labels)
+
     def tag(self, text: str, labels: str) -> None:
         """Enter both and send them."""
-        self._browser.fill("text", text)
-        self._browser.fill("labels", labels)
+        self.enter(text, labels)
         self._browser.press("Tag it")
 
     def scores(self) -> dict[str, float]:
         """Each label with its share, best first, as the table says."""
-        self._browser.find("//main//section[@id='result']//table//tbody/tr")
-        rows = self._browser.all("//main//section[@id='result']//table//tbody/tr")
-        cells = [row.text.split() for row in rows]
-        return {cell[0]: float(cell[1]) / 100 for cell in cells}
+
+        def read() -> dict[str, float]:
+            rows = [row.text for row in self._browser.all("//main//*[@id='result']//table//tbody/tr")]
+            cells = [re.fullmatch(r"(.+?)\s+([\d.]+)\s*%", row, re.DOTALL) for row in rows]
+            return {cell[1]: float(cell[2]) / 100 for cell in cells if cell}
+
+        return self._browser.wait(read, "scores")
 
     def bars(self) -> list[float]:
         """How much of its track each label's bar fills, best first."""
@@ -53,7 +66,7 @@ class UploadPage:
     def hand_in(self, file: Path, labels: str, *, text_column: str) -> None:
         """Choose the file, name its column, and start."""
         self._browser.choose("file", file)
-        self._browser.fill("labels", labels)
+        enter_labels(self._browser, labels)
         self._browser.fill("text_column", text_column)
         self._browser.press("Upload and tag")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from tests.browser.audit import audit
 from tests.browser.browser import Browser
 from tests.browser.looks import LOOKS, PHONE, Look
-from tests.browser.pages import ClassifyPage
+from tests.browser.pages import ClassifyPage, enter_labels
 from tests.browser.tickets import LABELS, TICKETS
 
 
@@ -30,28 +31,48 @@ def test_a_text_is_tagged_and_its_bars_are_as_long_as_its_scores(browser: Browse
     audit(browser)
 
 
-def test_what_is_wrong_is_said_beside_what_was_entered(browser: Browser) -> None:
-    browser.wear(Look(language="zh", theme="dark", screen=PHONE))
+def test_ctrl_enter_sends_what_was_typed_with_any_comma(browser: Browser) -> None:
+    browser.wear(Look(language="zh", theme="dark"))
     page = ClassifyPage(browser)
-    page.open()
-
-    page.tag("包裹三天没动了", "物流,物流")
-
-    assert "物流" in browser.find("//main//*[@role='alert']").text
-    assert browser.named("text").get_attribute("value") == "包裹三天没动了"
-
-
-def test_a_text_is_tagged_without_scripts(browser_without_scripts: Browser) -> None:
-    browser_without_scripts.wear(Look())
-    page = ClassifyPage(browser_without_scripts)
     page.open()
     text, label = TICKETS[4]
 
-    page.tag(text, ",".join(LABELS))
+    page.enter(text, f"{LABELS[0]}、{LABELS[1]}，{LABELS[2]}")
+    browser.press_with_ctrl(Keys.ENTER)
 
     assert next(iter(page.scores())) == label
-    assert browser_without_scripts.path.startswith("/#result"), "the answer came as a page, not by a script"
-    assert browser_without_scripts.said() == []
+    assert set(page.scores()) == set(LABELS)
+
+
+def test_a_label_given_twice_is_refused_with_a_word(browser: Browser) -> None:
+    browser.wear(Look(screen=PHONE))
+    page = ClassifyPage(browser)
+    page.open()
+
+    page.enter("包裹三天没动了", "物流,退款,物流,")
+
+    assert "物流" in browser.find("//main//form//*[@role='status' and normalize-space()]").text
+    audit(browser)
+    browser.press("Tag it")
+    assert set(page.scores()) == {"物流", "退款"}
+
+
+def test_a_text_is_tagged_without_scripts(browser_without_scripts: Browser) -> None:
+    browser = browser_without_scripts
+    browser.wear(Look())
+    page = ClassifyPage(browser)
+    page.open()
+    text, label = TICKETS[4]
+
+    page.tag(text, "、".join(LABELS))
+
+    assert next(iter(page.scores())) == label
+    assert browser.path.startswith("/#result"), "the answer came as a page, not by a script"
+    assert browser.said() == []
+    enter_labels(browser, f",{LABELS[0]}")
+    browser.press("Tag it")
+    assert LABELS[0] in browser.find("//main//*[@role='alert']").text, "it is given twice"
+    assert browser.named("text").get_attribute("value") == text
 
 
 def test_colours_follow_the_system_until_a_person_chooses(browser: Browser) -> None:

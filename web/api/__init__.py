@@ -1,6 +1,7 @@
 """The HTTP API, version 1. ``docs/api.md`` describes it."""
 
 from web.api import (  # noqa: F401  # each hangs its routes on the blueprint
+    accuracy,
     classify,
     corrections,
     description,

@@ -3,8 +3,10 @@
 from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     account,
     accounts,
+    accuracy,
     apidocs,
     classify,
+    figures,
     filters,
     jobs,
     labelsets,
@@ -13,6 +15,7 @@ from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     review,
     signin,
     snippets,
+    statenames,
     upload,
     webhooks,
 )

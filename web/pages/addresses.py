@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from flask import url_for
+from flask import current_app, url_for
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 
 def own_path(given: str | None) -> str:
-    """``given`` if it is a path of this site, with its query; else the first page.
+    """``given`` if it is the path of a page of ours, with or without a query; else the first page.
 
-    A browser takes ``//host`` and ``/\\host`` for another site.
+    Nothing else is led to: a browser takes ``//host`` and ``/\\host`` for another site.
     """
     first = url_for("pages.classify")
-    if given is None or not given.startswith("/") or given.startswith(("//", "/\\")) or not given.isprintable():
+    if given is None or not given.startswith("/") or given.startswith("//") or not given.isprintable():
         return first
-    parts = urlsplit(given)
-    return first if parts.scheme or parts.netloc else given
+    try:
+        endpoint, _ = current_app.url_map.bind("").match(given.partition("?")[0], method="GET")
+    except (HTTPException, RequestRedirect):
+        return first
+    return given if endpoint.startswith("pages.") else first

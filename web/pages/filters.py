@@ -1,52 +1,71 @@
-"""How figures and times are written on the pages."""
+"""How figures, times and states are written on the pages, in the reader's language."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from babel.dates import format_datetime
+from babel.numbers import format_decimal, format_percent
 from flask_babel import gettext as _
 
+from web import sentences
+from web.i18n import language
 from web.pages.blueprint import pages
 from yeban.accounts.people import Role
+
+_NOTHING = "–"
+#: Twenty-four hours and the year in front or behind, so that no day is taken for a month.
+_MOMENTS = {"en": "d MMM y, HH:mm:ss", "zh": "y-MM-dd HH:mm:ss"}
 
 
 @pages.app_template_filter()
 def percent(share: float | None) -> str:
-    """``0.123`` as ``12.3 %``."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+    """``0.123`` as ``12.3%``."""
+    return _NOTHING if share is None else format_percent(share, "#,##0.0%", locale=language())
 
 
 @pages.app_template_filter()
 def count(number: int) -> str:
     """``1234567`` as ``1,234,567``."""
-    return f"{number:,}"
+    return format_decimal(number, locale=language())
 
 
 @pages.app_template_filter()
 def duration(seconds: float | None) -> str:
     """Seconds in the two units that matter."""
     if seconds is None:
-        return "–"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
+        return _NOTHING
     whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    said: str
+    if seconds < 9.95:
+        said = _("%(seconds)s s", seconds=format_decimal(seconds, "0.0", locale=language()))
+    elif whole < 60:
+        said = _("%(seconds)s s", seconds=whole)
+    elif whole < 3600:
+        said = _("%(minutes)s min %(seconds)s s", minutes=whole // 60, seconds=whole % 60)
+    elif whole < 86400:
+        said = _("%(hours)s h %(minutes)s min", hours=whole // 3600, minutes=whole % 3600 // 60)
+    else:
+        said = _("%(days)s d %(hours)s h", days=whole // 86400, hours=whole % 86400 // 3600)
+    return said
 
 
 @pages.app_template_filter()
 def when(moment: datetime) -> str:
     """A time in the server's time zone."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return format_datetime(moment.astimezone(), _MOMENTS[language()], locale=language())
 
 
 @pages.app_template_filter()
 def words(state: str) -> str:
     """``completed_with_errors`` as ``completed with errors``."""
-    return state.replace("_", " ")
+    return sentences.translated(state.replace("_", " "))
+
+
+@pages.app_template_filter()
+def sentence(said: str | None) -> str:
+    """An error's detail, or another sentence that was made in English: see :mod:`web.sentences`."""
+    return sentences.translated(said or "")
 
 
 @pages.app_template_filter()

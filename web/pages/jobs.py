@@ -6,56 +6,82 @@ import uuid
 from typing import Any
 
 from flask import Response, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import cursors, problems
+from web import charts, cursors, problems
 from web.access import viewer
 from web.jobactions import change
 from web.jobview import actions, percent, refinable, refinement_json
+from web.pages import statenames
 from web.pages.blueprint import pages
 from web.services import services
 from yeban.errors import Conflict
-from yeban.jobs import results
+from yeban.jobs import corrections, results
+from yeban.jobs.distribution import distribution
+from yeban.jobs.retention import delete_job
 from yeban.jobs.states import ENDED, JobState
 from yeban.jobs.views import JobView, get_job, list_jobs
-from yeban.labels import Status
 
 _PAGE_JOBS = 25
-_SAMPLE_ROWS = 8
+_UNSURE_ROWS = 5
 _ERROR_ROWS = 20
 _CHANGED_ROWS = 8
+_SHOWN_LABELS = 100
+_MAX_NAME_CHARS = 200
 # Nothing on these pages changes until a person does something.
 _STILL = ENDED | {JobState.PAUSED}
+# Steps of progress that are worth saying aloud, and those at which what was found so far is drawn anew.
+_SAID_PERCENT = 25
+_DRAWN_PERCENT = 5
 
 
 @pages.get("/jobs")
 def index_jobs() -> str:
-    """All jobs, newest first."""
+    """All jobs, newest first, or those that are asked for by state or by a part of their file's name."""
+    state = request.args.get("state") or statenames.ALL
+    name = request.args.get("name", "").strip()[:_MAX_NAME_CHARS]
     page = list_jobs(
         services().database,
         viewer=viewer(),
+        states=statenames.states_of(state),
+        name=name.replace("\x00", ""),
         before=cursors.decode("jobs", request.args.get("cursor") or None),
         limit=_PAGE_JOBS,
     )
+    asked: dict[str, Any] = {"state": None if state == statenames.ALL else state, "name": name or None}
     older = None if page.next_before is None else cursors.encode("jobs", page.next_before)
-    return render_template("jobs.html", jobs=page.jobs, percent_done=percent, older=older)
+    return render_template(
+        "jobs.html",
+        jobs=page.jobs,
+        percent_done=percent,
+        older=older and url_for("pages.index_jobs", cursor=older, **asked),
+        newest=url_for("pages.index_jobs", **asked) if request.args.get("cursor") else None,
+        choices=statenames.choices(),
+        state=state,
+        name=name,
+        with_owner=any(job.owner for job in page.jobs),
+    )
 
 
 @pages.get("/jobs/<uuid:job_id>")
 def show_job(job_id: uuid.UUID) -> str:
     """One job."""
-    return render_template("job.html", **_shown(get_job(services().database, job_id, viewer=viewer())))
+    return render_template("job.html", **_shown(_job(job_id)))
 
 
 @pages.get("/jobs/<uuid:job_id>/live")
 def show_job_live(job_id: uuid.UUID) -> Response:
-    """The part of a job's page that changes, for its script; ``X-Job-Still`` says that it no longer will."""
-    job = get_job(services().database, job_id, viewer=viewer())
-    response = make_response(render_template("job_live.html", **_shown(job)))
-    response.headers["Cache-Control"] = "no-store"
-    if job.state in _STILL:
-        response.headers["X-Job-Still"] = "true"
-    return response
+    """How far a job is, for its page's script; ``X-Job-Still`` says that it will not go on by itself."""
+    job = _job(job_id)
+    return _part("job_live.html", job, _progress(job))
+
+
+@pages.get("/jobs/<uuid:job_id>/findings")
+def show_job_findings(job_id: uuid.UUID) -> Response:
+    """What was found so far, for the page's script, which asks at every twentieth of the way."""
+    job = _job(job_id)
+    return _part("job_findings.html", job, _findings(job))
 
 
 @pages.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>")
@@ -64,28 +90,78 @@ def change_job(job_id: uuid.UUID, action: str) -> AnyResponse:
     try:
         change(services(), job_id, action)
     except Conflict as error:
-        return problems.page("job.html", error, **_shown(get_job(services().database, job_id, viewer=viewer())))
+        return problems.page("job.html", error, **_shown(_job(job_id)))
     return redirect(url_for("pages.show_job", job_id=job_id), 303)
 
 
+@pages.post("/jobs/<uuid:job_id>/delete")
+def remove_job(job_id: uuid.UUID) -> AnyResponse:
+    """Delete an ended job with all that it holds, and go to the others."""
+    try:
+        delete_job(services().database, job_id, viewer=viewer())
+    except Conflict as error:
+        return problems.page("job.html", error, **_shown(_job(job_id)))
+    return redirect(url_for("pages.index_jobs"), 303)
+
+
+def _job(job_id: uuid.UUID) -> JobView:
+    return get_job(services().database, job_id, viewer=viewer())
+
+
+def _part(template: str, job: JobView, values: dict[str, Any]) -> Response:
+    response = make_response(render_template(template, **values))
+    response.headers["Cache-Control"] = "no-store"
+    # By this the script knows an answer of this page from any other, such as that of a proxy.
+    response.headers["X-Job-State"] = job.state.value
+    if job.state in _STILL:
+        response.headers["X-Job-Still"] = "true"
+    return response
+
+
 def _shown(job: JobView) -> dict[str, Any]:
-    database = services().database
-    still = job.state in _STILL
-    # Looking for errors may read every row, which is too much for a page that asks again and again.
-    errors = job.progress.errors and still
-    counts = (job.summary or {}).get("labels", {})
+    return _progress(job) | _findings(job)
+
+
+def _progress(job: JobView) -> dict[str, Any]:
+    """What the page asks for again and again: nothing here reads rows or results."""
+    done = percent(job)
     return {
         "job": job,
-        "still": still,
-        "percent_done": percent(job),
+        "still": job.state in _STILL,
+        "percent_done": done,
+        "left": _about(job.progress.eta_s),
+        "timeline": statenames.timeline(job),
         "actions": actions(job),
+        "deletable": job.state in ENDED,
+        "evaluation": (job.summary or {}).get("evaluation"),
+        "said": _(
+            "%(state)s: %(percent)d %% of the rows are done",
+            state=statenames.state_name(job.state),
+            percent=done // _SAID_PERCENT * _SAID_PERCENT,
+        ),
+        "drawn": f"{job.state.value} {done // _DRAWN_PERCENT:.0f}",
+    }
+
+
+def _findings(job: JobView) -> dict[str, Any]:
+    """What the results say. While the job runs, of its first rows only."""
+    database = services().database
+    found = distribution(database, job)
+    counts = sorted(found.labels.items(), key=lambda item: -item[1]) if found.rows else []
+    return {
+        "job": job,
+        "still": job.state in _STILL,
+        "found": found,
+        "label_counts": counts[:_SHOWN_LABELS],
+        "labels_left_out": max(len(counts) - _SHOWN_LABELS, 0),
+        "scores": charts.histogram(found.scores) if any(found.scores) else None,
+        "charts": charts,
         "refinable": refinable(job),
-        "label_counts": sorted(counts.items(), key=lambda item: -item[1]),
         "evaluation": (job.summary or {}).get("evaluation"),
         "refinement": refinement_json(job),
         "changed_rows": _changed(job),
-        "rows": results.page(database, job, limit=_SAMPLE_ROWS) if job.progress.done else [],
-        "error_rows": results.page(database, job, limit=_ERROR_ROWS, status=Status.ERROR) if errors else [],
+        "unsure_rows": corrections.suggested(database, job, _UNSURE_ROWS) if job.progress.done else [],
+        "error_rows": results.first_errors(database, job, _ERROR_ROWS) if job.progress.errors else [],
     }
 
 
@@ -93,3 +169,11 @@ def _changed(job: JobView) -> list[results.TaggedRow]:
     """The surest of the rows whose label the whole file changed."""
     changed = (job.refinement or {}).get("examples", [])[:_CHANGED_ROWS]
     return results.rows(services().database, job, changed) if changed else []
+
+
+def _about(seconds: float | None) -> float | None:
+    """A time rounded to what can be told of it, so that it does not jump about."""
+    if seconds is None:
+        return None
+    step = next(step for limit, step in ((60, 10), (600, 30), (3600, 60), (float("inf"), 600)) if seconds <= limit)
+    return max(round(seconds / step), 1) * step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from flask import redirect, request
+from flask import has_request_context, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.edge import Fields, fields
@@ -36,7 +36,11 @@ def keep_preferences() -> AnyResponse:
 
 
 @pages.app_context_processor
-def theme() -> dict[str, str]:
-    """``theme`` for templates."""
-    chosen = request.cookies.get(THEME_COOKIE, "auto") if request else "auto"
-    return {"theme": chosen if chosen in {"light", "dark"} else "auto"}
+def preferences() -> dict[str, str]:
+    """For templates: ``theme``, and ``here``, the page to come back to when the language or the theme is changed."""
+    if not has_request_context():
+        return {"theme": "auto", "here": "/"}
+    chosen = request.cookies.get(THEME_COOKIE, "auto")
+    # What a form was sent to is asked for anew, if it can be; what was entered is lost, and is in no address.
+    here = request.full_path.removesuffix("?") if request.method == "GET" else request.path
+    return {"theme": chosen if chosen in {"light", "dark"} else "auto", "here": here}

@@ -3,51 +3,112 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-from flask import Response, redirect, render_template, request, url_for
+from flask import Response, redirect, render_template, request, session, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import problems
-from web.access import author, viewer
+from web.access import viewer
 from web.jobactions import refine_again
 from web.jobview import refinable
 from web.pages.blueprint import pages
 from web.services import services
+from web.statuses import status_of
 from yeban.errors import Conflict, InvalidRequest
 from yeban.jobs import corrections
+from yeban.jobs.results import TaggedRow
 from yeban.jobs.views import JobView, get_job
 
 _TEMPLATE = "review.html"
 _PAGE_ROWS = 10
+_NEWEST_ROWS = 20
+# Digits of a keyboard, each of which chooses a label.
+_KEYS = 9
 # A label's own name might be such a word, so the form has labels by number.
 _SKIPPED, _NONE = "", "none"
+_AUTHOR = "author"  # of the session, where there are no accounts
+_ONE = "one"  # a row that the page's script sends by itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """A label that a row may be given, by its number, with the row's own score of it."""
+
+    number: int
+    name: str
+    score: float | None
+    has: bool  # whether the row has it now
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A row with its choices: those with a key first, all others behind them."""
+
+    row: TaggedRow
+    keyed: list[_Choice]
+    others: list[_Choice]
+    has: str  # numbers of the labels that it has, or that it has none
 
 
 @pages.get("/jobs/<uuid:job_id>/review")
 def review(job_id: uuid.UUID) -> str:
     """The next rows; ``skip`` in the query counts those that were left undecided before."""
-    return render_template(_TEMPLATE, **_shown(get_job(services().database, job_id, viewer=viewer()), _skip()))
+    return render_template(_TEMPLATE, **_shown(_job(job_id), _skip()))
 
 
 @pages.post("/jobs/<uuid:job_id>/review")
 def correct(job_id: uuid.UUID) -> AnyResponse:
     """Store what was decided, then show the next rows or have the job refined again."""
-    database = services().database
-    job = get_job(database, job_id, viewer=viewer())
+    job = _job(job_id)
     skip = _skip()
     try:
         shown = request.form.getlist("shown", type=int)
         decided = _decided(job, request.form, shown)
         if decided:
-            corrections.correct(database, job_id, decided, author=author(""), viewer=viewer())
+            corrections.correct(services().database, job_id, decided, author=_author(), viewer=viewer())
         if request.form.get("then") == "refine":
             refine_again(services(), job_id)
             return redirect(url_for("pages.show_job", job_id=job_id), 303)
     except (Conflict, InvalidRequest) as error:
         return _refused(job_id, error, skip)
+    if request.form.get("then") == _ONE:
+        return Response(status=HTTPStatus.NO_CONTENT)
     return redirect(url_for("pages.review", job_id=job_id, skip=skip + len(shown) - len(decided) or None), 303)
+
+
+@pages.post("/jobs/<uuid:job_id>/review/undo")
+def undo(job_id: uuid.UUID) -> AnyResponse:
+    """Take the corrections of some rows back."""
+    _job(job_id)
+    try:
+        taken_back = dict.fromkeys(request.form.getlist("row", type=int))
+        corrections.correct(services().database, job_id, taken_back, viewer=viewer())
+    except (Conflict, InvalidRequest) as error:
+        return _refused(job_id, error, _skip())
+    if request.form.get("then") == _ONE:
+        return Response(status=HTTPStatus.NO_CONTENT)
+    return redirect(url_for("pages.review", job_id=job_id, skip=_skip() or None), 303)
+
+
+def _job(job_id: uuid.UUID) -> JobView:
+    return get_job(services().database, job_id, viewer=viewer())
+
+
+def _author() -> str:
+    """Whoever is signed in; where there are no accounts, the name given here, which the form has again next time."""
+    if viewer().name:
+        return viewer().name
+    given = request.form.get("author")
+    if given is None:
+        return str(session.get(_AUTHOR, ""))
+    name = given.strip()
+    if len(name) <= corrections.MAX_AUTHOR_CHARS:  # else it is refused with what it was given for
+        session[_AUTHOR] = name
+    return name
 
 
 def _decided(job: JobView, form: MultiDict[str, str], shown: list[int]) -> dict[int, list[str]]:
@@ -56,6 +117,9 @@ def _decided(job: JobView, form: MultiDict[str, str], shown: list[int]) -> dict[
     decided = {}
     for row_no in shown:
         chosen = [value for value in form.getlist(f"row-{row_no}") if value != _SKIPPED]
+        others = [value for value in form.getlist(f"other-{row_no}") if value != _SKIPPED]
+        # Of labels that exclude one another, what was sought in the list is what is meant.
+        chosen = [*chosen, *others] if job.label_set["multi_label"] else others or chosen
         if chosen == [_NONE]:
             decided[row_no] = list[str]()
         elif chosen:
@@ -77,23 +141,45 @@ def _skip() -> int:
 
 
 def _refused(job_id: uuid.UUID, error: Conflict | InvalidRequest, skip: int) -> Response:
-    return problems.page(_TEMPLATE, error, **_shown(get_job(services().database, job_id, viewer=viewer()), skip))
+    if request.form.get("then") == _ONE:
+        problems.count(error.code)
+        return Response(error.detail, status_of(error), content_type="text/plain; charset=utf-8")
+    return problems.page(_TEMPLATE, error, **_shown(_job(job_id), skip))
 
 
 def _shown(job: JobView, skip: int) -> dict[str, Any]:
+    database = services().database
     names = [label["name"] for label in job.label_set["labels"]]
-    numbers = {name: number for number, name in enumerate(names)}
-    rows = corrections.suggested(services().database, job, _PAGE_ROWS, skip=skip)
     return {
         "job": job,
         "skip": skip,
         "refinable": refinable(job),
-        # Each with its choices, what it has now first.
-        "rows": [(row, [*((numbers[name], name) for name in row.labels), *_others(names, row.labels)]) for row in rows],
+        "rows": [_with_choices(names, row) for row in corrections.suggested(database, job, _PAGE_ROWS, skip=skip)],
+        "corrected_rows": corrections.newest(database, job, _NEWEST_ROWS) if job.corrections else [],
+        "asks_name": not viewer().name,
+        "author": session.get(_AUTHOR, ""),
+        "max_author_chars": corrections.MAX_AUTHOR_CHARS,
         "no_label": _NONE,
         "skipped": _SKIPPED,
     }
 
 
-def _others(names: list[str], present: tuple[str, ...]) -> list[tuple[int, str]]:
-    return [(number, name) for number, name in enumerate(names) if name not in present]
+def _with_choices(names: list[str], row: TaggedRow) -> _Row:
+    """Where every label has a key, it is the same key in every row; else the likeliest labels of each row have one."""
+    choices = [
+        _Choice(number=number, name=name, score=row.scores[number] if row.scores else None, has=name in row.labels)
+        for number, name in enumerate(names)
+    ]
+    if len(choices) > _KEYS:
+        # All that it has, though there be more than keys: what a row has can be accepted as it is.
+        first = max(_KEYS, sum(choice.has for choice in choices))
+        likeliest = sorted(choices, key=lambda choice: (not choice.has, -(choice.score or 0.0)))[:first]
+    else:
+        likeliest = choices
+    keyed = {choice.number for choice in likeliest}
+    return _Row(
+        row=row,
+        keyed=likeliest,
+        others=[choice for choice in choices if choice.number not in keyed],
+        has=",".join(str(choice.number) for choice in choices if choice.has) or _NONE,
+    )

@@ -34,6 +34,7 @@ from yeban.errors import (
     ModelUnusable,
     ServiceUnavailable,
     UnknownModel,
+    phrase,
 )
 from yeban.jobs import finishing, hints, leases
 from yeban.jobs.control import fail_job
@@ -312,7 +313,8 @@ class ChunkRunner:
             return
         for item in items:
             if item.lease.attempt >= _MAX_ENGINE_FAILURES:
-                fail_job(self._database, item.lease.job_id, f"The engine failed {item.lease.attempt} times: {reason}")
+                why = phrase(f"The engine failed {item.lease.attempt} times: {reason}")
+                fail_job(self._database, item.lease.job_id, why)
             finishing.defer_chunk(self._database, item.lease, reason, delay_s=_ENGINE_RETRY_DELAY_S)
         # Without the reason, which may quote a text; it stands beside the chunks.
         self._on_broken_engine("the engine failed on a known text")

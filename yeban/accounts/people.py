@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from yeban.accounts import passwords
 from yeban.db import Database
-from yeban.errors import Conflict, InvalidRequest, NotFound
+from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
 from yeban.viewer import Viewer
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def create_account(
     """Make an account. Raises ``InvalidRequest`` for a name, team or password that is none, ``Conflict`` for a name
     that is taken.
     """
-    name, team = _checked(name, "name"), _checked_team(team)
+    name, team = _checked(name, phrase("name")), _checked_team(team)
     passwords.check_password(password, name=name)
     kept = passwords.hash_password(password)
     try:
@@ -200,4 +200,4 @@ def _checked(name: str, field: str) -> str:
 
 
 def _checked_team(team: str) -> str:
-    return _checked(team, "team") if team.strip() else ""
+    return _checked(team, phrase("team")) if team.strip() else ""

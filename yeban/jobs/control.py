@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from yeban import metrics
 from yeban.db import Database
-from yeban.errors import Conflict
+from yeban.errors import Conflict, phrase
 from yeban.jobs.locking import lock_job
 from yeban.jobs.states import CANCELLABLE, ENDED, PAUSABLE, RESUMABLE, JobState
 from yeban.viewer import OPEN, Viewer
@@ -114,7 +114,7 @@ def _change(
         if state in done:
             return
         if state not in allowed:
-            raise Conflict(f"A job that is {state.value} cannot be {_PARTICIPLE[verb]}.", state=state.value)
+            raise Conflict(f"A job that is {state.value} {_CANNOT[verb]}.", state=state.value)
         state = JobState(connection.scalar(text(statement), {"id": job.id}))
         if also is not None:
             connection.execute(text(also), {"id": job.id})
@@ -123,4 +123,8 @@ def _change(
     log.info("job changed", extra={"job": job.id, "state": state.value})
 
 
-_PARTICIPLE = {"pause": "paused", "cancel": "cancelled", "resume": "resumed"}
+_CANNOT = {
+    "pause": phrase("cannot be paused"),
+    "cancel": phrase("cannot be cancelled"),
+    "resume": phrase("cannot be resumed"),
+}

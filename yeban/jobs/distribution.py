@@ -59,7 +59,8 @@ def distribution(database: Database, job: JobView) -> Distribution:
         return Distribution(
             rows=summary["rows"],
             whole=True,
-            labels=summary["labels"],
+            # JSONB has an order of its own.
+            labels={label["name"]: summary["labels"][label["name"]] for label in job.label_set["labels"]},
             abstained=summary["abstained"],
             errors=summary["errors"],
             scores=tuple(summary["scores"]),

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from yeban import metrics
 from yeban.db import Database
+from yeban.errors import phrase
 from yeban.jobs import hints
 from yeban.jobs.finishing import (
     MAX_LOST_LEASES,
@@ -119,7 +120,7 @@ def _end_lost_leases(database: Database) -> int:
         ).all()
         taken_apart: list[tuple[int, FailureAction]] = []
         for chunk in lost:
-            reason = f"its worker was lost {chunk.attempt} times"
+            reason = phrase(f"its worker was lost {chunk.attempt} times")
             if chunk.rows > 1 and chunk.attempt >= MAX_LOST_LEASES:
                 bisect(connection, chunk.id, reason)
                 taken_apart.append((chunk.id, FailureAction.BISECTED))

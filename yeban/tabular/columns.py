@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from yeban.errors import InvalidRequest, UnknownColumn
+from yeban.errors import InvalidRequest, UnknownColumn, phrase
 
 # Names that are taken for the text column when none is named, best first.
 TEXT_COLUMN_NAMES = (
@@ -74,11 +74,11 @@ def find_text_column(columns: Sequence[str], name: str | None, *, first_row: tup
     taken by the looks of its values: labels for a million wrong cells cost more than a question.
     """
     if name is not None:
-        return find_column(columns, name, role="text column")
+        return find_column(columns, name, role=phrase("text column"))
     plain = [_plain(column) for column in columns]
     for known in TEXT_COLUMN_NAMES:
         if known in plain:
-            return find_column(columns, columns[plain.index(known)], role="text column")
+            return find_column(columns, columns[plain.index(known)], role=phrase("text column"))
     if len(columns) == 1:
         if first_row is not None and first_row[1] > 1:
             raise UnknownColumn(
@@ -98,7 +98,7 @@ def find_gold_column(columns: Sequence[str], name: str | None, *, text_index: in
     """Index of the column with known labels, if one was named. It is never guessed."""
     if name is None:
         return None
-    index = find_column(columns, name, role="gold column")
+    index = find_column(columns, name, role=phrase("gold column"))
     if index == text_index:
         raise InvalidRequest(f"The column “{name}” cannot hold both the text and the known label.", field="gold_column")
     return index

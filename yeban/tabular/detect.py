@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import BinaryIO
 
-from yeban.errors import InvalidTable
+from yeban.errors import InvalidTable, phrase
 from yeban.tabular.encodings import Undecodable, text_blocks
 from yeban.tabular.jsonl import is_object
 from yeban.tabular.model import Format, ReadOptions
@@ -15,12 +15,17 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 # First bytes of files that people upload by mistake, and what to say.
 _FOREIGN = (
-    (_OLE, "This is an old Excel workbook (.xls) or one with a password. Save it as .xlsx without a password, or CSV."),
-    (b"%PDF-", "This is a PDF, not a table. Export the table as CSV or XLSX."),
-    (b"\x1f\x8b", "This file is compressed (gzip). Unpack it first."),
-    (b"7z\xbc\xaf\x27\x1c", "This file is compressed (7z). Unpack it first."),
-    (b"Rar!\x1a\x07", "This file is compressed (rar). Unpack it first."),
-    (b"PAR1", "This is a Parquet file. Export it as CSV or JSONL."),
+    (
+        _OLE,
+        phrase(
+            "This is an old Excel workbook (.xls) or one with a password. Save it as .xlsx without a password, or CSV."
+        ),
+    ),
+    (b"%PDF-", phrase("This is a PDF, not a table. Export the table as CSV or XLSX.")),
+    (b"\x1f\x8b", phrase("This file is compressed (gzip). Unpack it first.")),
+    (b"7z\xbc\xaf\x27\x1c", phrase("This file is compressed (7z). Unpack it first.")),
+    (b"Rar!\x1a\x07", phrase("This file is compressed (rar). Unpack it first.")),
+    (b"PAR1", phrase("This is a Parquet file. Export it as CSV or JSONL.")),
 )
 
 _MARKUP = ("<html", "<!doctype", "<table", "<?xml", "<meta", "<head")

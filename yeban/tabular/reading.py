@@ -8,7 +8,7 @@ from itertools import chain, islice
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-from yeban.errors import InvalidRequest, InvalidTable, TooLarge
+from yeban.errors import InvalidRequest, InvalidTable, TooLarge, phrase
 from yeban.tabular.columns import find_gold_column, find_text_column
 from yeban.tabular.delimited import DelimitedReader
 from yeban.tabular.detect import is_xlsx, text_format
@@ -192,8 +192,8 @@ def _rows(records: Iterator[Record], header: Header, options: ReadOptions) -> It
 
 def _why_empty(cells: list[str], read: int, header: Header) -> str:
     if read <= header.text_index and _has_content(cells):
-        return f"{read} cell{'s' if read > 1 else ''} where the header has {len(header.columns)}"
-    return "empty text"
+        return phrase(f"{read} cell{'s' if read > 1 else ''} where the header has {len(header.columns)}")
+    return phrase("empty text")
 
 
 def _has_content(cells: list[str]) -> bool:

@@ -79,11 +79,10 @@ class XlsxReader:
         except (YebanError, MemoryError):
             raise
         except Exception as error:
-            where = f" after row {self._row}" if self._row else ""
             reason = str(error.__cause__ or error)[:_MAX_REASON_CHARS]
             raise InvalidTable(
-                f"The workbook is damaged{where}, or of an unknown kind ({reason}). Open it in Excel and save it anew "
-                "as .xlsx, or as CSV.",
+                f"The workbook is damaged{f' after row {self._row}' if self._row else ''}, or of an unknown kind "
+                f"({reason}). Open it in Excel and save it anew as .xlsx, or as CSV.",
                 row=self._row + 1,
             ) from error
 

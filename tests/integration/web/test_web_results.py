@@ -35,7 +35,10 @@ def test_rows_come_in_pages_in_the_order_of_the_file(client, job_id, tag):
         "row_labels": ["物流"],
         "row_score": pytest.approx(0.7),
         "refined": False,
+        "predicted": ["物流"],
         "corrected": False,
+        "corrected_by": None,
+        "corrected_at": None,
         "error": None,
     }
     last = client.get(_url(job_id, "results"), query_string={"limit": 3, "cursor": first["next_cursor"]}).json

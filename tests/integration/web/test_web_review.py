@@ -50,21 +50,51 @@ def _form(shown: list[int], **chosen: str | list[str]) -> dict[str, object]:
     return {"shown": [str(number) for number in shown], "then": chosen.get("then", "next"), **rows}
 
 
-def test_rows_are_shown_with_their_label_first_among_the_choices(client, tagged):
+def _choices(page: str, row: int) -> list[tuple[str, str]]:
+    """The choices of a row's inputs: their values and names, in order."""
+    part = page.partition(f'id="row-{row}"')[2].partition("</fieldset>")[0]
+    values = re.findall(rf'name="row-{row}" value="([^"]*)"', part)
+    return list(zip(values, re.findall(r'class="name">([^<]*)', part), strict=True))
+
+
+def test_rows_are_shown_each_with_the_choice_of_its_label(client, tagged):
     page = _page(client.get(f"/jobs/{tagged()}/review"))
     assert _shown(page) == list(range(1, 11))
     assert "第1行" in page
-    choices = re.findall(
-        r'<option value="([^"]*)">([^<]*)', page.partition('name="row-1"')[2].partition("</select>")[0]
-    )
-    assert choices == [("", "skip"), ("0", "物流"), ("1", "退款"), ("2", "发票"), ("none", "none of these")]
+    assert _choices(page, 1) == [
+        ("0", "物流"), ("1", "退款"), ("2", "发票"), ("none", "none of these"), ("", "skip")
+    ]  # fmt: skip
+    assert 'data-has="0"' in page
+    assert re.findall(r'value="([^"]*)"[^>]* checked', page) == [""] * 10  # nothing is decided yet
 
 
-def test_the_label_that_a_row_has_is_the_first_choice(client, tagged, work):
+def test_few_labels_have_the_same_key_in_every_row(client, tagged, work):
     job_id = tagged()
     work.execute("UPDATE result SET label = 2, scores = '{0.1,0.2,0.7}' WHERE row_no = 1")
     page = _page(client.get(f"/jobs/{job_id}/review"))
-    assert re.findall(r'<option value="(\d)">', page)[:3] == ["2", "0", "1"]
+    assert [value for value, _ in _choices(page, 1)] == [value for value, _ in _choices(page, 2)]
+    assert page.count('data-has="2"') == 1
+
+
+def test_of_many_labels_the_likeliest_of_each_row_have_a_key(client, upload, tag, work):
+    job_id = upload("text\n一\n二\n", labels=",".join(f"标签{number}" for number in range(12))).json["id"]
+    tag(job_id)
+    scores = [0.01 * number for number in range(12)]
+    work.execute("UPDATE result SET label = 11, scores = :scores", scores=scores)
+    page = _page(client.get(f"/jobs/{job_id}/review"))
+    assert [value for value, _ in _choices(page, 1)][:9] == [str(number) for number in range(11, 2, -1)]
+    others = page.partition('name="other-1"')[2].partition("</select>")[0]
+    assert re.findall(r'<option value="(\d*)">([^<]*)', others) == [
+        ("", "–"), ("0", "标签0"), ("1", "标签1"), ("2", "标签2")
+    ]  # fmt: skip
+
+
+def test_a_label_without_a_key_can_be_chosen(client, upload, tag):
+    job_id = upload("text\n一\n", labels=",".join(f"标签{number}" for number in range(12))).json["id"]
+    tag(job_id)
+    client.post(f"/jobs/{job_id}/review", data={"shown": "1", "row-1": "3", "other-1": "11", "then": "next"})
+    (correction,) = client.get(f"/api/v1/jobs/{job_id}/corrections").json["corrections"]
+    assert correction["labels"] == ["标签11"]
 
 
 def test_saving_stores_what_was_chosen_and_goes_on_behind_what_was_skipped(client, tagged):
@@ -113,7 +143,8 @@ def test_a_job_that_cannot_be_refined_keeps_the_corrections_and_says_so(client, 
 def test_where_several_labels_may_apply_several_can_be_chosen(client, tagged):
     job_id = tagged(multi_label="true")
     page = _page(client.get(f"/jobs/{job_id}/review"))
-    assert 'multiple size="4"' in page
+    assert [value for value, _ in _choices(page, 1)] == ["0", "1", "2", "none"]
+    assert page.count('type="checkbox"') == 40
     client.post(f"/jobs/{job_id}/review", data=_form([1, 2], row_1=["2", "1"], row_2="none"))
     corrections = client.get(f"/api/v1/jobs/{job_id}/corrections").json["corrections"]
     assert [item["labels"] for item in corrections] == [["发票", "退款"], []]
@@ -154,6 +185,73 @@ def test_texts_and_labels_are_shown_as_text(client, upload, tag):
     page = client.get(f"/jobs/{job_id}/review").text
     assert "<img src=x" not in page
     assert page.count("&lt;img src=x") == 3  # the text, the present label, the choice
+
+
+def test_a_row_that_is_sent_by_itself_gets_no_page(client, tagged):
+    job_id = tagged()
+    answer = client.post(f"/jobs/{job_id}/review", data={"shown": "3", "row-3": "1", "then": "one"})
+    assert (answer.status_code, answer.data) == (204, b"")
+    refused = client.post(f"/jobs/{job_id}/review", data={"shown": "4", "row-4": "7", "then": "one"})
+    assert (refused.status_code, refused.text) == (422, "Row 4: that is no label of this job.")
+    assert refused.content_type == "text/plain; charset=utf-8"
+    corrections = client.get(f"/api/v1/jobs/{job_id}/corrections").json["corrections"]
+    assert [(item["row"], item["labels"]) for item in corrections] == [(3, ["退款"])]
+
+
+def test_saving_the_page_after_its_rows_changes_nothing_more(client, tagged, work):
+    job_id = tagged()
+    client.post(f"/jobs/{job_id}/review", data={"shown": "2", "row-2": "1", "then": "one", "author": "小王"})
+    made_at = work.column("SELECT made_at FROM correction")
+    form = _form(list(range(1, 11)), row_2="1") | {"author": "小李"}
+    assert client.post(f"/jobs/{job_id}/review", data=form).headers["Location"] == f"/jobs/{job_id}/review?skip=9"
+    assert work.column("SELECT made_at FROM correction") == made_at
+    assert work.column("SELECT author FROM correction") == ["小王"]
+
+
+def test_the_name_is_kept_for_the_next_rows(client, tagged, work):
+    job_id = tagged()
+    client.post(f"/jobs/{job_id}/review", data=_form([1], row_1="1") | {"author": " 小王 "})
+    assert re.search(r'name="author" value="小王"', _page(client.get(f"/jobs/{job_id}/review")))
+    client.post(f"/jobs/{job_id}/review", data=_form([2], row_2="1"))
+    client.post(f"/jobs/{job_id}/review", data=_form([3], row_3="1") | {"author": ""})
+    assert work.column("SELECT author FROM correction ORDER BY row_no") == ["小王", "小王", ""]
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "a\0b"])
+def test_a_name_that_cannot_be_kept_is_refused(client, tagged, name):
+    job_id = tagged()
+    page = _page(client.post(f"/jobs/{job_id}/review", data=_form([1], row_1="1") | {"author": name}), 422)
+    assert "at most 200 characters" in page
+    assert client.get(f"/api/v1/jobs/{job_id}").json["corrections"] == 0
+
+
+def test_what_was_corrected_is_shown_with_who_and_what_was_predicted_and_can_be_undone(client, tagged):
+    job_id = tagged()
+    client.post(f"/jobs/{job_id}/review", data=_form([1, 2], row_1="1", row_2="none") | {"author": "小王"})
+    page = _page(client.get(f"/jobs/{job_id}/review?skip=3"))
+    table = page.partition('id="corrected"')[2].partition("</table>")[0]
+    assert re.findall(r'<span class="tag">([^<]+)</span>', table) == ["物流", "退款", "物流"]
+    assert table.count("<td>小王</td>") == 2
+    undone = client.post(f"/jobs/{job_id}/review/undo?skip=3", data={"row": "1"})
+    assert (undone.status_code, undone.headers["Location"]) == (303, f"/jobs/{job_id}/review?skip=3")
+    assert client.post(f"/jobs/{job_id}/review/undo", data={"row": "2", "then": "one"}).status_code == 204
+    assert client.get(f"/api/v1/jobs/{job_id}").json["corrections"] == 0
+
+
+@pytest.mark.parametrize("row", ["31", "0", "abc", ""])
+def test_undoing_nonsense_is_refused(client, tagged, row):
+    page = _page(client.post(f"/jobs/{tagged()}/review/undo", data={"row": row}), 422)
+    assert 'role="alert"' in page
+
+
+def test_two_people_who_correct_the_same_row_both_see_what_holds(client, app, tagged):
+    job_id = tagged()
+    other = app.test_client()
+    client.post(f"/jobs/{job_id}/review", data=_form([1], row_1="1") | {"author": "小王"})
+    other.post(f"/jobs/{job_id}/review", data=_form([1], row_1="2") | {"author": "小李"})
+    table = _page(client.get(f"/jobs/{job_id}/review")).partition('id="corrected"')[2]
+    assert re.findall(r'<span class="tag">([^<]+)</span>', table) == ["物流", "发票"]
+    assert "小李" in table
 
 
 def test_a_job_without_results_has_nothing_to_review(client, job_id):

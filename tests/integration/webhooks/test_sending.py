@@ -110,14 +110,22 @@ def test_of_a_huge_body_only_the_beginning_is_read(receiver):
     assert sum(sent) < 2**25  # what the buffers of two sockets hold
 
 
-def test_endless_headers_end_the_try(receiver):
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-" + b"y" * 500 + b": z\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"y" * 1000),
+        (b"", b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n" * 100),
+    ],
+)
+def test_an_answer_without_an_end_ends_the_try(receiver, first, again):
     def flood(handler):
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        handler.wfile.write(first)
         while not receiver.leave.is_set():
-            handler.wfile.write(b"X-" + b"y" * 500 + b": z\r\n")
+            handler.wfile.write(again)
 
     receiver.behave = flood
-    found = post(receiver.url(), limit_s=5)
+    found = post(receiver.url(), limit_s=20)
     assert (found.status, found.failure) == (None, Failure.NO_HTTP_ANSWER)
     assert found.seconds < 5
 
@@ -208,6 +216,17 @@ def test_tls_is_spoken_to_the_name_that_was_asked_for(tls_receiver):
     for host in ("localhost", "127.0.0.1"):
         assert post(receiver.url(host=host)).failure is None
     assert len(receiver.received) == 2
+
+
+def test_it_is_the_name_and_not_the_address_that_a_certificate_is_for(tls_receiver, monkeypatch):
+    receiver = tls_receiver("elsewhere")
+
+    def here(_host, port, **_):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", here)
+    assert post(receiver.url(host="elsewhere.example")).failure is None
+    assert post(receiver.url(host="another.example")).failure is Failure.CERTIFICATE_NOT_TRUSTED
 
 
 @pytest.mark.parametrize("certificate", ["elsewhere", "expired"])

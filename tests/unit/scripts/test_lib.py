@@ -16,7 +16,14 @@ def test_all_scripts_of_developers_ask_for_the_same_extras(tmp_path: Path) -> No
     asked = {path.name: set(re.findall(r"ensure_venv (\S+)", path.read_text(encoding="utf-8"))) for path in SCRIPTS}
 
     users = asked.pop("demo")
-    assert {name for name, extras in asked.items() if extras} == {"bench", "check", "faults", "test"}
+    assert {name for name, extras in asked.items() if extras} == {
+        "bench",
+        "check",
+        "faults",
+        "screenshots",
+        "test",
+        "translate",
+    }
     assert set().union(*asked.values()) == {'"$developer_extras"'}
     assert len(users) == 1
     assert has_extras(stamped(tmp_path, "setup", ours()), users.pop())

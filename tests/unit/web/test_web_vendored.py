@@ -17,8 +17,8 @@ TEMPLATES = sorted((ROOT / "web/templates").rglob("*.html"))
 OWN = sorted(path for path in (ROOT / "web/static").rglob("*") if path.suffix in {".css", ".js", ".svg"})
 
 _FACTS = {"package", "version", "source", "sha256", "license", "license_file"}
-# Addresses that name something and are never asked for.
-_NAMES = ("http://www.w3.org/",)
+# Addresses that name something, or stand for one, and are never asked for.
+_NAMES = ("http://www.w3.org/", "https://example.com/")
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, Any]]:

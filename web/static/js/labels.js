@@ -75,7 +75,10 @@
       area.form.addEventListener("reset", () => setTimeout(() => this.take()));
       // A browser that goes back puts the textarea's value in without a word.
       window.addEventListener("pageshow", () => { if (area.value !== this.shown) this.take(); });
-      area.addEventListener("labels:set", () => this.take());
+      // Another script put labels in.
+      for (const event of ["input", "change"]) {
+        area.addEventListener(event, () => { if (area.value !== this.shown) this.take(); });
+      }
     }
 
     // The textarea's labels as chips.
@@ -83,7 +86,6 @@
       this.names = [];
       this.list.replaceChildren();
       this.add(read(this.area.value));
-      this.say("");
     }
 
     add(names) {
@@ -209,13 +211,15 @@
     }
 
     keep() {
+      const first = this.shown === null;
       this.area.value = this.shown = written(this.names);
       const n = this.names.length;
       this.count.textContent = n === 1 ? this.words.one : this.words.many.replace("{n}", n);
       // One chip is reached by Tab, the others from it by the arrow keys.
       this.list.querySelectorAll("button").forEach((button, index) => { button.tabIndex = index === n - 1 ? 0 : -1; });
       this.check();
-      this.area.dispatchEvent(new Event("labels:changed", { bubbles: true }));
+      // As if they had been typed, for whatever listens to the form.
+      if (!first) this.area.dispatchEvent(new Event("change", { bubbles: true }));
     }
 
     check() {
@@ -264,7 +268,7 @@
       const set = await response.json();
       const area = form.elements.namedItem("labels");
       area.value = written(set.labels.map((label) => label.name));
-      area.dispatchEvent(new Event("labels:set"));
+      area.dispatchEvent(new Event("change", { bubbles: true }));
       const put = (name, value) => { const field = form.elements.namedItem(name); if (field) field.value = value; };
       put("template", set.template);
       put("threshold", set.threshold ?? "");
@@ -288,7 +292,7 @@
     if (template) {
       const preview = () => previewTemplate(template);
       template.addEventListener("input", preview);
-      document.addEventListener("labels:changed", preview);
+      document.addEventListener("change", (event) => { if (event.target.name === "labels") preview(); });
       document.addEventListener("input", (event) => { if (event.target.name === "label") preview(); });
       preview();
     }

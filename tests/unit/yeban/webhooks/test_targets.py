@@ -49,6 +49,7 @@ def test_the_host_header_has_a_port_only_where_it_is_unusual():
         "https://exa%6dple.com/",
         "https://[::1/",
         "https://[fe80::1%25eth0]/",
+        "https://[2600::1%25eth0]/",
         "https://-a-.example.com/",
         f"https://{'a' * 64}.example.com/",
         f"https://{'a.' * 130}com/",

@@ -1,0 +1,119 @@
+"""Keeps the catalogues of the pages' languages: see scripts/translate."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+from scripts import sentences
+from web import foreign
+from web.i18n import LANGUAGES
+from web.sentences import CONTEXT, FIELD_CONTEXT
+
+ROOT = Path(__file__).resolve().parent.parent
+TRANSLATIONS = ROOT / "web" / "translations"
+#: What is translated; English is what the sources say.
+TRANSLATED = tuple(code for code in LANGUAGES if code != "en")
+
+_METHODS = [("**/templates/**.html", "jinja2"), ("**.py", "python")]
+_KEYWORDS = {**DEFAULT_KEYWORDS, "lazy_gettext": None, "lazy_ngettext": (1, 2), "lazy_pgettext": ((1, "c"), 2)}
+# Headers that would change at each run, or say nothing.
+_UNSTEADY = re.compile(
+    r'^"(?:POT-Creation-Date|PO-Revision-Date|Generated-By|Last-Translator|Language-Team|Report-Msgid-Bugs-To): .*\n',
+    re.MULTILINE,
+)
+_ALWAYS = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
+
+
+def extracted() -> Catalog:
+    """All that there is to translate, in the order of the sources."""
+    catalogue = Catalog(project="Yeban", fuzzy=False)
+    found = extract_from_dir(ROOT / "web", _METHODS, keywords=_KEYWORDS, comment_tags=("Translators:",))
+    for name, _line, message, comments, context in sorted(found, key=lambda one: (one[0], one[1])):
+        catalogue.add(message, None, [(f"web/{name}", 0)], auto_comments=comments, context=context)
+    for path in sentences.sources():
+        for sentence in sentences.sentences(path):
+            _add(catalogue, sentence, path.relative_to(ROOT).as_posix(), CONTEXT)
+    for sentence in sentences.of_libraries():
+        _add(catalogue, sentence, "web/foreign.py", CONTEXT)
+    for name in foreign.FIELDS:
+        _add(catalogue, sentences.Sentence(text=name), "web/foreign.py", FIELD_CONTEXT)
+    return catalogue
+
+
+def _add(catalogue: Catalog, sentence: sentences.Sentence, source: str, context: str) -> None:
+    places = [f"{{{number}}}: {expression}" for number, expression in enumerate(sentence.places)]
+    catalogue.add(sentence.text, None, [(source, 0)], auto_comments=places, context=context)
+
+
+def path_of(code: str) -> Path:
+    """The catalogue of a language, as people edit it."""
+    return TRANSLATIONS / code / "LC_MESSAGES" / "messages.po"
+
+
+def read(code: str) -> Catalog:
+    """The catalogue of a language; an empty one if there is none yet."""
+    path = path_of(code)
+    if not path.exists():
+        return Catalog(locale=code, project="Yeban", fuzzy=False)
+    with path.open("rb") as file:
+        return read_po(file, locale=code)
+
+
+def updated(catalogue: Catalog) -> Catalog:
+    """``catalogue`` with what is to be translated now: new messages are empty, those no longer used are gone."""
+    # Nothing is guessed from what resembles it: a guess looks translated, and is wrong.
+    catalogue.update(extracted(), no_fuzzy_matching=True, update_header_comment=False, keep_user_comments=True)
+    catalogue.obsolete.clear()
+    catalogue.creation_date = catalogue.revision_date = _ALWAYS
+    return catalogue
+
+
+def written(catalogue: Catalog) -> bytes:
+    """A catalogue as text: no dates and no line numbers, so that a change shows what was changed and nothing else."""
+    file = io.BytesIO()
+    write_po(file, catalogue, width=120, include_lineno=False, include_previous=False, ignore_obsolete=True)
+    return _UNSTEADY.sub("", file.getvalue().decode()).encode()
+
+
+def compiled(catalogue: Catalog) -> bytes:
+    """A catalogue as the pages read it."""
+    catalogue.creation_date = catalogue.revision_date = _ALWAYS
+    file = io.BytesIO()
+    write_mo(file, catalogue)
+    return file.getvalue()
+
+
+def missing(catalogue: Catalog) -> Iterator[str]:
+    """The messages that have no translation yet."""
+    for message in catalogue:
+        strings = message.string if isinstance(message.string, tuple | list) else (message.string,)
+        if message.id and not all(strings):
+            yield str(message.id)
+
+
+def main() -> int:
+    """Extract, update and compile; says what is still to be translated."""
+    untranslated = 0
+    for code in TRANSLATED:
+        catalogue = updated(read(code))
+        path_of(code).parent.mkdir(parents=True, exist_ok=True)
+        path_of(code).write_bytes(written(catalogue))
+        path_of(code).with_suffix(".mo").write_bytes(compiled(catalogue))
+        for message in missing(catalogue):
+            untranslated += 1
+            print(f"{code}: not translated: {message}")
+    return 1 if untranslated else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""A job's accuracy as pages and programs see it: figures of each label, confusions, and what thresholds give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from yeban.errors import Conflict
+from yeban.jobs.states import ENDED
+from yeban.jobs.views import JobView
+
+#: What stands for a gold label outside the label set, and for rows without a label, in place of a label's number.
+OTHER, NONE = "other", "none"
+
+LABEL_COLUMNS = ("label", "support", "precision", "recall", "f1")
+CONFUSION_COLUMNS = ("gold", "predicted", "rows")
+
+#: The share of right rows that a threshold is suggested for.
+SUGGESTED_FOR = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Rows with one gold label that have one predicted label; ``None`` is what is no label of the job."""
+
+    gold: int | None
+    predicted: int | None
+    rows: int
+    share: float  # of the rows with that gold label, as far as they are in the cells that were kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusions:
+    """The confusion matrix as far as it was kept, most rows first."""
+
+    cells: tuple[Cell, ...]
+    left_out: int  # rows of the cells that were not kept
+
+    def mistakes(self) -> list[Cell]:
+        """The cells off the diagonal, most rows first."""
+        return [cell for cell in self.cells if cell.gold is None or cell.gold != cell.predicted]
+
+    def at(self) -> dict[tuple[int | None, int | None], Cell]:
+        """Every cell by its labels."""
+        return {(cell.gold, cell.predicted): cell for cell in self.cells}
+
+
+def names_of(job: JobView) -> list[str]:
+    """The job's labels, by number."""
+    return [label["name"] for label in job.label_set["labels"]]
+
+
+def evaluation_of(job: JobView) -> dict[str, Any]:
+    """The job's evaluation. Raises ``Conflict`` where there is none, or not yet, and says why."""
+    if job.gold_index is None:
+        raise Conflict("The job has no gold column: hand the file in with one, and its accuracy is told.")
+    evaluation: dict[str, Any] | None = (job.summary or {}).get("evaluation")
+    if evaluation is None:
+        wait = "resume it, and it is told at the end." if job.state in ENDED else "it is told at the job's end."
+        raise Conflict(f"The accuracy of a job that is {job.state} is not known; {wait}", state=job.state)
+    return evaluation
+
+
+def confusions_of(evaluation: dict[str, Any]) -> Confusions | None:
+    """The confusions; ``None`` where labels do not exclude one another, and for jobs of earlier versions."""
+    confusion = evaluation.get("confusion")
+    if confusion is None:
+        return None
+    support: dict[int | None, int] = {}
+    for gold, _, rows in confusion["cells"]:
+        support[gold] = support.get(gold, 0) + rows
+    cells = tuple(
+        Cell(gold=gold, predicted=predicted, rows=rows, share=rows / support[gold])
+        for gold, predicted, rows in confusion["cells"]
+    )
+    return Confusions(cells=cells, left_out=confusion["left_out"])
+
+
+def suggested(evaluation: dict[str, Any]) -> dict[str, float] | None:
+    """The lowest threshold over which :data:`SUGGESTED_FOR` of the rows are right, if there is one."""
+    found = (each for each in evaluation.get("thresholds", []) if each["wanted"] == SUGGESTED_FOR)
+    return next(found, None)
+
+
+def steps(curve: Sequence[Sequence[float]], count: int = 20) -> list[tuple[float, float, float]]:
+    """The curve at even thresholds ``(threshold, coverage, accuracy)``: what holds there is what holds from the next
+    score on. Thresholds that no row reaches are left out.
+    """
+    found = []
+    for step in range(count + 1):
+        threshold = step / count
+        point = next((point for point in curve if point[0] >= threshold - 1e-9), None)
+        if point is not None:
+            found.append((threshold, point[1], point[2]))
+    return found
+
+
+def figures_of(job: JobView, evaluation: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
+    """Precision, recall, F1 and support of each label that occurs, in the order of the label set."""
+    figures = evaluation["per_label"]
+    return [(name, figures[name]) for name in names_of(job) if name in figures]
+
+
+def label_table(job: JobView, evaluation: dict[str, Any]) -> Iterator[list[str | float | None]]:
+    """The rows of the labels' table, in the order of :data:`LABEL_COLUMNS`."""
+    for name, figures in figures_of(job, evaluation):
+        yield [name, figures["support"], *(round(figures[column], 6) for column in LABEL_COLUMNS[2:])]
+
+
+def confusion_table(job: JobView, confusions: Confusions) -> Iterator[list[str | float | None]]:
+    """The rows of the confusions' table, in the order of :data:`CONFUSION_COLUMNS`; what is no label is left blank."""
+    names = names_of(job)
+    for cell in confusions.cells:
+        yield [
+            "" if cell.gold is None else names[cell.gold],
+            "" if cell.predicted is None else names[cell.predicted],
+            cell.rows,
+        ]

@@ -1,0 +1,72 @@
+"""How a job agrees with its gold column."""
+
+from __future__ import annotations
+
+import uuid
+
+from flask import Response
+
+from web import accuracy
+from web.access import viewer
+from web.answers import json_response
+from web.api.blueprint import api
+from web.api.results import DownloadQuery
+from web.api.schemas.jobs import JobEvaluation
+from web.downloads import download
+from web.edge import query
+from web.openapi.documented import Answer, documented
+from web.services import services
+from yeban.errors import Conflict
+from yeban.jobs.views import get_job
+
+
+@api.get("/jobs/<uuid:job_id>/accuracy")
+@documented(
+    group="Results",
+    summary="How the job agrees with its gold column",
+    description="Counted at the job's end, and again each time it is refined. A job without a gold column has none.",
+    answers={200: JobEvaluation},
+    problems=(Conflict,),
+)
+def show_accuracy(job_id: uuid.UUID) -> Response:
+    """The evaluation with its confusions and what each threshold gives."""
+    return json_response(accuracy.evaluation_of(get_job(services().database, job_id, viewer=viewer())))
+
+
+@api.get("/jobs/<uuid:job_id>/accuracy.csv")
+@documented(
+    group="Results",
+    summary="Precision, recall and F1 of each label",
+    description="The columns `label`, `support`, `precision`, `recall` and `f1`.",
+    query=DownloadQuery,
+    answers={200: Answer(content_type="text/csv", description="A row for each label.")},
+    problems=(Conflict,),
+)
+def download_accuracy(job_id: uuid.UUID) -> Response:
+    """Precision, recall, F1 and support of each label."""
+    asked = query(DownloadQuery)
+    job = get_job(services().database, job_id, viewer=viewer())
+    rows = accuracy.label_table(job, accuracy.evaluation_of(job))
+    name = job.source["name"]
+    return download(name, "accuracy", "csv", accuracy.LABEL_COLUMNS, rows, guard=asked.guard, bom=asked.bom)
+
+
+@api.get("/jobs/<uuid:job_id>/confusion.csv")
+@documented(
+    group="Results",
+    summary="Which labels were taken for which",
+    description="The columns `gold`, `predicted` and `rows`, most rows first; a blank is what is no label of the job.",
+    query=DownloadQuery,
+    answers={200: Answer(content_type="text/csv", description="A row for each pair of labels.")},
+    problems=(Conflict,),
+)
+def download_confusion(job_id: uuid.UUID) -> Response:
+    """Which labels were taken for which, most rows first."""
+    asked = query(DownloadQuery)
+    job = get_job(services().database, job_id, viewer=viewer())
+    confusions = accuracy.confusions_of(accuracy.evaluation_of(job))
+    if confusions is None:
+        raise Conflict("The job has no confusions: several of its labels may apply, or it ended under an old version.")
+    rows = accuracy.confusion_table(job, confusions)
+    name = job.source["name"]
+    return download(name, "confusion", "csv", accuracy.CONFUSION_COLUMNS, rows, guard=asked.guard, bom=asked.bom)

@@ -1,0 +1,132 @@
+"""``/jobs/<id>/accuracy``: how a job agrees with its gold column, and the rows behind each confusion."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import render_template, request, url_for
+
+from web import accuracy, charts, cursors
+from web.access import viewer
+from web.pages.blueprint import pages
+from web.services import services
+from yeban.errors import Conflict, InvalidRequest
+from yeban.jobs.confusion import confused
+from yeban.jobs.views import JobView, get_job
+
+#: Labels up to which the whole confusion matrix is shown; of more, the largest confusions are listed.
+_MATRIX_LABELS = 15
+_LISTED = 30
+_PAGE_ROWS = 25
+_HEATS = 5  # steps of a cell's colour
+
+
+@pages.get("/jobs/<uuid:job_id>/accuracy")
+def show_accuracy(job_id: uuid.UUID) -> str:
+    """Figures, confusions and thresholds; without any of them, why."""
+    job = get_job(services().database, job_id, viewer=viewer())
+    try:
+        evaluation = accuracy.evaluation_of(job)
+    except Conflict:
+        return render_template("accuracy.html", job=job, evaluation=None)
+    return render_template("accuracy.html", job=job, evaluation=evaluation, **_shown(job, evaluation))
+
+
+@pages.get("/jobs/<uuid:job_id>/accuracy/rows")
+def show_confused(job_id: uuid.UUID) -> str:
+    """The rows behind one cell; labels are named by number. Raises ``InvalidRequest`` for a number that is none."""
+    job = get_job(services().database, job_id, viewer=viewer())
+    if job.gold_index is None:
+        return render_template("accuracy.html", job=job, evaluation=None)
+    gold = _number("gold", accuracy.OTHER)
+    predicted = _number("predicted", accuracy.NONE)
+    after = cursors.decode("confused", request.args.get("cursor") or None) or 0
+    found = confused(services().database, job, gold=gold, predicted=predicted, after=after, limit=_PAGE_ROWS)
+    more = None
+    if found.next_after is not None:
+        cursor = cursors.encode("confused", found.next_after)
+        more = url_for(
+            "pages.show_confused",
+            job_id=job_id,
+            gold=request.args["gold"],
+            predicted=request.args["predicted"],
+            cursor=cursor,
+        )
+    names = accuracy.names_of(job)
+    return render_template(
+        "accuracy_rows.html",
+        job=job,
+        gold=None if gold is None else names[gold],
+        predicted=None if predicted is None else names[predicted],
+        rows=found.rows,
+        looked_to=found.next_after,
+        full=len(found.rows) == _PAGE_ROWS,
+        more=more,
+    )
+
+
+def _number(field: str, absent: str) -> int | None:
+    """A label's number from the query; ``None`` for the word that stands for no label of the job."""
+    value = request.args.get(field, "")
+    if value == absent:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) < 5):
+        raise InvalidRequest(
+            f"In the address, {field} is the number of a label, from 0 on, or “{absent}”; open a cell of the matrix.",
+            field=field,
+        )
+    return int(value)
+
+
+def _shown(job: JobView, evaluation: dict[str, Any]) -> dict[str, Any]:
+    names = accuracy.names_of(job)
+    confusions = accuracy.confusions_of(evaluation)
+    suggestion = accuracy.suggested(evaluation)
+    curve = evaluation.get("curve") or []
+    return {
+        "names": names,
+        "labels": sorted(accuracy.figures_of(job, evaluation), key=lambda item: -item[1]["support"]),
+        "confusions": confusions,
+        "mistakes": [] if confusions is None else confusions.mistakes()[:_LISTED],
+        "matrix": None if confusions is None or len(names) > _MATRIX_LABELS else _matrix(names, confusions),
+        "charts": charts,
+        "chart": charts.lines(curve, suggestion["threshold"] if suggestion else None) if len(curve) > 1 else None,
+        "steps": accuracy.steps(curve),
+        "suggestion": suggestion,
+        "wanted": accuracy.SUGGESTED_FOR,
+        "link": lambda cell: _link(job, cell),
+    }
+
+
+def _matrix(names: list[str], confusions: accuracy.Confusions) -> dict[str, Any]:
+    """Rows by gold label, columns by predicted one; each cell with how dark it is, and the way to its rows."""
+    at = confusions.at()
+    golds: list[int | None] = [*range(len(names)), *([None] if any(gold is None for gold, _ in at) else [])]
+    predicted: list[int | None] = [*range(len(names)), *([None] if any(label is None for _, label in at) else [])]
+    rows = []
+    for gold in golds:
+        cells = [at.get((gold, label)) for label in predicted]
+        rows.append(
+            (
+                gold,
+                [
+                    (
+                        cell,
+                        cell and min(int(cell.share * _HEATS) + 1, _HEATS),
+                        cell and cell.gold is not None and cell.gold == cell.predicted,
+                    )
+                    for cell in cells
+                ],
+            )
+        )
+    return {"predicted": predicted, "rows": rows}
+
+
+def _link(job: JobView, cell: accuracy.Cell) -> str:
+    return url_for(
+        "pages.show_confused",
+        job_id=job.id,
+        gold=accuracy.OTHER if cell.gold is None else cell.gold,
+        predicted=accuracy.NONE if cell.predicted is None else cell.predicted,
+    )

@@ -1,0 +1,90 @@
+"""What states of jobs and rows are called on the pages, and the filter of jobs by state."""
+
+from __future__ import annotations
+
+from flask_babel import gettext as _
+
+from web.pages.blueprint import pages
+from yeban.errors import InvalidRequest
+from yeban.jobs.states import ENDED, JobState
+from yeban.jobs.views import JobView
+
+ALL, OPEN, OVER = "all", "open", "ended"
+_MAX_SHOWN = 50
+
+
+@pages.app_template_filter()
+def state_name(state: str) -> str:
+    """A job's state in a word or two."""
+    names = {
+        JobState.SCHEDULED: _("scheduled"),
+        JobState.QUEUED: _("queued"),
+        JobState.RUNNING: _("running"),
+        JobState.FINISHING: _("finishing"),
+        JobState.COMPLETED: _("completed"),
+        JobState.COMPLETED_WITH_ERRORS: _("completed with errors"),
+        JobState.PAUSED: _("paused"),
+        JobState.CANCELLING: _("cancelling"),
+        JobState.CANCELLED: _("cancelled"),
+        JobState.FAILED: _("failed"),
+        JobState.EXPIRED: _("expired"),
+    }
+    return str(names[JobState(state)])
+
+
+@pages.app_template_filter()
+def status_name(status: str) -> str:
+    """What became of a row, in a word."""
+    names = {"ok": _("tagged"), "abstained": _("abstained"), "error": _("error"), "pending": _("pending")}
+    return str(names[status])
+
+
+@pages.app_template_filter()
+def action_name(action: str) -> str:
+    """What a button does to a job."""
+    return str({"pause": _("Pause"), "resume": _("Resume"), "cancel": _("Cancel")}[action])
+
+
+def choices() -> list[tuple[str, str]]:
+    """What jobs can be filtered by: groups of states, then each state."""
+    groups = [(ALL, _("all")), (OPEN, _("all that are open")), (OVER, _("all that have ended"))]
+    return [*groups, *((state.value, state_name(state)) for state in JobState)]
+
+
+def states_of(choice: str) -> list[JobState]:
+    """The states that ``choice`` stands for; none for all of them. Raises ``InvalidRequest``."""
+    if choice in {"", ALL}:
+        return []
+    if choice == OPEN:
+        return [state for state in JobState if state not in ENDED]
+    if choice == OVER:
+        return sorted(ENDED)
+    if choice not in set(JobState):
+        raise InvalidRequest(
+            f"There is no state {choice[:_MAX_SHOWN]!r} of jobs; choose one of the list.", field="state"
+        )
+    return [JobState(choice)]
+
+
+def timeline(job: JobView) -> list[tuple[str, str]]:
+    """The states that a job has been in, as ``(name of the moment in its times, what happened)``, in order."""
+    times = job.times
+    names = {
+        "created_at": _("handed in"),
+        "queued_at": _("queued"),
+        "running_at": _("begun"),
+        "paused_at": _("paused"),
+        "finishing_at": _("every row scored"),
+        "cancelling_at": _("cancelled by a person"),
+        "ended_at": _("refined") if job.state is JobState.FINISHING else state_name(job.state),
+    }
+    if "running_at" in times and times["queued_at"] > times["running_at"]:
+        names["queued_at"] = _("taken up again")
+    if job.state not in ENDED and job.state is not JobState.FINISHING:
+        times = {name: moment for name, moment in times.items() if name != "ended_at"}
+    # Moments may be the same, and are then in the order of the names.
+    return [
+        (name, names[name])
+        for name in sorted(names, key=lambda name: times.get(name, times["created_at"]))
+        if name in times
+    ]
