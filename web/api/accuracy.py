@@ -11,7 +11,7 @@ from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.api.results import DownloadQuery
-from web.api.schemas.jobs import JobEvaluation
+from web.api.schemas.evaluation import JobEvaluation
 from web.downloads import download
 from web.edge import query
 from web.openapi.documented import Answer, documented

@@ -22,9 +22,15 @@ from schemathesis.engine import events, from_schema
 from schemathesis.engine.run import PhaseName
 from werkzeug.serving import make_server
 
+from tests.fixtures.browser_client import token_of
 from web.openapi import samples
 from web.openapi.document import build
 from web.openapi.reading import Operation, groups
+from yeban.accounts import people, tokens
+from yeban.db import Database
+from yeban.viewer import Viewer
+from yeban.webhooks import endpoints
+from yeban.webhooks.sending import Answer
 
 CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
 #: The same requests each time. Time goes with the examples: these take less than a minute.
@@ -72,6 +78,19 @@ def jobs(upload, tag, client) -> list[str]:
     return found
 
 
+@pytest.fixture
+def nothing_sent(monkeypatch) -> None:
+    """Webhooks are made of whatever is drawn; no test message leaves the machine for one."""
+
+    def send(database: Database, webhook_id: uuid.UUID, *, viewer: Viewer, **_: Any) -> Answer:
+        endpoints.get_webhook(database, webhook_id, viewer=viewer)
+        return Answer(status=204, failure=None, seconds=0.01)
+
+    monkeypatch.setattr("web.webhookview.send_test", send)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nothing_sent")
 def test_it_answers_as_described_to_whatever_is_sent(make_app, start_worker, beating, jobs):
     beating("interactive")
     beating("bulk")
@@ -198,3 +217,19 @@ def test_the_page_shows_every_operation_schema_and_code(client):
 
 def test_the_pages_head_leads_to_it(client):
     assert '<a href="/docs/api">' in client.get("/jobs").text
+
+
+def test_with_accounts_the_page_is_for_those_who_are_signed_in_and_its_samples_have_a_token(make_app, database):
+    app = make_app(accounts=True)
+    account = people.create_account(database, "wang", "correct horse battery")
+    _, secret = tokens.create_token(database, account, "sample")
+    client = app.test_client()
+    assert client.get("/docs/api").status_code == 303
+    refused = client.get("/api/v1/openapi.json")
+    assert (refused.status_code, refused.json["code"]) == (401, "unauthorized")
+    assert client.get("/api/v1/openapi.json", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+    headers = {"X-CSRF-Token": token_of(client.get("/sign-in").text)}
+    client.post("/sign-in", data={"name": "wang", "password": "correct horse battery"}, headers=headers)
+    page = client.get("/docs/api").text
+    assert "Authorization: Bearer $YEBAN_TOKEN" in page
+    assert secret not in page
