@@ -77,6 +77,14 @@ def test_rows_come_in_pages(work):
     assert ([row.row_no for row in rest.rows], rest.next_after) == (list(range(11, 26)), None)
 
 
+def test_no_row_is_lost_where_a_page_ends_with_a_block(work, monkeypatch):
+    monkeypatch.setattr(confusion, "_BLOCK_ROWS", 5)
+    job = work.completed(12, chunk_rows=20)
+    first = confused(work.database, job, gold=0, predicted=0, limit=5)
+    assert ([row.row_no for row in first.rows], first.next_after) == ([1, 2, 3, 4, 5], 5)
+    assert _rows(work, job, 0, 0, after=5) == [6, 7, 8, 9, 10, 11, 12]
+
+
 def test_a_search_that_finds_nothing_goes_on_where_it_stopped(work, monkeypatch):
     monkeypatch.setattr(confusion, "LOOKED_AT_ROWS", 10)
     monkeypatch.setattr(confusion, "_BLOCK_ROWS", 4)

@@ -243,7 +243,20 @@ def test_pages_stand_while_the_servers_are_away(make_app):
     _page(client.post("/", data={"text": "x", "labels": "a,b"}), 503)
 
 
-@pytest.mark.parametrize("name", ["css/base.css", "js/base.js", "js/job.js", "vendor/htmx.min.js", "moon.svg"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "css/base.css",
+        "js/base.js",
+        "js/job.js",
+        "js/review.js",
+        "css/job.css",
+        "css/review.css",
+        "css/accuracy.css",
+        "vendor/htmx.min.js",
+        "moon.svg",
+    ],
+)
 def test_what_the_pages_need_is_served_from_here(client, name):
     response = client.get(f"/static/{name}")
     assert response.status_code == 200
