@@ -9,7 +9,14 @@ from web import csrf
 pages = Blueprint("pages", __name__)
 
 #: Views that take large bodies, and so call :func:`web.csrf.protect` themselves, within their limits.
-CHECKED_BY_VIEW = {"pages.upload_file"}
+CHECKED_BY_VIEW = {
+    "pages.upload_file",
+    "pages.preview_draft",
+    "pages.count_draft",
+    "pages.estimate_draft",
+    "pages.try_draft",
+    "pages.start_draft",
+}
 
 
 @pages.before_request
