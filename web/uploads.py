@@ -6,11 +6,11 @@ import hashlib
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal, cast
 
 from flask import request
 from pydantic import BeforeValidator, Field
@@ -27,7 +27,8 @@ from yeban.jobs import hints
 from yeban.jobs.creation import Created, NewJob, create_job, find_replay
 from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS
 from yeban.programs import BULK_ROLE
-from yeban.tabular import ReadOptions, open_table
+from yeban.settings import Settings
+from yeban.tabular import Header, ReadOptions, open_table
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +94,9 @@ class JobFields(Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """An uploaded file: a name that is safe to show and to store, and its content's SHA-256."""
+    """An uploaded file, for reading: a name that is safe to show and to store, and its content's SHA-256."""
 
-    file: FileStorage
+    file: BinaryIO
     name: str
     sha256: str
     size_bytes: int
@@ -120,18 +121,36 @@ def source_of(files: Sequence[FileStorage]) -> Source:
     if len(chosen) != 1:
         found = "no file" if not chosen else f"{len(chosen)} files"
         raise InvalidRequest(f"The upload has {found}; send one, in the field “file”.", field="file")
-    stream = chosen[0].stream
+    stream = cast("BinaryIO", chosen[0].stream)
     digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
     size_bytes = stream.tell()
     stream.seek(0)
     name = safe_name(chosen[0].filename or "")
-    return Source(file=chosen[0], name=name, sha256=digest.hexdigest(), size_bytes=size_bytes)
+    return Source(file=stream, name=name, sha256=digest.hexdigest(), size_bytes=size_bytes)
 
 
-def submit(services: Services, source: Source, fields: JobFields, idempotency_key: str | None) -> Created:
-    """Read the file into a new job and tell the workers; an earlier job is returned for a repeated key.
+def read_options(settings: Settings, reading: Mapping[str, Any]) -> ReadOptions:
+    """How to read an uploaded table as ``reading`` has it, within the limits of the settings."""
+    return ReadOptions(
+        **reading,
+        max_cell_chars=settings.max_cell_chars,
+        max_columns=settings.max_columns,
+        max_rows=settings.max_rows,
+    )
 
-    Raises what a bad label set, model, time or table raises, and ``Conflict`` for a key used otherwise before.
+
+def submit(
+    services: Services,
+    source: Source,
+    fields: JobFields,
+    idempotency_key: str | None,
+    *,
+    check: Callable[[Header], None] = lambda _: None,
+) -> Created:
+    """Read the file into a new job of the viewer's and tell the workers; an earlier job is returned for a repeated key.
+
+    ``check`` may refuse the table by its header. Raises what a bad label set, model, time or table raises, and
+    ``Conflict`` for a key used otherwise before.
     """
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         raise InvalidRequest("An Idempotency-Key has 1 to 200 printable ASCII characters.", field="Idempotency-Key")
@@ -155,13 +174,8 @@ def submit(services: Services, source: Source, fields: JobFields, idempotency_ke
     request_sha256 = new.request_sha256(reading)
     if (earlier := find_replay(services.database, new, request_sha256)) is not None:
         return earlier
-    options = ReadOptions(
-        **reading,
-        max_cell_chars=settings.max_cell_chars,
-        max_columns=settings.max_columns,
-        max_rows=settings.max_rows,
-    )
-    with open_table(source.file.stream, source.name, options) as table:  # type: ignore[arg-type]
+    with open_table(source.file, source.name, read_options(settings, reading)) as table:
+        check(table.header)
         created = create_job(services.database, new, table, request_sha256)
     if not created.replayed:
         metrics.UPLOADED_BYTES.add(source.size_bytes)

@@ -6,6 +6,7 @@ from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     accuracy,
     apidocs,
     classify,
+    drafts,
     figures,
     filters,
     jobs,

@@ -14,6 +14,11 @@ CHECKED_BY_VIEW = {
     "pages.create_label_set",
     "pages.save_label_set",
     "pages.import_label_set",
+    "pages.preview_draft",
+    "pages.count_draft",
+    "pages.estimate_draft",
+    "pages.try_draft",
+    "pages.start_draft",
 }
 
 

@@ -4,59 +4,30 @@ import html
 import io
 import re
 import uuid
-from html.parser import HTMLParser
 
 import pytest
 
+from tests.fixtures.page_checker import PageChecker
 from yeban.queues import TextReply
 
 CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
 
 
-class _Checker(HTMLParser):
-    """Finds what the content security policy would block, and tags left open."""
-
-    VOID = frozenset({"meta", "link", "input", "img", "br", "rect"})
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.blocked: list[str] = []
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        self.blocked += [name for name in given if name.startswith("on") or name == "style"]
-        self.blocked += [value for name, value in attrs if name in {"src", "href", "action"} and "//" in (value or "")]
-        if tag == "style" or (tag == "script" and "src" not in given):
-            self.blocked.append(tag)
-        if "id" in given:
-            self.ids.append(given["id"])
-        if tag not in self.VOID and tag != "option":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        if tag != "option":
-            assert self.open.pop() == tag
-
-
 def _page(response, status: int = 200) -> str:
     assert response.status_code == status, response.text
     assert response.content_type == "text/html; charset=utf-8"
-    checked = _Checker(response.text)
+    checked = PageChecker(response.text)
     assert checked.blocked == []
     assert checked.open == []
     assert len(set(checked.ids)) == len(checked.ids)
     return response.text
 
 
-def _upload(client, content: str = CSV, name: str = "tickets.csv", **fields: str):
-    form = {"key": "k", "labels": "物流,退款,发票", **fields, "file": (io.BytesIO(content.encode()), name)}
-    return client.post("/upload", data=form, content_type="multipart/form-data")
+def _job(client, content: str = CSV, name: str = "tickets.csv", **fields: str) -> str:
+    """The address of a new job's page."""
+    form = {"labels": "物流,退款,发票", **fields, "file": (io.BytesIO(content.encode()), name)}
+    made = client.post("/api/v1/jobs", data=form, content_type="multipart/form-data")
+    return made.headers["Location"].removeprefix("/api/v1")
 
 
 def test_a_text_is_tagged_and_shown_with_its_bars(client, start_worker):
@@ -117,53 +88,8 @@ def test_no_answer_is_shown_with_the_text_kept(make_app):
     assert "我的包裹</textarea>" in page
 
 
-def test_an_upload_leads_to_the_page_of_its_job(client):
-    response = _upload(client, gold_column="label")
-    assert response.status_code == 303
-    page = _page(client.get(response.headers["Location"]))
-    assert "tickets.csv" in page
-    assert "0 of 4 rows" in page
-    assert "job.js" in page
-
-
-def test_pressing_twice_makes_one_job_and_changing_something_another(client):
-    first, again, other = _upload(client), _upload(client), _upload(client, threshold="0.4")
-    assert first.headers["Location"] == again.headers["Location"] != other.headers["Location"]
-
-
-def test_a_time_without_zone_is_the_servers(client):
-    response = _upload(client, start_at="2999-01-01T00:00")
-    job = client.get("/api/v1" + response.headers["Location"]).json
-    assert job["state"] == "scheduled"
-
-
-@pytest.mark.parametrize(
-    ("fields", "problem"),
-    [
-        ({"text_column": "txt"}, "no column “txt”"),
-        ({"labels": "a,a"}, "given twice"),
-        ({"content": 'text\n"open'}, "Row 2"),
-        ({"content": ""}, "empty"),
-        ({"start_at": "soon"}, "start_at"),
-        ({"threshold": "2"}, "between 0 and 1"),
-    ],
-)
-def test_a_refused_upload_keeps_what_was_entered(client, fields, problem):
-    page = html.unescape(_page(_upload(client, **{"template": "这是{}", **fields}), 422))
-    assert problem in page
-    assert 'value="这是{}"' in page
-    assert "choose the file again" in page
-
-
-def test_an_upload_over_the_limit_is_told_on_the_page(client):
-    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
-    body = part + b"x" * 6_000_000 + b"\r\n--x--\r\n"
-    page = _page(client.post("/upload", data=body, content_type="multipart/form-data; boundary=x"), 413)
-    assert "larger than 1 MiB" in page
-
-
 def test_an_ended_job_shows_counts_labels_accuracy_and_errors(client, tag):
-    location = _upload(client, gold_column="label").headers["Location"]
+    location = _job(client, gold_column="label")
     tag(location.rpartition("/")[2])
     page = _page(client.get(location))
     assert "completed with errors" in page
@@ -197,7 +123,7 @@ def test_the_live_part_says_when_nothing_will_change_any_more(client, job_id, ta
     ended = client.get(f"/jobs/{job_id}/live")
     assert ended.headers["X-Job-Still"] == "true"
     assert "<html" not in ended.text
-    assert _Checker(ended.text).blocked == []
+    assert PageChecker(ended.text).blocked == []
 
 
 def test_jobs_are_listed_with_a_way_to_older_ones(client, upload):
@@ -212,7 +138,7 @@ def test_jobs_are_listed_with_a_way_to_older_ones(client, upload):
 
 
 def test_the_pages_of_a_corrected_job_are_sound(client, tag):
-    location = _upload(client).headers["Location"]
+    location = _job(client)
     tag(location.rpartition("/")[2])
     assert "包裹三天没动了" in _page(client.get(f"{location}/review"))
     form = {"shown": ["1", "4"], "row-1": "2", "row-4": "none", "then": "next"}
@@ -222,7 +148,7 @@ def test_the_pages_of_a_corrected_job_are_sound(client, tag):
 
 def test_names_and_labels_are_shown_as_text(client, tag):
     evil = "<img src=x onerror=alert(1)>"
-    location = _upload(client, f"text\n{evil}\n", name=f"{evil}.csv", labels=f"{evil},b,c").headers["Location"]
+    location = _job(client, f"text\n{evil}\n", name=f"{evil}.csv", labels=f"{evil},b,c")
     tag(location.rpartition("/")[2])
     for path in (location, "/jobs"):
         page = _page(client.get(path))

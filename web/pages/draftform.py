@@ -1,0 +1,109 @@
+"""The form of a draft's page: how the file is read, what it is tagged with, and when."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import datetime, time, timedelta
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from werkzeug.datastructures import MultiDict
+
+from web.drafting import Reading
+from web.edge import Fields, fields
+from web.uploads import JobFields
+from yeban.errors import InvalidRequest
+
+_OPTIONS = ("format", "encoding", "delimiter", "sheet")
+_COLUMNS = ("text_column", "gold_column", "id_column", "columns")
+_TIMES = ("start_at", "expires_at")
+#: When a job begins that is to run tonight, unless another hour is given.
+TONIGHT = "22:00"
+
+_Short = Annotated[str, Field(max_length=200)]
+
+
+class ReadingForm(Fields):
+    """The part that says how the file is read; the rest of the form may be unfinished or wrong."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: Literal["auto", "csv", "tsv", "xlsx", "jsonl"] = "auto"
+    encoding: _Short | None = None
+    delimiter: _Short | None = None
+    sheet: _Short | None = None
+    text_column: str | None = None
+    gold_column: str | None = None
+    id_column: str | None = None
+    columns: _Short | None = None
+
+
+class DraftForm(JobFields):
+    """The whole form."""
+
+    id_column: str | None = None
+    columns: _Short | None = None
+    rows: Annotated[int, Field(ge=0)] | None = None
+    start: Literal["now", "tonight", "at"] = "now"
+    tonight_at: time | None = None
+
+
+def reading_of(values: MultiDict[str, str]) -> Reading:
+    """How the file is to be read. Raises :class:`~yeban.errors.InvalidRequest`."""
+    form = fields(ReadingForm, _only(values, (*_OPTIONS, *_COLUMNS)))
+    return Reading(options=form.model_dump(include=set(_OPTIONS)), **{name: getattr(form, name) for name in _COLUMNS})
+
+
+def draft_form(values: MultiDict[str, str]) -> DraftForm:
+    """The form, checked field by field. Raises :class:`~yeban.errors.InvalidRequest`."""
+    return fields(DraftForm, _with_time_zone(values))
+
+
+def job_fields(form: DraftForm) -> JobFields:
+    """What the job is made with. Raises :class:`~yeban.errors.InvalidRequest` where the time to begin is missing."""
+    start_at = None
+    if form.start == "tonight":
+        start_at = next_time(form.tonight_at or time.fromisoformat(TONIGHT))
+    elif form.start == "at":
+        if form.start_at is None:
+            raise InvalidRequest("Give the date and time at which the job is to begin.", field="start_at")
+        start_at = form.start_at
+    given = {name: getattr(form, name) for name in JobFields.model_fields}
+    return JobFields(**{**given, "start_at": start_at})
+
+
+def key_of(draft_id: uuid.UUID, asked: JobFields) -> str:
+    """The idempotency key of a job that is made of a draft: asking the same twice makes one."""
+    return hashlib.sha256(f"{draft_id}\n{asked.model_dump_json()}".encode()).hexdigest()
+
+
+def next_time(of_day: time, now: datetime | None = None) -> datetime:
+    """The next moment at which this machine's clock shows ``of_day``."""
+    now = now or datetime.now().astimezone()
+    # From the clock's own day each time: tomorrow's offset from UTC may be another.
+    for days in (0, 1):
+        moment = datetime.combine(now.astimezone().date() + timedelta(days=days), of_day.replace(tzinfo=None))
+        if moment.astimezone() > now:
+            break
+    return moment.astimezone()
+
+
+def time_zone() -> str:
+    """The server's time zone as it is now, such as ``UTC+08:00``."""
+    return f"UTC{datetime.now().astimezone().isoformat()[-6:]}"
+
+
+def _only(values: MultiDict[str, str], names: tuple[str, ...]) -> MultiDict[str, str]:
+    return MultiDict((name, value) for name, value in values.items(multi=True) if name in names)
+
+
+def _with_time_zone(values: MultiDict[str, str]) -> MultiDict[str, str]:
+    """A browser's date field has no time zone; the server's is meant, as the form says."""
+    zoned = values.copy()
+    for name in _TIMES:
+        try:
+            zoned[name] = datetime.fromisoformat(values.get(name, "")).astimezone().isoformat()
+        except (ValueError, OverflowError):
+            continue  # blank, or refused with the other fields
+    return zoned

@@ -1,0 +1,162 @@
+"""``/upload/<id>``: look at an uploaded file, try its first rows, and have it tagged now or tonight."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, redirect, render_template, request, url_for
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response as AnyResponse
+
+from web import csrf, drafting, problems
+from web.access import viewer
+from web.labelset import label_set, labels_of_form
+from web.pages import draftview
+from web.pages.blueprint import pages
+from web.pages.draftform import draft_form, job_fields, key_of, reading_of
+from web.services import services
+from web.trying import Tried, try_rows
+from web.uploads import FORM_BYTES, MAX_FORM_PARTS, Source, submit
+from yeban.drafts import Draft, delete_draft, get_draft, open_draft
+from yeban.errors import NotFound, YebanError
+from yeban.jobs.sources import job_of_key
+
+_TEMPLATE = "draft.html"
+
+
+@pages.get("/upload/<uuid:draft_id>")
+def show_draft(draft_id: uuid.UUID) -> str:
+    """The file as it is found to be."""
+    return _page(_draft(draft_id), MultiDict())
+
+
+@pages.post("/upload/<uuid:draft_id>/preview")
+def preview_draft(draft_id: uuid.UUID) -> str:
+    """The file read as the form has it."""
+    values = _form()
+    draft = _draft(draft_id)
+    if _of_script():
+        return render_template("draft_reading.html", **draftview.reading(draft, values))
+    return _page(draft, values)
+
+
+@pages.post("/upload/<uuid:draft_id>/counts")
+def count_draft(draft_id: uuid.UUID) -> str:
+    """Counts over the whole file, which may take a while."""
+    values = _form()
+    draft = _draft(draft_id)
+    counted = draftview.count(draft, values)
+    if _of_script():
+        rows = None if counted.profile is None else counted.profile.rows
+        shown = {**draftview.counts(draft, counted), **draftview.estimated(values, rows)}
+        return render_template("draft_counts.html", **shown, of_script=True)
+    return _page(draft, values, counted=counted)
+
+
+@pages.post("/upload/<uuid:draft_id>/estimate")
+def estimate_draft(draft_id: uuid.UUID) -> str:
+    """How long the job would take, for the script."""
+    values = _form()
+    return render_template("draft_estimate.html", draft=_draft(draft_id), **draftview.estimated(values, None))
+
+
+@pages.post("/upload/<uuid:draft_id>/try")
+def try_draft(draft_id: uuid.UUID) -> str | Response:
+    """The first texts of the file with their labels."""
+    values = _form()
+    draft = _draft(draft_id)
+    try:
+        shown = _tried(draft, values)
+    except YebanError as error:
+        if _of_script():
+            return problems.page("draft_tried.html", error, tried=None)
+        return problems.page(_TEMPLATE, error, **draftview.page(draft, values))
+    if _of_script():
+        return render_template("draft_tried.html", **shown)
+    return _page(draft, values, **shown)
+
+
+@pages.post("/upload/<uuid:draft_id>")
+def start_draft(draft_id: uuid.UUID) -> AnyResponse:
+    """Make the job and go to its page, or show what was wrong beside what was entered."""
+    values = _form()
+    try:
+        draft = _draft(draft_id)
+        try:
+            job_id = _submit(draft, values)
+        except NotFound:
+            raise
+        except YebanError as error:
+            return problems.page(_TEMPLATE, error, **draftview.page(draft, values))
+    except NotFound:
+        # Pressing twice: the first press has made the job, and deleted the draft.
+        made = _made_before(draft_id, values)
+        if made is None:
+            raise
+        job_id = made
+    return redirect(url_for("pages.show_job", job_id=job_id), HTTPStatus.SEE_OTHER)
+
+
+@pages.post("/upload/<uuid:draft_id>/discard")
+def discard_draft(draft_id: uuid.UUID) -> AnyResponse:
+    """Delete the file, if it is still there."""
+    delete_draft(services().database, draft_id, viewer=viewer())
+    return redirect(url_for("pages.upload"), HTTPStatus.SEE_OTHER)
+
+
+def _submit(draft: Draft, values: MultiDict[str, str]) -> uuid.UUID:
+    asked, reading = job_fields(draft_form(values)), reading_of(values)
+    database = services().database
+    with services().uploads.admit(), open_draft(database, draft) as file:
+        source = Source(file=file, name=draft.name, sha256=draft.sha256, size_bytes=draft.size_bytes)
+        created = submit(
+            services(),
+            source,
+            asked,
+            key_of(draft.id, asked),
+            check=lambda header: drafting.check_columns(reading, header),
+        )
+    delete_draft(database, draft.id, viewer=viewer())
+    return created.public_id
+
+
+def _made_before(draft_id: uuid.UUID, values: MultiDict[str, str]) -> uuid.UUID | None:
+    """The job that the same form made of the draft."""
+    with suppress(YebanError):
+        key = key_of(draft_id, job_fields(draft_form(values)))
+        return job_of_key(services().database, key, owner=viewer().name)
+    return None
+
+
+def _tried(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
+    form, reading = draft_form(values), reading_of(values)
+    labels = label_set(
+        labels_of_form(form.labels), template=form.template, multi_label=form.multi_label, threshold=form.threshold
+    )
+    header, rows = drafting.first_texts(services(), draft, reading)
+    tried: Tried = try_rows(services(), rows, labels, form.model)
+    shown_id = drafting.id_index(header, reading)
+    return {"tried": tried, "tried_header": header, "tried_id": shown_id, "multi_label": form.multi_label}
+
+
+def _draft(draft_id: uuid.UUID) -> Draft:
+    return get_draft(services().database, draft_id, viewer=viewer())
+
+
+def _form() -> MultiDict[str, str]:
+    """The form, which may hold a thousand labels; it is this session's."""
+    request.max_content_length = request.max_form_memory_size = FORM_BYTES
+    request.max_form_parts = MAX_FORM_PARTS
+    csrf.protect()
+    return MultiDict(request.form)
+
+
+def _of_script() -> bool:
+    return "HX-Request" in request.headers
+
+
+def _page(draft: Draft, values: MultiDict[str, str], *, counted: draftview.Counted | None = None, **shown: Any) -> str:
+    return render_template(_TEMPLATE, **draftview.page(draft, values, counted=counted), **shown)

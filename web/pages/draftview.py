@@ -1,0 +1,159 @@
+"""What the page of a draft shows, whole or in the parts that its script asks for anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from werkzeug.datastructures import MultiDict
+
+from web import drafting
+from web.access import viewer
+from web.drafting import Look
+from web.labelset import label_set, labels_of_form
+from web.models import served_models
+from web.pages.blueprint import pages
+from web.pages.draftform import TONIGHT, reading_of, time_zone
+from web.pages.forms import entered
+from web.services import services
+from yeban.drafts import Draft
+from yeban.errors import YebanError
+from yeban.jobs.estimating import estimate
+from yeban.jobs.sources import latest_job_of
+from yeban.labels import DEFAULT_TEMPLATE
+from yeban.programs import BULK_ROLE
+from yeban.tabular import MAX_DISTINCT_TEXTS, Profile
+
+# A file up to this size is counted with the page; a workbook takes longer to read.
+_COUNTED_AT_ONCE_BYTES = 1 << 20
+_WORKBOOK_AT_ONCE_BYTES = 1 << 16
+_COLUMNS = 12
+_GOLD_LABELS = 20
+_FORMATS = ("csv", "tsv", "xlsx", "jsonl")
+_ENCODINGS = ("utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "shift_jis", "euc-kr", "cp1252")
+_DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe", None: "none"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Counts over the whole file, or why there are none."""
+
+    profile: Profile | None = None
+    problem: YebanError | None = None
+    long_chars: int = drafting.DEFAULT_MAX_TOKENS
+
+
+def page(draft: Draft, values: MultiDict[str, str], *, counted: Counted | None = None) -> dict[str, Any]:
+    """Everything on the page, but what was tried."""
+    shown = reading(draft, values)
+    if counted is None and shown["look"] is not None and _is_small(draft, shown["look"]):
+        counted = count(draft, values, shown["look"])
+    rows = None if counted is None or counted.profile is None else counted.profile.rows
+    return {
+        **shown,
+        **counts(draft, counted),
+        **estimated(values, rows),
+        "models": served_models(services(), role=BULK_ROLE),
+        "refinable": True,
+        "earlier": latest_job_of(services().database, draft.sha256, viewer=viewer()),
+        "time_zone": time_zone(),
+        "tonight": TONIGHT,
+        "first_rows": drafting.FIRST_ROWS,
+    }
+
+
+def reading(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
+    """How the file is read, its first rows, and the choice of its columns."""
+    look, problem, sheets = None, None, []
+    try:
+        look = drafting.look(services(), draft, reading_of(values))
+        problem, sheets = look.problem, list(look.sheets)
+    except YebanError as error:
+        problem, sheets = error, list(error.context.get("sheets", []))
+    return {
+        "draft": draft,
+        "values": entered(values),
+        "look": look,
+        "look_problem": problem,
+        "sheets": sheets,
+        "shown_columns": [] if look is None else _shown_columns(look),
+        "formats": _FORMATS,
+        "encodings": _ENCODINGS,
+        "delimiters": tuple(_DELIMITERS.values()),
+        "found_delimiter": None if look is None else _DELIMITERS.get(look.header.delimiter, look.header.delimiter),
+        "counts_later": look is not None and look.text_index is not None,
+    }
+
+
+def count(draft: Draft, values: MultiDict[str, str], look: Look | None = None) -> Counted:
+    """Count over the whole file as the form has it, or as ``look`` found it."""
+    long_chars = drafting.DEFAULT_MAX_TOKENS
+    try:
+        asked = reading_of(values)
+        if look is not None:
+            asked = look.settled(asked)
+        if look is not None and look.text_index is None:
+            return Counted()
+        long_chars = drafting.longest_read(services(), _model(values))
+        multi_label = bool(values.get("multi_label"))
+        found = drafting.count(services(), draft, asked, long_chars=long_chars, multi_label=multi_label)
+    except YebanError as error:
+        return Counted(problem=error, long_chars=long_chars)
+    return Counted(profile=found, long_chars=long_chars)
+
+
+def counts(draft: Draft, counted: Counted | None) -> dict[str, Any]:
+    """Counts for the page; ``None`` leaves them to be asked for."""
+    found = None if counted is None else counted.profile
+    gold = [] if found is None or not found.gold else list(found.gold.items())
+    return {
+        "draft": draft,
+        "counted": counted,
+        "gold_labels": gold[:_GOLD_LABELS],
+        "gold_names": [name for name, _ in gold],
+        "most_distinct": MAX_DISTINCT_TEXTS,
+    }
+
+
+def estimated(values: MultiDict[str, str], rows: int | None) -> dict[str, Any]:
+    """How long a job of so many rows would take; ``rows`` from the form where they were not counted just now."""
+    if rows is None:
+        rows = values.get("rows", type=int)
+    labels = _labels(values)
+    found = None
+    if rows and labels and rows <= services().settings.max_rows:
+        found = estimate(services().database, model=_model(values), rows=rows, labels=labels)
+    return {"rows": rows, "estimate": found, "estimate_labels": labels}
+
+
+def _labels(values: MultiDict[str, str]) -> int:
+    """How many labels the form has; none while they are not fit for use."""
+    try:
+        names = labels_of_form(values.getlist("labels"))
+        return len(label_set(names, template=DEFAULT_TEMPLATE, multi_label=False, threshold=None))
+    except YebanError:
+        return 0
+
+
+def _model(values: MultiDict[str, str]) -> str:
+    return values.get("model") or services().settings.model
+
+
+def _is_small(draft: Draft, look: Look) -> bool:
+    most = _WORKBOOK_AT_ONCE_BYTES if look.header.format == "xlsx" else _COUNTED_AT_ONCE_BYTES
+    return draft.size_bytes <= most
+
+
+def _shown_columns(look: Look) -> list[int]:
+    """The columns that were chosen, so that a phone shows them, and the first of the others."""
+    chosen = [index for index in (look.id_index, look.text_index, look.gold_index) if index is not None]
+    return list(dict.fromkeys([*chosen, *range(min(len(look.header.columns), _COLUMNS))]))
+
+
+@pages.app_template_filter()
+def file_size(size_bytes: int) -> str:
+    """Bytes in the unit that fits, as ``3.4 MiB``."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes} B"

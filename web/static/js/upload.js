@@ -1,0 +1,159 @@
+// The upload with its drop zone and progress, and the page of an uploaded file. Both work without this.
+"use strict";
+
+(() => {
+  for (const element of document.querySelectorAll(".needs-script, .drophere")) element.hidden = false;
+
+  const form = document.getElementById("upload");
+  if (form) uploadPage(form);
+  const draft = document.getElementById("draft");
+  if (draft) draftPage(draft);
+
+  function uploadPage(form) {
+    const zone = form.querySelector(".dropzone");
+    const input = form.querySelector("input[type=file]");
+    const button = form.querySelector("button.primary");
+    const sending = form.querySelector(".sending");
+    const progress = sending.querySelector("progress");
+    const status = sending.querySelector("[role=status]");
+    const refused = form.querySelector(".refused");
+    let cancelled = false;
+
+    button.hidden = true;
+    zone.classList.add("live");
+
+    function refuse(message) {
+      refused.textContent = message;
+      refused.hidden = !message;
+    }
+
+    function begin() {
+      if (!input.files.length) return;
+      const [file] = input.files;
+      if (file.size > Number(form.dataset.maxMib) * 2 ** 20) {
+        input.value = "";
+        refuse(form.dataset.tooLarge);
+        return;
+      }
+      sending.querySelector(".file").textContent = file.name;
+      form.requestSubmit();
+    }
+
+    function show(busy) {
+      zone.hidden = busy;
+      sending.hidden = !busy;
+      progress.value = 0;
+      status.textContent = "";
+      if (busy) sending.querySelector("[data-cancel]").focus();
+    }
+
+    input.addEventListener("change", begin);
+    for (const name of ["dragenter", "dragover"]) {
+      zone.addEventListener(name, (event) => {
+        event.preventDefault();
+        zone.classList.add("over");
+      });
+    }
+    zone.addEventListener("dragleave", (event) => {
+      if (!zone.contains(event.relatedTarget)) zone.classList.remove("over");
+    });
+    zone.addEventListener("drop", (event) => {
+      event.preventDefault();
+      zone.classList.remove("over");
+      const { files } = event.dataTransfer;
+      if (files.length !== 1) {
+        refuse(form.dataset.one);
+        return;
+      }
+      input.files = files;
+      begin();
+    });
+    // A file that misses the zone would replace the page.
+    for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
+
+    sending.querySelector("[data-cancel]").addEventListener("click", () => {
+      cancelled = true;
+      htmx.trigger(form, "htmx:abort");
+    });
+    form.addEventListener("htmx:beforeRequest", () => {
+      cancelled = false;
+      refuse("");
+      show(true);
+    });
+    form.addEventListener("htmx:xhr:progress", (event) => {
+      const { loaded, total } = event.detail;
+      if (!total) return;
+      progress.value = (100 * loaded) / total;
+      // Which is not the end: the server still has to store it.
+      status.textContent = loaded === total ? form.dataset.sent : `${Math.floor((100 * loaded) / total)} %`;
+    });
+    form.addEventListener("htmx:afterRequest", (event) => {
+      const { xhr, successful } = event.detail;
+      if (successful) return; // the browser is on its way to the file's page
+      input.value = "";
+      show(false);
+      input.focus();
+      if (cancelled) return;
+      const answer = new DOMParser().parseFromString(xhr.responseText || "", "text/html").querySelector(".problem:not([hidden])");
+      refuse(answer ? answer.textContent.trim() : form.dataset.brokenOff);
+    });
+    // Coming back by the browser's button, the page may stand as it was left.
+    window.addEventListener("pageshow", (event) => {
+      if (!event.persisted) return;
+      input.value = "";
+      show(false);
+    });
+  }
+
+  function draftPage(draft) {
+    const reveal = (root) => {
+      for (const element of root.querySelectorAll(".needs-script")) element.hidden = false;
+    };
+    document.body.addEventListener("htmx:load", (event) => reveal(event.detail.elt));
+
+    // A refusal comes as a part of the page too, with its status; a whole page is another matter.
+    document.body.addEventListener("htmx:beforeSwap", (event) => {
+      const { xhr, target } = event.detail;
+      if (xhr.status < 400 || !draft.contains(target)) return;
+      const whole = /^\s*<!doctype/i.test(xhr.responseText);
+      if (whole) {
+        // The file is gone, or the session is: the page says what to do.
+        document.open();
+        document.write(xhr.responseText);
+        document.close();
+        return;
+      }
+      event.detail.shouldSwap = true;
+      event.detail.isError = false;
+    });
+
+    // Giving a time chooses it.
+    for (const input of draft.querySelectorAll(".when input:not([type=radio])")) {
+      input.addEventListener("input", () => {
+        input.closest("p").querySelector("input[type=radio]").checked = true;
+      });
+    }
+
+    draft.addEventListener("click", (event) => {
+      const button = event.target.closest("button[data-labels]");
+      if (!button) return;
+      const labels = JSON.parse(button.dataset.labels);
+      const plain = labels.every((label) => !/[,，\r\n]|^\[/.test(label));
+      const field = document.getElementById("labels");
+      field.value = plain ? labels.join(", ") : JSON.stringify(labels);
+      for (const name of ["input", "change"]) field.dispatchEvent(new Event(name, { bubbles: true }));
+      field.focus();
+    });
+
+    // Twice pressed is once meant.
+    draft.addEventListener("submit", () => {
+      setTimeout(() => {
+        for (const button of draft.querySelectorAll("button")) button.disabled = true;
+      });
+    });
+    window.addEventListener("pageshow", (event) => {
+      if (!event.persisted) return;
+      for (const button of draft.querySelectorAll("button")) button.disabled = false;
+    });
+  }
+})();

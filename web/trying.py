@@ -1,0 +1,80 @@
+"""The first rows of a file, tagged now, so that a person sees what the labels do before all rows are."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from web import interactive
+from web.interactive import Classification
+from web.services import Services
+from yeban.errors import NoAnswer, ServiceUnavailable, YebanError
+from yeban.labels import LABEL_JOINER, LabelSet
+from yeban.tabular import Row
+
+_THREADS = 4  # others are waiting for answers too
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriedRow:
+    """One row with its answer, or with why there is none; both are ``None`` where it was not asked for any more."""
+
+    row: Row
+    found: Classification | None = None
+    error: YebanError | None = None
+    cut: bool = False  # the model did not see the end of the text
+
+    def agrees(self, *, multi_label: bool) -> bool | None:
+        """Whether the labels are exactly those of the gold column; ``None`` without an answer or gold labels."""
+        if self.found is None or self.row.gold is None:
+            return None
+        parts = self.row.gold.split(LABEL_JOINER) if multi_label else [self.row.gold]
+        return {part.strip() for part in parts if part.strip()} == set(self.found.assigned)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What came of all of them. ``judged`` rows have gold labels and an answer, of which ``agreeing`` are the same."""
+
+    rows: Sequence[TriedRow]
+    judged: int
+    agreeing: int
+
+    @property
+    def errors(self) -> int:
+        """Rows without an answer."""
+        return sum(row.found is None for row in self.rows)
+
+
+def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model: str | None) -> Tried:
+    """Tag the texts of ``rows``, a few at a time.
+
+    What goes wrong with one row stands beside it. Raises it where it went wrong with all of them, as it does when the
+    labels are too long for the model or no worker is there; once one gets no answer, the others are not asked for.
+    """
+    stop = threading.Event()
+
+    def one(row: Row) -> TriedRow:
+        if stop.is_set():
+            return TriedRow(row=row)
+        # A job reads longer texts than are let into a single request; the model sees no more of them.
+        text = row.text[: services.settings.max_text_chars]
+        try:
+            found = interactive.classify(services, text, label_set, model)
+        except YebanError as error:
+            if isinstance(error, NoAnswer | ServiceUnavailable):
+                stop.set()
+            return TriedRow(row=row, error=error)
+        return TriedRow(row=row, found=found, cut=found.reply.truncated or len(text) < len(row.text))
+
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="try") as pool:
+        asked = [pool.submit(contextvars.copy_context().run, one, row) for row in rows]
+        tried = [future.result() for future in asked]
+    failed = next((row.error for row in tried if row.error is not None), None)
+    if failed is not None and all(row.found is None for row in tried):
+        raise failed
+    verdicts = [row.agrees(multi_label=label_set.multi_label) for row in tried]
+    return Tried(rows=tried, judged=sum(verdict is not None for verdict in verdicts), agreeing=sum(map(bool, verdicts)))
