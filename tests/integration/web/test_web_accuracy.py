@@ -45,7 +45,7 @@ def _table(page: str, after: str) -> list[list[str]]:
 def test_the_page_has_the_figures(client, judged):
     page = _text(client.get(f"/jobs/{judged()}/accuracy"))
     assert "<dt>Accuracy</dt><dd>33.3 %</dd>" in page
-    assert "<dt>Rows judged</dt><dd>6</dd>" in page
+    assert "<dt>Rows compared</dt><dd>6</dd>" in page
     assert "<dt>Without a right label</dt><dd>1</dd>" in page
     assert _table(page, 'id="h-per-label"') == [
         ["退款", "3", "0.0 %", "0.0 %", "0.0 %"],
@@ -186,7 +186,7 @@ def test_the_rows_of_a_cell_come_in_pages(client, judged):
 def test_a_cell_whose_rows_were_corrected_says_that_none_is_left(client, judged):
     job_id = judged()
     client.post(f"/jobs/{job_id}/review", data={"shown": "2", "row-2": "1"})
-    assert "No more rows are like that" in _text(client.get(f"/jobs/{job_id}/accuracy/rows?gold=1&predicted=0"))
+    assert "There are no such rows any more" in _text(client.get(f"/jobs/{job_id}/accuracy/rows?gold=1&predicted=0"))
     assert "Counted when the job last ended" in _text(client.get(f"/jobs/{job_id}/accuracy"))
 
 

@@ -66,7 +66,7 @@ def test_neither_rows_nor_results_are_read_for_how_far_a_job_is(client, half_don
     assert client.get(f"/jobs/{half_done}/findings").status_code == 500
 
 
-@pytest.mark.parametrize(("percent", "said"), [(0, "0 %"), (24.9, "0 %"), (25, "25 %"), (99.9, "75 %"), (100, "100 %")])
+@pytest.mark.parametrize(("percent", "said"), [(0, "0%"), (24.9, "0%"), (25, "25%"), (99.9, "75%"), (100, "100%")])
 def test_progress_is_said_aloud_in_quarters(client, half_done, monkeypatch, percent, said):
     monkeypatch.setattr("web.pages.jobs.percent", lambda _job: percent)
     part = client.get(f"/jobs/{half_done}/live").text
@@ -80,14 +80,14 @@ def test_what_happened_when_is_told_in_order(client, half_done):
     page = _text(client.get(f"/jobs/{half_done}"))
     timeline = page.partition('class="timeline"')[2].partition("</ol>")[0]
     assert re.findall(r"<span>([^<]+)</span>", timeline) == [
-        "handed in", "begun", "paused", "taken up again", "cancelled by a person", "cancelled"
+        "submitted", "started", "paused", "resumed", "cancelled by a person", "cancelled"
     ]  # fmt: skip
 
 
 def test_what_lies_ahead_is_told(client, upload):
     job_id = upload(start_at="2999-01-01T00:00:00Z", expires_at="2999-01-02T00:00:00Z").json["id"]
     timeline = client.get(f"/jobs/{job_id}").text.partition('class="timeline"')[2].partition("</ol>")[0]
-    assert re.findall(r"<span>([^<]+)</span>", timeline) == ["handed in", "begins", "gives up"]
+    assert re.findall(r"<span>([^<]+)</span>", timeline) == ["submitted", "starts", "gives up"]
 
 
 def test_an_ended_job_can_be_deleted_once_asked(client, job_id, tag):
