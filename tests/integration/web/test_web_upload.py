@@ -289,7 +289,7 @@ def test_counts_over_the_whole_file(client, draft, filled):
     page = _page(client.get(place))
     for name, value in (("Rows", 4), ("Without a text", 1), ("Repeated texts", 1), ("Long texts", 1)):
         assert f"<dt>{name}</dt><dd>{value}</dd>" in page
-    assert "more than 512 characters, and the longest has 513" in page
+    assert "more than 512 characters; the longest has 513" in page
     part = _page(client.post(f"{place}/counts", data=filled(place, gold_column="#3"), headers=SCRIPT))
     assert "<html" not in part
     assert "<dt>Right labels</dt><dd>2</dd>" in part
