@@ -90,14 +90,14 @@ def test_the_threshold_that_is_suggested_is_the_lowest_that_is_right_often_enoug
     sure = "".join(f"好{number},物流\n" for number in range(30))
     job_id = judged(f"text,label\n一,物流\n二,物流\n三,退款\n{sure}")
     page = _text(client.get(f"/jobs/{job_id}/accuracy"))
-    assert "With a threshold of 0.40, 100.0 % of the rows are tagged, and 97.0 % of those are right" in page
+    assert "With a threshold of 0.40, 100.0% of the rows are tagged, and 97.0% of those are right" in page
     assert page.count("<polyline") == 2
     assert ["0.40", "100.0%", "97.0%"] in _table(page, 'id="h-thresholds"')
     assert ["0.45", "97.0%", "100.0%"] in _table(page, 'id="h-thresholds"')
 
 
 def test_where_no_threshold_will_do_that_is_said(client, judged):
-    assert "No threshold makes 90.0 % of the tagged rows right" in _text(client.get(f"/jobs/{judged()}/accuracy"))
+    assert "No threshold makes 90.0% of the tagged rows right" in _text(client.get(f"/jobs/{judged()}/accuracy"))
 
 
 def test_a_refined_job_is_compared_with_its_rows_by_themselves(client, judged, work):
@@ -146,7 +146,7 @@ def test_before_the_end_the_page_says_to_wait(client, upload):
 def test_an_empty_gold_column_is_told(client, judged):
     job_id = judged("text,label\n一,\n二,\n三,\n")
     page = _text(client.get(f"/jobs/{job_id}/accuracy"))
-    assert "the gold column is empty" in page
+    assert "the column with the right labels is empty" in page
 
 
 def test_a_job_of_an_earlier_version_shows_what_it_has(client, judged, work):
