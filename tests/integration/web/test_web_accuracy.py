@@ -128,7 +128,7 @@ def test_where_several_labels_may_apply_the_page_has_what_applies(client, upload
 def test_a_job_without_gold_column_says_how_to_have_accuracy(client, job_id, tag):
     tag(job_id)
     for path in (f"/jobs/{job_id}/accuracy", f"/jobs/{job_id}/accuracy/rows?gold=0&predicted=0"):
-        assert "Upload a file that has a column with the right label" in _text(client.get(path))
+        assert "Upload a file with a column that has the right label" in _text(client.get(path))
     assert f"/jobs/{job_id}/accuracy" not in client.get(f"/jobs/{job_id}").text
     answer = client.get(f"/api/v1/jobs/{job_id}/accuracy")
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
