@@ -17,6 +17,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestTimeout, UnsupportedMediaType
 
 from web import csrf
+from web.patience import DEADLINES
 from yeban.errors import InvalidRequest
 from yeban.settings import Settings
 
@@ -121,9 +122,23 @@ def install(app: Flask, settings: Settings) -> None:
         if connection is not None:
             connection.settimeout(settings.client_timeout_s)
             request.environ["wsgi.input"] = _Body(request.environ["wsgi.input"], settings.client_timeout_s)
+            if request.method not in {"GET", "HEAD"}:
+                DEADLINES.set(connection, DEADLINES.body_s)
+
+    def regain_patience(_error: BaseException | None = None) -> None:
+        # The answer may be as long as it likes.
+        if (connection := request.environ.get("gunicorn.socket")) is not None:
+            DEADLINES.lift(connection)
 
     app.before_request(lose_patience)
+    app.teardown_request(regain_patience)
     app.after_request(_finish_body)
+
+
+def take_time() -> None:
+    """Let the body of this request come as slowly as it likes, as long as something comes."""
+    if (connection := request.environ.get("gunicorn.socket")) is not None:
+        DEADLINES.lift(connection)
 
 
 class _Body:

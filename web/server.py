@@ -21,6 +21,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from web.gunicorn_log import GunicornLog
+from web.patience import DEADLINES
 from yeban import metering, metrics, tracing
 from yeban.settings import Settings
 
@@ -77,6 +78,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         self._settings = settings
         self._make_app = make_app
         self._ready_file = ready_file
+        DEADLINES.shorten(settings.client_timeout_s)
         self._metrics = _make_metrics_folder() if settings.web_processes > 1 else None
         if self._metrics is not None:
             metering.share(self._metrics)
@@ -89,7 +91,11 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             "bind": f"{host}:{settings.port}",
             "workers": settings.web_processes,
             "threads": settings.web_threads,
-            "worker_class": "gthread",
+            "worker_class": "web.patience.PatientWorker",
+            # What a proxy says is the app's to judge (YEBAN_PROXIES): by default gunicorn believes this whole machine.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
+            "secure_scheme_headers": {},
             "graceful_timeout": _GRACEFUL_S,
             "loglevel": settings.log_level.lower(),
             # Each request is logged by the app, without what the caller typed.

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field
 from werkzeug.datastructures import FileStorage
 
 from web.access import viewer
-from web.edge import Fields, told
+from web.edge import Fields, take_time, told
 from web.labelset import label_set_of_form
 from web.models import check_model
 from web.services import Services
@@ -112,6 +112,7 @@ def expect_upload(services: Services) -> Iterator[None]:
     request.max_form_memory_size = FORM_BYTES
     request.max_form_parts = MAX_FORM_PARTS
     with services.uploads.admit():
+        take_time()
         yield
 
 

@@ -354,6 +354,35 @@ def test_a_client_that_falls_silent_in_mid_upload_loses_its_place(serve):
     assert response.status_code == 201
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ",
+        b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n\r\nname=",
+    ],
+    ids=["head", "body"],
+)
+def test_clients_that_send_a_byte_now_and_then_do_not_keep_the_threads(serve, begun):
+    _process, _ready, client = serve(YEBAN_WEB_THREADS="4", YEBAN_CLIENT_TIMEOUT_S="2")
+    with contextlib.ExitStack() as open_ones:
+        slow = [
+            open_ones.enter_context(socket.create_connection((client.base_url.host, client.base_url.port)))
+            for _ in range(4)
+        ]
+        for connection in slow:
+            connection.sendall(begun)
+
+        def answered() -> bool:
+            for connection in slow:
+                with contextlib.suppress(OSError):
+                    connection.sendall(b"a")
+            with contextlib.suppress(httpx.TransportError):
+                return client.get("/healthz", timeout=0.5).status_code == 200
+            return False
+
+        wait_until(answered, timeout_s=15, what="an answer while four others dribble")
+
+
 def test_many_refused_uploads_do_not_take_the_threads(serve):
     _process, _ready, client = serve(YEBAN_UPLOAD_LIMIT="1", YEBAN_WEB_THREADS="16", YEBAN_CLIENT_TIMEOUT_S="20")
     with contextlib.ExitStack() as open_ones:
