@@ -6,6 +6,8 @@ on, every route but the few in :data:`PUBLIC` wants a session (people) or a toke
 
 from __future__ import annotations
 
+import ipaddress
+import secrets
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -51,17 +53,18 @@ _REDIS_TIMEOUT_S = 1.0
 
 @dataclass(frozen=True)
 class _SignedIn:
-    """An account as Flask-Login wants it. Its id ends with the moment from which its sessions are valid, so that all of
-    them end when that is moved.
+    """An account as Flask-Login wants it, in one session. The id has the moment from which the account's sessions are
+    valid, so that all of them end when that is moved; and the session's own number, so that one can be ended.
     """
 
     account: Account
+    session_id: str
     is_authenticated = True
     is_active = True
     is_anonymous = False
 
     def get_id(self) -> str:
-        return f"{self.account.id}@{self.account.sessions_from.timestamp():.6f}"
+        return f"{self.account.id}@{_since(self.account)}@{self.session_id}"
 
 
 def install(app: Flask, settings: Settings, redis_url: str) -> None:
@@ -117,20 +120,14 @@ def is_signed_in() -> bool:
 
 def check_password(found: Account, password: str) -> None:
     """Ask a person who is signed in for the password once more. Raises ``Unauthorized``, ``RateLimited``."""
-    limits, address = _limits(), _address()
-    limits.check_sign_in(found.name, address)
-    if people.sign_in(services().database, found.name, password) is None:
-        limits.count_failure(found.name, address)
+    if _signed_in(found.name, password) is None:
         raise Unauthorized("The present password is wrong.")
 
 
 def begin_session(name: str, password: str) -> Account:
     """Sign a person in. Raises ``Unauthorized``, and ``RateLimited`` after too many failures."""
-    limits, address = _limits(), _address()
-    limits.check_sign_in(name, address)
-    found = people.sign_in(services().database, name, password)
+    found = _signed_in(name, password)
     if found is None:
-        limits.count_failure(name, address)
         raise Unauthorized("The name or the password is wrong.")
     continue_session(found)
     return found
@@ -140,13 +137,25 @@ def continue_session(found: Account) -> None:
     """Make this browser's session one of ``found``: nothing of what it was before remains."""
     session.clear()
     session.permanent = True
-    login_user(_SignedIn(found))
+    login_user(_SignedIn(found, secrets.token_urlsafe(16)))
 
 
 def end_session() -> None:
-    """Sign this browser out."""
+    """Sign this browser out, and whoever has kept its cookie."""
+    if g.account is not None:
+        people.end_session(services().database, current_user.session_id)
     logout_user()
     session.clear()
+
+
+def _signed_in(name: str, password: str) -> Account | None:
+    # Counted before it is tried: many tries at once are as many.
+    limits, name, address = _limits(), people.normal_name(name), _address()
+    limits.count_attempt(name, address)
+    found = people.sign_in(services().database, name, password)
+    if found is not None:
+        limits.forgive(name, address)
+    return found
 
 
 def _let_in() -> None:
@@ -196,11 +205,13 @@ def _ask_to_sign_in() -> Response:
 
 
 def _of_session(session_id: str) -> _SignedIn | None:
-    number, _, since = session_id.partition("@")
-    found = people.find_account(services().database, int(number))
-    if found is None or found.disabled_at is not None or since != f"{found.sessions_from.timestamp():.6f}":
-        return None
-    return _SignedIn(found)
+    number, since, own = session_id.split("@")
+    found = people.account_of_session(services().database, int(number), own)
+    return None if found is None or since != _since(found) else _SignedIn(found, own)
+
+
+def _since(found: Account) -> str:
+    return f"{found.sessions_from.timestamp():.6f}"
 
 
 def _of_token(secret: str | None) -> Account:
@@ -218,7 +229,12 @@ def _limits() -> RateLimits:
 
 
 def _address() -> str:
-    return request.remote_addr or "unknown"
+    """Who asks, as limits count: of IPv6 the network that one subscriber has."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    return str(address if address.version == 4 else ipaddress.ip_network((address, 64), strict=False))
 
 
 def _for_templates() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 
@@ -16,12 +17,14 @@ from yeban.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Wrong passwords for one name from one address, and for one name from anywhere: whoever guesses is held up, and one
-#: who guesses from elsewhere does not shut the owner of the name out at once.
-_FAILURES = RateLimitItemPerMinute(5, 15)
-_FAILURES_ANYWHERE = RateLimitItemPerMinute(100, 15)
-#: Wrong names and passwords, and wrong tokens, from one address.
-_FAILURES_OF_ADDRESS = RateLimitItemPerMinute(60, 5)
+#: Attempts to sign in by one name from one address, which signing in forgives; and by one name from addresses where it
+#: has not signed in lately.
+_ATTEMPTS = RateLimitItemPerMinute(5, 15)
+_ATTEMPTS_ANYWHERE = RateLimitItemPerMinute(100, 15)
+#: Attempts by any name from one address, and wrong tokens from one.
+_ATTEMPTS_OF_ADDRESS = RateLimitItemPerMinute(100, 5)
+_WRONG_TOKENS = RateLimitItemPerMinute(60, 5)
+_KNOWN_S = 30 * 24 * 3600
 
 
 class RateLimits:
@@ -34,6 +37,7 @@ class RateLimits:
             "redis://", connection_pool=client.connection_pool, key_prefix="yeban:rate", wrap_exceptions=True
         )
         self._shared = SlidingWindowCounterRateLimiter(shared)
+        self._client = client
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._kinds: dict[str, tuple[RateLimitItem, str]] = {
             "texts": (RateLimitItemPerMinute(settings.rate_texts), phrase("texts a minute")),
@@ -52,30 +56,44 @@ class RateLimits:
                 retry_after_s=wait_s,
             )
 
-    def check_sign_in(self, name: str, address: str) -> None:
-        """Refuse one more try where too many have failed. Raises :class:`~yeban.errors.RateLimited`."""
-        for item, keys in _failures(name, address):
-            if not self._ask("test", item, *keys):
+    def count_attempt(self, name: str, address: str) -> None:
+        """Count an attempt to sign in, before it is known how it ends. Raises :class:`~yeban.errors.RateLimited`."""
+        limits = [(_ATTEMPTS_OF_ADDRESS, ("address", address)), (_ATTEMPTS, ("name", _digest(name), address))]
+        if not self._is_known(name, address):
+            limits.append((_ATTEMPTS_ANYWHERE, ("name", _digest(name))))
+        for item, keys in limits:
+            if not self._ask("hit", item, *keys):
                 wait_s = self._wait_s(item, *keys)
                 raise RateLimited(
                     f"Too many attempts to sign in have failed; try again in {-(-wait_s // 60)} minutes.",
                     retry_after_s=wait_s,
                 )
 
-    def count_failure(self, name: str, address: str) -> None:
-        """Count an attempt to sign in that failed."""
-        for item, keys in _failures(name, address):
-            self._ask("hit", item, *keys)
+    def forgive(self, name: str, address: str) -> None:
+        """Take the attempts of whoever has signed in now for slips of their own."""
+        keys = ("name", _digest(name), address)
+        try:
+            self._shared.clear(_ATTEMPTS, *keys)
+            self._client.set(_known(name, address), 1, ex=_KNOWN_S)
+        except (StorageError, redis.RedisError):
+            self._own.clear(_ATTEMPTS, *keys)
+
+    def _is_known(self, name: str, address: str) -> bool:
+        """Whether this name has signed in from this address lately: then those who guess elsewhere do not matter."""
+        try:
+            return bool(self._client.exists(_known(name, address)))
+        except redis.RedisError:
+            return False
 
     def check_token(self, address: str) -> None:
         """Refuse whoever has sent too many wrong tokens. Raises :class:`~yeban.errors.RateLimited`."""
-        if not self._ask("test", _FAILURES_OF_ADDRESS, "tokens", address):
-            wait_s = self._wait_s(_FAILURES_OF_ADDRESS, "tokens", address)
+        if not self._ask("test", _WRONG_TOKENS, "tokens", address):
+            wait_s = self._wait_s(_WRONG_TOKENS, "tokens", address)
             raise RateLimited(f"Too many wrong tokens were sent; try again in {wait_s} s.", retry_after_s=wait_s)
 
     def count_wrong_token(self, address: str) -> None:
         """Count a token that is none."""
-        self._ask("hit", _FAILURES_OF_ADDRESS, "tokens", address)
+        self._ask("hit", _WRONG_TOKENS, "tokens", address)
 
     def _ask(self, verb: str, item: RateLimitItem, *keys: str, cost: int = 1) -> bool:
         try:
@@ -92,9 +110,10 @@ class RateLimits:
         return max(1, round(stats.reset_time - time.time()))
 
 
-def _failures(name: str, address: str) -> list[tuple[RateLimitItem, tuple[str, ...]]]:
-    return [
-        (_FAILURES_OF_ADDRESS, ("address", address)),
-        (_FAILURES, ("name", name, address)),
-        (_FAILURES_ANYWHERE, ("name", name)),
-    ]
+def _digest(name: str) -> str:
+    """A name as a key: whoever asks chooses its length."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _known(name: str, address: str) -> str:
+    return f"yeban:signed-in:{_digest(name)}:{address}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from flask import Flask, request
-from flask.sessions import SecureCookieSessionInterface
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from web.secretkey import secret_key
 from yeban.settings import Settings
 
+_UNRENEWED = frozenset({"static", "probes.alive", "probes.ready", "probes.show_metrics"})
 _LIFETIME = timedelta(hours=12)
 
 
@@ -18,6 +19,10 @@ class _Sessions(SecureCookieSessionInterface):
     def get_cookie_secure(self, _app: Flask) -> bool:
         # Over HTTPS never without it again; on this machine there is no HTTPS.
         return request.is_secure
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        # Renewed with what a person does, and not with each file that a page has.
+        return super().should_set_cookie(app, session) and (session.modified or request.endpoint not in _UNRENEWED)
 
 
 def install(app: Flask, settings: Settings) -> None:

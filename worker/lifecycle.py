@@ -28,6 +28,7 @@ from worker.tasks.end_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban import drafts, tracing
+from yeban.accounts import people
 from yeban.db import Database
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
@@ -207,6 +208,7 @@ class WorkerProcess:
             retention.forget_embeddings(self._database, settings.embedding_days, wanted=self._wanted)
         retention.purge(self._database, wanted=self._wanted)
         drafts.delete_old_drafts(self._database, wanted=self._wanted)
+        people.forget_ended_sessions(self._database)
         forget_old(self._database)
 
     def _wanted(self) -> bool:

@@ -60,6 +60,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_account_name"),
     )
     op.create_table(
+        "ended_session",
+        _text("id"),
+        _moment("ended_at", now=True),
+        sa.PrimaryKeyConstraint("id", name="pk_ended_session"),
+    )
+    op.create_table(
         "api_token",
         _id(),
         sa.Column("account_id", sa.BigInteger(), nullable=False),
@@ -190,6 +196,7 @@ def downgrade() -> None:
         "label_set_version",
         "label_set",
         "api_token",
+        "ended_session",
         "account",
     ):
         op.drop_table(table)

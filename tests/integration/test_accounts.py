@@ -107,8 +107,9 @@ def test_a_disabled_account_can_do_nothing_until_it_is_enabled(database, member)
     assert people.sign_in(database, "小王", PASSWORD) is None
     assert tokens.account_of(database, secret) is None
     people.change_account(database, member, role=member.role, team=member.team, disabled=False)
-    assert people.sign_in(database, "小王", PASSWORD) == member
-    assert tokens.account_of(database, secret) == member
+    enabled = people.sign_in(database, "小王", PASSWORD)
+    assert enabled.sessions_from > member.sessions_from
+    assert tokens.account_of(database, secret) == enabled
 
 
 @pytest.mark.parametrize(("role", "disabled"), [(Role.MEMBER, False), (Role.ADMIN, True)])

@@ -21,9 +21,11 @@ _TEMPLATE = "account.html"
 class PasswordForm(Fields):
     """The password as it is and as it is to be."""
 
+    username: str = ""  # for whoever keeps passwords; it says nothing here
     present: str = ""
     password: str = ""
     again: str = ""
+    revoke_tokens: bool = False
 
 
 class TokenForm(Fields):
@@ -43,12 +45,12 @@ def show_account() -> str:
 def change_password() -> AnyResponse:
     """Change the password; other sessions end, this one goes on."""
     account = access.account()
-    form = fields(PasswordForm, request.form)
     try:
+        form = fields(PasswordForm, request.form)
         access.check_password(account, form.present)
         if form.password != form.again:
             raise InvalidRequest("The two new passwords are not the same.", field="again")
-        people.change_password(services().database, account, form.password)
+        people.change_password(services().database, account, form.password, revoke_tokens=form.revoke_tokens)
     except (InvalidRequest, RateLimited, Unauthorized) as error:
         return problems.page(_TEMPLATE, error, **_shown())
     access.continue_session(people.get_account(services().database, account.name))

@@ -37,6 +37,14 @@ class ChangeForm(Fields):
     disabled: bool = False
 
 
+class ResetForm(Fields):
+    """Another password for somebody else."""
+
+    username: str = ""  # for whoever keeps passwords; it says nothing here
+    password: str = ""
+    revoke_tokens: bool = False
+
+
 @pages.get("/accounts")
 def index_accounts() -> str:
     """All of them."""
@@ -82,7 +90,8 @@ def reset_password(name: str) -> AnyResponse:
     access.account()
     person = people.get_account(services().database, name)
     try:
-        people.change_password(services().database, person, request.form.get("password", ""))
+        form = fields(ResetForm, request.form)
+        people.change_password(services().database, person, form.password, revoke_tokens=form.revoke_tokens)
     except InvalidRequest as error:
         return problems.page(_ONE, error, **_one(person))
     return redirect(url_for("pages.index_accounts"), 303)

@@ -80,7 +80,7 @@ def sign_in(database: Database, name: str, password: str) -> Account | None:
     """The account with this name and password, unless it is disabled; ``None`` says no more than that it is not so."""
     with database.begin() as connection:
         row = connection.execute(
-            text("SELECT * FROM account WHERE name = :name"), {"name": _normal(name)[:_MAX_NAME_CHARS]}
+            text("SELECT * FROM account WHERE name = :name"), {"name": normal_name(name)[:_MAX_NAME_CHARS]}
         ).one_or_none()
     # Asked in any case: how long it takes must not tell which names there are.
     right = passwords.matches(None if row is None else row.password_hash, password)
@@ -95,18 +95,38 @@ def sign_in(database: Database, name: str, password: str) -> Account | None:
     return account_of_row(row)
 
 
-def find_account(database: Database, account_id: int) -> Account | None:
-    """The account with this number, also a disabled one."""
+def account_of_session(database: Database, account_id: int, session_id: str) -> Account | None:
+    """The account with this number, unless it is disabled or the session was ended."""
     with database.begin() as connection:
-        row = connection.execute(text("SELECT * FROM account WHERE id = :id"), {"id": account_id}).one_or_none()
+        row = connection.execute(
+            text(
+                "SELECT * FROM account WHERE id = :id AND disabled_at IS NULL"
+                " AND NOT EXISTS (SELECT FROM ended_session WHERE ended_session.id = :session)"
+            ),
+            {"id": account_id, "session": session_id},
+        ).one_or_none()
     return None if row is None else account_of_row(row)
+
+
+def end_session(database: Database, session_id: str) -> None:
+    """Take this session for ended from now on, whoever has kept its cookie."""
+    with database.begin() as connection:
+        connection.execute(
+            text("INSERT INTO ended_session (id) VALUES (:id) ON CONFLICT DO NOTHING"), {"id": session_id}
+        )
+
+
+def forget_ended_sessions(database: Database) -> None:
+    """Forget those whose cookies have expired meanwhile: they live for hours."""
+    with database.begin() as connection:
+        connection.execute(text("DELETE FROM ended_session WHERE ended_at < now() - interval '2 days'"))
 
 
 def get_account(database: Database, name: str) -> Account:
     """The account with this name. Raises ``NotFound``."""
     with database.begin() as connection:
         row = connection.execute(
-            text("SELECT * FROM account WHERE name = :name"), {"name": _normal(name)}
+            text("SELECT * FROM account WHERE name = :name"), {"name": normal_name(name)}
         ).one_or_none()
     if row is None:
         raise NotFound(f"There is no account “{name[:_MAX_NAME_CHARS]}”.")
@@ -125,8 +145,8 @@ def is_empty(database: Database) -> bool:
         return not connection.scalar(text("SELECT EXISTS (SELECT FROM account)"))
 
 
-def change_password(database: Database, account: Account, password: str) -> None:
-    """Give an account another password, and end its sessions. Raises ``InvalidRequest``."""
+def change_password(database: Database, account: Account, password: str, *, revoke_tokens: bool = False) -> None:
+    """Give an account another password and end its sessions, and its tokens if so wanted. Raises ``InvalidRequest``."""
     passwords.check_password(password, name=account.name)
     kept = passwords.hash_password(password)
     with database.begin() as connection:
@@ -134,6 +154,11 @@ def change_password(database: Database, account: Account, password: str) -> None
             text("UPDATE account SET password_hash = :kept, sessions_from = clock_timestamp() WHERE id = :id"),
             {"id": account.id, "kept": kept},
         )
+        if revoke_tokens:
+            connection.execute(
+                text("UPDATE api_token SET revoked_at = now() WHERE account_id = :id AND revoked_at IS NULL"),
+                {"id": account.id},
+            )
     log.info("password changed", extra={"account": account.id})
 
 
@@ -157,7 +182,8 @@ def change_account(database: Database, account: Account, *, role: Role, team: st
         row = connection.execute(
             text(
                 "UPDATE account SET role = :role, team = :team, disabled_at = CASE WHEN NOT :disabled THEN NULL"
-                " ELSE coalesce(disabled_at, now()) END WHERE id = :id RETURNING *"
+                " ELSE coalesce(disabled_at, now()) END, sessions_from = CASE WHEN :disabled THEN clock_timestamp()"
+                " ELSE sessions_from END WHERE id = :id RETURNING *"
             ),
             {"id": account.id, "role": role.value, "team": team, "disabled": disabled},
         ).one()
@@ -184,13 +210,13 @@ def account_of_row(row: Row[Any]) -> Account:
     )
 
 
-def _normal(name: str) -> str:
-    """A name as it is stored: two that look alike are one. PostgreSQL stores no NUL character."""
+def normal_name(name: str) -> str:
+    """A name as it is stored: capitals and full-width letters are as others. PostgreSQL stores no NUL character."""
     return unicodedata.normalize("NFKC", name).replace("\x00", "").strip().lower()
 
 
 def _checked(name: str, field: str) -> str:
-    normal = _normal(name)
+    normal = normal_name(name)
     if len(normal) > _MAX_NAME_CHARS or not _NAME.fullmatch(normal):
         raise InvalidRequest(
             f"A {field} has 1 to {_MAX_NAME_CHARS} letters, digits and . _ - + @, and begins with a letter or digit.",

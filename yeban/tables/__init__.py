@@ -3,7 +3,7 @@
 from yeban.tables.base import Base
 from yeban.tables.jobs import Chunk, Correction, Embedding, Job, Refined, Result, Row
 from yeban.tables.kept import Draft, DraftPart, LabelSetVersion, SavedLabelSet
-from yeban.tables.people import Account, ApiToken
+from yeban.tables.people import Account, ApiToken, EndedSession
 from yeban.tables.webhooks import Webhook, WebhookDelivery
 from yeban.tables.workers import Worker
 
@@ -16,6 +16,7 @@ __all__ = [
     "Draft",
     "DraftPart",
     "Embedding",
+    "EndedSession",
     "Job",
     "LabelSetVersion",
     "Refined",

@@ -32,6 +32,15 @@ class Account(Base):
     sessions_from: Mapped[datetime] = mapped_column(server_default=func.now())  # older sessions are no longer valid
 
 
+class EndedSession(Base):
+    """A session that was signed out of: its cookie is still signed, and must not be taken again."""
+
+    __tablename__ = "ended_session"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    ended_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class ApiToken(Base):
     """What a program signs in with, as its account. The token itself is shown once and not kept."""
 

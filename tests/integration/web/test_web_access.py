@@ -7,8 +7,12 @@ import re
 import uuid
 
 import pytest
+import redis
+from limits import RateLimitItemPerMinute
 
 from tests.fixtures.browser_client import token_of
+from tests.fixtures.page_checker import form_fields
+from web import ratelimits
 from web.access import ADMINS_ONLY, PUBLIC
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Role
@@ -187,6 +191,48 @@ def test_behind_a_proxy_that_speaks_https_the_cookie_never_goes_without_it(make_
     assert all("Secure" in cookie for cookie in response.headers.getlist("Set-Cookie"))
 
 
+def test_the_form_of_the_password_can_be_sent_as_it_stands(accounts, person):
+    _, client = person("wang")
+    sent = form_fields(client.get("/account").text, "change-password")
+    assert {"present", "password", "again"} <= sent.keys()
+    sent |= {"present": PASSWORD, "password": "quite another one", "again": "quite another one"}
+    assert client.post("/account/password", data=sent, headers={"X-CSRF-Token": sent["csrf_token"]}).status_code == 303
+
+
+def test_a_changed_password_may_end_tokens_too(accounts, person, database):
+    account, client = person("wang")
+    _, secret = tokens.create_token(database, account, "export")
+    new = {"present": PASSWORD, "password": "quite another one", "again": "quite another one"}
+    _post(client, "/account/password", **new)
+    assert tokens.account_of(database, secret)
+    again = {"present": new["password"], "password": "and one more of it", "again": "and one more of it"}
+    _post(client, "/account/password", **again, revoke_tokens="on")
+    assert tokens.account_of(database, secret) is None
+
+
+def test_a_cookie_that_was_kept_is_worth_nothing_after_signing_out(accounts, person):
+    _, client = person("wang")
+    kept = client.get_cookie("yeban_session").value
+    _post(client, "/sign-out")
+    client.set_cookie("yeban_session", kept)
+    assert client.get("/jobs").status_code == 303
+
+
+def test_a_session_does_not_outlive_being_disabled(accounts, person, database):
+    account, client = person("wang")
+    person("boss", role=Role.ADMIN, sign_in=False)
+    for disabled in (True, False):
+        people.change_account(database, account, role=account.role, team="", disabled=disabled)
+    assert client.get("/jobs").status_code == 303
+
+
+def test_files_of_a_page_do_not_renew_the_session(accounts, person):
+    _, client = person("wang")
+    with client.get("/static/css/base.css") as response:
+        assert "Set-Cookie" not in response.headers
+    assert "Set-Cookie" not in client.get("/healthz").headers
+
+
 def test_signing_out_ends_the_session(accounts, person):
     _, client = person("wang")
     assert _post(client, "/sign-out").headers["Location"] == "/sign-in"
@@ -269,8 +315,8 @@ def test_the_token_of_one_session_is_none_of_another(accounts, person):
 
 def test_guessing_passwords_is_held_up(accounts, person):
     _, client = person("wang", sign_in=False)
-    for _ in range(5):
-        assert _sign_in(client, "wang", "wrong password").status_code == 401
+    for name in ("wang", "WANG", " wang", "ｗａｎｇ", "wa\0ng"):
+        assert _sign_in(client, name, "wrong password").status_code == 401
     refused = _sign_in(client, "wang")  # even the right one, for now
     assert refused.status_code == 429
     assert 0 < int(refused.headers["Retry-After"]) <= 15 * 60
@@ -283,6 +329,36 @@ def test_guessing_passwords_is_held_up(accounts, person):
         environ_base={"REMOTE_ADDR": "192.0.2.7"},
     )
     assert response.status_code == 303
+
+
+def test_signing_in_forgives_what_went_wrong_before(accounts, person):
+    _, client = person("wang", sign_in=False)
+    for _ in range(3):
+        assert [_sign_in(client, "wang", "wrong password").status_code for _ in range(4)] == [401] * 4
+        assert _sign_in(client, "wang").status_code == 303
+        _post(client, "/sign-out")
+
+
+def test_those_who_guess_elsewhere_do_not_shut_a_person_out(accounts, person, monkeypatch):
+    monkeypatch.setattr(ratelimits, "_ATTEMPTS_ANYWHERE", RateLimitItemPerMinute(3, 15))
+    _, client = person("wang")
+    _post(client, "/sign-out")
+    for number in range(5):
+        token = token_of(client.get("/sign-in").text)
+        client.post(
+            "/sign-in",
+            data={"name": "wang", "password": "wrong password"},
+            headers={"X-CSRF-Token": token},
+            environ_base={"REMOTE_ADDR": f"192.0.2.{number}"},
+        )
+    assert _sign_in(client, "wang").status_code == 303
+
+
+def test_a_long_name_takes_no_room(accounts, person, redis_url):
+    _, client = person("wang", sign_in=False)
+    _sign_in(client, "x" * 100_000, "wrong password")
+    with redis.Redis.from_url(redis_url) as server:
+        assert max(map(len, server.scan_iter("*"))) < 200
 
 
 def test_wrong_tokens_are_held_up_and_hold_nobody_elses_up(accounts, database):
