@@ -60,6 +60,7 @@ class Browser:
         # Both programs are named, or Selenium would look for them on the network.
         self.driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
         self.url = url
+        self.scripts = scripts
         self.look = Look()
         self._downloads = downloads
 

@@ -23,12 +23,12 @@ TICKETS = [
 ]
 
 
-def write_tickets(path: Path, *, encoding: str = "utf-8") -> Path:
-    """A CSV with the columns 编号 and 内容."""
+def write_tickets(path: Path, *, encoding: str = "utf-8", gold: bool = False) -> Path:
+    """A CSV with the columns 编号 and 内容, and 类别 where the right labels are wanted."""
     table = io.StringIO()
     writer = csv.writer(table)
-    writer.writerow(["编号", "内容"])
-    writer.writerows([number, text] for number, (text, _) in enumerate(TICKETS, 1))
+    writer.writerow(["编号", "内容", *(["类别"] if gold else [])])
+    writer.writerows([number, text, *([label] if gold else [])] for number, (text, label) in enumerate(TICKETS, 1))
     path.write_text(table.getvalue(), encoding=encoding)
     return path
 
