@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
 from tests.browser.browser import Browser
@@ -98,6 +99,15 @@ class DraftPage:
         self._browser.find("//main//*[@id='tried']//tbody/tr")
         return [row.text for row in self._browser.all("//main//*[@id='tried']//tbody/tr")]
 
+    def begin_at(self, moment: str) -> None:
+        """Choose when, as ``2026-11-26T02:30``."""
+        # Typed, it would be written as the browser's own language has it.
+        self._browser.run(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))",
+            self._browser.named("start_at"),
+            moment,
+        )
+
     def start(self) -> None:
         self._browser.press("Tag all rows")
         self._browser.wait(lambda: self._browser.path.startswith("/jobs/"), "the page of the job")
@@ -174,3 +184,87 @@ class ReviewPage:
     def corrected(self) -> list[str]:
         """The rows corrected last, as the table says."""
         return [row.text for row in self._browser.all("//main//*[@id='corrected']//tbody/tr")]
+
+
+class AccuracyPage:
+    """How right a job is, where the file says what is right."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+
+    def open(self, job_id: str) -> None:
+        self._browser.open(f"/jobs/{job_id}/accuracy")
+
+    def accuracy(self) -> float:
+        """The share of rows that are right."""
+        said = self._browser.region("All in all").find_element("xpath", ".//dd").text
+        return float(said.removesuffix("%")) / 100
+
+    def open_confusion(self, right: str, tagged: str) -> None:
+        """Follow the number of the rows that ought to be ``right`` and are ``tagged``."""
+        columns = self._browser.all("//main//table[@aria-labelledby='h-confusions']//thead//th")
+        number = [column.text for column in columns].index(tagged) + 1
+        self._browser.find(f"//main//table//tr[th[normalize-space()='{right}']]/td[{number}]/a").click()
+        self._browser.wait(lambda: "/accuracy/" in self._browser.path, "the rows")
+
+    def rows(self) -> str:
+        """The rows with their texts."""
+        return self._browser.find("//main//table[caption]").text
+
+
+class LabelSetForm:
+    """Where a label set is made and changed."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+
+    def enter(self, name: str, labels: list[str], descriptions: dict[str, str]) -> None:
+        """Name the set and its labels."""
+        self._browser.fill("name", name)
+        for number, label in enumerate(labels):
+            if number == len(self._fields("label")):
+                self._browser.press("Add a label")
+            self._fields("label")[number].send_keys(label)
+            self._fields("description")[number].send_keys(descriptions.get(label, ""))
+
+    def add(self, label: str) -> None:
+        """One more."""
+        before = len(self._fields("label"))
+        self._browser.press("Add a label")
+        self._browser.wait(lambda: len(self._fields("label")) == before + 1, "another row")
+        self._fields("label")[-1].send_keys(label)
+
+    def save(self, words: str) -> None:
+        self._browser.press(words)
+        self._browser.wait(lambda: not self._browser.path.endswith(("/new", "/edit")), "the page of the set")
+
+    def _fields(self, name: str) -> list[WebElement]:
+        return self._browser.all(f"//main//*[@id='rows']//*[@name='{name}']")
+
+
+class SignInPage:
+    """Name and password."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+
+    def sign_in(self, name: str, password: str) -> None:
+        self._browser.fill("name", name)
+        self._browser.fill("password", password)
+        self._browser.press("Sign in")
+
+
+class AccountPage:
+    """One's own account."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+
+    def open(self) -> None:
+        self._browser.open("/account")
+
+    def make_token(self, name: str) -> str:
+        """Make one and return it, as it is shown this once."""
+        self._browser.fill("name", name)
+        self._browser.press("Make a token")
+        return self._browser.find("//main//*[@id='secret']").text

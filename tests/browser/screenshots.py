@@ -98,7 +98,7 @@ def _scene() -> Iterator[Scene]:
         work.chmod(0o711)
         artifacts.build(e5_build.NAME, work / "models")
         with running_site(work / "models") as site:
-            job_id = site.job(SAMPLES, LABELS.split(","), text_column="text", gold_column="label")
+            job_id = site.ended_job(SAMPLES, LABELS.split(","), text_column="text", gold_column="label")
             browser = Browser(site.url, work)
             try:
                 yield Scene(site=site, browser=browser, job_id=job_id)

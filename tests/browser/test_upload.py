@@ -17,7 +17,7 @@ from tests.browser.tickets import LABELS, TICKETS, read_rows, write_tickets
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 def test_a_file_of_an_old_windows_comes_back_with_its_tags(browser: Browser, look: Look, tmp_path: Path) -> None:
     browser.wear(look)
-    source = write_tickets(tmp_path / f"工单 {look}.csv", encoding="gb18030")
+    source = write_tickets(tmp_path / f"工单 {LOOKS.index(look)}.csv", encoding="gb18030")
     upload, draft, job = UploadPage(browser), DraftPage(browser), JobPage(browser)
     upload.open()
     audit(browser)
