@@ -43,7 +43,8 @@ ADMINS_ONLY = frozenset(
 _EXTENSION = "yeban.rates"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _API = "/api/"
-_TEXTS = frozenset({"api.classify_text", "pages.classify_text"})
+#: Texts that a POST to an endpoint has tagged on the spot.
+_TEXTS = {"api.classify_text": 1, "pages.classify_text": 1, "pages.try_draft": 20}
 _UPLOADS = frozenset({"api.create_job", "pages.upload_file"})
 _REDIS_TIMEOUT_S = 1.0
 
@@ -179,7 +180,7 @@ def _check() -> Response | None:
     kind = "requests"
     if request.method == "POST":
         kind = "texts" if endpoint in _TEXTS else "uploads" if endpoint in _UPLOADS else kind
-    _limits().count(kind, str(g.account.id))
+    _limits().count(kind, str(g.account.id), times=_TEXTS.get(endpoint, 1))
     return None
 
 

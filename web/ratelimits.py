@@ -41,10 +41,10 @@ class RateLimits:
             "requests": (RateLimitItemPerMinute(settings.rate_requests), phrase("requests a minute")),
         }
 
-    def count(self, kind: str, who: str) -> None:
-        """Count one more of ``texts``, ``uploads`` or ``requests``. Raises :class:`~yeban.errors.RateLimited`."""
+    def count(self, kind: str, who: str, *, times: int = 1) -> None:
+        """Count ``times`` more of ``texts``, ``uploads`` or ``requests``. Raises :class:`~yeban.errors.RateLimited`."""
         item, words = self._kinds[kind]
-        if not self._ask("hit", item, kind, who):
+        if not self._ask("hit", item, kind, who, cost=times):
             wait_s = self._wait_s(item, kind, who)
             raise RateLimited(
                 f"{item.amount} {words} are the most; try again in {wait_s} s.",
@@ -67,12 +67,12 @@ class RateLimits:
         for item, keys in _failures(name, address):
             self._ask("hit", item, *keys)
 
-    def _ask(self, verb: str, item: RateLimitItem, *keys: str) -> bool:
+    def _ask(self, verb: str, item: RateLimitItem, *keys: str, cost: int = 1) -> bool:
         try:
-            return bool(getattr(self._shared, verb)(item, *keys))
+            return bool(getattr(self._shared, verb)(item, *keys, cost=cost))
         except StorageError as error:
             log.warning("rates are counted by this process alone: Redis did not answer", extra={"error": str(error)})
-            return bool(getattr(self._own, verb)(item, *keys))
+            return bool(getattr(self._own, verb)(item, *keys, cost=cost))
 
     def _wait_s(self, item: RateLimitItem, *keys: str) -> int:
         try:

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, drafting, problems
 from web.access import viewer
-from web.labelset import label_set, labels_of_form
+from web.labelset import label_set_of_form, prefill
 from web.pages import draftview
 from web.pages.blueprint import pages
 from web.pages.draftform import draft_form, job_fields, key_of, reading_of
@@ -28,9 +28,14 @@ _TEMPLATE = "draft.html"
 
 
 @pages.get("/upload/<uuid:draft_id>")
-def show_draft(draft_id: uuid.UUID) -> str:
-    """The file as it is found to be."""
-    return _page(_draft(draft_id), MultiDict())
+def show_draft(draft_id: uuid.UUID) -> str | Response:
+    """The file as it is found to be, with the labels that a link asks for."""
+    draft = _draft(draft_id)
+    try:
+        values = MultiDict(prefill(request.args))
+    except YebanError as error:
+        return problems.page(_TEMPLATE, error, **draftview.page(draft, MultiDict()))
+    return _page(draft, values)
 
 
 @pages.post("/upload/<uuid:draft_id>/preview")
@@ -85,18 +90,20 @@ def start_draft(draft_id: uuid.UUID) -> AnyResponse:
     values = _form()
     try:
         draft = _draft(draft_id)
-        try:
-            job_id = _submit(draft, values)
-        except NotFound:
-            raise
-        except YebanError as error:
-            return problems.page(_TEMPLATE, error, **draftview.page(draft, values))
     except NotFound:
         # Pressing twice: the first press has made the job, and deleted the draft.
-        made = _made_before(draft_id, values)
-        if made is None:
+        if (made := _made_before(draft_id, values)) is None:
             raise
-        job_id = made
+        return _to_job(made)
+    try:
+        return _to_job(_submit(draft, values))
+    except YebanError as error:
+        if isinstance(error, NotFound) and (made := _made_before(draft_id, values)) is not None:
+            return _to_job(made)
+        return problems.page(_TEMPLATE, error, **draftview.page(draft, values))
+
+
+def _to_job(job_id: uuid.UUID) -> AnyResponse:
     return redirect(url_for("pages.show_job", job_id=job_id), HTTPStatus.SEE_OTHER)
 
 
@@ -133,9 +140,7 @@ def _made_before(draft_id: uuid.UUID, values: MultiDict[str, str]) -> uuid.UUID 
 
 def _tried(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
     form, reading = draft_form(values), reading_of(values)
-    labels = label_set(
-        labels_of_form(form.labels), template=form.template, multi_label=form.multi_label, threshold=form.threshold
-    )
+    labels = label_set_of_form(form)
     header, rows = drafting.first_texts(services(), draft, reading)
     tried: Tried = try_rows(services(), rows, labels, form.model)
     shown_id = drafting.id_index(header, reading)

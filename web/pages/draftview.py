@@ -69,7 +69,7 @@ def reading(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
         look = drafting.look(services(), draft, reading_of(values))
         problem, sheets = look.problem, list(look.sheets)
     except YebanError as error:
-        problem, sheets = error, list(error.context.get("sheets", []))
+        problem, sheets = _told(error), list(error.context.get("sheets", []))
     return {
         "draft": draft,
         "values": entered(values),
@@ -98,7 +98,7 @@ def count(draft: Draft, values: MultiDict[str, str], look: Look | None = None) -
         multi_label = bool(values.get("multi_label"))
         found = drafting.count(services(), draft, asked, long_chars=long_chars, multi_label=multi_label)
     except YebanError as error:
-        return Counted(problem=error, long_chars=long_chars)
+        return Counted(problem=_told(error), long_chars=long_chars)
     return Counted(profile=found, long_chars=long_chars)
 
 
@@ -124,6 +124,12 @@ def estimated(values: MultiDict[str, str], rows: int | None) -> dict[str, Any]:
     if rows and labels and rows <= services().settings.max_rows:
         found = estimate(services().database, model=_model(values), rows=rows, labels=labels)
     return {"rows": rows, "estimate": found, "estimate_labels": labels}
+
+
+def _told(error: YebanError) -> YebanError:
+    """What is shown of an error: not what was read when it was met, which its traceback would keep in memory."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 def _labels(values: MultiDict[str, str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from flask import Response, redirect, render_template, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -47,7 +48,7 @@ def upload_file() -> AnyResponse:
         return problems.page(_TEMPLATE, problems.upload_too_large(), **_shown())
     except YebanError as error:
         return problems.page(_TEMPLATE, error, **_shown())
-    place = url_for("pages.show_draft", draft_id=draft.id)
+    place = url_for("pages.show_draft", draft_id=draft.id, **_wanted())
     if "HX-Request" in request.headers:
         # A redirect would be followed by the script, which wants the browser to go there.
         return Response(status=HTTPStatus.CREATED, headers={"HX-Redirect": place})
@@ -55,4 +56,9 @@ def upload_file() -> AnyResponse:
 
 
 def _shown() -> dict[str, object]:
-    return {"max_upload_mb": services().settings.max_upload_mb}
+    return {"max_upload_mb": services().settings.max_upload_mb, "wanted": _wanted()}
+
+
+def _wanted() -> dict[str, Any]:
+    """The label set that a link to this page asked for; the draft's page looks it up."""
+    return {name: value for name in ("label_set", "version") if (value := request.args.get(name))}

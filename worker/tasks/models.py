@@ -71,6 +71,7 @@ class Model:
             "precision": info.precision,
             "session": info.session,
             "device": info.device,
+            "max_tokens": info.max_tokens,
         }
 
 

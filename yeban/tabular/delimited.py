@@ -49,6 +49,13 @@ class DelimitedReader:
 
     def records(self) -> Generator[Record, None, None]:
         """Yield each record once. Raises ``InvalidTable`` or ``TooLarge`` with its row."""
+        try:
+            yield from self._records()
+        finally:
+            # Its lines lead back here, so they would stay in memory until the garbage is collected.
+            self._reader = csv.reader(())
+
+    def _records(self) -> Iterator[Record]:
         csv.field_size_limit(_CSV_FIELD_CHARS)
         lines = LineBlocks(self._text(), self._max_record_chars)
         self._reader = csv.reader(chain.from_iterable(self._bounded(lines)), delimiter=self._separator, strict=True)

@@ -44,13 +44,13 @@ def _table(page: str, after: str) -> list[list[str]]:
 
 def test_the_page_has_the_figures(client, judged):
     page = _text(client.get(f"/jobs/{judged()}/accuracy"))
-    assert "<dt>Accuracy</dt><dd>33.3 %</dd>" in page
+    assert "<dt>Accuracy</dt><dd>33.3%</dd>" in page
     assert "<dt>Rows judged</dt><dd>6</dd>" in page
     assert "<dt>Without a right label</dt><dd>1</dd>" in page
     assert _table(page, 'id="h-per-label"') == [
-        ["退款", "3", "0.0 %", "0.0 %", "0.0 %"],
-        ["物流", "2", "50.0 %", "100.0 %", "66.7 %"],
-        ["发票", "0", "0.0 %", "0.0 %", "0.0 %"],
+        ["退款", "3", "0.0%", "0.0%", "0.0%"],
+        ["物流", "2", "50.0%", "100.0%", "66.7%"],
+        ["发票", "0", "0.0%", "0.0%", "0.0%"],
     ]
     assert "别的</span> 1" in page
 
@@ -79,10 +79,10 @@ def test_of_many_labels_the_largest_confusions_are_listed(client, judged):
     page = _text(client.get(f"/jobs/{job_id}/accuracy"))
     assert 'class="matrix"' not in page
     assert _table(page, 'id="h-confusions"') == [
-        ["退款", "物流", "1", "33.3 %"],
-        ["退款", "发票", "1", "33.3 %"],
-        ["退款", "no label", "1", "33.3 %"],
-        ["not in the set", "物流", "1", "100.0 %"],
+        ["退款", "物流", "1", "33.3%"],
+        ["退款", "发票", "1", "33.3%"],
+        ["退款", "no label", "1", "33.3%"],
+        ["not in the set", "物流", "1", "100.0%"],
     ]
 
 
@@ -92,8 +92,8 @@ def test_the_threshold_that_is_suggested_is_the_lowest_that_is_right_often_enoug
     page = _text(client.get(f"/jobs/{job_id}/accuracy"))
     assert "With a threshold of 0.40, 100.0 % of the rows are tagged, and 97.0 % of those are right" in page
     assert page.count("<polyline") == 2
-    assert ["0.40", "100.0 %", "97.0 %"] in _table(page, 'id="h-thresholds"')
-    assert ["0.45", "97.0 %", "100.0 %"] in _table(page, 'id="h-thresholds"')
+    assert ["0.40", "100.0%", "97.0%"] in _table(page, 'id="h-thresholds"')
+    assert ["0.45", "97.0%", "100.0%"] in _table(page, 'id="h-thresholds"')
 
 
 def test_where_no_threshold_will_do_that_is_said(client, judged):
@@ -109,7 +109,7 @@ def test_a_refined_job_is_compared_with_its_rows_by_themselves(client, judged, w
     )
     page = _text(client.get(f"/jobs/{job_id}/accuracy"))
     assert _table(page, 'class="list compared"') == [
-        ["Accuracy", "20.0 %", "33.3 %", "+13.3"], ["Macro-F1", "50.0 %", "16.7 %", "-33.3"]
+        ["Accuracy", "20.0%", "33.3%", "+13.3"], ["Macro-F1", "50.0%", "16.7%", "-33.3"]
     ]  # fmt: skip
 
 

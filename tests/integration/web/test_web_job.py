@@ -34,11 +34,11 @@ def _text(response) -> str:
 
 def test_a_running_job_shows_what_it_found_so_far(client, half_done):
     page = _text(client.get(f"/jobs/{half_done}"))
-    assert "2 of 4 rows, 50.0 %" in page
+    assert "2 of 4 rows, 50.0%" in page
     assert "Of the first 2 rows of the file that are done" in page
     labels = page.partition('id="h-labels"')[2].partition("</table>")[0]
     assert re.findall(r'scope="row">([^<]+)<', labels) == ["退款", "物流", "发票"]
-    assert "50.0 %" in labels
+    assert "50.0%" in labels
     scores = page.partition('id="d-scores"')[2].partition("</table>")[0]
     assert '0.60 – 0.65</th><td class="number">1</td>' in scores
     assert 'role="img"' in page
@@ -66,7 +66,7 @@ def test_neither_rows_nor_results_are_read_for_how_far_a_job_is(client, half_don
     assert client.get(f"/jobs/{half_done}/findings").status_code == 500
 
 
-@pytest.mark.parametrize(("percent", "said"), [(0, "0 %"), (24.9, "0 %"), (25, "25 %"), (99.9, "75 %"), (100, "100 %")])
+@pytest.mark.parametrize(("percent", "said"), [(0, "0%"), (24.9, "0%"), (25, "25%"), (99.9, "75%"), (100, "100%")])
 def test_progress_is_said_aloud_in_quarters(client, half_done, monkeypatch, percent, said):
     monkeypatch.setattr("web.pages.jobs.percent", lambda _job: percent)
     part = client.get(f"/jobs/{half_done}/live").text

@@ -352,17 +352,10 @@ def test_older_sets_are_a_page_away(client):
     assert re.findall(r"set-\d\d", client.get(older).text) == ["set-01", "set-00"]
 
 
-def test_the_upload_page_offers_saved_sets(client):
+def test_the_page_of_an_uploaded_file_offers_saved_sets(client):
     path = _create(client)
-    page = client.get("/upload").text
+    form = {"file": (io.BytesIO(b"text\nhello\n"), "a.csv")}
+    draft = client.post("/upload", data=form, content_type="multipart/form-data").headers["Location"]
+    page = client.get(draft).text
     assert f'<option value="{path.rpartition("/")[2]}"' in page
     assert 'name="saved"' not in page  # its form takes no such field
-
-
-def test_a_file_is_handed_in_with_the_fields_of_a_loaded_set(client):
-    reference = f"{_create(client).rpartition('/')[2]}@1"
-    form = {"key": "k", "label_set": reference, "labels": "物流\n新的", "file": (io.BytesIO(b"text\nhello\n"), "a.csv")}
-    response = client.post("/upload", data=form, content_type="multipart/form-data")
-    job = client.get(f"/api/v1{_path(response)}").json
-    assert job["labels"] == [EXPORT["labels"][0], {"name": "新的", "description": "", "examples": []}]
-    assert (job["template"], job["threshold"]) == ("{}", None)

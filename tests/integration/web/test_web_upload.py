@@ -289,7 +289,7 @@ def test_counts_over_the_whole_file(client, draft, filled):
     page = _page(client.get(place))
     for name, value in (("Rows", 4), ("Without a text", 1), ("Repeated texts", 1), ("Long texts", 1)):
         assert f"<dt>{name}</dt><dd>{value}</dd>" in page
-    assert "more than 512 characters, and the longest has 513" in page
+    assert "more than 512 characters; the longest has 513" in page
     part = _page(client.post(f"{place}/counts", data=filled(place, gold_column="#3"), headers=SCRIPT))
     assert "<html" not in part
     assert "<dt>Right labels</dt><dd>2</dd>" in part
@@ -335,7 +335,7 @@ def test_the_first_rows_are_tried(client, draft, filled, start_worker):
     assert part.count('<span class="tag">物流</span>') == 20
     assert "A7" not in part
     assert re.search(r'class="number">3<span class="rowid">T0</span>', part)
-    assert "50.0 %" in part
+    assert "50.0%" in part
     whole = _page(client.post(f"{place}/try", data=filled(place)))
     assert "物流,退款,发票</textarea>" in whole
     assert whole.count('class="rowid"') == 20
@@ -618,3 +618,54 @@ def test_no_ticket_is_in_the_log(client, draft, filled, start_worker, caplog):
     for end in ("/preview", "/counts", "/try", ""):
         client.post(f"{place}{end}", data=filled(place))
     assert "秘密的工单内容" not in caplog.text
+
+
+@pytest.fixture
+def saved(client):
+    """A label set that was saved, with something to say of a label."""
+    body = {
+        "name": "夜间",
+        "labels": [{"name": "物流", "description": "包裹与快递"}, "退款"],
+        "template": "这是{}工单",
+        "threshold": 0.2,
+    }
+    response = client.post("/api/v1/label-sets", json=body)
+    assert response.status_code == 201, response.text
+    return response.json["id"]
+
+
+def test_a_link_with_a_label_set_fills_the_form_in_once_the_file_is_there(client, saved):
+    page = _page(client.get(f"/upload?label_set={saved}&version=1"))
+    assert f'action="/upload?label_set={saved}&version=1"' in page
+    response = client.post(
+        f"/upload?label_set={saved}&version=1",
+        data={"file": (io.BytesIO(CSV.encode()), "tickets.csv")},
+        content_type="multipart/form-data",
+    )
+    fields = form_fields(client.get(response.headers["Location"]).text, "draft")
+    assert (fields["labels"].split(), fields["template"], float(fields["threshold"])) == (
+        ["物流", "退款"],
+        "这是{}工单",
+        0.2,
+    )
+    assert fields["label_set"] == f"{saved}@1"
+
+
+def test_trying_and_starting_tell_the_model_what_a_saved_set_says(client, draft, filled, start_worker, saved):
+    worker = start_worker()
+    place = draft()
+    form = filled(place, labels="物流,退款", label_set=f"{saved}@1")
+    _page(client.post(f"{place}/try", data=form))
+    asked = worker.seen[0].label_set["labels"]
+    assert [label["description"] for label in asked] == ["包裹与快递", ""]
+    job = _job(client, client.post(place, data=form))
+    assert [label["description"] for label in job["labels"]] == ["包裹与快递", ""]
+
+
+def test_a_label_set_that_is_gone_is_told_beside_what_was_entered(client, draft, filled, saved):
+    place = draft()
+    client.delete(f"/api/v1/label-sets/{saved}")
+    page = _page(client.post(place, data=filled(place, labels="", label_set=saved, template="关于{}")), 404)
+    assert "There is no label set" in page
+    assert "关于{}" in page
+    assert "There is no label set" in _page(client.get(f"{place}?label_set={saved}"), 404)

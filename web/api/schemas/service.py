@@ -24,6 +24,8 @@ class Model(AnswerBody):
     session: str
     """What runs it, such as `openvino`."""
     device: str
+    max_tokens: int = maybe_absent()
+    """Tokens of a text that it reads; the end of a longer one is left out."""
     default: bool
     """Whether it is used where no model is named."""
     workers: dict[_Role, int]
@@ -46,6 +48,7 @@ class Models(AnswerBody):
                 "precision": "int8",
                 "session": "openvino",
                 "device": "cpu",
+                "max_tokens": 512,
                 "default": True,
                 "workers": {"interactive": 1, "bulk": 1},
             }

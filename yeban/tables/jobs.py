@@ -1,58 +1,28 @@
-"""The tables in PostgreSQL, as SQLAlchemy 2 models. What must not be lost is here and nowhere else."""
+"""Jobs, their rows, and what became of each."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    CheckConstraint,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
-    Text,
-    Uuid,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, REAL
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, REAL
+from sqlalchemy.orm import Mapped, mapped_column
 
 from yeban.jobs.states import ChunkState, JobState
 from yeban.labels import Status
-
-
-class Base(DeclarativeBase):
-    """Constraint names are fixed, so that migrations can name them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar = {
-        str: Text,
-        datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB,
-        list[str]: JSONB,
-        uuid.UUID: Uuid,
-    }
-
-
-def _one_of(column: str, values: type[JobState] | type[ChunkState] | type[Status]) -> CheckConstraint:
-    listed = ", ".join(f"'{value.value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+from yeban.tables.base import Base, one_of
 
 
 class Job(Base):
@@ -60,7 +30,7 @@ class Job(Base):
 
     __tablename__ = "job"
     __table_args__ = (
-        _one_of("state", JobState),
+        one_of("state", JobState),
         Index("uq_job_owner_idempotency_key", "owner", "idempotency_key", unique=True),
         Index("ix_job_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("ix_job_owner", "owner", "id"),
@@ -139,7 +109,7 @@ class Chunk(Base):
 
     __tablename__ = "chunk"
     __table_args__ = (
-        _one_of("state", ChunkState),
+        one_of("state", ChunkState),
         Index("ix_chunk_open", "job_id", postgresql_where=text("state <> 'done'")),
         Index("ix_chunk_to_hint", "job_id", "id", postgresql_where=text("state = 'queued' AND hinted_at IS NULL")),
         Index(
@@ -175,7 +145,7 @@ class Result(Base):
 
     __tablename__ = "result"
     __table_args__ = (
-        _one_of("status", Status),
+        one_of("status", Status),
         Index("ix_result_error", "job_id", "row_no", postgresql_where=text("status = 'error'")),
     )
 
@@ -205,7 +175,7 @@ class Refined(Base):
     """What the whole file says of one scored row; what the row said by itself stays in its result."""
 
     __tablename__ = "refined"
-    __table_args__ = (_one_of("status", Status),)
+    __table_args__ = (one_of("status", Status),)
 
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
     row_no: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -225,139 +195,3 @@ class Correction(Base):
     labels: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
     author: Mapped[str] = mapped_column(server_default="")
     made_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class Account(Base):
-    """A person who may sign in. Accounts are disabled, never removed: a name always means the same person."""
-
-    __tablename__ = "account"
-    __table_args__ = (CheckConstraint("role IN ('member', 'admin')", name="role_known"),)
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)
-    password_hash: Mapped[str]  # argon2id, with its parameters
-    role: Mapped[str]
-    team: Mapped[str] = mapped_column(server_default="")  # whose members see each other's jobs; "" for none
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    disabled_at: Mapped[datetime | None]
-    sessions_from: Mapped[datetime] = mapped_column(server_default=func.now())  # older sessions are no longer valid
-
-
-class ApiToken(Base):
-    """What a program signs in with, as its account. The token itself is shown once and not kept."""
-
-    __tablename__ = "api_token"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
-    name: Mapped[str]
-    prefix: Mapped[str] = mapped_column(unique=True)  # its public part, by which it is found and recognised
-    sha256: Mapped[str]  # of the whole token, which has 256 random bits: nothing slower is needed
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    expires_at: Mapped[datetime | None]
-    used_at: Mapped[datetime | None]
-    revoked_at: Mapped[datetime | None]
-
-
-class SavedLabelSet(Base):
-    """A label set with a name; what it says is in its versions."""
-
-    __tablename__ = "label_set"
-    __table_args__ = (
-        Index("uq_label_set_owner_name", "owner", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
-    )
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    public_id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=func.gen_random_uuid())
-    owner: Mapped[str] = mapped_column(server_default="")
-    team: Mapped[str] = mapped_column(server_default="")
-    name: Mapped[str]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    deleted_at: Mapped[datetime | None]
-
-
-class LabelSetVersion(Base):
-    """What a saved label set says, as of one version. Versions are added, never changed."""
-
-    __tablename__ = "label_set_version"
-
-    label_set_id: Mapped[int] = mapped_column(ForeignKey("label_set.id", ondelete="CASCADE"), primary_key=True)
-    version: Mapped[int] = mapped_column(Integer, primary_key=True)  # from 1
-    content: Mapped[dict[str, Any]]  # as LabelSet.to_json has it
-    author: Mapped[str] = mapped_column(server_default="")
-    made_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class Draft(Base):
-    """An uploaded file that a person looks at before it becomes a job."""
-
-    __tablename__ = "draft"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    public_id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=func.gen_random_uuid())
-    owner: Mapped[str] = mapped_column(server_default="")
-    team: Mapped[str] = mapped_column(server_default="")
-    name: Mapped[str]
-    sha256: Mapped[str]
-    size_bytes: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class DraftPart(Base):
-    """A piece of a draft's file: any web process can serve the draft, and none needs a shared disk."""
-
-    __tablename__ = "draft_part"
-
-    draft_id: Mapped[int] = mapped_column(ForeignKey("draft.id", ondelete="CASCADE"), primary_key=True)
-    part_no: Mapped[int] = mapped_column(Integer, primary_key=True)  # from 0
-    content: Mapped[bytes] = mapped_column(LargeBinary)
-
-
-class Webhook(Base):
-    """Where the ends of jobs are told. The secret signs what is sent, so it is kept as it is."""
-
-    __tablename__ = "webhook"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    public_id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=func.gen_random_uuid())
-    owner: Mapped[str] = mapped_column(server_default="")
-    team: Mapped[str] = mapped_column(server_default="")
-    url: Mapped[str]
-    secret: Mapped[str]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class WebhookDelivery(Base):
-    """One message to one webhook, and what became of it."""
-
-    __tablename__ = "webhook_delivery"
-    __table_args__ = (Index("ix_webhook_delivery_next_at", "next_at", postgresql_where=text("next_at IS NOT NULL")),)
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    public_id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=func.gen_random_uuid())
-    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhook.id", ondelete="CASCADE"), index=True)
-    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), index=True)
-    event: Mapped[str]
-    payload: Mapped[dict[str, Any]]
-    attempt: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    next_at: Mapped[datetime | None]  # when it is to be tried; NULL once it arrived or was given up
-    delivered_at: Mapped[datetime | None]
-    status: Mapped[int | None] = mapped_column(SmallInteger)  # HTTP status of the last try
-    error: Mapped[str | None]  # why the last try failed
-    made_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class Worker(Base):
-    """A live worker process, as its last heartbeat told."""
-
-    __tablename__ = "worker"
-
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    role: Mapped[str]
-    host: Mapped[str]
-    pid: Mapped[int] = mapped_column(Integer)
-    models: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    window: Mapped[int] = mapped_column(Integer)  # chunks this worker keeps busy with at a time
-    cache: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  # counters of its caches
-    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
