@@ -41,6 +41,7 @@ def test_a_person_is_let_in_and_gives_a_program_a_token(browser_with_accounts: B
     account.open()
     browser.press("Sign out")
     page.sign_in(name, PASSWORD)
+    browser.wait(lambda: not browser.path.startswith("/sign-in"), "the first page")
     account.open()
     token = account.make_token("每晚导出")
     audit(browser)
