@@ -14,7 +14,7 @@ from web.edge import JsonBody
 from web.labelset import LabelObject, LabelsField, label_set
 from yeban.errors import InvalidLabels, phrase
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
-from yeban.labelsets import tidied
+from yeban.labelset_tidying import tidied
 
 #: Between the examples of one label in a table.
 EXAMPLE_JOINER = "|"

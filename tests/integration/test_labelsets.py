@@ -15,6 +15,7 @@ from tests.fixtures.waiting import wait_until
 from yeban import labelsets
 from yeban.errors import Conflict, InvalidLabels, InvalidRequest, InvalidTemplate, NotFound, TooLarge, YebanError
 from yeban.labels import Label, LabelSet
+from yeban.labelset_tidying import tidied
 from yeban.viewer import OPEN, Viewer
 
 ANNA = Viewer(name="anna", team="care")
@@ -263,9 +264,9 @@ _STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 def test_whatever_is_stored_is_found_again(database, labels, template, multi_label, threshold):
     try:
         label_set = LabelSet(labels=tuple(labels), template=template, multi_label=multi_label, threshold=threshold)
-        stored = labelsets.tidied(label_set)
+        stored = tidied(label_set)
     except (InvalidLabels, InvalidTemplate):
         return
-    assert labelsets.tidied(stored) == stored
+    assert tidied(stored) == stored
     saved = labelsets.create(database, uuid.uuid4().hex, label_set, viewer=OPEN)
     assert labelsets.get_set(database, saved.id, viewer=OPEN).content.label_set == stored

@@ -23,7 +23,8 @@ from web.services import services
 from yeban import labelsets
 from yeban.errors import Conflict, InvalidLabels, InvalidTemplate
 from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS, LabelSet
-from yeban.labelsets import MAX_NAME_CHARS, SavedSet
+from yeban.labelset_tidying import MAX_NAME_CHARS
+from yeban.labelsets import SavedSet
 
 
 class SetsQuery(Fields):

@@ -21,7 +21,8 @@ from web.services import services
 from yeban import labelsets
 from yeban.errors import Conflict, InvalidLabels, ServiceUnavailable, YebanError
 from yeban.labels import MAX_EXAMPLES, MAX_HINT_CHARS, MAX_LABEL_CHARS, MAX_LABELS, LabelSet, split_labels
-from yeban.labelsets import MAX_NAME_CHARS, Listed, SavedSet
+from yeban.labelset_tidying import MAX_NAME_CHARS
+from yeban.labelsets import Listed, SavedSet
 
 _PAGE_SETS = 50
 _PICKER_SETS = 200

@@ -10,7 +10,7 @@ from tests.fixtures.properties import examples
 from web.labelsetfiles import decoded, exported, imported
 from yeban.errors import InvalidLabels, InvalidRequest, InvalidTemplate, YebanError
 from yeban.labels import Label, LabelSet
-from yeban.labelsets import tidied
+from yeban.labelset_tidying import tidied
 
 _STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
