@@ -93,6 +93,10 @@ class DraftPage:
     def enter_labels(self, labels: str) -> None:
         enter_labels(self._browser, labels)
 
+    def labels(self) -> list[str]:
+        """The chips that are there."""
+        return [chip.text for chip in self._browser.all("//main//*[@class='chips']//li/bdi")]
+
     def try_first_rows(self) -> list[str]:
         """Have the first rows tagged, and return what is shown for each."""
         self._browser.find("//main//button[contains(@formaction, '/try')]").click()
@@ -130,7 +134,7 @@ class JobPage:
             timeout_s=60,
         )
         # What was found comes after the bar.
-        self._browser.region("What the whole file changed")
+        self._browser.find("//main//*[@id='h-refinement']")
 
     def details(self) -> str:
         """What the page says of the file and the model."""
@@ -197,7 +201,7 @@ class AccuracyPage:
 
     def accuracy(self) -> float:
         """The share of rows that are right."""
-        said = self._browser.region("All in all").find_element("xpath", ".//dd").text
+        said = self._browser.find("//main//section[@aria-labelledby='h-whole']//dd").text
         return float(said.removesuffix("%")) / 100
 
     def open_confusion(self, right: str, tagged: str) -> None:

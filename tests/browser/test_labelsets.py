@@ -23,23 +23,23 @@ def test_a_label_set_is_made_changed_and_used(browser: Browser, look: Look) -> N
     browser.open("/label-sets")
     audit(browser, *COLUMNS)
     browser.press("New label set")
-    audit(browser)
+    audit(browser, *COLUMNS)
 
     form.enter(name, LABELS, descriptions={LABELS[0]: "包裹到了哪里，何时能到"})
     form.save("Save")
-    audit(browser)
+    audit(browser, *COLUMNS)
     browser.press("Edit")
     form.add(NEW)
-    audit(browser)
+    audit(browser, *COLUMNS)
     form.save("Save as a new version")
     assert "包裹到了哪里，何时能到" in browser.find("//main//table").text
     assert NEW in browser.find("//main//table").text
-    audit(browser)
+    audit(browser, *COLUMNS)
 
     browser.press("Use on a text")
     page = ClassifyPage(browser)
     browser.fill("text", TICKETS[0][0])
-    audit(browser)
+    audit(browser, *COLUMNS)
     browser.press("Tag it")
     assert set(page.scores()) == {*LABELS, NEW}
     assert next(iter(page.scores())) == TICKETS[0][1]
@@ -52,4 +52,4 @@ def test_a_label_set_is_made_changed_and_used(browser: Browser, look: Look) -> N
     assert set(page.scores()) == {*LABELS, NEW}
     browser.open("/label-sets")
     assert name in browser.find("//main//table").text
-    audit(browser)
+    audit(browser, *COLUMNS)

@@ -20,7 +20,7 @@ OTHER = "别的"
 @pytest.fixture
 def tagged(site: Site, tmp_path: Path) -> str:
     """A job that has ended; one of its labels fits no row."""
-    return site.ended_job(write_tickets(tmp_path / "tickets.csv"), [*LABELS, OTHER], text_column="内容")
+    return site.ended_job(write_tickets(tmp_path / "工单.csv"), [*LABELS, OTHER], text_column="内容")
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)

@@ -37,7 +37,7 @@ def test_a_file_of_an_old_windows_comes_back_with_its_tags(browser: Browser, loo
     job.wait_for_end()
 
     audit(browser)
-    assert "gb18030" in job.details()
+    assert "gb18030" in job.details().lower()
     rows = read_rows(job.download("CSV"))
     assert [(row["编号"], row["内容"]) for row in rows] == [(str(n), text) for n, (text, _) in enumerate(TICKETS, 1)]
     assert {row["yeban_status"] for row in rows} == {"ok"}
@@ -73,4 +73,10 @@ def test_the_right_labels_of_a_file_become_its_labels(browser: Browser, tmp_path
 
     browser.press("Use these as labels")
 
+    browser.wait(lambda: set(draft.labels()) == set(LABELS), "the labels as chips")
+    assert browser.run("return document.activeElement === document.querySelector('.chips input')"), (
+        "one more can follow"
+    )
+    browser.type_keys("投诉、")
+    assert set(draft.labels()) == {*LABELS, "投诉"}
     assert len(draft.try_first_rows()) == len(TICKETS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import json
 import re
@@ -89,13 +88,3 @@ def _code(path: Path) -> str:
         path.read_text(encoding="utf-8"),
         flags=re.DOTALL | re.MULTILINE,
     )
-
-
-def test_an_installed_yeban_has_every_file_that_pages_are_sent() -> None:
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    patterns = [each.strip() for each in setup["options.package_data"]["web"].split(",")]
-
-    packed = {path for pattern in patterns for path in (ROOT / "web").glob(pattern) if path.is_file()}
-    sent = {path for folder in ("static", "templates") for path in (ROOT / "web" / folder).rglob("*") if path.is_file()}
-    assert sorted(map(_short, sent - packed)) == []
