@@ -204,11 +204,11 @@ def _of_session(session_id: str) -> _SignedIn | None:
 
 
 def _of_token(secret: str | None) -> Account:
-    address = _address()
-    _limits().check_sign_in("", address)
     found = None if secret is None else tokens.account_of(services().database, secret)
     if found is None:
-        _limits().count_failure("", address)
+        # Not before it is looked up: many programs may have one address, and a token of 256 bits is not guessed.
+        _limits().check_token(address := _address())
+        _limits().count_wrong_token(address)
         raise Unauthorized("The token is none, or it is revoked or expired.")
     return found
 

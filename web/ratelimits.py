@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 #: who guesses from elsewhere does not shut the owner of the name out at once.
 _FAILURES = RateLimitItemPerMinute(5, 15)
 _FAILURES_ANYWHERE = RateLimitItemPerMinute(100, 15)
-#: Wrong names, passwords and tokens from one address.
+#: Wrong names and passwords, and wrong tokens, from one address.
 _FAILURES_OF_ADDRESS = RateLimitItemPerMinute(60, 5)
 
 
@@ -67,6 +67,16 @@ class RateLimits:
         for item, keys in _failures(name, address):
             self._ask("hit", item, *keys)
 
+    def check_token(self, address: str) -> None:
+        """Refuse whoever has sent too many wrong tokens. Raises :class:`~yeban.errors.RateLimited`."""
+        if not self._ask("test", _FAILURES_OF_ADDRESS, "tokens", address):
+            wait_s = self._wait_s(_FAILURES_OF_ADDRESS, "tokens", address)
+            raise RateLimited(f"Too many wrong tokens were sent; try again in {wait_s} s.", retry_after_s=wait_s)
+
+    def count_wrong_token(self, address: str) -> None:
+        """Count a token that is none."""
+        self._ask("hit", _FAILURES_OF_ADDRESS, "tokens", address)
+
     def _ask(self, verb: str, item: RateLimitItem, *keys: str, cost: int = 1) -> bool:
         try:
             return bool(getattr(self._shared, verb)(item, *keys, cost=cost))
@@ -83,7 +93,8 @@ class RateLimits:
 
 
 def _failures(name: str, address: str) -> list[tuple[RateLimitItem, tuple[str, ...]]]:
-    found: list[tuple[RateLimitItem, tuple[str, ...]]] = [(_FAILURES_OF_ADDRESS, ("address", address))]
-    if name:
-        found += [(_FAILURES, ("name", name, address)), (_FAILURES_ANYWHERE, ("name", name))]
-    return found
+    return [
+        (_FAILURES_OF_ADDRESS, ("address", address)),
+        (_FAILURES, ("name", name, address)),
+        (_FAILURES_ANYWHERE, ("name", name)),
+    ]

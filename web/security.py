@@ -76,6 +76,9 @@ def install(app: Flask, settings: Settings) -> None:
     def add_headers(response: Response) -> Response:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        if response.mimetype == "text/html":
+            # It may hold tickets, and the next to sit at this browser is not to find them by its back button.
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     app.before_request(check_host)

@@ -65,6 +65,10 @@ def test_a_password_that_guards_nothing_is_refused(database, password):
         people.create_account(database, "boss", password)
 
 
+def test_a_short_name_may_be_a_part_of_a_password(database):
+    assert people.create_account(database, "a", PASSWORD).name == "a"
+
+
 def test_no_password_and_no_token_is_kept_as_it_is(database, member):
     _, secret = tokens.create_token(database, member, "export")
     with database.begin() as connection:

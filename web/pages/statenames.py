@@ -80,6 +80,8 @@ def timeline(job: JobView) -> list[tuple[str, str]]:
     }
     if "running_at" in times and times["queued_at"] > times["running_at"]:
         names["queued_at"] = _("taken up again")
+    if "ended_at" in times and times.get("finishing_at", times["ended_at"]) > times["ended_at"]:
+        names["finishing_at"] = _("refined again") if job.state in ENDED else _("being refined again")
     if job.state not in ENDED and job.state is not JobState.FINISHING:
         times = {name: moment for name, moment in times.items() if name != "ended_at"}
     # Moments may be the same, and are then in the order of the names.

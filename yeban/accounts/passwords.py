@@ -16,6 +16,9 @@ from yeban.errors import InvalidRequest, Overloaded
 LEAST_CHARS = 10
 MOST_CHARS = 200
 
+#: A shorter name is a part of nearly every password.
+_NAME_CHARS = 4
+
 _hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 # Each takes 64 MiB and a tenth of a second; whoever tries passwords must not get all the memory.
 _HASHING = threading.BoundedSemaphore(2)
@@ -26,7 +29,8 @@ def check_password(password: str, *, name: str) -> None:
     """Refuse a password that is too short to guard anything. Raises :class:`~yeban.errors.InvalidRequest`."""
     if not LEAST_CHARS <= len(password) <= MOST_CHARS:
         raise InvalidRequest(f"A password has {LEAST_CHARS} to {MOST_CHARS} characters.", field="password")
-    if len(set(password)) < LEAST_CHARS // 2 or name.lower() in password.lower():
+    has_name = len(name) >= _NAME_CHARS and name.lower() in password.lower()
+    if len(set(password)) < LEAST_CHARS // 2 or has_name:
         raise InvalidRequest(
             "The password is too easy to guess: use more different characters, and not the name.", field="password"
         )

@@ -32,10 +32,11 @@ _BY_ROW_WITH_GOLD = text(
     FROM result JOIN "row" USING (job_id, row_no) WHERE job_id = :id GROUP BY 1, 2
     """
 )
-# By scores rounded to what a person would set; without the rows that people corrected, which have no score.
+# By scores cut to what a person would set, never rounded up: a row of .805 does not reach a threshold of .81. Rows that
+# people corrected have no score.
 _SCORED_WITH_GOLD = text(
     f"""
-    SELECT CAST(round(CAST(coalesce(refined.score, result.score) AS numeric), 2) AS float) AS score, gold,
+    SELECT CAST(floor(CAST(coalesce(refined.score, result.score) AS numeric) * 100) / 100 AS float) AS score, gold,
         coalesce(refined.label, result.label) AS label, count(*)
     FROM result {final.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
     WHERE result.job_id = :id AND result.status <> 'error' AND correction.row_no IS NULL AND gold IS NOT NULL

@@ -43,6 +43,17 @@ def test_the_evaluation_has_what_each_threshold_gives(work):
     assert work.view(job).summary["evaluation"]["curve"] == [[0.5, 1.0, 0.6667], [0.9, 0.6667, 1.0]]
 
 
+def test_a_threshold_gives_what_a_job_with_it_would(work):
+    job = work.job([f"{n},甲" for n in range(6)], chunk_rows=10)
+    work.finish(work.claim(work.chunk_ids(job)))
+    scores = [0.8, 0.805, 0.80999, 0.81, 0.9949, 1.0]
+    for row_no, score in enumerate(scores, 1):
+        work.execute(f"UPDATE result SET score = {score} WHERE row_no = {row_no}")  # noqa: S608
+    work.end(job)
+    for threshold, coverage, _ in work.view(job).summary["evaluation"]["curve"]:
+        assert coverage == round(sum(score >= threshold for score in scores) / 6, 4), threshold
+
+
 def test_a_multi_label_job_has_neither(work):
     job = work.completed(2, label_set=LabelSet.of("甲,乙", multi_label=True))
     assert not {"confusion", "curve", "thresholds"} & job.summary["evaluation"].keys()

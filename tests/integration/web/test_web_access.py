@@ -285,6 +285,17 @@ def test_guessing_passwords_is_held_up(accounts, person):
     assert response.status_code == 303
 
 
+def test_wrong_tokens_are_held_up_and_hold_nobody_elses_up(accounts, database):
+    account = people.create_account(database, "wang", PASSWORD)
+    _, secret = tokens.create_token(database, account, "export")
+    client = accounts.test_client()
+    wrong = {"Authorization": f"Bearer {secret[:-5]}wrong"}
+    statuses = [client.get("/api/v1/jobs", headers=wrong).status_code for _ in range(61)]
+    assert statuses == [401] * 60 + [429]
+    assert client.get("/api/v1/jobs", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+    assert _sign_in(client, "wang").status_code == 303
+
+
 def test_guessing_is_held_up_while_redis_is_away_too(make_app, database):
     people.create_account(database, "wang", PASSWORD)
     client = make_app(accounts=True, redis_url="redis://127.0.0.1:1/0").test_client()

@@ -26,7 +26,7 @@ def test_it_answers_to_loopback_names(client, host):
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "10.0.0.1", "[::2]", "127.0.0.1.evil.example:8400"]
 )
-@pytest.mark.parametrize("path", ["/healthz", "/api/v1/jobs", "/", "/static/yeban.css"])
+@pytest.mark.parametrize("path", ["/healthz", "/api/v1/jobs", "/", "/static/css/base.css"])
 def test_it_answers_to_no_other_name(client, host, path):
     response = client.get(path, headers={"Host": host})
     assert response.status_code == 421
@@ -99,3 +99,8 @@ def test_every_answer_is_marked(client, path):
 def test_a_request_keeps_the_number_it_came_with(client):
     assert client.get("/healthz", headers={"X-Request-ID": "abc-1"}).headers["X-Request-ID"] == "abc-1"
     assert client.get("/healthz", headers={"X-Request-ID": "a b<>"}).headers["X-Request-ID"].isalnum()
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/upload", "/nothing"])
+def test_no_page_is_kept(client, path):
+    assert client.get(path).headers["Cache-Control"] == "no-store"
