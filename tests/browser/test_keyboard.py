@@ -33,7 +33,7 @@ _MOST = 300
 
 @pytest.fixture(scope="module")
 def tagged(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return site.ended_job(write_tickets(tmp_path_factory.mktemp("file") / "tickets.csv"), LABELS, text_column="内容")
+    return site.ended_job(write_tickets(tmp_path_factory.mktemp("file") / "工单.csv"), LABELS, text_column="内容")
 
 
 @pytest.mark.parametrize(
