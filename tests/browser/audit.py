@@ -57,6 +57,8 @@ def audit(browser: Browser, *names: str, status: int = 200) -> None:
     assert too_wide_px <= 0, f"{browser.path} is {too_wide_px} px wider than the {browser.look.screen.name}"
     expected = {"en": "en", "zh": "zh-CN"}[browser.look.language]
     assert browser.run("return document.documentElement.lang") == expected
+    if browser.look.language == "zh":
+        assert _english(browser, _NAMES.union(name.lower() for name in names)) == [], browser.path
 
 
 def _english(browser: Browser, names: frozenset[str]) -> list[str]:
