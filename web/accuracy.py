@@ -57,8 +57,12 @@ def evaluation_of(job: JobView) -> dict[str, Any]:
         raise Conflict("The job has no gold column: hand the file in with one, and its accuracy is told.")
     evaluation: dict[str, Any] | None = (job.summary or {}).get("evaluation")
     if evaluation is None:
-        wait = "resume it, and it is told at the end." if job.state in ENDED else "it is told at the job's end."
-        raise Conflict(f"The accuracy of a job that is {job.state} is not known; {wait}", state=job.state)
+        raise Conflict(
+            f"The accuracy of a job that is {job.state} is not known; resume it, and it is told at the end."
+            if job.state in ENDED
+            else f"The accuracy of a job that is {job.state} is not known; it is told at the job's end.",
+            state=job.state,
+        )
     return evaluation
 
 

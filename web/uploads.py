@@ -119,8 +119,10 @@ def source_of(files: Sequence[FileStorage]) -> Source:
     """The one file of a request; it is read once for its checksum. Raises :class:`~yeban.errors.InvalidRequest`."""
     chosen = [file for file in files if file.filename]
     if len(chosen) != 1:
-        found = "no file" if not chosen else f"{len(chosen)} files"
-        raise InvalidRequest(f"The upload has {found}; send one, in the field “file”.", field="file")
+        raise InvalidRequest(
+            f"The upload has {'no file' if not chosen else f'{len(chosen)} files'}; send one, in the field “file”.",
+            field="file",
+        )
     stream = cast("BinaryIO", chosen[0].stream)
     digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
     size_bytes = stream.tell()

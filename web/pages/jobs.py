@@ -135,7 +135,7 @@ def _progress(job: JobView) -> dict[str, Any]:
         "deletable": job.state in ENDED,
         "evaluation": (job.summary or {}).get("evaluation"),
         "said": _(
-            "%(state)s: %(percent)d %% of the rows are done",
+            "%(state)s: %(percent)d%% of the rows are done",
             state=statenames.state_name(job.state),
             percent=done // _SAID_PERCENT * _SAID_PERCENT,
         ),

@@ -16,6 +16,7 @@ from web.access import viewer
 from web.jobactions import refine_again
 from web.jobview import refinable
 from web.pages.blueprint import pages
+from web.sentences import translated
 from web.services import services
 from web.statuses import status_of
 from yeban.errors import Conflict, InvalidRequest
@@ -143,7 +144,7 @@ def _skip() -> int:
 def _refused(job_id: uuid.UUID, error: Conflict | InvalidRequest, skip: int) -> Response:
     if request.form.get("then") == _ONE:
         problems.count(error.code)
-        return Response(error.detail, status_of(error), content_type="text/plain; charset=utf-8")
+        return Response(translated(error.detail), status_of(error), content_type="text/plain; charset=utf-8")
     return problems.page(_TEMPLATE, error, **_shown(_job(job_id), skip))
 
 

@@ -70,16 +70,16 @@ def timeline(job: JobView) -> list[tuple[str, str]]:
     """The states that a job has been in, as ``(name of the moment in its times, what happened)``, in order."""
     times = job.times
     names = {
-        "created_at": _("handed in"),
+        "created_at": _("submitted"),
         "queued_at": _("queued"),
-        "running_at": _("begun"),
+        "running_at": _("started"),
         "paused_at": _("paused"),
         "finishing_at": _("every row scored"),
         "cancelling_at": _("cancelled by a person"),
         "ended_at": _("refined") if job.state is JobState.FINISHING else state_name(job.state),
     }
     if "running_at" in times and times["queued_at"] > times["running_at"]:
-        names["queued_at"] = _("taken up again")
+        names["queued_at"] = _("resumed")
     if "ended_at" in times and times.get("finishing_at", times["ended_at"]) > times["ended_at"]:
         names["finishing_at"] = _("refined again") if job.state in ENDED else _("being refined again")
     if job.state not in ENDED and job.state is not JobState.FINISHING:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from yeban.db import Database
-from yeban.errors import Conflict, InvalidRequest, NotFound
+from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
 from yeban.jobs import final, results
 from yeban.jobs.results import TaggedRow
 from yeban.jobs.states import REFINABLE
@@ -85,7 +85,11 @@ def correct(
         before = _standing(connection, job.id, label_set, wanted)
         if missing := sorted(wanted.keys() - before.keys()):
             raise Conflict(
-                f"{_rows(missing)} no result yet; correct rows that are done.", row=missing[0], state=job.state
+                f"Row {missing[0]} has no result yet; correct rows that are done."
+                if len(missing) == 1
+                else f"Rows {_listed(missing)} have no result yet; correct rows that are done.",
+                row=missing[0],
+                state=job.state,
             )
         stored = {
             row_no: labels
@@ -205,7 +209,11 @@ def _numbered(
     """The labels as numbers into the label set, each row's checked."""
     if strange := sorted(row_no for row_no in corrections if not 1 <= row_no <= row_count):
         raise InvalidRequest(
-            f"The job has no {_numbers(strange)}; its rows are 1 to {row_count}.", field="corrections", row=strange[0]
+            f"The job has no row {strange[0]}; its rows are 1 to {row_count}."
+            if len(strange) == 1
+            else f"The job has no rows {_listed(strange)}; its rows are 1 to {row_count}.",
+            field="corrections",
+            row=strange[0],
         )
     indices = {name: index for index, name in enumerate(label_set.names)}
     numbered: dict[int, list[int] | None] = {}
@@ -276,13 +284,7 @@ def _recount(
     )
 
 
-def _rows(row_nos: Sequence[int]) -> str:
-    """As the beginning of a sentence about what they have."""
-    numbers = _numbers(row_nos)
-    return f"{numbers.capitalize()} {'has' if len(row_nos) == 1 else 'have'}"
-
-
-def _numbers(row_nos: Sequence[int]) -> str:
+def _listed(row_nos: Sequence[int]) -> str:
+    """The first of them, and how many more there are."""
     listed = ", ".join(map(str, row_nos[:_SHOWN]))
-    more = f" and {len(row_nos) - _SHOWN} more" if len(row_nos) > _SHOWN else ""
-    return f"row {listed}" if len(row_nos) == 1 else f"rows {listed}{more}"
+    return listed if len(row_nos) <= _SHOWN else phrase(f"{listed} and {len(row_nos) - _SHOWN} more")

@@ -45,7 +45,7 @@ def _table(page: str, after: str) -> list[list[str]]:
 def test_the_page_has_the_figures(client, judged):
     page = _text(client.get(f"/jobs/{judged()}/accuracy"))
     assert "<dt>Accuracy</dt><dd>33.3%</dd>" in page
-    assert "<dt>Rows judged</dt><dd>6</dd>" in page
+    assert "<dt>Rows compared</dt><dd>6</dd>" in page
     assert "<dt>Without a right label</dt><dd>1</dd>" in page
     assert _table(page, 'id="h-per-label"') == [
         ["退款", "3", "0.0%", "0.0%", "0.0%"],
@@ -90,14 +90,14 @@ def test_the_threshold_that_is_suggested_is_the_lowest_that_is_right_often_enoug
     sure = "".join(f"好{number},物流\n" for number in range(30))
     job_id = judged(f"text,label\n一,物流\n二,物流\n三,退款\n{sure}")
     page = _text(client.get(f"/jobs/{job_id}/accuracy"))
-    assert "With a threshold of 0.40, 100.0 % of the rows are tagged, and 97.0 % of those are right" in page
+    assert "With a threshold of 0.40, 100.0% of the rows are tagged, and 97.0% of those are right" in page
     assert page.count("<polyline") == 2
     assert ["0.40", "100.0%", "97.0%"] in _table(page, 'id="h-thresholds"')
     assert ["0.45", "97.0%", "100.0%"] in _table(page, 'id="h-thresholds"')
 
 
 def test_where_no_threshold_will_do_that_is_said(client, judged):
-    assert "No threshold makes 90.0 % of the tagged rows right" in _text(client.get(f"/jobs/{judged()}/accuracy"))
+    assert "No threshold makes 90.0% of the tagged rows right" in _text(client.get(f"/jobs/{judged()}/accuracy"))
 
 
 def test_a_refined_job_is_compared_with_its_rows_by_themselves(client, judged, work):
@@ -128,7 +128,7 @@ def test_where_several_labels_may_apply_the_page_has_what_applies(client, upload
 def test_a_job_without_gold_column_says_how_to_have_accuracy(client, job_id, tag):
     tag(job_id)
     for path in (f"/jobs/{job_id}/accuracy", f"/jobs/{job_id}/accuracy/rows?gold=0&predicted=0"):
-        assert "Upload a file that has a column with the right label" in _text(client.get(path))
+        assert "Upload a file with a column that has the right label" in _text(client.get(path))
     assert f"/jobs/{job_id}/accuracy" not in client.get(f"/jobs/{job_id}").text
     answer = client.get(f"/api/v1/jobs/{job_id}/accuracy")
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
@@ -146,7 +146,7 @@ def test_before_the_end_the_page_says_to_wait(client, upload):
 def test_an_empty_gold_column_is_told(client, judged):
     job_id = judged("text,label\n一,\n二,\n三,\n")
     page = _text(client.get(f"/jobs/{job_id}/accuracy"))
-    assert "the gold column is empty" in page
+    assert "the column with the right labels is empty" in page
 
 
 def test_a_job_of_an_earlier_version_shows_what_it_has(client, judged, work):
@@ -186,7 +186,7 @@ def test_the_rows_of_a_cell_come_in_pages(client, judged):
 def test_a_cell_whose_rows_were_corrected_says_that_none_is_left(client, judged):
     job_id = judged()
     client.post(f"/jobs/{job_id}/review", data={"shown": "2", "row-2": "1"})
-    assert "No more rows are like that" in _text(client.get(f"/jobs/{job_id}/accuracy/rows?gold=1&predicted=0"))
+    assert "There are no such rows any more" in _text(client.get(f"/jobs/{job_id}/accuracy/rows?gold=1&predicted=0"))
     assert "Counted when the job last ended" in _text(client.get(f"/jobs/{job_id}/accuracy"))
 
 

@@ -34,7 +34,7 @@ def _text(response) -> str:
 
 def test_a_running_job_shows_what_it_found_so_far(client, half_done):
     page = _text(client.get(f"/jobs/{half_done}"))
-    assert "2 of 4 rows, 50.0%" in page
+    assert "2 of 4 rows · 50.0%" in page
     assert "Of the first 2 rows of the file that are done" in page
     labels = page.partition('id="h-labels"')[2].partition("</table>")[0]
     assert re.findall(r'scope="row">([^<]+)<', labels) == ["退款", "物流", "发票"]
@@ -80,14 +80,14 @@ def test_what_happened_when_is_told_in_order(client, half_done):
     page = _text(client.get(f"/jobs/{half_done}"))
     timeline = page.partition('class="timeline"')[2].partition("</ol>")[0]
     assert re.findall(r"<span>([^<]+)</span>", timeline) == [
-        "handed in", "begun", "paused", "taken up again", "cancelled by a person", "cancelled"
+        "submitted", "started", "paused", "resumed", "cancelled by a person", "cancelled"
     ]  # fmt: skip
 
 
 def test_what_lies_ahead_is_told(client, upload):
     job_id = upload(start_at="2999-01-01T00:00:00Z", expires_at="2999-01-02T00:00:00Z").json["id"]
     timeline = client.get(f"/jobs/{job_id}").text.partition('class="timeline"')[2].partition("</ol>")[0]
-    assert re.findall(r"<span>([^<]+)</span>", timeline) == ["handed in", "begins", "gives up"]
+    assert re.findall(r"<span>([^<]+)</span>", timeline) == ["submitted", "starts", "gives up"]
 
 
 def test_an_ended_job_can_be_deleted_once_asked(client, job_id, tag):

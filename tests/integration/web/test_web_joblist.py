@@ -73,7 +73,7 @@ def test_what_was_asked_for_stands_in_the_form_and_in_the_way_to_more(client, up
 
 def test_nothing_like_that_is_not_the_same_as_no_jobs(client, job_id):
     page = client.get("/jobs?name=nowhere").text
-    assert "No job is like that" in page
+    assert "No job matches" in page
     assert 'href="/jobs"' in page
     assert "No jobs yet" not in page
 

@@ -134,3 +134,51 @@ def test_figures_and_states_of_a_job_are_chinese(client, tag, job_id):
 
     assert "已完成，有错误" in page
     assert "completed" not in re.sub(r"<[^>]*>", "", page)
+
+
+def test_what_is_wrong_with_rows_is_chinese(client, tag, job_id):
+    tag(job_id)
+
+    page = client.get(f"/jobs/{job_id}", headers=CHINESE).text
+
+    errors = page.partition('id="h-errors"')[2].partition("</table>")[0]
+    assert "文本为空" in errors
+    assert "empty text" not in page
+
+
+def test_why_a_job_failed_is_chinese(client, job_id, work):
+    work.execute(
+        "UPDATE job SET state = 'failed', error = 'The engine failed 3 times: EngineFailed: The file is empty.'"
+    )
+
+    assert "推理引擎失败了 3 次：文件是空的。" in client.get(f"/jobs/{job_id}", headers=CHINESE).text
+
+
+def test_how_a_draft_is_not_read_is_explained_in_chinese(client):
+    form = {"file": (io.BytesIO(b"a,text\n1\n"), "t.csv")}
+    page = client.post("/upload", data=form, content_type="multipart/form-data", headers=CHINESE, follow_redirects=True)
+
+    assert "有 1 个单元格，而表头有 2 个" in page.text
+
+
+def test_what_a_script_of_the_review_is_told_is_chinese(client, job_id):
+    form = {"then": "one", "shown": "1", "row-1": "0"}
+    answer = client.post(f"/jobs/{job_id}/review", data=form, headers=CHINESE)
+
+    assert (answer.status_code, answer.text) == (409, "第 1 行还没有结果，请更正已完成的行。")
+
+
+def test_sentences_of_chinese_follow_without_a_gap(client):
+    page = client.get("/webhooks", headers=CHINESE).text
+
+    assert not re.search(r"[。：] [\u4e00-\u9fff]", page)
+    assert re.search(r"\. Each account may have", client.get("/webhooks").text)
+
+
+def test_a_page_with_a_problem_can_be_given_the_focus_there(client):
+    page = client.get("/nothing").text
+
+    assert re.findall(r'<div class="problem"[^>]*>', page) == [
+        '<div class="problem" id="problem" role="alert" tabindex="-1">'
+    ]
+    assert 'id="problem"' not in client.get("/").text

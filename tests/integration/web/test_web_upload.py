@@ -466,10 +466,10 @@ def test_the_time_it_takes_is_told_from_jobs_like_it(client, draft, filled, uplo
 
 def test_a_file_that_was_handed_in_before_is_told(client, draft, upload):
     place = draft()
-    assert "handed in before" not in client.get(place).text
+    assert "submitted before" not in client.get(place).text
     job_id = upload(CSV, name="gestern.csv").json["id"]
     page = _page(client.get(place))
-    assert "handed in before" in page
+    assert "submitted before" in page
     assert f"/jobs/{job_id}" in page
     assert "gestern.csv" in page
     assert draft() != place

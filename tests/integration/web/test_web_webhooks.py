@@ -255,7 +255,7 @@ def test_the_page_lists_what_was_sent_and_sends_it_again(client, made, told, rec
     notifier.turn()
     notifier.stop(20)
     page = client.get(path).text
-    assert "500, not accepted" in page
+    assert "500 · not accepted" in page
     assert 'class="state waiting"' in page
     assert client.post(f"{path}/deliveries/{told}/retry").headers["Location"] == path
     assert client.get(f"{API}/{made['id']}/deliveries").json["deliveries"][0]["attempt"] == 0

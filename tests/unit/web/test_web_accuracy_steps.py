@@ -38,6 +38,15 @@ def test_large_counts_are_written_short(number, text):
 
 
 @pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (9999, "9999"), (10_000, "1.0万"), (123_456, "12万"), (12_345_678, "1235万"), (250_000_000, "2.5亿")],
+)
+def test_large_counts_are_written_in_ten_thousands_in_chinese(monkeypatch, number, text):
+    monkeypatch.setattr("web.pages.figures.language", lambda: "zh")
+    assert compact(number) == text
+
+
+@pytest.mark.parametrize(
     ("seconds", "about"), [(None, None), (1, 10), (44, 40), (61, 60), (200, 210), (1000, 1020), (5000, 4800)]
 )
 def test_times_that_are_left_are_rounded_to_what_can_be_told(seconds, about):

@@ -13,7 +13,7 @@ from scripts import catalogues
 from scripts.catalogues import TRANSLATED, extracted, path_of, read, updated, written
 from web.sentences import CONTEXT, FIELD_CONTEXT
 
-_NAMED = re.compile(r"%\(\w+\)[a-z]|%%")
+_NAMED = re.compile(r"%\(\w+\)[a-z]|%%|\{\w+\}")
 _NUMBERED = re.compile(r"\{\d+\}")
 #: English that stays in Chinese: what people type, file formats, and names.
 _NAMES = re.compile(

@@ -1,4 +1,4 @@
-// What every page has: copying, and asking before what cannot be undone.
+// What every page has: copying, asking before what cannot be undone, and saying what went wrong.
 "use strict";
 
 // <button data-copy="#id">: puts the text of an element on the clipboard and says so for a moment.
@@ -15,4 +15,11 @@ document.addEventListener("click", async (event) => {
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
   if (question && !window.confirm(question)) event.preventDefault();
+});
+
+// A page that came back with a problem begins there: it is read aloud, and the keyboard goes on from it. What htmx puts
+// into a page says so itself, and leaves the focus where a person works.
+document.addEventListener("DOMContentLoaded", () => {
+  const problem = document.getElementById("problem");
+  if (problem) problem.focus();
 });

@@ -57,7 +57,7 @@
       .filter((input) => input.checked && input.value !== SKIPPED)
       .map((input) => input.parentElement.querySelector(".name").textContent);
     const more = other(row) && other(row).value !== SKIPPED ? [other(row).selectedOptions[0].textContent] : [];
-    return (multi ? [...names, ...more] : more.length ? more : names).join(", ");
+    return (multi ? [...names, ...more] : more.length ? more : names).join(form.dataset.between);
   }
 
   function choose(row, wanted) {

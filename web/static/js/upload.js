@@ -85,7 +85,7 @@
       if (!total) return;
       progress.value = (100 * loaded) / total;
       // Which is not the end: the server still has to store it.
-      status.textContent = loaded === total ? form.dataset.sent : `${Math.floor((100 * loaded) / total)} %`;
+      status.textContent = loaded === total ? form.dataset.sent : `${Math.floor((100 * loaded) / total)}%`;
     });
     form.addEventListener("htmx:afterRequest", (event) => {
       const { xhr, successful } = event.detail;
