@@ -60,6 +60,7 @@ class Browser:
         # Both programs are named, or Selenium would look for them on the network.
         self.driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
         self.url = url
+        self.scripts = scripts
         self.look = Look()
         self._downloads = downloads
 
@@ -154,8 +155,11 @@ class Browser:
 
     def press(self, words: str) -> None:
         """Press the button, or follow the link, that is called ``words`` in English."""
-        said = _quoted(self.look.say(words))
-        called = f"[normalize-space()={said} and not(@aria-hidden='true')]"
+        self.press_own_words(self.look.say(words))
+
+    def press_own_words(self, words: str) -> None:
+        """As :meth:`press`, where what it is called is the same in every language."""
+        called = f"[normalize-space()={_quoted(words)} and not(@aria-hidden='true')]"
         xpath = f"//main//*[self::button or self::a or self::summary]{called}"
 
         def pressed() -> bool:

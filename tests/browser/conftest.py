@@ -13,7 +13,9 @@ import pytest
 
 from tests.browser.browser import Browser
 from tests.browser.paths import CHROMEDRIVER, CHROMIUM
-from tests.browser.site import Site, running_site
+from tests.browser.site import Site, running_site, with_accounts
+
+ADMIN_PASSWORD = "night shift 2026"
 
 pytest.register_assert_rewrite("tests.browser.audit")
 
@@ -51,6 +53,19 @@ def browser(shared_browser: Browser) -> Browser:
 def browser_without_scripts(site: Site, tmp_path: Path) -> Iterator[Browser]:
     """One that runs no scripts."""
     yield from _browser(site, tmp_path, scripts=False)
+
+
+@pytest.fixture(scope="session")
+def site_with_accounts(site: Site) -> Iterator[Site]:
+    """A second web server on the same database, where one signs in; see ``ADMIN_PASSWORD``."""
+    with with_accounts(site, ADMIN_PASSWORD) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser_with_accounts(site_with_accounts: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser on that one."""
+    yield from _browser(site_with_accounts, tmp_path_factory.mktemp("downloads"))
 
 
 def _browser(site: Site, downloads: Path, *, scripts: bool = True) -> Iterator[Browser]:

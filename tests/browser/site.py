@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,9 +27,10 @@ class Site:
     """A running service."""
 
     url: str
+    data_dir: Path
 
     def job(self, file: Path, labels: Sequence[str], **fields: str) -> str:
-        """Hand a file in as a program does, and return the id of its job once it has ended."""
+        """Hand a file in as a program does, and return the id of its job."""
         with file.open("rb") as content:
             made = httpx.post(
                 f"{self.url}/api/v1/jobs",
@@ -33,7 +38,11 @@ class Site:
                 data={"labels": ",".join(labels), **fields},
             )
         assert made.status_code == 201, made.text
-        job_id = str(made.json()["id"])
+        return str(made.json()["id"])
+
+    def ended_job(self, file: Path, labels: Sequence[str], **fields: str) -> str:
+        """As :meth:`job`, once it has ended."""
+        job_id = self.job(file, labels, **fields)
         wait_until(lambda: str(self.look_at(job_id)["state"]).startswith("completed"), what="the end of the job")
         return job_id
 
@@ -60,8 +69,30 @@ def running_site(model_dir: Path, folder: Path | None = None) -> Iterator[Site]:
                 what="a ready server",
             )
             assert isinstance(ready, re.Match), yeban.said("stderr")
-            yield Site(url=ready[1])
+            yield Site(url=ready[1], data_dir=data_dir)
             process.send_signal(signal.SIGTERM)
             assert process.wait(40) == 0, yeban.said("stderr")
     finally:
         shutil.rmtree(data_dir)
+
+
+@contextmanager
+def with_accounts(site: Site, password: str) -> Iterator[Site]:
+    """A web server beside that of ``site``, which asks who it is; ``admin`` has that password."""
+    work_dir = site.data_dir / "with-accounts"
+    work_dir.mkdir()
+    ready = work_dir / "ready.json"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("YEBAN_")}
+    own = {"YEBAN_DATA_DIR": str(site.data_dir), "YEBAN_ACCOUNTS": "true", "YEBAN_ADMIN_PASSWORD": password}
+    command = [sys.executable, "-P", "-m", "web", "--port", "0", "--ready-file", str(ready)]
+    with (
+        (work_dir / "log").open("w") as log,
+        subprocess.Popen(command, cwd=work_dir, env=kept | own, stdout=log, stderr=log) as process,
+    ):
+        try:
+            wait_until(lambda: process.poll() is not None or ready.exists(), timeout_s=30, what="a ready server")
+            assert process.poll() is None, (work_dir / "log").read_text(encoding="utf-8")
+            url = json.loads(ready.read_text(encoding="utf-8"))["url"]
+            yield Site(url=url, data_dir=site.data_dir)
+        finally:
+            process.terminate()

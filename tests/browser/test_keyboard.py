@@ -33,10 +33,12 @@ _MOST = 300
 
 @pytest.fixture(scope="module")
 def tagged(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return site.job(write_tickets(tmp_path_factory.mktemp("file") / "tickets.csv"), LABELS, text_column="内容")
+    return site.ended_job(write_tickets(tmp_path_factory.mktemp("file") / "工单.csv"), LABELS, text_column="内容")
 
 
-@pytest.mark.parametrize("path", ["/", "/upload", "/jobs", "/jobs/{job}", "/jobs/{job}/review"])
+@pytest.mark.parametrize(
+    "path", ["/", "/upload", "/jobs", "/jobs/{job}", "/jobs/{job}/review", "/label-sets/new", "/webhooks"]
+)
 def test_tab_reaches_every_control_and_shows_where_it_is(browser: Browser, tagged: str, path: str) -> None:
     browser.wear(Look())
     browser.open(path.replace("{job}", tagged))

@@ -23,12 +23,18 @@ TICKETS = [
 ]
 
 
-def write_tickets(path: Path, *, encoding: str = "utf-8") -> Path:
-    """A CSV with the columns 编号 and 内容."""
+#: The column 类别 says another label for this row than anybody else would.
+ODD_ROW, ODD_LABEL = 0, "发票"
+
+
+def write_tickets(path: Path, *, encoding: str = "utf-8", gold: bool = False) -> Path:
+    """A CSV with the columns 编号 and 内容, and 类别 where the right labels are wanted; one of these is odd."""
     table = io.StringIO()
     writer = csv.writer(table)
-    writer.writerow(["编号", "内容"])
-    writer.writerows([number, text] for number, (text, _) in enumerate(TICKETS, 1))
+    writer.writerow(["编号", "内容", *(["类别"] if gold else [])])
+    for number, (text, label) in enumerate(TICKETS):
+        right = ODD_LABEL if number == ODD_ROW else label
+        writer.writerow([number + 1, text, *([right] if gold else [])])
     path.write_text(table.getvalue(), encoding=encoding)
     return path
 

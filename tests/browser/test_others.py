@@ -1,0 +1,81 @@
+"""Pages that no other journey comes through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.browser.audit import audit
+from tests.browser.browser import Browser
+from tests.browser.looks import LOOKS, Look
+from tests.browser.pages import DraftPage, JobPage, UploadPage
+from tests.browser.site import Site
+from tests.browser.tickets import LABELS, write_tickets
+
+HOOK = "https://hooks.example.com/yeban"
+_API_WORDS = ["get", "put", "delete", "application", "multipart", "form", "data", "auto", "false"]
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_a_webhook_tells_its_secret_once(browser: Browser, look: Look) -> None:
+    browser.wear(look)
+    browser.open("/webhooks")
+    audit(browser)
+
+    browser.fill("url", HOOK)
+    browser.press("Add")
+
+    secret = browser.find("//main//*[@id='secret']").text
+    assert secret.startswith("whsec_")
+    audit(browser, *_letters(HOOK))
+    browser.open("/webhooks")
+    audit(browser, *_letters(HOOK))
+    browser.press_own_words(HOOK)
+    browser.find("//main//dl")
+    assert secret not in browser.find("//main").text
+    browser.run("window.confirm = () => true")
+    browser.press("Delete")
+    browser.wait(lambda: browser.path == "/webhooks", "the list without it")
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_a_job_waits_for_its_time(browser: Browser, look: Look, tmp_path: Path) -> None:
+    browser.wear(look)
+    upload, draft, job = UploadPage(browser), DraftPage(browser), JobPage(browser)
+    upload.open()
+    upload.hand_in(write_tickets(tmp_path / "今夜.csv"))
+    draft.enter_labels(",".join(LABELS))
+    draft.begin_at("2199-01-01T02:30")
+    draft.start()
+
+    browser.find("//main//*[contains(concat(' ', @class, ' '), ' scheduled ')]")
+    audit(browser)
+    browser.run("window.confirm = () => true")
+    browser.press("Cancel")
+    browser.find("//main//*[contains(concat(' ', @class, ' '), ' cancelled ')]")
+    job.details()
+    audit(browser)
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize(("path", "status"), [("/account", 200), ("/nothing", 404)])
+def test_a_page_is_sound(browser: Browser, look: Look, path: str, status: int) -> None:
+    browser.wear(look)
+    browser.open(path)
+    browser.find("//main")
+    audit(browser, status=status)
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_the_page_of_the_api_is_sound(browser: Browser, site: Site, look: Look) -> None:
+    described = httpx.get(f"{site.url}/api/v1/openapi.json").json()
+    browser.wear(look)
+    browser.open("/docs/api")
+    browser.find("//main//h1")
+    audit(browser, *described["components"]["schemas"], *_API_WORDS)
+
+
+def _letters(url: str) -> list[str]:
+    return url.replace(":", " ").replace("/", " ").replace(".", " ").split()
