@@ -194,9 +194,9 @@ def test_behind_a_proxy_that_speaks_https_the_cookie_never_goes_without_it(make_
 def test_the_form_of_the_password_can_be_sent_as_it_stands(accounts, person):
     _, client = person("wang")
     sent = form_fields(client.get("/account").text, "change-password")
-    assert {"present", "password", "again"} <= sent.keys()
+    assert {"username", "present", "password", "again"} <= sent.keys()
     sent |= {"present": PASSWORD, "password": "quite another one", "again": "quite another one"}
-    assert client.post("/account/password", data=sent, headers={"X-CSRF-Token": sent["csrf_token"]}).status_code == 303
+    assert _post(client, "/account/password", **sent).status_code == 303
 
 
 def test_a_changed_password_may_end_tokens_too(accounts, person, database):
