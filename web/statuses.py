@@ -42,7 +42,7 @@ TITLES: dict[type[YebanError], str] = {
     errors.UnknownModel: phrase("There is no such model"),
     errors.TooLarge: phrase("Too large"),
     errors.NotFound: phrase("Not found"),
-    errors.Unauthorized: phrase("Sign in first"),
+    errors.Unauthorized: phrase("Not signed in"),
     errors.RateLimited: phrase("Too many requests"),
     errors.Forbidden: phrase("Not allowed"),
     errors.Conflict: phrase("Not possible now"),
