@@ -28,8 +28,8 @@ _UNTOLD = text(
     ORDER BY id LIMIT :batch FOR NO KEY UPDATE SKIP LOCKED
     """
 )
-# A webhook that is being deleted is locked, and passed over. Whoever made it knows its URL and secret, so it says nothing
-# more once their account is disabled, nor of a team that they have left.
+# A webhook that is being deleted is locked, and passed over. Whoever made it knows its URL and secret, so it says
+# nothing more once their account is disabled, nor of a team that they have left.
 _WANTED_BY = text(
     """
     SELECT id FROM webhook
