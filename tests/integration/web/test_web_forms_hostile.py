@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import time
 import tracemalloc
 
@@ -84,6 +85,27 @@ def test_more_parts_than_a_form_has(measured):
     response = measured("/api/v1/jobs", part * 1_200 + b"--x--\r\n", "multipart/form-data; boundary=x")
     assert (response.status_code, response.json["code"]) == (413, "too_large")
     assert "more than 1100 fields" in response.json["detail"]
+
+
+def test_a_large_text_that_cannot_be_imported_is_not_shown_again(measured, client):
+    body = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\n["' + b"&" * 3_000_000 + b"\r\n--x--\r\n"
+    response = measured("/label-sets/import", body, "multipart/form-data; boundary=x")
+    assert response.status_code == 422
+    assert "This is not JSON" in html.unescape(response.text)
+    assert "[&#34;small" in client.post("/label-sets/import", data={"text": '["small'}).text
+
+
+def test_no_more_files_wait_than_an_owner_may_have(client):
+    def send(size_bytes: int):
+        files = {"file": (io.BytesIO(b"text\n" + b"x\n" * (size_bytes // 2)), "a.csv")}
+        return client.post("/upload", data=files, content_type="multipart/form-data")
+
+    places = [send(MIB - 100).headers["Location"] for _ in range(4)]
+    response = send(MIB - 100)
+    assert response.status_code == 409
+    assert "start or discard one first" in html.unescape(response.text)
+    client.post(f"{places[0]}/discard")
+    assert send(MIB - 100).status_code == 303
 
 
 def _file(labels: bytes) -> bytes:
