@@ -3,14 +3,13 @@ from __future__ import annotations
 import hashlib
 import io
 import random
-import threading
 import tracemalloc
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import text
 
+from tests.fixtures.interleaving import Interleaving
 from yeban import drafts
 from yeban.drafts import MAX_DRAFTS, PART_BYTES, delete_draft, delete_old_drafts, get_draft, keep_draft, open_draft
 from yeban.errors import Conflict, NotFound
@@ -68,26 +67,13 @@ def test_an_owners_drafts_take_so_much_and_no_more(database, viewer):
     keep_some(2_000)
 
 
-def test_two_at_once_do_not_both_find_the_last_place(database):
+@pytest.mark.parametrize("turns", [[0, 1] * 20, [0, 0, 0, 1, 1, 1] * 4, [1, 1, 1, 1, 0, 0, 0, 0]])
+def test_two_at_once_do_not_both_find_the_last_place(database, turns):
     for _ in range(MAX_DRAFTS - 1):
         keep(database)
-    both = threading.Barrier(2, timeout=10)
-
-    class Slow(io.BytesIO):
-        def read(self, *size: int) -> bytes:
-            if self.tell() == 0:
-                both.wait()  # by now each has found a place
-            return super().read(*size)
-
-    def keep_one(_number: int) -> str:
-        try:
-            keep_draft(database, Slow(b"x"), name="a", sha256="", size_bytes=1, owner=ANNE.name)
-        except Conflict:
-            return "refused"
-        return "kept"
-
-    with ThreadPoolExecutor(2) as threads:
-        assert sorted(threads.map(keep_one, range(2))) == ["kept", "refused"]
+    with Interleaving(database) as interleaving:
+        actors = interleaving.run([lambda: keep(database)] * 2, turns)
+    assert sorted(type(actor.error) for actor in actors if actor.error) == [Conflict]
     assert counts(database)[0] == MAX_DRAFTS
 
 
