@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import threading
 import time
 from functools import partial
 from http import HTTPStatus
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from flask import Flask, Response, request
 from flask import Request as FlaskRequest
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest, RequestTimeout, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
+from werkzeug.formparser import FormDataParser
 
 from web import csrf
 from web.patience import DEADLINES
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, TooLarge
 from yeban.settings import Settings
 
+#: Fields that a form without files may have: a thousand labels with all that is said of them, and room.
+MAX_FORM_FIELDS = 12_000
+
 _MAX_PROBLEMS = 10
+_READ_BYTES = 1 << 16
 #: Answers that are given before the request's body is read.
 _BODY_UNREAD = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS})
 _DRAIN_BYTES = 1 << 16
@@ -32,11 +38,60 @@ _DRAINS = threading.BoundedSemaphore(8)
 Model = TypeVar("Model", bound=BaseModel)
 
 
+class _FormParser(FormDataParser):
+    """Werkzeug's, whose limits hold for forms of either type, and which says what of a form is too large.
+
+    Each field costs some hundred times the byte that it takes to send an empty one.
+    """
+
+    def _parse_urlencoded(self, stream: IO[bytes], *how: Any) -> Any:
+        most = self.max_form_memory_size
+        body = bytearray()
+        while part := stream.read(_READ_BYTES):
+            body += part
+            if most is not None and len(body) > most:
+                raise TooLarge(f"The form is larger than {most} bytes.", limit=most)
+        if body.count(b"&") >= MAX_FORM_FIELDS:
+            raise TooLarge(f"The form has more than {MAX_FORM_FIELDS} fields.", limit=MAX_FORM_FIELDS)
+        _, form, files = super()._parse_urlencoded(io.BytesIO(body), *how)
+        return stream, form, files
+
+    def _parse_multipart(self, stream: IO[bytes], *how: Any) -> Any:
+        body = _UploadBody(stream)
+        try:
+            _, form, files = super()._parse_multipart(cast("IO[bytes]", body), *how)
+        except RequestEntityTooLarge:
+            if body.is_too_large:
+                raise
+            raise TooLarge(
+                f"The form has more than {self.max_form_parts} fields, or one of them, or its header, is too large."
+            ) from None
+        return stream, form, files
+
+
+class _UploadBody:
+    """A body that remembers whether all of it was too large, rather than something in it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.is_too_large = False
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._stream.read(size)
+        except RequestEntityTooLarge:
+            self.is_too_large = True
+            raise
+
+
 class Request(FlaskRequest):
     """A request that closes the temporary files of its uploads, also where the form could not be read to its end.
 
     Werkzeug keeps an upload over 500 KB in a file that has no name, so it takes no memory and nothing is left behind.
+    Reading a form raises :class:`~yeban.errors.TooLarge` for one with too many fields, or too large ones.
     """
+
+    form_data_parser_class = _FormParser
 
     def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
         stream = super()._get_file_stream(*args, **kwargs)

@@ -24,6 +24,7 @@ from yeban.labels import (
     MAX_LABELS,
     Label,
     LabelSet,
+    check_count,
     split_labels,
 )
 from yeban.labelsets import SavedSet
@@ -92,6 +93,7 @@ def label_set(
 ) -> LabelSet:
     """Build and check a label set. Raises ``InvalidLabels``, ``InvalidTemplate``, ``InvalidRequest``."""
     given = split_labels(labels) if isinstance(labels, str) else labels
+    check_count(len(given))
     return LabelSet(
         labels=tuple(
             Label(name=label.strip())
@@ -258,6 +260,7 @@ def values_of(saved: SavedSet) -> dict[str, str]:
 
 
 def _with_help(given: Sequence[str | LabelObject], wanted: Reference) -> list[str | LabelObject]:
+    check_count(len(given))
     try:
         saved = find_saved(wanted).content.label_set
     except NotFound:

@@ -36,7 +36,7 @@ def delivery_json(delivery: Delivery) -> dict[str, Any]:
     return {
         "id": str(delivery.id),
         "event": delivery.event,
-        "job": str(delivery.job_id),
+        "job": delivery.job_id and str(delivery.job_id),
         "state": delivery.state.value,
         "attempt": delivery.attempt,
         "status": delivery.status,

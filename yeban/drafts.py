@@ -14,16 +14,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, cast
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from yeban.db import Database
-from yeban.errors import NotFound
+from yeban.errors import Conflict, NotFound
 from yeban.viewer import OPEN, VISIBLE, Viewer
 
 log = logging.getLogger(__name__)
 
 #: How long a draft is kept that nobody makes a job of.
 MAX_AGE_S = 86_400.0
+#: Most drafts of an owner at a time.
+MAX_DRAFTS = 20
 #: A file's bytes are kept in parts of this size; the last may be smaller.
 PART_BYTES = 1 << 20
 
@@ -44,15 +46,32 @@ class Draft:
 
 
 def keep_draft(
-    database: Database, file: BinaryIO, *, name: str, sha256: str, size_bytes: int, owner: str = "", team: str = ""
+    database: Database,
+    file: BinaryIO,
+    *,
+    name: str,
+    sha256: str,
+    size_bytes: int,
+    owner: str = "",
+    team: str = "",
+    most_bytes: int | None = None,
 ) -> Draft:
-    """Store ``file``, read from where it stands, in one transaction and in memory that does not grow with it."""
+    """Store ``file``, read from where it stands, in one transaction and in memory that does not grow with it.
+
+    Raises :class:`~yeban.errors.Conflict` where the owner would have more than :data:`MAX_DRAFTS` drafts with it, or
+    drafts of more than ``most_bytes`` together.
+    """
     with database.begin() as connection:
+        _check_room(connection, owner, MAX_DRAFTS - 1, None if most_bytes is None else most_bytes - size_bytes)
         row = connection.execute(
             _INSERT, {"owner": owner, "team": team, "name": name, "sha256": sha256, "size_bytes": size_bytes}
         ).one()
         for part_no, content in enumerate(_parts(file)):
             connection.execute(_INSERT_PART, {"draft": row.internal_id, "part": part_no, "content": content})
+        # Others of the owner's may have been stored meanwhile. Only now, for a large file takes long, and they would
+        # have had to wait.
+        connection.execute(_LOCK, {"owner": owner})
+        _check_room(connection, owner, MAX_DRAFTS, most_bytes)
     log.info("draft kept", extra={"draft": row.internal_id, "bytes": size_bytes})
     return _draft(row)
 
@@ -162,6 +181,21 @@ def _parts(file: BinaryIO) -> Iterator[bytes]:
         yield part
 
 
+def _check_room(connection: Connection, owner: str, most: int, most_bytes: int | None) -> None:
+    """Raise ``Conflict`` where the owner's drafts are more than that, those of this transaction among them."""
+    kept = connection.execute(_KEPT, {"owner": owner}).one()
+    if kept.drafts > most:
+        raise Conflict(
+            f"{MAX_DRAFTS} uploaded files wait already; start or discard one first. None waits longer than a day.",
+            limit=MAX_DRAFTS,
+        )
+    if most_bytes is not None and kept.bytes > most_bytes:
+        raise Conflict(
+            "The uploaded files that wait take too much room together with this one; start or discard one first. "
+            "None waits longer than a day."
+        )
+
+
 def _draft(row: Row[Any]) -> Draft:
     return Draft(**row._mapping)
 
@@ -178,6 +212,8 @@ _INSERT = text(
     f" VALUES (:owner, :team, :name, :sha256, :size_bytes) RETURNING {_SHOWN}"
 )
 _INSERT_PART = text("INSERT INTO draft_part (draft_id, part_no, content) VALUES (:draft, :part, :content)")
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('drafts of ' || :owner))")
+_KEPT = text("SELECT count(*) AS drafts, coalesce(sum(size_bytes), 0) AS bytes FROM draft WHERE owner = :owner")
 _SELECT = text(
     f"SELECT {_SHOWN} FROM draft WHERE public_id = :id"  # noqa: S608  # constants, and the condition of yeban.viewer
     f" AND created_at > now() - make_interval(secs => :max_age_s) AND {VISIBLE}"

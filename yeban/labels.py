@@ -187,11 +187,16 @@ def split_labels(text: str) -> list[str]:
     return [part.strip() for part in _SEPARATORS.split(text) if part.strip()]
 
 
+def check_count(labels: int) -> None:
+    """Refuse more labels than a set may have, before millions of them are made. Raises ``InvalidLabels``."""
+    if labels > MAX_LABELS:
+        raise InvalidLabels(f"{labels} labels are over the limit of {MAX_LABELS}.", limit=MAX_LABELS)
+
+
 def _check_names(names: tuple[str, ...]) -> None:
     if not names:
         raise InvalidLabels("Give at least one label.", field="labels")
-    if len(names) > MAX_LABELS:
-        raise InvalidLabels(f"{len(names)} labels are over the limit of {MAX_LABELS}.", limit=MAX_LABELS)
+    check_count(len(names))
     seen: set[str] = set()
     for name in names:
         if not name.strip():

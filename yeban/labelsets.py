@@ -276,7 +276,7 @@ _LIST = text(f"""
 _HISTORY = text("""
     SELECT version, author, made_at, jsonb_array_length(content -> 'labels') AS labels
     FROM label_set JOIN label_set_version ON label_set_id = label_set.id
-    WHERE public_id = :id AND (CAST(:before AS integer) IS NULL OR version < :before)
+    WHERE public_id = :id AND (CAST(:before AS bigint) IS NULL OR version < :before)
     ORDER BY version DESC LIMIT :limit
 """)
 

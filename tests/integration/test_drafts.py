@@ -9,9 +9,10 @@ import uuid
 import pytest
 from sqlalchemy import text
 
+from tests.fixtures.interleaving import Interleaving
 from yeban import drafts
-from yeban.drafts import PART_BYTES, delete_draft, delete_old_drafts, get_draft, keep_draft, open_draft
-from yeban.errors import NotFound
+from yeban.drafts import MAX_DRAFTS, PART_BYTES, delete_draft, delete_old_drafts, get_draft, keep_draft, open_draft
+from yeban.errors import Conflict, NotFound
 from yeban.tabular import ReadOptions, open_table, write_table
 from yeban.viewer import Viewer
 
@@ -19,7 +20,14 @@ MIB = 1 << 20
 ANNE, BERT, CARL = Viewer(name="anne", team="night"), Viewer(name="bert", team="night"), Viewer(name="carl")
 
 
-def keep(database, content: bytes = b"id,text\n1,a\n", *, name: str = "a.csv", viewer: Viewer = ANNE):
+def keep(
+    database,
+    content: bytes = b"id,text\n1,a\n",
+    *,
+    name: str = "a.csv",
+    viewer: Viewer = ANNE,
+    most_bytes: int | None = None,
+):
     return keep_draft(
         database,
         io.BytesIO(content),
@@ -28,7 +36,45 @@ def keep(database, content: bytes = b"id,text\n1,a\n", *, name: str = "a.csv", v
         size_bytes=len(content),
         owner=viewer.name,
         team=viewer.team,
+        most_bytes=most_bytes,
     )
+
+
+def test_an_owner_has_so_many_drafts_and_no_more(database):
+    kept = [keep(database) for _ in range(MAX_DRAFTS)]
+    with pytest.raises(Conflict, match="start or discard one first") as refused:
+        keep(database)
+    assert refused.value.context == {"limit": MAX_DRAFTS}
+    assert counts(database) == (MAX_DRAFTS, MAX_DRAFTS)
+    keep(database, viewer=BERT)  # of the same team, but an owner of their own
+    assert delete_draft(database, kept[0].id, viewer=ANNE)
+    keep(database)
+
+
+@pytest.mark.parametrize("viewer", [ANNE, Viewer()])
+def test_an_owners_drafts_take_so_much_and_no_more(database, viewer):
+    def keep_some(size_bytes: int):
+        return keep(database, b"x" * size_bytes, viewer=viewer, most_bytes=3_000)
+
+    first = keep_some(2_000)
+    with pytest.raises(Conflict, match="take too much room"):
+        keep_some(1_001)
+    keep_some(1_000)
+    with pytest.raises(Conflict, match="take too much room"):
+        keep_some(1)
+    assert counts(database) == (2, 2)
+    delete_draft(database, first.id, viewer=viewer)
+    keep_some(2_000)
+
+
+@pytest.mark.parametrize("turns", [[0, 1] * 20, [0, 0, 0, 1, 1, 1] * 4, [1, 1, 1, 1, 0, 0, 0, 0]])
+def test_two_at_once_do_not_both_find_the_last_place(database, turns):
+    for _ in range(MAX_DRAFTS - 1):
+        keep(database)
+    with Interleaving(database) as interleaving:
+        actors = interleaving.run([lambda: keep(database)] * 2, turns)
+    assert sorted(type(actor.error) for actor in actors if actor.error) == [Conflict]
+    assert counts(database)[0] == MAX_DRAFTS
 
 
 def grow_old(database, draft, seconds: float) -> None:

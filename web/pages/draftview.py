@@ -142,7 +142,9 @@ def _labels(values: MultiDict[str, str]) -> int:
 
 
 def _model(values: MultiDict[str, str]) -> str:
-    return values.get("model") or services().settings.model
+    """The model that the form names, which need not be one; PostgreSQL takes no NUL, and no name has one."""
+    named = values.get("model", "")
+    return named if named and "\x00" not in named else services().settings.model
 
 
 def _is_small(draft: Draft, look: Look) -> bool:

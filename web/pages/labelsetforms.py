@@ -11,7 +11,10 @@ from werkzeug.datastructures import MultiDict
 
 from web.edge import Fields, fields
 from yeban.errors import InvalidLabels
-from yeban.labels import DEFAULT_TEMPLATE, Label, LabelSet
+from yeban.labels import DEFAULT_TEMPLATE, MAX_LABELS, Label, LabelSet
+
+#: Rows that the form may have, blank ones among them.
+MAX_ROWS = MAX_LABELS + 100
 
 _ROW_FIELDS = ("label", "description", "examples")
 
@@ -43,8 +46,10 @@ class SetForm(Fields):
 
 
 def rows_of_form(form: MultiDict[str, str]) -> list[LabelRow]:
-    """The rows, blank ones included."""
+    """The rows, blank ones included. Raises :class:`~yeban.errors.InvalidLabels` for more than :data:`MAX_ROWS`."""
     columns = [form.getlist(name) for name in _ROW_FIELDS]
+    if (rows := max(map(len, columns))) > MAX_ROWS:
+        raise InvalidLabels(f"The form has {rows} rows; a label set has {MAX_LABELS} labels at most.", limit=MAX_LABELS)
     return [
         LabelRow(label=label, description=description, examples=examples)
         for label, description, examples in zip_longest(*columns, fillvalue="")
@@ -87,7 +92,7 @@ def set_of_form(rows: Sequence[LabelRow], asked: SetForm) -> LabelSet:
 def rearranged(rows: Sequence[LabelRow], button: str) -> list[LabelRow] | None:
     """The rows after the button ``add`` or ``remove-<index>``; ``None`` where it was another."""
     if button == "add":
-        return [*rows, LabelRow()]
+        return [*rows, LabelRow()][:MAX_ROWS]
     name, _, index = button.partition("-")
     if name != "remove":
         return None

@@ -28,6 +28,8 @@ _PAGE_SETS = 50
 _PICKER_SETS = 200
 _HISTORY = 100
 _NEW_ROWS = 3
+#: Of a text that could not be imported, most that is shown again.
+_SHOWN_AGAIN_CHARS = 50_000
 _EDIT = "labelsets_edit.html"
 _LIST = "labelsets.html"
 
@@ -84,9 +86,11 @@ def import_label_set() -> AnyResponse:
             raise InvalidLabels("There is nothing to import: choose a file, or paste its text.")
         name, content = imported(document)
     except YebanError as error:
+        # A file of megabytes is corrected where it is, not in a field of the page.
+        again = document if len(document) <= _SHOWN_AGAIN_CHARS else ""
         if saved is not None:
-            return problems.page(_EDIT, error, **_form_of(saved), import_text=document)
-        return problems.page(_LIST, error, **_listed(None), import_text=document)
+            return problems.page(_EDIT, error, **_form_of(saved), import_text=again)
+        return problems.page(_LIST, error, **_listed(None), import_text=again)
     values = _options(content) | {"name": name[:MAX_NAME_CHARS]}
     if saved is not None:
         values |= {"name": saved.name, "version": str(saved.newest)}

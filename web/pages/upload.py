@@ -18,6 +18,8 @@ from yeban.drafts import keep_draft
 from yeban.errors import InvalidTable, YebanError
 
 _TEMPLATE = "upload.html"
+# What an owner's drafts may take together, in uploads of the largest size.
+_DRAFTS_OF_LARGEST_SIZE = 4
 
 
 @pages.get("/upload")
@@ -43,6 +45,7 @@ def upload_file() -> AnyResponse:
                 size_bytes=source.size_bytes,
                 owner=viewer().name,
                 team=viewer().team,
+                most_bytes=_DRAFTS_OF_LARGEST_SIZE * services().settings.max_upload_mb * 2**20,
             )
     except RequestEntityTooLarge:
         return problems.page(_TEMPLATE, problems.upload_too_large(), **_shown())

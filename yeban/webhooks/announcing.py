@@ -28,14 +28,15 @@ _UNTOLD = text(
     ORDER BY id LIMIT :batch FOR NO KEY UPDATE SKIP LOCKED
     """
 )
-# A webhook that is being deleted is locked, and passed over. One of an account that was disabled says nothing more; one
-# of a team belongs to all of it.
+# A webhook that is being deleted is locked, and passed over. Whoever made it knows its URL and secret, so it says
+# nothing more once their account is disabled, nor of a team that they have left.
 _WANTED_BY = text(
     """
     SELECT id FROM webhook
-    WHERE (team <> '' AND team = :team) OR (team = '' AND owner = :owner AND (owner = '' OR EXISTS (
+    WHERE ((team <> '' AND team = :team) OR (team = '' AND owner = :owner)) AND (owner = '' OR EXISTS (
         SELECT FROM account WHERE account.name = webhook.owner AND disabled_at IS NULL
-    )))
+            AND (webhook.team IN ('', account.team) OR role = 'admin')
+    ))
     ORDER BY id FOR KEY SHARE SKIP LOCKED
     """
 )

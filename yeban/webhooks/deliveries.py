@@ -18,7 +18,7 @@ from sqlalchemy import Row, text
 
 from yeban.db import Database
 from yeban.errors import NotFound
-from yeban.viewer import OPEN, Viewer
+from yeban.viewer import OPEN, VISIBLE, Viewer
 from yeban.webhooks.endpoints import find_webhook
 from yeban.webhooks.failures import Failure
 from yeban.webhooks.sending import Answer
@@ -47,12 +47,12 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A delivery as the webhook's owner sees it."""
+    """A delivery as somebody sees it who may see its webhook, but maybe not the job: then it is not told which."""
 
     internal_id: int
     id: uuid.UUID  # what the receiver sees as webhook-id
-    job_id: uuid.UUID
-    job_name: str  # of its file
+    job_id: uuid.UUID | None
+    job_name: str | None  # of its file
     job_deleted: bool
     event: str
     state: DeliveryState
@@ -167,28 +167,32 @@ def list_deliveries(
         webhook = find_webhook(connection, webhook_id, viewer=viewer)
         rows = connection.execute(
             text(
-                "SELECT webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at"
-                " FROM webhook_delivery JOIN job ON job.id = webhook_delivery.job_id WHERE webhook_id = :webhook"
+                "SELECT webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at,"  # noqa: S608
+                f" {VISIBLE} AS visible FROM webhook_delivery JOIN job ON job.id = job_id WHERE webhook_id = :webhook"
                 " AND (CAST(:before AS bigint) IS NULL OR webhook_delivery.id < :before)"
                 " ORDER BY webhook_delivery.id DESC LIMIT :limit"
             ),
-            {"webhook": webhook.internal_id, "before": before, "limit": limit + 1},
+            {"webhook": webhook.internal_id, "before": before, "limit": limit + 1, **viewer.parameters},
         ).all()
     found = tuple(_view(row) for row in rows[:limit])
     return DeliveryPage(deliveries=found, next_before=found[-1].internal_id if len(rows) > limit else None)
 
 
 def try_again(database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID, *, viewer: Viewer = OPEN) -> Delivery:
-    """Have a delivery tried now and as often as a new one, whatever became of it. Raises ``NotFound``."""
+    """Have a delivery tried now and as often as a new one, whatever became of it.
+
+    Raises ``NotFound``, also where the job is someone else's.
+    """
     with database.begin() as connection:
         webhook = find_webhook(connection, webhook_id, viewer=viewer)
         row = connection.execute(
             text(
-                "UPDATE webhook_delivery SET next_at = now(), attempt = 0, delivered_at = NULL FROM job"
-                " WHERE webhook_delivery.public_id = :id AND webhook_id = :webhook AND job.id = job_id"
-                " RETURNING webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at"
+                "UPDATE webhook_delivery SET next_at = now(), attempt = 0, delivered_at = NULL FROM job"  # noqa: S608
+                f" WHERE webhook_delivery.public_id = :id AND webhook_id = :webhook AND job.id = job_id AND {VISIBLE}"
+                " RETURNING webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at,"
+                " true AS visible"
             ),
-            {"id": delivery_id, "webhook": webhook.internal_id},
+            {"id": delivery_id, "webhook": webhook.internal_id, **viewer.parameters},
         ).one_or_none()
     if row is None:
         raise NotFound(f"There is no delivery {delivery_id} of that webhook.", delivery_id=str(delivery_id))
@@ -254,8 +258,8 @@ def _view(row: Row[Any]) -> Delivery:
     return Delivery(
         internal_id=row.id,
         id=row.public_id,
-        job_id=row.job_public_id,
-        job_name=row.source_name,
+        job_id=row.job_public_id if row.visible else None,
+        job_name=row.source_name if row.visible else None,
         job_deleted=row.deleted_at is not None,
         event=row.event,
         state=state,

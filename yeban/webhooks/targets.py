@@ -55,6 +55,8 @@ def parse(url: str) -> Target:
         port = parts.port
         path = quote(parts.path or "/", safe=_KEPT) + (f"?{quote(parts.query, safe=_KEPT)}" if parts.query else "")
         host = _ascii(parts.hostname or "")
+        if "[" in parts.netloc and ":" not in host:
+            raise ValueError("brackets are for IPv6 addresses")
     except ValueError:
         raise _invalid("That is no URL; it looks like https://example.com/hooks/yeban.") from None
     scheme = parts.scheme

@@ -9,6 +9,7 @@ import threading
 import uuid
 
 import pytest
+from sqlalchemy import text
 
 from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.waiting import wait_until
@@ -190,6 +191,29 @@ def test_what_is_made_belongs_to_whoever_made_it_and_their_team(client, someone_
     assert (made["owner"], made["team"]) == ("alice", "day")
     assert len(client.get(API).json["webhooks"]) == 2, "the team's is there too"
     assert client.delete(f"{API}/{someone_elses}").status_code == 204
+
+
+def test_who_has_left_a_team_does_not_see_its_jobs_in_what_was_told(client, database, told, made, as_member):
+    with database.begin() as connection:
+        connection.execute(text("UPDATE job SET owner = 'carol', team = 'east', source_name = 'geheim.csv'"))
+        connection.execute(text("UPDATE webhook SET owner = 'dave', team = 'east'"))
+        job = str(connection.scalar(text("SELECT public_id FROM job")))
+    as_member("dave", "west")
+    page = client.get(f"/webhooks/{made['id']}")
+    listed = client.get(f"{API}/{made['id']}/deliveries")
+    assert page.status_code == listed.status_code == 200
+    assert [(each["id"], each["job"]) for each in listed.json["deliveries"]] == [(told, None)]
+    for said in (page.text, listed.text):
+        assert "geheim.csv" not in said
+        assert job not in said
+    assert "a job you cannot see" in page.text
+    assert "Send again" not in page.text
+    assert client.post(f"{API}/{made['id']}/deliveries/{told}/retry").status_code == 404
+    assert client.post(f"/webhooks/{made['id']}/deliveries/{told}/retry").status_code == 404
+    as_member("dave", "east")
+    assert "geheim.csv" in client.get(f"/webhooks/{made['id']}").text
+    assert client.get(f"{API}/{made['id']}/deliveries").json["deliveries"][0]["job"] == job
+    assert client.post(f"{API}/{made['id']}/deliveries/{told}/retry").status_code == 202
 
 
 def test_the_twenty_first_is_refused(client, database):

@@ -27,6 +27,12 @@ def told(work):
     return work.column("SELECT webhook_id || ' ' || event FROM webhook_delivery ORDER BY id")
 
 
+def urls_told(work):
+    return work.column(
+        "SELECT url FROM webhook_delivery JOIN webhook ON webhook.id = webhook_id ORDER BY webhook_delivery.id"
+    )
+
+
 def payloads(work):
     return work.column("SELECT payload FROM webhook_delivery ORDER BY id")
 
@@ -241,17 +247,45 @@ def test_a_webhook_is_told_of_the_jobs_of_its_owner_or_team(work, hook, database
 
 
 @pytest.mark.usefixtures("accounts")
-def test_a_disabled_account_is_told_nothing_more_but_its_team_is(work, hook, database):
+def test_a_disabled_account_is_told_nothing_more(work, hook, database):
     hook("https://carol.example/", CAROL)
     hook("https://gone.example/", Viewer(name="gone"))
-    hook("https://team.example/", ALICE)
+    hook("https://alice.example/", ALICE)
+    hook("https://bob.example/", BOB)
     work.execute("UPDATE account SET disabled_at = now() WHERE name IN ('alice', 'carol')")
     for viewer in (CAROL, Viewer(name="gone"), BOB):
         own(work, work.completed(1), viewer)
     announce(database)
-    assert work.column("SELECT url FROM webhook_delivery JOIN webhook ON webhook.id = webhook_id") == [
-        "https://team.example/"
-    ]
+    assert urls_told(work) == ["https://bob.example/"]
+
+
+@pytest.mark.usefixtures("accounts")
+@pytest.mark.parametrize("team", ["", "day"])
+def test_who_has_left_a_team_is_told_nothing_more_of_it(work, hook, database, team):
+    hook("https://alice.example/", ALICE)
+    hook("https://bob.example/", BOB)
+    work.execute("UPDATE account SET team = :team WHERE name = 'alice'", team=team)
+    own(work, work.completed(1), BOB)
+    announce(database)
+    assert urls_told(work) == ["https://bob.example/"]
+    # Back again, and so is what the webhook tells.
+    work.execute("UPDATE account SET team = 'night' WHERE name = 'alice'")
+    own(work, work.completed(1), BOB)
+    announce(database)
+    assert urls_told(work) == ["https://bob.example/", "https://alice.example/", "https://bob.example/"]
+
+
+@pytest.mark.usefixtures("accounts")
+def test_an_admin_is_told_of_a_team_that_is_not_theirs_until_they_are_none(work, hook, database):
+    hook("https://carol.example/", Viewer(name="carol", team="night", sees_all=True))
+    work.execute("UPDATE account SET role = 'admin' WHERE name = 'carol'")
+    own(work, work.completed(1), BOB)
+    announce(database)
+    assert urls_told(work) == ["https://carol.example/"]
+    work.execute("UPDATE account SET role = 'member' WHERE name = 'carol'")
+    own(work, work.completed(1), BOB)
+    announce(database)
+    assert urls_told(work) == ["https://carol.example/"]
 
 
 def test_a_deleted_job_takes_its_deliveries_along(work, hook, database):

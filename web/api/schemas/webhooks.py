@@ -93,7 +93,8 @@ class Delivery(AnswerBody):
     id: UUID
     """What the receiver sees as `webhook-id`."""
     event: Event
-    job: UUID
+    job: UUID | None
+    """`null` where it is not the caller's to see: of another team, since its owner or the webhook's changed theirs."""
     state: DeliveryState
     attempt: int
     """How often it was tried."""

@@ -35,6 +35,8 @@ def test_the_host_header_has_a_port_only_where_it_is_unusual():
         "file:///etc/passwd",
         "javascript:alert(1)",
         "https://",
+        "https://[v1.a]/",
+        "https://[v1.a:b]/",
         "https:///path",
         "https://user:geheim@example.com/",
         "https://geheim@example.com/",
