@@ -40,7 +40,7 @@ class Counted:
 
     profile: Profile | None = None
     problem: YebanError | None = None
-    long_chars: int = drafting.DEFAULT_MAX_TOKENS
+    long_tokens: int = drafting.DEFAULT_MAX_TOKENS
 
 
 def page(draft: Draft, values: MultiDict[str, str], *, counted: Counted | None = None) -> dict[str, Any]:
@@ -87,19 +87,19 @@ def reading(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
 
 def count(draft: Draft, values: MultiDict[str, str], look: Look | None = None) -> Counted:
     """Count over the whole file as the form has it, or as ``look`` found it."""
-    long_chars = drafting.DEFAULT_MAX_TOKENS
+    long_tokens = drafting.DEFAULT_MAX_TOKENS
     try:
         asked = reading_of(values)
         if look is not None:
             asked = look.settled(asked)
         if look is not None and look.text_index is None:
             return Counted()
-        long_chars = drafting.longest_read(services(), _model(values))
+        long_tokens = drafting.longest_read(services(), _model(values))
         multi_label = bool(values.get("multi_label"))
-        found = drafting.count(services(), draft, asked, long_chars=long_chars, multi_label=multi_label)
+        found = drafting.count(services(), draft, asked, long_tokens=long_tokens, multi_label=multi_label)
     except YebanError as error:
-        return Counted(problem=_told(error), long_chars=long_chars)
-    return Counted(profile=found, long_chars=long_chars)
+        return Counted(problem=_told(error), long_tokens=long_tokens)
+    return Counted(profile=found, long_tokens=long_tokens)
 
 
 def counts(draft: Draft, counted: Counted | None) -> dict[str, Any]:

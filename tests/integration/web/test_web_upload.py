@@ -284,12 +284,13 @@ def test_the_sheet_of_a_workbook_can_be_chosen(client, draft, filled):
 
 
 def test_counts_over_the_whole_file(client, draft, filled):
-    long = "长" * 513
+    long = "长" * 750
     place = draft(f"id,text,label\n1,甲,物流\n2,甲,退款\n3,,物流\n4,{long},\n")
     page = _page(client.get(place))
     for name, value in (("Rows", 4), ("Without a text", 1), ("Repeated texts", 1), ("Long texts", 1)):
         assert f"<dt>{name}</dt><dd>{value}</dd>" in page
-    assert "more than 512 characters; the longest has 513" in page
+    assert "more than about 512 tokens" in page
+    assert "the longest text has 750 characters" in page
     part = _page(client.post(f"{place}/counts", data=filled(place, gold_column="#3"), headers=SCRIPT))
     assert "<html" not in part
     assert "<dt>Right labels</dt><dd>2</dd>" in part
@@ -301,7 +302,9 @@ def test_what_workers_read_of_a_text_is_what_long_means(client, draft, database)
     told = {"name": "e5-small", "max_tokens": 100}
     worker = WorkerInfo(id=uuid.uuid4(), role="bulk", host="h", pid=1, models=[told], window=1)
     beat(database, worker)
-    assert "more than 100 characters" in _page(client.get(draft("text\n" + "长" * 101 + "\n")))
+    assert "more than about 100 tokens" in _page(client.get(draft("text\n" + "长" * 150 + "\n")))
+    english = "Where is my parcel? " * 15  # 300 characters, and about as many tokens as words and signs
+    assert "<dt>Long texts</dt><dd>0</dd>" in _page(client.get(draft(f"text\n{english}\n")))
 
 
 def test_a_large_file_is_counted_after_its_page(client, draft, filled, monkeypatch):
