@@ -44,8 +44,20 @@ class Classification:
         return tuple(self.label_set.names[index] for index in self.order if index in kept)
 
 
-def classify(services: Services, text: str, label_set: LabelSet, model: str | None = None) -> Classification:
-    """Score one text.
+def label_chars(label_set: LabelSet) -> int:
+    """Characters of all labels with their descriptions and examples: about how much work they are for the engine."""
+    return sum(len(label.name) + len(label.description) + sum(map(len, label.examples)) for label in label_set.labels)
+
+
+def classify(
+    services: Services,
+    text: str,
+    label_set: LabelSet,
+    model: str | None = None,
+    *,
+    most_label_chars: int | None = None,
+) -> Classification:
+    """Score one text. Labels may have ``most_label_chars`` together, ``interactive_label_chars`` unless it is given.
 
     Raises ``InvalidRequest`` (blank text), ``TooLarge``, ``UnknownModel``, ``Overloaded`` at once when too many texts
     wait, ``NoAnswer`` after ``interactive_deadline_ms``, ``ServiceUnavailable`` without Redis, and whatever the worker
@@ -62,15 +74,14 @@ def classify(services: Services, text: str, label_set: LabelSet, model: str | No
             limit=settings.max_text_chars,
         )
     # Every label is work for the engine, and others are waiting for their turn.
-    label_chars = sum(
-        len(label.name) + len(label.description) + sum(map(len, label.examples)) for label in label_set.labels
-    )
-    if label_chars > settings.interactive_label_chars:
+    most = settings.interactive_label_chars if most_label_chars is None else most_label_chars
+    chars = label_chars(label_set)
+    if chars > most:
         raise TooLarge(
-            f"The labels have {label_chars} characters together; the limit for a single text is "
-            f"{settings.interactive_label_chars}. A job takes longer label sets.",
+            f"The labels have {chars} characters together; the limit for a single text is "
+            f"{most}. A job takes longer label sets.",
             field="labels",
-            limit=settings.interactive_label_chars,
+            limit=most,
         )
     model = check_model(services, model, role=INTERACTIVE_ROLE)
     facts: dict[str, tracing.Value] = {"yeban.model": model, "yeban.labels": len(label_set)}

@@ -10,10 +10,10 @@ from werkzeug.datastructures import MultiDict
 from web import drafting
 from web.access import viewer
 from web.drafting import Look
-from web.labelset import label_set, labels_of_form
+from web.labelset import label_set, labels_of_form, labels_text
 from web.models import served_models
 from web.pages.blueprint import pages
-from web.pages.draftform import TONIGHT, reading_of, time_zone
+from web.pages.draftform import TONIGHT, reading_of
 from web.pages.forms import entered
 from web.services import services
 from yeban.drafts import Draft
@@ -56,7 +56,6 @@ def page(draft: Draft, values: MultiDict[str, str], *, counted: Counted | None =
         "models": served_models(services(), role=BULK_ROLE),
         "refinable": True,
         "earlier": latest_job_of(services().database, draft.sha256, viewer=viewer()),
-        "time_zone": time_zone(),
         "tonight": TONIGHT,
         "first_rows": drafting.FIRST_ROWS,
     }
@@ -106,11 +105,13 @@ def counts(draft: Draft, counted: Counted | None) -> dict[str, Any]:
     """Counts for the page; ``None`` leaves them to be asked for."""
     found = None if counted is None else counted.profile
     gold = [] if found is None or not found.gold else list(found.gold.items())
+    names = [name for name, _ in gold]
     return {
         "draft": draft,
         "counted": counted,
         "gold_labels": gold[:_GOLD_LABELS],
-        "gold_names": [name for name, _ in gold],
+        "gold_names": names,
+        "gold_field": labels_text(names, ", ") if names else "",
         "most_distinct": MAX_DISTINCT_TEXTS,
     }
 
