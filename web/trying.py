@@ -18,6 +18,9 @@ from yeban.tabular import Row
 #: Texts that are tried of a file.
 ROWS = 20
 
+# Times as long as for a single text that an answer is waited for where the labels are more than one may have: somebody
+# looks on, and the first text waits for all labels to be embedded.
+_PATIENCE = 6
 _THREADS = 4  # others are waiting for answers too
 
 
@@ -72,6 +75,11 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
             limit=budget,
         )
     wanted = rows[: budget // chars]
+    settings = services.settings
+    wait_s = settings.interactive_deadline_ms / 1000
+    longer = chars > settings.interactive_label_chars
+    if longer:
+        wait_s *= _PATIENCE
     stop = threading.Event()
 
     def one(row: Row) -> TriedRow:
@@ -80,7 +88,7 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
         # A job reads longer texts than are let into a single request; the model sees no more of them.
         text = row.text[: services.settings.max_text_chars]
         try:
-            found = interactive.classify(services, text, label_set, model, most_label_chars=budget)
+            found = interactive.classify(services, text, label_set, model, most_label_chars=budget, wait_s=wait_s)
         except YebanError as error:
             if isinstance(error, NoAnswer | ServiceUnavailable):
                 stop.set()
@@ -88,8 +96,10 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
         return TriedRow(row=row, found=found, cut=found.reply.truncated or len(text) < len(row.text))
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="try") as pool:
-        asked = [pool.submit(contextvars.copy_context().run, one, row) for row in wanted]
-        tried = [future.result() for future in asked]
+        # Many labels are embedded once, with the first text, and not by each of several workers at a time.
+        first = [one(row) for row in wanted[:1]] if longer else []
+        asked = [pool.submit(contextvars.copy_context().run, one, row) for row in wanted[len(first) :]]
+        tried = [*first, *(future.result() for future in asked)]
     failed = next((row.error for row in tried if row.error is not None), None)
     if failed is not None and all(row.found is None for row in tried):
         raise failed

@@ -372,6 +372,17 @@ def test_of_long_label_sets_fewer_rows_are_tried(client, draft, filled, start_wo
         assert "only the first 10 rows were tried" in part
 
 
+def test_an_answer_with_many_labels_is_waited_for_longer(make_app, start_worker):
+    client = make_app(interactive_deadline_ms=200).test_client()
+    slow = start_worker(lambda _: (threading.Event().wait(0.5), TextReply(scores=[0.5] * 20, model="e5-small"))[1])
+    place = _send(client, "text\na\n").headers["Location"]
+    labels = ",".join(f"{number:05}".ljust(200, "x") for number in range(20))
+    form = {**form_fields(client.get(place).text, "draft"), "labels": labels}
+    part = _page(client.post(f"{place}/try", data=form, headers=SCRIPT))
+    assert part.count("<tr>") == 2
+    assert len(slow.seen) == 1
+
+
 def test_labels_that_not_even_one_row_is_tried_with_are_told(client, draft, filled, start_worker):
     worker = start_worker()
     place = draft()
@@ -488,7 +499,10 @@ def test_tonight_is_the_next_time_the_clock_shows_it(client, draft, filled):
 
 def test_the_time_it_takes_is_told_from_jobs_like_it(client, draft, filled, upload, tag, database):
     place = draft()
-    assert "no job of this model has been measured" in client.post(f"{place}/estimate", data=filled(place)).text
+    assert (
+        "no job of this model with 100 rows or more has been measured"
+        in client.post(f"{place}/estimate", data=filled(place)).text
+    )
     job_id = upload("text\n" + "a\n" * 400).json["id"]
     tag(job_id)
     with database.begin() as connection:
