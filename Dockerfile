@@ -26,6 +26,7 @@ RUN /opt/yeban/bin/python -m pip install --no-cache-dir --disable-pip-version-ch
 FROM build-cpu AS model
 RUN YEBAN_DATA_DIR=/var/lib/yeban /opt/yeban/bin/yeban models build e5-small
 
+# The base has Debian's tzdata, for TZ.
 FROM python:3.13.14-slim-trixie AS runtime
 ARG VERSION=0.1.0
 ARG REVISION=unknown

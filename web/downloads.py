@@ -37,15 +37,19 @@ def download(
     first = next(blocks, b"")
     response = Response(chain([first], blocks), content_type=_TYPES[file_format])
     stem = source_name.rpartition(".")[0] or source_name
-    response.headers["Content-Disposition"] = _disposition(f"{stem}-{ending}.{file_format}")
+    response.headers["Content-Disposition"] = disposition(f"{stem}-{ending}.{file_format}")
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _disposition(name: str) -> str:
-    """RFC 6266: the name as it is for clients of this century, and an ASCII likeness for others."""
+def disposition(name: str, *, unnamed: str = "job") -> str:
+    """RFC 6266: the name as it is for clients of this century, and an ASCII likeness for others.
+
+    ``unnamed`` stands in the likeness where the name has no ASCII before its ending.
+    """
+    name = "".join("_" if unicodedata.category(char) in {"Cc", "Cs"} or char in "/\\" else char for char in name)
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = "".join(char if char.isalnum() or char in " -_.()" else "_" for char in plain).strip()
     if plain.startswith("-"):
-        plain = f"job{plain}"
+        plain = f"{unnamed}{plain}"
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

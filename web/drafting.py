@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from web import trying
 from web.services import Services
 from web.uploads import read_options
 from yeban.drafts import Draft, open_draft
@@ -19,10 +20,9 @@ from yeban.labels import LABEL_JOINER
 from yeban.tabular import Header, Profile, Row, Table, open_table, profile_table, sheet_names
 
 #: Rows that are shown of a file, and texts that are tried.
-FIRST_ROWS = 20
+FIRST_ROWS = trying.ROWS
 
-#: Tokens that a model reads of one text where its workers do not tell; the length of the models we know. A token is
-#: one Chinese character or more, so a text of no more characters than this is read to its end, but for a few tokens.
+#: Tokens that a model reads of one text where its workers do not tell; the length of the models we know.
 DEFAULT_MAX_TOKENS = 512
 
 _LOOKED_AT_ROWS = 2_000  # for texts to try, when most rows have none
@@ -136,11 +136,11 @@ def _look(services: Services, draft: Draft, reading: Reading) -> Look:
     )
 
 
-def count(services: Services, draft: Draft, reading: Reading, *, long_chars: int, multi_label: bool) -> Profile:
+def count(services: Services, draft: Draft, reading: Reading, *, long_tokens: int, multi_label: bool) -> Profile:
     """Counts over the whole file. Raises what reading it raises."""
     with _opened(services, draft, reading) as (table, _):
         check_columns(reading, table.header)
-        return profile_table(table, long_chars=long_chars, joiner=LABEL_JOINER if multi_label else None)
+        return profile_table(table, long_tokens=long_tokens, joiner=LABEL_JOINER if multi_label else None)
 
 
 def first_texts(services: Services, draft: Draft, reading: Reading) -> tuple[Header, list[Row]]:
@@ -166,7 +166,7 @@ def check_columns(reading: Reading, header: Header) -> None:
 
 
 def longest_read(services: Services, model: str) -> int:
-    """Characters of a text that the model reads at least, as its live workers tell."""
+    """Tokens of a text that the model reads, as its live workers tell."""
     told = [
         loaded["max_tokens"]
         for worker in live_workers(services.database)

@@ -44,11 +44,25 @@ class Classification:
         return tuple(self.label_set.names[index] for index in self.order if index in kept)
 
 
-def classify(services: Services, text: str, label_set: LabelSet, model: str | None = None) -> Classification:
-    """Score one text.
+def label_chars(label_set: LabelSet) -> int:
+    """Characters of all labels with their descriptions and examples: about how much work they are for the engine."""
+    return sum(len(label.name) + len(label.description) + sum(map(len, label.examples)) for label in label_set.labels)
+
+
+def classify(
+    services: Services,
+    text: str,
+    label_set: LabelSet,
+    model: str | None = None,
+    *,
+    most_label_chars: int | None = None,
+    wait_s: float | None = None,
+) -> Classification:
+    """Score one text. Labels may have ``most_label_chars`` together, ``interactive_label_chars`` unless it is given,
+    and an answer is waited for ``wait_s``, ``interactive_deadline_ms`` unless it is given.
 
     Raises ``InvalidRequest`` (blank text), ``TooLarge``, ``UnknownModel``, ``Overloaded`` at once when too many texts
-    wait, ``NoAnswer`` after ``interactive_deadline_ms``, ``ServiceUnavailable`` without Redis, and whatever the worker
+    wait, ``NoAnswer`` after that, ``ServiceUnavailable`` without Redis, and whatever the worker
     met.
     """
     started = time.perf_counter()
@@ -62,20 +76,19 @@ def classify(services: Services, text: str, label_set: LabelSet, model: str | No
             limit=settings.max_text_chars,
         )
     # Every label is work for the engine, and others are waiting for their turn.
-    label_chars = sum(
-        len(label.name) + len(label.description) + sum(map(len, label.examples)) for label in label_set.labels
-    )
-    if label_chars > settings.interactive_label_chars:
+    most = settings.interactive_label_chars if most_label_chars is None else most_label_chars
+    chars = label_chars(label_set)
+    if chars > most:
         raise TooLarge(
-            f"The labels have {label_chars} characters together; the limit for a single text is "
-            f"{settings.interactive_label_chars}. A job takes longer label sets.",
+            f"The labels have {chars} characters together; the limit for a single text is "
+            f"{most}. A job takes longer label sets.",
             field="labels",
-            limit=settings.interactive_label_chars,
+            limit=most,
         )
     model = check_model(services, model, role=INTERACTIVE_ROLE)
     facts: dict[str, tracing.Value] = {"yeban.model": model, "yeban.labels": len(label_set)}
     with services.texts.admit(), tracing.span("ask a worker", facts, kind="producer"):
-        reply = _ask(services, text, label_set, model)
+        reply = _ask(services, text, label_set, model, wait_s or settings.interactive_deadline_ms / 1000)
     scores = reply.scores
     return Classification(
         label_set=label_set,
@@ -86,10 +99,9 @@ def classify(services: Services, text: str, label_set: LabelSet, model: str | No
     )
 
 
-def _ask(services: Services, text: str, label_set: LabelSet, model: str) -> TextReply:
+def _ask(services: Services, text: str, label_set: LabelSet, model: str, wait_s: float) -> TextReply:
     settings = services.settings
     sent_at = time.time()
-    wait_s = settings.interactive_deadline_ms / 1000
     request = TextRequest(
         text=text,
         label_set=label_set.to_json(),
@@ -107,12 +119,22 @@ def _ask(services: Services, text: str, label_set: LabelSet, model: str) -> Text
                 f"{waiting} texts are waiting already; try again in a second.", waiting=waiting, retry_after_s=1
             )
         services.sender.classify_text(request)
-        answer = cast("tuple[bytes, bytes] | None", services.redis.blpop([request.reply_to], timeout=wait_s))
+        answer = _awaited(services, request)
     except SEND_ERRORS as error:
         raise ServiceUnavailable("Redis did not answer, so the text could not be sent to a worker.") from error
     if answer is None:
         raise _no_answer(services, wait_s)
     return _read(answer[1], label_set)
+
+
+def _awaited(services: Services, request: TextRequest) -> tuple[bytes, bytes] | None:
+    # The connection bears no longer wait at a time than one for a single text.
+    most_s = services.settings.interactive_deadline_ms / 1000
+    answer = None
+    while answer is None and (left_s := request.deadline - time.time()) > 0:
+        wait_s = min(left_s, most_s)
+        answer = cast("tuple[bytes, bytes] | None", services.redis.blpop([request.reply_to], timeout=wait_s))
+    return answer
 
 
 def _read(answer: bytes, label_set: LabelSet) -> TextReply:

@@ -35,8 +35,10 @@ SET_FIELDS = frozenset({"labels", "template", "multi_label", "threshold"})
 #: Bytes that a body or a form with a whole label set may have: a character takes up to twelve in either.
 SET_BYTES = 8 * 2**20
 
-#: What parts the names in a form's field; a name with one of them is written in a JSON list.
-_SEPARATORS = re.compile("[,，、\r\n]")
+#: What parts the names in a form's field, beside line breaks; a name with one of them is written in a JSON list.
+SEPARATORS = ",，、"
+
+_PARTED = re.compile(f"[{SEPARATORS}\r\n]")
 _REFERENCE = re.compile(r"([0-9a-fA-F-]{36})(?:@([1-9][0-9]{0,9}))?")
 
 # PostgreSQL stores no NUL character.
@@ -117,7 +119,7 @@ def labels_of_form(values: Sequence[str]) -> str | Sequence[str | LabelObject]:
         return list(values)
     text = values[0].strip()
     if not text.startswith("["):
-        return _SEPARATORS.sub(",", text)
+        return _PARTED.sub(",", text)
     try:
         return _FROM_JSON.validate_json(text, strict=True)
     except ValidationError as error:
@@ -127,7 +129,7 @@ def labels_of_form(values: Sequence[str]) -> str | Sequence[str | LabelObject]:
 
 def labels_text(names: Sequence[str], joiner: str = "\n") -> str:
     """Names as one field of a form, from which :func:`labels_of_form` reads them again."""
-    plain = all(name and name == name.strip() and not _SEPARATORS.search(name) for name in names)
+    plain = all(name and name == name.strip() and not _PARTED.search(name) for name in names)
     if plain and not names[0].startswith("["):
         return joiner.join(names)
     return json.dumps(list(names), ensure_ascii=False)

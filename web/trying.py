@@ -11,10 +11,16 @@ from dataclasses import dataclass
 from web import interactive
 from web.interactive import Classification
 from web.services import Services
-from yeban.errors import NoAnswer, ServiceUnavailable, YebanError
+from yeban.errors import NoAnswer, ServiceUnavailable, TooLarge, YebanError
 from yeban.labels import LABEL_JOINER, LabelSet
 from yeban.tabular import Row
 
+#: Texts that are tried of a file.
+ROWS = 20
+
+# Times as long as for a single text that an answer is waited for where the labels are more than one may have: somebody
+# looks on, and the first text waits for all labels to be embedded.
+_PATIENCE = 6
 _THREADS = 4  # others are waiting for answers too
 
 
@@ -42,6 +48,7 @@ class Tried:
     rows: Sequence[TriedRow]
     judged: int
     agreeing: int
+    left_out: int = 0  # rows that were not asked for, since each takes long with so many labels
 
     @property
     def errors(self) -> int:
@@ -52,9 +59,27 @@ class Tried:
 def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model: str | None) -> Tried:
     """Tag the texts of ``rows``, a few at a time.
 
+    All of them may be as much work as :data:`ROWS` single texts with the most labels: of longer label sets, which a job
+    takes, fewer texts are tried, down to one. Raises :class:`~yeban.errors.TooLarge` where one is too much.
+
     What goes wrong with one row stands beside it. Raises it where it went wrong with all of them, as it does when the
     labels are too long for the model or no worker is there; once one gets no answer, the others are not asked for.
     """
+    budget = ROWS * services.settings.interactive_label_chars
+    chars = max(interactive.label_chars(label_set), 1)
+    if chars > budget:
+        raise TooLarge(
+            f"The labels have {chars} characters together; rows can be tried with up to {budget}. "
+            "The job takes these labels all the same.",
+            field="labels",
+            limit=budget,
+        )
+    wanted = rows[: budget // chars]
+    settings = services.settings
+    wait_s = settings.interactive_deadline_ms / 1000
+    longer = chars > settings.interactive_label_chars
+    if longer:
+        wait_s *= _PATIENCE
     stop = threading.Event()
 
     def one(row: Row) -> TriedRow:
@@ -63,7 +88,7 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
         # A job reads longer texts than are let into a single request; the model sees no more of them.
         text = row.text[: services.settings.max_text_chars]
         try:
-            found = interactive.classify(services, text, label_set, model)
+            found = interactive.classify(services, text, label_set, model, most_label_chars=budget, wait_s=wait_s)
         except YebanError as error:
             if isinstance(error, NoAnswer | ServiceUnavailable):
                 stop.set()
@@ -71,10 +96,17 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
         return TriedRow(row=row, found=found, cut=found.reply.truncated or len(text) < len(row.text))
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="try") as pool:
-        asked = [pool.submit(contextvars.copy_context().run, one, row) for row in rows]
-        tried = [future.result() for future in asked]
+        # Many labels are embedded once, with the first text, and not by each of several workers at a time.
+        first = [one(row) for row in wanted[:1]] if longer else []
+        asked = [pool.submit(contextvars.copy_context().run, one, row) for row in wanted[len(first) :]]
+        tried = [*first, *(future.result() for future in asked)]
     failed = next((row.error for row in tried if row.error is not None), None)
     if failed is not None and all(row.found is None for row in tried):
         raise failed
     verdicts = [row.agrees(multi_label=label_set.multi_label) for row in tried]
-    return Tried(rows=tried, judged=sum(verdict is not None for verdict in verdicts), agreeing=sum(map(bool, verdicts)))
+    return Tried(
+        rows=tried,
+        judged=sum(verdict is not None for verdict in verdicts),
+        agreeing=sum(map(bool, verdicts)),
+        left_out=len(rows) - len(wanted),
+    )

@@ -88,6 +88,7 @@ class Agreement:
             # Of the label set only: a wrongly chosen gold column may hold a million different values.
             "per_label": {label: figures for label, figures in self.per_label().items() if label in known},
             "unknown_gold": dict(unknown.most_common(_MAX_UNKNOWN_LISTED)),
+            "unknown_gold_left_out": max(len(unknown) - _MAX_UNKNOWN_LISTED, 0),
         }
 
 

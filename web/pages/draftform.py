@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from contextlib import suppress
 from datetime import datetime, time, timedelta
 from typing import Annotated, Literal
 
+from babel.localtime import get_localzone
 from pydantic import ConfigDict, Field
 from werkzeug.datastructures import MultiDict
 
 from web.drafting import Reading
 from web.edge import Fields, fields
+from web.pages.blueprint import pages
 from web.uploads import JobFields
 from yeban.errors import InvalidRequest
 
@@ -73,6 +76,21 @@ def job_fields(form: DraftForm) -> JobFields:
     return JobFields(**{**given, "start_at": start_at})
 
 
+def check_times(asked: JobFields, now: datetime | None = None) -> None:
+    """Raise :class:`~yeban.errors.InvalidRequest` for times that a person cannot have meant.
+
+    A program's time to begin may be past, and its job begins at once.
+    """
+    now = now or datetime.now().astimezone()
+    # A field has minutes only: the present one is meant by whoever chooses it.
+    if asked.start_at is not None and asked.start_at <= now - timedelta(minutes=1):
+        raise InvalidRequest("The time to begin is past; choose a later one, or begin now.", field="start_at")
+    if asked.expires_at is not None and asked.expires_at <= max(now, asked.start_at or now):
+        raise InvalidRequest(
+            "The time to give up must be in the future, and after the time to begin.", field="expires_at"
+        )
+
+
 def key_of(draft_id: uuid.UUID, asked: JobFields) -> str:
     """The idempotency key of a job that is made of a draft: asking the same twice makes one."""
     return hashlib.sha256(f"{draft_id}\n{asked.model_dump_json()}".encode()).hexdigest()
@@ -89,9 +107,15 @@ def next_time(of_day: time, now: datetime | None = None) -> datetime:
     return moment.astimezone()
 
 
+@pages.app_template_global()
 def time_zone() -> str:
-    """The server's time zone as it is now, such as ``UTC+08:00``."""
-    return f"UTC{datetime.now().astimezone().isoformat()[-6:]}"
+    """The server's time zone as it is now, with its name if it has one: ``UTC+08:00, Asia/Shanghai``."""
+    offset = f"UTC{datetime.now().astimezone().isoformat()[-6:]}"
+    name = ""
+    with suppress(LookupError):  # what TZ says may be a rule, such as CST-8, or nothing that there is
+        zone = get_localzone()
+        name = getattr(zone, "key", None) or getattr(zone, "zone", None) or ""  # of zoneinfo, or of pytz
+    return f"{offset}, {name}" if "/" in name and not name.startswith("Etc/") else offset
 
 
 def _only(values: MultiDict[str, str], names: tuple[str, ...]) -> MultiDict[str, str]:

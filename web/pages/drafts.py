@@ -16,7 +16,7 @@ from web.access import viewer
 from web.labelset import label_set_of_form, prefill
 from web.pages import draftview
 from web.pages.blueprint import pages
-from web.pages.draftform import draft_form, job_fields, key_of, reading_of
+from web.pages.draftform import check_times, draft_form, job_fields, key_of, reading_of
 from web.services import services
 from web.trying import Tried, try_rows
 from web.uploads import FORM_BYTES, MAX_FORM_PARTS, Source, submit
@@ -116,6 +116,7 @@ def discard_draft(draft_id: uuid.UUID) -> AnyResponse:
 
 def _submit(draft: Draft, values: MultiDict[str, str]) -> uuid.UUID:
     asked, reading = job_fields(draft_form(values)), reading_of(values)
+    check_times(asked)
     database = services().database
     with services().uploads.admit(), open_draft(database, draft) as file:
         source = Source(file=file, name=draft.name, sha256=draft.sha256, size_bytes=draft.size_bytes)

@@ -10,10 +10,10 @@ from werkzeug.datastructures import MultiDict
 from web import drafting
 from web.access import viewer
 from web.drafting import Look
-from web.labelset import label_set, labels_of_form
+from web.labelset import label_set, labels_of_form, labels_text
 from web.models import served_models
 from web.pages.blueprint import pages
-from web.pages.draftform import TONIGHT, reading_of, time_zone
+from web.pages.draftform import TONIGHT, reading_of
 from web.pages.forms import entered
 from web.services import services
 from yeban.drafts import Draft
@@ -40,7 +40,7 @@ class Counted:
 
     profile: Profile | None = None
     problem: YebanError | None = None
-    long_chars: int = drafting.DEFAULT_MAX_TOKENS
+    long_tokens: int = drafting.DEFAULT_MAX_TOKENS
 
 
 def page(draft: Draft, values: MultiDict[str, str], *, counted: Counted | None = None) -> dict[str, Any]:
@@ -56,7 +56,6 @@ def page(draft: Draft, values: MultiDict[str, str], *, counted: Counted | None =
         "models": served_models(services(), role=BULK_ROLE),
         "refinable": True,
         "earlier": latest_job_of(services().database, draft.sha256, viewer=viewer()),
-        "time_zone": time_zone(),
         "tonight": TONIGHT,
         "first_rows": drafting.FIRST_ROWS,
     }
@@ -87,30 +86,32 @@ def reading(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
 
 def count(draft: Draft, values: MultiDict[str, str], look: Look | None = None) -> Counted:
     """Count over the whole file as the form has it, or as ``look`` found it."""
-    long_chars = drafting.DEFAULT_MAX_TOKENS
+    long_tokens = drafting.DEFAULT_MAX_TOKENS
     try:
         asked = reading_of(values)
         if look is not None:
             asked = look.settled(asked)
         if look is not None and look.text_index is None:
             return Counted()
-        long_chars = drafting.longest_read(services(), _model(values))
+        long_tokens = drafting.longest_read(services(), _model(values))
         multi_label = bool(values.get("multi_label"))
-        found = drafting.count(services(), draft, asked, long_chars=long_chars, multi_label=multi_label)
+        found = drafting.count(services(), draft, asked, long_tokens=long_tokens, multi_label=multi_label)
     except YebanError as error:
-        return Counted(problem=_told(error), long_chars=long_chars)
-    return Counted(profile=found, long_chars=long_chars)
+        return Counted(problem=_told(error), long_tokens=long_tokens)
+    return Counted(profile=found, long_tokens=long_tokens)
 
 
 def counts(draft: Draft, counted: Counted | None) -> dict[str, Any]:
     """Counts for the page; ``None`` leaves them to be asked for."""
     found = None if counted is None else counted.profile
     gold = [] if found is None or not found.gold else list(found.gold.items())
+    names = [name for name, _ in gold]
     return {
         "draft": draft,
         "counted": counted,
         "gold_labels": gold[:_GOLD_LABELS],
-        "gold_names": [name for name, _ in gold],
+        "gold_names": names,
+        "gold_field": labels_text(names, ", ") if names else "",
         "most_distinct": MAX_DISTINCT_TEXTS,
     }
 

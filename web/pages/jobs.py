@@ -28,6 +28,7 @@ _UNSURE_ROWS = 5
 _ERROR_ROWS = 20
 _CHANGED_ROWS = 8
 _SHOWN_LABELS = 100
+_FEW_LABELS = 20
 _MAX_NAME_CHARS = 200
 # Nothing on these pages changes until a person does something.
 _STILL = ENDED | {JobState.PAUSED}
@@ -148,12 +149,15 @@ def _findings(job: JobView) -> dict[str, Any]:
     database = services().database
     found = distribution(database, job)
     counts = sorted(found.labels.items(), key=lambda item: -item[1]) if found.rows else []
+    # That one of a few labels has no row is worth a line; of a long set, most may have none.
+    shown = counts if len(counts) <= _FEW_LABELS else [item for item in counts if item[1]] or counts[:1]
     return {
         "job": job,
         "still": job.state in _STILL,
         "found": found,
-        "label_counts": counts[:_SHOWN_LABELS],
-        "labels_left_out": max(len(counts) - _SHOWN_LABELS, 0),
+        "label_counts": shown[:_SHOWN_LABELS],
+        "labels_left_out": max(len(shown) - _SHOWN_LABELS, 0),
+        "labels_without_rows": len(counts) - len(shown),
         "scores": charts.histogram(found.scores) if any(found.scores) else None,
         "charts": charts,
         "refinable": refinable(job),

@@ -11,8 +11,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, cursors, problems
 from web.access import viewer
+from web.downloads import disposition
 from web.edge import Fields, fields, query
-from web.labelset import SET_BYTES, find_saved, labels_of_form, reference, values_of
+from web.labelset import SEPARATORS, SET_BYTES, find_saved, labels_of_form, reference, values_of
 from web.labelsetfiles import decoded, exported, imported
 from web.pages.blueprint import pages
 from web.pages.forms import entered
@@ -155,7 +156,9 @@ def export_label_set(label_set_id: uuid.UUID) -> Response:
     """The set as a file; the header names the version, for the script that fills forms in."""
     saved = labelsets.get_set(services().database, label_set_id, version=query(VersionQuery).version, viewer=viewer())
     response = Response(exported(saved.name, saved.content.label_set), content_type="application/json; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="label-set-{saved.content.version}.json"'
+    response.headers["Content-Disposition"] = disposition(
+        f"{saved.name}-{saved.content.version}.json", unnamed="label-set"
+    )
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Label-Set"] = values_of(saved)["label_set"]
     return response
@@ -182,9 +185,10 @@ def first_label(labels: str) -> str:
 
 
 @pages.app_context_processor
-def label_limits() -> dict[str, int]:
-    """What the fields for labels tell of their limits."""
+def label_limits() -> dict[str, int | str]:
+    """What the fields for labels tell of their limits, and of what parts labels."""
     return {
+        "label_separators": SEPARATORS,
         "max_labels": MAX_LABELS,
         "max_label_chars": MAX_LABEL_CHARS,
         "max_hint_chars": MAX_HINT_CHARS,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from yeban.tabular.reading import Table
+from yeban.tokens import about_tokens
 
 #: Different texts that are told apart; what comes after them is not looked at for duplicates.
 MAX_DISTINCT_TEXTS = 500_000
@@ -24,9 +25,10 @@ class Profile:
     """Counts of rows.
 
     ``unscorable`` have no text, or a line that cannot be read; the others are texts. ``duplicates`` are texts that
-    stand in an earlier row already, among the first ``compared`` rows. ``long`` have more than the characters asked
-    for. ``gold`` is how often each label stands in the gold column, most frequent first; it is ``None`` without such a
-    column, and when it holds over :data:`MAX_GOLD_LABELS` different values.
+    stand in an earlier row already, among the first ``compared`` rows. ``long`` have more tokens than asked for, as
+    :func:`~yeban.tokens.about_tokens` tells them. ``gold`` is how often each label stands in the gold column, most
+    frequent first; it is ``None`` without such a column, and when it holds over :data:`MAX_GOLD_LABELS` different
+    values.
     """
 
     rows: int
@@ -44,7 +46,7 @@ class Profile:
         return self.compared == self.rows
 
 
-def profile_table(table: Table, *, long_chars: int, joiner: str | None = None) -> Profile:
+def profile_table(table: Table, *, long_tokens: int, joiner: str | None = None) -> Profile:
     """Read all rows of ``table``, in memory that does not grow with it: 8 MiB, and the gold labels.
 
     ``joiner`` stands between several gold labels of one row. Raises what reading the table raises.
@@ -61,7 +63,8 @@ def profile_table(table: Table, *, long_chars: int, joiner: str | None = None) -
         else:
             length = len(row.text)
             longest = max(longest, length)
-            long += length > long_chars
+            # A character is a token at most, so that most texts need no count.
+            long += length > long_tokens and about_tokens(row.text) > long_tokens
             duplicates += seen.add(row.text)
         if gold is not None:
             without_gold += row.gold is None

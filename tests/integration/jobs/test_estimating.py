@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from yeban.jobs.estimating import FEWEST_ROWS, Estimate, estimate
+from yeban.jobs.estimating import FEWEST_ROWS, FIXED_S, LOOKED_AT_JOBS, Estimate, estimate
 from yeban.labels import LabelSet
 
 
@@ -39,19 +39,33 @@ def test_nothing_measured_is_no_estimate(work, ended):
     assert _of(work) is None
 
 
-def test_one_job_gives_its_pace_with_some_room_on_both_sides(work, ended):
-    ended(10)  # 10 rows a second
+def test_one_job_gives_its_pace_with_room_on_both_sides(work, ended):
+    ended(FIXED_S + 10)  # 10 rows a second
     found = _of(work)
-    assert (found.low_s, found.high_s) == (pytest.approx(80, rel=0.01), pytest.approx(125, rel=0.01))
+    assert found.low_s == pytest.approx((FIXED_S + 100) / 2, rel=0.01)
+    assert found.high_s == pytest.approx((FIXED_S + 100) * 2, rel=0.01)
     assert (found.jobs, found.rows_ahead) == (1, 0)
 
 
-def test_several_jobs_give_their_quartiles(work, ended):
-    for seconds in (2, 4, 10, 20, 50):  # 50, 25, 10, 5 and 2 rows a second
-        ended(seconds)
+def test_jobs_that_agree_give_a_narrower_range(work, ended):
+    for seconds in (10, 10, 11, 10, 9):
+        ended(seconds + FIXED_S)
     found = _of(work)
-    assert (found.low_s, found.high_s) == (pytest.approx(40, rel=0.01), pytest.approx(200, rel=0.01))
+    assert found.low_s < FIXED_S + 100 < found.high_s
+    assert found.high_s / found.low_s < 2
     assert found.jobs == 5
+
+
+def test_a_job_that_was_refined_once_more_is_measured_by_its_first_run(work, ended):
+    ended(FIXED_S + 10, finishing_at="now() + interval '1 day'")
+    assert _of(work).high_s == pytest.approx((FIXED_S + 100) * 2, rel=0.01)
+
+
+def test_the_newest_of_each_size_are_looked_at(work, ended):
+    ended(FIXED_S + 10)
+    for _ in range(LOOKED_AT_JOBS + 1):
+        ended(5, rows=2)
+    assert _of(work).jobs == 1
 
 
 @pytest.mark.parametrize(
@@ -72,22 +86,22 @@ def test_jobs_that_tell_no_pace_are_left_out(work, ended, columns):
 
 
 def test_jobs_with_about_as_many_labels_are_preferred(work, ended):
-    ended(10, labels="甲,乙,丙,丁")
+    ended(FIXED_S + 10, labels="甲,乙,丙,丁")
     ended(100, labels="甲,乙,丙,丁,戊,己,庚,辛,壬,癸")
     found = _of(work, labels=2)
-    assert (found.jobs, found.low_s) == (1, pytest.approx(80, rel=0.01))
+    assert (found.jobs, found.low_s) == (1, pytest.approx((FIXED_S + 100) / 2, rel=0.01))
 
 
 def test_without_such_jobs_the_range_covers_both_kinds_of_models(work, ended):
-    ended(10, labels="甲,乙")  # as many rows a second with 20 labels, or a tenth of them
+    ended(FIXED_S + 10, labels="甲,乙")  # as many rows a second with 20 labels, or a tenth of them
     found = _of(work, labels=20)
-    assert found.low_s < 130
-    assert found.high_s > 300
+    assert found.low_s < FIXED_S + 100
+    assert found.high_s > FIXED_S + 1000
     assert found.jobs == 1
 
 
 def test_rows_that_are_queued_count_but_no_job_holds_up_more_than_our_own_length(work, ended):
-    ended(10)
+    ended(FIXED_S + 10)
     work.job(50)
     running = work.job(40, chunk_rows=10)
     work.finish(work.claim(work.chunk_ids(running)[:1]))
@@ -95,4 +109,4 @@ def test_rows_that_are_queued_count_but_no_job_holds_up_more_than_our_own_length
     work.execute("UPDATE job SET state = 'paused' WHERE id = :id", id=paused.internal_id)
     assert _of(work).rows_ahead == 80
     assert _of(work, rows=45).rows_ahead == 75
-    assert _of(work).high_s == pytest.approx(1080 / 8, rel=0.01)
+    assert _of(work).high_s == pytest.approx((FIXED_S + 108) * 2, rel=0.01)

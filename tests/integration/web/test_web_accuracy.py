@@ -52,7 +52,17 @@ def test_the_page_has_the_figures(client, judged):
         ["物流", "2", "50.0%", "100.0%", "66.7%"],
         ["发票", "0", "0.0%", "0.0%", "0.0%"],
     ]
-    assert "别的</span> 1" in page
+    assert "别的</span> 1 <" in page.replace("</p>", " <")
+    assert "more" not in page.partition("别的")[2].partition("</p>")[0]
+
+
+def test_of_many_right_labels_that_are_none_of_the_jobs_it_says_how_many_more(client, judged):
+    job_id = judged("text,label\n" + "".join(f"文{number},g{number}\n" for number in range(1_050)))
+    listed = (
+        _text(client.get(f"/jobs/{job_id}/accuracy")).partition("that the job does not have")[2].partition("</p>")[0]
+    )
+    assert listed.count('class="tag"') == 20
+    assert "and 1,030 more" in listed
 
 
 def test_the_matrix_leads_to_the_rows_of_each_cell(client, judged):

@@ -120,9 +120,26 @@ def test_at_the_end_the_charts_are_of_every_row(client, job_id, tag):
     assert '0.70 – 0.75</th><td class="number">3</td>' in page
 
 
+def _labels(count: int) -> str:
+    return ",".join(f"l{number}" for number in range(count))
+
+
 def test_of_very_many_labels_the_most_frequent_are_shown(client, upload, tag, work):
-    job_id = upload("text\na\n", labels=",".join(f"l{number}" for number in range(130))).json["id"]
+    job_id = upload("text\n" + "a\n" * 130, labels=_labels(130)).json["id"]
     tag(job_id)
-    work.execute("UPDATE result SET scores = array_fill(CAST(0.1 AS real), ARRAY[130])")
+    work.execute("UPDATE result SET label = row_no - 1, scores = array_fill(CAST(0.1 AS real), ARRAY[130])")
+    work.execute("UPDATE job SET state = 'running', summary = NULL")
     page = _text(client.get(f"/jobs/{job_id}"))
     assert "30 rarer labels are not shown" in page
+    assert "labels have no row" not in page
+
+
+@pytest.mark.parametrize(("labels", "hidden"), [(20, 0), (1_000, 999)])
+def test_of_many_labels_those_without_rows_are_counted_and_not_listed(client, upload, tag, work, labels, hidden):
+    job_id = upload("text\na\n", labels=_labels(labels)).json["id"]
+    tag(job_id)
+    work.execute("UPDATE result SET scores = array_fill(CAST(0.1 AS real), ARRAY[CAST(:n AS int)])", n=labels)
+    page = _text(client.get(f"/jobs/{job_id}"))
+    assert page.count('<th scope="row">l') == labels - hidden
+    assert ("999 labels have no row." in page) == bool(hidden)
+    assert f"<dt>Labels</dt><dd>{labels:,}" in page

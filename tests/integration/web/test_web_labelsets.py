@@ -359,3 +359,16 @@ def test_the_page_of_an_uploaded_file_offers_saved_sets(client):
     page = client.get(draft).text
     assert f'<option value="{path.rpartition("/")[2]}"' in page
     assert 'name="saved"' not in page  # its form takes no such field
+
+
+@pytest.mark.parametrize(
+    ("name", "disposition"),
+    [
+        ("Tickets", "attachment; filename=\"Tickets-1.json\"; filename*=UTF-8''Tickets-1.json"),
+        ("客服", "attachment; filename=\"label-set-1.json\"; filename*=UTF-8''%E5%AE%A2%E6%9C%8D-1.json"),
+        ('a"b/../c;d', "attachment; filename=\"a_b_.._c_d-1.json\"; filename*=UTF-8''a%22b_.._c%3Bd-1.json"),
+    ],
+)
+def test_the_file_of_a_set_has_its_name(client, name, disposition):
+    path = _create(client, name=name)
+    assert client.get(f"{path}/export.json").headers["Content-Disposition"] == disposition

@@ -6,6 +6,7 @@ import html
 import io
 import re
 import threading
+import time
 import uuid
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from openpyxl import Workbook
 from sqlalchemy import text
 
 from tests.fixtures.page_checker import PageChecker, form_fields
+from web.labelset import SEPARATORS, labels_of_form
 from web.pages import draftview
 from yeban.jobs.workers import WorkerInfo, beat
 from yeban.queues import TextReply
@@ -284,24 +286,38 @@ def test_the_sheet_of_a_workbook_can_be_chosen(client, draft, filled):
 
 
 def test_counts_over_the_whole_file(client, draft, filled):
-    long = "长" * 513
+    long = "长" * 750
     place = draft(f"id,text,label\n1,甲,物流\n2,甲,退款\n3,,物流\n4,{long},\n")
     page = _page(client.get(place))
     for name, value in (("Rows", 4), ("Without a text", 1), ("Repeated texts", 1), ("Long texts", 1)):
         assert f"<dt>{name}</dt><dd>{value}</dd>" in page
-    assert "more than 512 characters; the longest has 513" in page
+    assert "more than about 512 tokens" in page
+    assert "the longest text has 750 characters" in page
     part = _page(client.post(f"{place}/counts", data=filled(place, gold_column="#3"), headers=SCRIPT))
     assert "<html" not in part
     assert "<dt>Right labels</dt><dd>2</dd>" in part
     assert "<dt>Rows without one</dt><dd>1</dd>" in part
-    assert 'data-labels="["物流", "退款"]"' in part.replace("\\u7269\\u6d41", "物流").replace("\\u9000\\u6b3e", "退款")
+    assert 'data-labels="物流, 退款"' in part
+
+
+def test_right_labels_with_separators_become_labels_as_they_are(client, draft, filled):
+    place = draft("text,label\n1,物流、退款\n2,发票\n")
+    part = _page(client.post(f"{place}/counts", data=filled(place, gold_column="#2"), headers=SCRIPT))
+    found = re.search(r'data-labels="(.*?)">', part)[1]
+    assert [label.name if hasattr(label, "name") else label for label in labels_of_form([found])] == [
+        "物流、退款",
+        "发票",
+    ]
+    assert f'data-separators="{SEPARATORS}"' in _page(client.get(place))
 
 
 def test_what_workers_read_of_a_text_is_what_long_means(client, draft, database):
     told = {"name": "e5-small", "max_tokens": 100}
     worker = WorkerInfo(id=uuid.uuid4(), role="bulk", host="h", pid=1, models=[told], window=1)
     beat(database, worker)
-    assert "more than 100 characters" in _page(client.get(draft("text\n" + "长" * 101 + "\n")))
+    assert "more than about 100 tokens" in _page(client.get(draft("text\n" + "长" * 150 + "\n")))
+    english = "Where is my parcel? " * 15  # 300 characters, and about as many tokens as words and signs
+    assert "<dt>Long texts</dt><dd>0</dd>" in _page(client.get(draft(f"text\n{english}\n")))
 
 
 def test_a_large_file_is_counted_after_its_page(client, draft, filled, monkeypatch):
@@ -340,6 +356,40 @@ def test_the_first_rows_are_tried(client, draft, filled, start_worker):
     assert "物流,退款,发票</textarea>" in whole
     assert whole.count('class="rowid"') == 20
     assert "rows agree" not in whole
+
+
+@pytest.mark.parametrize(("chars", "tried"), [(1_999, 20), (4_000, 10), (20_001, 1), (40_000, 1)])
+def test_of_long_label_sets_fewer_rows_are_tried(client, draft, filled, start_worker, chars, tried):
+    worker = start_worker(lambda request: TextReply(scores=[0.5] * len(request.label_set["labels"]), model="e5-small"))
+    place = draft("text\n" + "".join(f"文{number}\n" for number in range(25)))
+    names = [f"{number:05}".ljust(200, "x") for number in range(chars // 200)]
+    names.append("y" * (chars % 200) or "")
+    labels = ",".join(filter(None, names))
+    part = _page(client.post(f"{place}/try", data=filled(place, labels=labels), headers=SCRIPT))
+    assert len(worker.seen) == tried
+    assert ("With so many labels" in part) == (tried < 20)
+    if tried == 10:
+        assert "only the first 10 rows were tried" in part
+
+
+def test_an_answer_with_many_labels_is_waited_for_longer(make_app, start_worker):
+    client = make_app(interactive_deadline_ms=200).test_client()
+    slow = start_worker(lambda _: (threading.Event().wait(0.5), TextReply(scores=[0.5] * 20, model="e5-small"))[1])
+    place = _send(client, "text\na\n").headers["Location"]
+    labels = ",".join(f"{number:05}".ljust(200, "x") for number in range(20))
+    form = {**form_fields(client.get(place).text, "draft"), "labels": labels}
+    part = _page(client.post(f"{place}/try", data=form, headers=SCRIPT))
+    assert part.count("<tr>") == 2
+    assert len(slow.seen) == 1
+
+
+def test_labels_that_not_even_one_row_is_tried_with_are_told(client, draft, filled, start_worker):
+    worker = start_worker()
+    place = draft()
+    labels = ",".join(f"{number:05}".ljust(200, "x") for number in range(201))
+    part = _page(client.post(f"{place}/try", data=filled(place, labels=labels), headers=SCRIPT), 413)
+    assert "rows can be tried with up to 40000. The job takes these labels all the same." in part
+    assert not worker.seen
 
 
 def test_several_right_labels_agree_in_any_order(client, draft, filled, start_worker):
@@ -390,7 +440,8 @@ def test_without_a_worker_trying_ends_soon_and_says_so(make_app, filled):
         ({"text_column": "#9"}, "no column “#9”"),
         ({"start": "at"}, "date and time"),
         ({"start": "at", "start_at": "soon"}, "start_at"),
-        ({"start": "at", "start_at": "2999-01-02T00:00", "expires_at": "2999-01-01T00:00"}, "after start_at"),
+        ({"start": "at", "start_at": "2999-01-02T00:00", "expires_at": "2999-01-01T00:00"}, "after the time to begin"),
+        ({"start": "at", "start_at": "2001-01-01T00:00"}, "The time to begin is past"),
         ({"start": "later"}, "start"),
         ({"start": "tonight", "tonight_at": "25:00"}, "tonight_at"),
         ({"expires_at": "2001-01-01T00:00"}, "in the future"),
@@ -448,7 +499,10 @@ def test_tonight_is_the_next_time_the_clock_shows_it(client, draft, filled):
 
 def test_the_time_it_takes_is_told_from_jobs_like_it(client, draft, filled, upload, tag, database):
     place = draft()
-    assert "no job of this model has been measured" in client.post(f"{place}/estimate", data=filled(place)).text
+    assert (
+        "no job of this model with 100 rows or more has been measured"
+        in client.post(f"{place}/estimate", data=filled(place)).text
+    )
     job_id = upload("text\n" + "a\n" * 400).json["id"]
     tag(job_id)
     with database.begin() as connection:
@@ -462,6 +516,21 @@ def test_the_time_it_takes_is_told_from_jobs_like_it(client, draft, filled, uplo
     assert 'hx-swap-oob="true"' in part
     assert "once there are labels" in client.post(f"{place}/estimate", data={"rows": "5"}).text
     assert 'id="estimate"' in client.post(f"{place}/estimate", data={"rows": "9" * 30, "labels": "a,b"}).text
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+def test_each_time_has_its_zone_beside_it(client, draft, filled, monkeypatch, zone):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    place = draft()
+    page = _page(client.get(place))
+    told = f"UTC{datetime.now().astimezone().isoformat()[-6:]}, {zone}"
+    assert page.count(f'<span class="hint">{told}</span>') == 3
+    assert f"Times are the server's, {told}." in page
+    job = client.post(place, data=filled(place, start="at", start_at="2999-01-01T22:00")).headers["Location"]
+    assert f"Times are the server's, {told}." in html.unescape(client.get(job).text)
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_a_file_that_was_handed_in_before_is_told(client, draft, upload):

@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import click
 import pytest
@@ -251,3 +252,11 @@ def test_postgresql_takes_its_options(tmp_path: Path) -> None:
             [str(program), "-C", name, "-D", str(tmp_path), *options], capture_output=True, text=True, check=False
         )
         assert asked.returncode == 0, asked.stderr
+
+
+def test_the_web_has_a_time_zone_that_env_may_change() -> None:
+    raw = yaml.safe_load(TEXT)["services"]["web"]["environment"]["TZ"]
+
+    assert raw == "${TZ:-Asia/Shanghai}"
+    assert SERVICES["web"]["environment"]["TZ"] in available_timezones()
+    assert "\nTZ=\n" in (ROOT / ".env.example").read_text(encoding="utf-8")

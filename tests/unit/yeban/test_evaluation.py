@@ -34,6 +34,7 @@ def test_a_gold_label_outside_the_label_set_is_a_miss_and_is_listed():
     agreement = _agreement([("a", "a", 1), ("z", "a", 1)])
     assert agreement.accuracy == 0.5
     assert agreement.to_json()["unknown_gold"] == {"z": 1}
+    assert agreement.to_json()["unknown_gold_left_out"] == 0
 
 
 def test_a_column_that_is_no_gold_column_does_not_swell_the_summary():
@@ -41,6 +42,7 @@ def test_a_column_that_is_no_gold_column_does_not_swell_the_summary():
     summary = agreement.to_json()
     assert list(summary["per_label"]) == ["a"]
     assert len(summary["unknown_gold"]) == 20
+    assert summary["unknown_gold_left_out"] == 4_980
     assert summary["macro_f1"] == 0
 
 

@@ -56,6 +56,8 @@ class JobEvaluation(AnswerBody):
     per_label: dict[str, LabelFigures]
     unknown_gold: dict[str, int]
     """Gold labels that the job does not have, with their rows; they count as misses. The most frequent 20."""
+    unknown_gold_left_out: int = maybe_absent()
+    """How many more such labels there are."""
     by_row: ByRowFigures = maybe_absent()
     thresholds: list[ThresholdFigures] = maybe_absent()
     curve: list[tuple[float, float, float]] = maybe_absent()
@@ -70,6 +72,7 @@ class JobEvaluation(AnswerBody):
         "macro_f1": 0.81,
         "per_label": {"物流": {"precision": 0.9, "recall": 0.8, "f1": 0.85, "support": 90}},
         "unknown_gold": {},
+        "unknown_gold_left_out": 0,
         "by_row": {"accuracy": 0.79, "macro_f1": 0.77},
         "thresholds": [{"wanted": 0.9, "threshold": 0.62, "precision": 0.902, "coverage": 0.71}],
         "curve": [[0.31, 1.0, 0.83], [0.32, 0.995, 0.834]],

@@ -2,8 +2,9 @@
 "use strict";
 
 (() => {
-  // What parts labels: the commas of both scripts, the enumeration comma, and line breaks.
-  const SEPARATORS = /[,，、\r\n]/;
+  // What parts labels: as the server has it, and line breaks.
+  const marked = document.querySelector("[data-separators]");
+  const SEPARATORS = new RegExp(`[${marked ? marked.dataset.separators : ""}\r\n]`);
 
   // Names as the server reads them: a name that has a separator needs JSON.
   function written(names) {

@@ -137,10 +137,8 @@
     draft.addEventListener("click", (event) => {
       const button = event.target.closest("button[data-labels]");
       if (!button) return;
-      const labels = JSON.parse(button.dataset.labels);
-      const plain = labels.every((label) => !/[,，、\r\n]|^\[/.test(label));
       const field = document.getElementById("labels");
-      field.value = plain ? labels.join(", ") : JSON.stringify(labels);
+      field.value = button.dataset.labels;
       for (const name of ["input", "change"]) field.dispatchEvent(new Event(name, { bubbles: true }));
       // Where the field stands behind chips, it is these that can have the focus.
       (document.getElementById(`${field.id}-input`) || field).focus();

@@ -15,14 +15,14 @@ from yeban.tabular.profile import profile_table
 MIB = 1 << 20
 
 
-def counted(content: str, *, long_chars: int = 10, joiner: str | None = None, **options: str):
+def counted(content: str, *, long_tokens: int = 10, joiner: str | None = None, **options: str):
     with open_table(io.BytesIO(content.encode()), "a.csv", ReadOptions(**options)) as table:
-        return profile_table(table, long_chars=long_chars, joiner=joiner)
+        return profile_table(table, long_tokens=long_tokens, joiner=joiner)
 
 
 def test_what_is_counted():
-    found = counted("id,text\n1,甲\n2,\n3,甲\n4,乙乙乙乙乙乙乙乙乙乙\n5,丙丙丙丙丙丙丙丙丙丙丙\n6\n7,甲\n")
-    assert (found.rows, found.unscorable, found.duplicates, found.long, found.longest_chars) == (7, 2, 2, 1, 11)
+    found = counted("id,text\n1,甲\n2,\n3,甲\n4,a letter is less\n5,丙丙丙丙丙丙丙丙丙丙丙丙丙丙丙\n6\n7,甲\n")
+    assert (found.rows, found.unscorable, found.duplicates, found.long, found.longest_chars) == (7, 2, 2, 1, 16)
     assert found.compared_all
     assert found.gold is None
 
@@ -78,7 +78,7 @@ def test_memory_does_not_grow_with_the_rows():
         tracemalloc.reset_peak()
         with open_table(file, "a.csv", ReadOptions()) as table:
             held = tracemalloc.get_traced_memory()[0]
-            assert profile_table(table, long_chars=512).duplicates == 0
+            assert profile_table(table, long_tokens=512).duplicates == 0
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
