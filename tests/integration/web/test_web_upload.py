@@ -365,6 +365,27 @@ def test_what_goes_wrong_with_one_row_stands_beside_it(client, draft, filled, st
     assert "x" * 100 in part
 
 
+def test_what_the_script_is_refused_leaves_the_form_as_it_is(client, draft, filled):
+    place = draft()
+    form = filled(place)
+    badly = client.post(f"{place}/try", data={**form, "labels": ""}, headers=SCRIPT)
+    assert (badly.status_code, badly.headers["X-Problem"]) == (422, "invalid_labels")
+    assert "HX-Retarget" not in badly.headers  # beside the button
+    client.post(f"{place}/discard", data=form)
+    for step in ("preview", "counts", "estimate", "try"):
+        gone = client.post(f"{place}/{step}", data=form, headers=SCRIPT)
+        assert (gone.status_code, gone.headers["X-Problem"]) == (404, "not_found")
+        assert (gone.headers["HX-Retarget"], gone.headers["HX-Reswap"]) == ("#refusal", "innerHTML")
+        assert "<html" not in gone.text
+        assert "<html" in client.post(f"{place}/{step}", data=form).text
+
+
+def test_the_page_of_a_draft_loads_the_script_of_the_labels_once(client, draft):
+    head, _, body = client.get(draft()).text.partition("</head>")
+    assert (head.count("js/labels.js"), head.count("css/labels.css")) == (1, 1)
+    assert "labels.js" not in body
+
+
 def test_without_a_worker_trying_ends_soon_and_says_so(make_app, filled):
     client = make_app(interactive_deadline_ms=100).test_client()
     place = _send(client, "text\n" + "a\n" * 25).headers["Location"]
