@@ -308,7 +308,7 @@ def test_a_large_file_is_counted_after_its_page(client, draft, filled, monkeypat
     monkeypatch.setattr(draftview, "_COUNTED_AT_ONCE_BYTES", 10)
     place = draft()
     page = _page(client.get(place))
-    assert 'hx-trigger="load"' in page
+    assert 'hx-trigger="load, again"' in page
     assert "<dt>Rows</dt>" not in page
     form = filled(place)
     assert "rows" not in form
