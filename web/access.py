@@ -10,12 +10,14 @@ import ipaddress
 import secrets
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, redirect, request, session, url_for
 from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.wrappers import Response
 
 from web import csrf
+from web.addresses import own_path
 from web.ratelimits import RateLimits
 from web.services import services
 from yeban.accounts import people, tokens
@@ -196,12 +198,21 @@ def _check() -> Response | None:
 def _ask_to_sign_in() -> Response:
     if request.path.startswith(_API):
         raise Unauthorized("Send a token: Authorization: Bearer yeban_….")
+    if "HX-Request" in request.headers:  # a part of a page, whose session has ended meanwhile
+        return Response(status=401, headers={"HX-Redirect": url_for("pages.sign_in", then=_page_of_part())})
     # A form's address may be one that only takes forms.
     there = request.full_path.rstrip("?") if request.method == "GET" else url_for("pages.classify")
-    sign_in = url_for("pages.sign_in", then=there)
-    if "HX-Request" in request.headers:  # a part of a page, whose session has ended meanwhile
-        return Response(status=401, headers={"HX-Redirect": url_for("pages.sign_in")})
-    return redirect(sign_in, 303)
+    return redirect(url_for("pages.sign_in", then=there), 303)
+
+
+def _page_of_part() -> str:
+    """The page of ours that htmx asks for a part of; the first one where it does not say."""
+    try:
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:
+        return own_path(None)
+    ours = page.netloc == request.host
+    return own_path((f"{page.path}?{page.query}" if page.query else page.path) if ours else None)
 
 
 def _of_session(session_id: str) -> _SignedIn | None:

@@ -20,6 +20,10 @@ from yeban.errors import TooLarge, Unauthorized, YebanError
 log = logging.getLogger(__name__)
 
 _HTML = "text/html; charset=utf-8"
+#: By this header a page's script knows a refusal of ours from the page of a proxy, and puts it in place.
+_PART = "X-Problem"
+#: Where it goes if the view had no say in it: what was entered stays as it is, whatever the part was to replace.
+_INTO_PAGE = {"HX-Retarget": "#refusal", "HX-Reswap": "innerHTML", "HX-Reselect": "unset", "HX-Push-Url": "false"}
 _MACHINE_PATHS = ("/api/", "/healthz", "/readyz", "/metrics")
 _CODES = {
     HTTPStatus.BAD_REQUEST: "malformed",
@@ -48,6 +52,13 @@ def page(template: str, error: YebanError, **values: Any) -> Response:
     problem = _for_people({"title": title_of(error), "detail": error.detail})
     rendered = render_template(template, problem=problem, **values)
     return Response(rendered, status_of(error), headers_of(error), content_type=_HTML)
+
+
+def part(template: str, error: YebanError, **values: Any) -> Response:
+    """The part of a page that htmx asked for, which shows ``error`` in the place of what it was to show."""
+    response = page(template, error, **values)
+    response.headers[_PART] = error.code
+    return response
 
 
 def count(code: str) -> None:
@@ -103,7 +114,11 @@ def _respond(status: HTTPStatus, problem: dict[str, Any], headers: dict[str, str
     if request.path.startswith(_MACHINE_PATHS):
         document = {"type": f"urn:yeban:problem:{problem['code']}", **problem, "status": status.value}
         return Response(dumps(document), status, headers, content_type="application/problem+json")
-    return Response(render_template("error.html", problem=_for_people(problem)), status, headers, content_type=_HTML)
+    template = "error.html"
+    if "HX-Request" in request.headers:
+        template = "problem.html"
+        headers = {**headers, **_INTO_PAGE, _PART: problem["code"]}
+    return Response(render_template(template, problem=_for_people(problem)), status, headers, content_type=_HTML)
 
 
 def _for_people(problem: dict[str, Any]) -> dict[str, str]:

@@ -61,7 +61,7 @@ def classify_text() -> Response:
     try:
         response = make_response(render_template(template, **_answer(fields(ClassifyForm, request.form)), **shown))
     except YebanError as error:
-        response = problems.page(template, error, **shown)
+        response = (problems.part if swapped else problems.page)(template, error, **shown)
     response.headers["Cache-Control"] = "no-store"
     return response
 

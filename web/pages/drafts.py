@@ -77,7 +77,7 @@ def try_draft(draft_id: uuid.UUID) -> str | Response:
         shown = _tried(draft, values)
     except YebanError as error:
         if _of_script():
-            return problems.page("draft_tried.html", error, tried=None)
+            return problems.part("draft_tried.html", error, tried=None)
         return problems.page(_TEMPLATE, error, **draftview.page(draft, values))
     if _of_script():
         return render_template("draft_tried.html", **shown)

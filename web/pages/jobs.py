@@ -20,7 +20,7 @@ from yeban.errors import Conflict
 from yeban.jobs import corrections, results
 from yeban.jobs.distribution import distribution
 from yeban.jobs.retention import delete_job
-from yeban.jobs.states import ENDED, JobState
+from yeban.jobs.states import ENDED
 from yeban.jobs.views import JobView, get_job, list_jobs
 
 _PAGE_JOBS = 25
@@ -30,8 +30,6 @@ _CHANGED_ROWS = 8
 _SHOWN_LABELS = 100
 _FEW_LABELS = 20
 _MAX_NAME_CHARS = 200
-# Nothing on these pages changes until a person does something.
-_STILL = ENDED | {JobState.PAUSED}
 # Steps of progress that are worth saying aloud, and those at which what was found so far is drawn anew.
 _SAID_PERCENT = 25
 _DRAWN_PERCENT = 5
@@ -73,7 +71,7 @@ def show_job(job_id: uuid.UUID) -> str:
 
 @pages.get("/jobs/<uuid:job_id>/live")
 def show_job_live(job_id: uuid.UUID) -> Response:
-    """How far a job is, for its page's script; ``X-Job-Still`` says that it will not go on by itself."""
+    """How far a job is, for its page's script; ``X-Job-Still`` says that it has ended."""
     job = _job(job_id)
     return _part("job_live.html", job, _progress(job))
 
@@ -114,7 +112,7 @@ def _part(template: str, job: JobView, values: dict[str, Any]) -> Response:
     response.headers["Cache-Control"] = "no-store"
     # By this the script knows an answer of this page from any other, such as that of a proxy.
     response.headers["X-Job-State"] = job.state.value
-    if job.state in _STILL:
+    if job.state in ENDED:
         response.headers["X-Job-Still"] = "true"
     return response
 
@@ -128,7 +126,7 @@ def _progress(job: JobView) -> dict[str, Any]:
     done = percent(job)
     return {
         "job": job,
-        "still": job.state in _STILL,
+        "still": job.state in ENDED,
         "percent_done": done,
         "left": _about(job.progress.eta_s),
         "timeline": statenames.timeline(job),
@@ -153,7 +151,7 @@ def _findings(job: JobView) -> dict[str, Any]:
     shown = counts if len(counts) <= _FEW_LABELS else [item for item in counts if item[1]] or counts[:1]
     return {
         "job": job,
-        "still": job.state in _STILL,
+        "still": job.state in ENDED,
         "found": found,
         "label_counts": shown[:_SHOWN_LABELS],
         "labels_left_out": max(len(shown) - _SHOWN_LABELS, 0),

@@ -7,9 +7,9 @@ from typing import Literal
 from flask import has_request_context, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from web.addresses import own_path
 from web.edge import Fields, fields
 from web.i18n import COOKIE as LANGUAGE_COOKIE
-from web.pages.addresses import own_path
 from web.pages.blueprint import pages
 
 THEME_COOKIE = "theme"

@@ -6,7 +6,7 @@ from flask import Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import access, problems
-from web.pages.addresses import own_path
+from web.addresses import own_path
 from web.pages.blueprint import pages
 from web.services import services
 from yeban.accounts import people

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import uuid
+from urllib.parse import parse_qs
 
 import pytest
 import redis
@@ -419,9 +420,40 @@ def test_admins_look_after_the_accounts(accounts, person, database):
     assert admin.get("/accounts/nobody").status_code == 404
 
 
-def test_a_part_of_a_page_whose_session_ended_sends_the_browser_to_sign_in(accounts):
-    response = accounts.test_client().get(f"/jobs/{uuid.uuid4()}/live", headers={"HX-Request": "true"})
-    assert (response.status_code, response.headers["HX-Redirect"]) == (401, "/sign-in")
+@pytest.mark.parametrize(
+    ("page", "then"),
+    [
+        ("http://localhost/jobs?state=done", "/jobs?state=done"),
+        ("http://localhost/upload", "/upload"),
+        ("http://evil.example/jobs", "/"),
+        ("http://localhost//evil.example", "/"),
+        ("http://localhost/nothing/here", "/"),
+        ("http://[", "/"),
+        (None, "/"),
+    ],
+)
+def test_a_part_of_a_page_whose_session_ended_sends_the_browser_to_sign_in_and_back(accounts, page, then):
+    headers = {"HX-Request": "true"} | ({} if page is None else {"HX-Current-URL": page})
+    response = accounts.test_client().get(f"/jobs/{uuid.uuid4()}/live", headers=headers)
+    assert response.status_code == 401
+    place, _, query = response.headers["HX-Redirect"].partition("?")
+    assert (place, parse_qs(query)) == ("/sign-in", {"then": [then]})
+
+
+def test_a_part_refused_before_its_view_leaves_the_page_as_it_is(make_app, database):
+    people.create_account(database, "wang", PASSWORD)
+    client = make_app(accounts=True, rate_texts=1).test_client()
+    _sign_in(client, "wang")
+    script = {"HX-Request": "true", "X-CSRF-Token": token_of(client.get("/account").text)}
+    text = {"text": "a ticket", "labels": ""}
+    assert client.post("/", data=text, headers=script).status_code == 422
+    refused = client.post("/", data=text, headers=script)
+    assert (refused.status_code, refused.headers["X-Problem"]) == (429, "rate_limited")
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert (refused.headers["HX-Retarget"], refused.headers["HX-Reswap"]) == ("#refusal", "innerHTML")
+    assert refused.text.count("<div") == 1
+    assert 'role="alert"' in refused.text
+    assert "<html" in client.post("/", data=text, headers={"X-CSRF-Token": script["X-CSRF-Token"]}).text
 
 
 def test_without_accounts_the_pages_say_so_and_ask_for_nothing(client):

@@ -75,6 +75,37 @@ def test_htmx_gets_the_answer_alone_and_failures_too(client, start_worker):
     assert "<html" not in refused.text
 
 
+@pytest.mark.parametrize(
+    ("form", "headers", "status", "code"),
+    [
+        ({}, {"X-CSRF-Token": "none"}, 403, "forbidden"),
+        ({"text": "长" * 3_000_000}, {}, 413, "too_large"),
+    ],
+)
+def test_what_is_refused_before_it_is_read_goes_beside_what_was_entered(client, form, headers, status, code):
+    refused = _post(client, {**HTMX, **headers}, **form)
+    assert (refused.status_code, refused.headers["X-Problem"]) == (status, code)
+    assert refused.headers["HX-Retarget"] == "#refusal"
+    assert refused.text.count("<div") == 1
+    assert 'id="refusal"' in client.get("/").text
+    whole = _post(client, headers, **form)
+    assert "<html" in whole.text
+    assert "X-Problem" not in whole.headers
+
+
+def test_what_the_view_refuses_goes_where_the_answer_would(client):
+    refused = _post(client, HTMX, labels="")
+    assert (refused.status_code, refused.headers["X-Problem"]) == (422, "invalid_labels")
+    assert "HX-Retarget" not in refused.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/label-sets/new"])
+def test_the_script_of_the_labels_is_loaded_once_and_before_the_page(client, path):
+    head, _, body = client.get(path).text.partition("</head>")
+    assert (head.count("js/labels.js"), head.count("css/labels.css")) == (1, 1)
+    assert "labels.js" not in body
+
+
 def test_a_threshold_is_marked_where_one_applies(client, start_worker):
     start_worker()
     plain = _post(client, HTMX).text

@@ -143,3 +143,26 @@ def test_of_many_labels_those_without_rows_are_counted_and_not_listed(client, up
     assert page.count('<th scope="row">l') == labels - hidden
     assert ("999 labels have no row." in page) == bool(hidden)
     assert f"<dt>Labels</dt><dd>{labels:,}" in page
+
+
+
+def test_the_page_of_a_paused_job_goes_on_asking(client, job_id):
+    assert client.post(f"/jobs/{job_id}/pause").status_code == 303
+    page = client.get(f"/jobs/{job_id}").text
+    assert f'hx-get="/jobs/{job_id}/live"' in page
+    assert 'content="15; url=' in page
+    live = client.get(f"/jobs/{job_id}/live")
+    assert live.headers["X-Job-State"] == "paused"
+    assert "X-Job-Still" not in live.headers
+    assert 'data-step="paused ' in live.text
+
+
+def test_the_page_of_a_job_that_is_deleted_meanwhile_hears_of_it(client, job_id):
+    page = _text(client.get(f"/jobs/{job_id}"))
+    assert re.search(r'<p id="gone"[^>]* hidden>This job has been deleted. <a href="/jobs">', page)
+    assert client.post(f"/jobs/{job_id}/cancel").status_code == 303
+    assert client.post(f"/jobs/{job_id}/delete").status_code == 303
+    for part in ("live", "findings"):
+        answer = client.get(f"/jobs/{job_id}/{part}", headers={"HX-Request": "true"})
+        assert (answer.status_code, answer.headers["X-Problem"]) == (404, "not_found")
+        assert "<html" not in answer.text

@@ -174,6 +174,7 @@ def test_pages_stand_while_the_servers_are_away(make_app):
     [
         "css/base.css",
         "js/base.js",
+        "js/sending.js",
         "js/job.js",
         "js/review.js",
         "css/job.css",

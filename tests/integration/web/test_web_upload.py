@@ -324,7 +324,7 @@ def test_a_large_file_is_counted_after_its_page(client, draft, filled, monkeypat
     monkeypatch.setattr(draftview, "_COUNTED_AT_ONCE_BYTES", 10)
     place = draft()
     page = _page(client.get(place))
-    assert 'hx-trigger="load"' in page
+    assert 'hx-trigger="load, again"' in page
     assert "<dt>Rows</dt>" not in page
     form = filled(place)
     assert "rows" not in form
@@ -413,6 +413,27 @@ def test_what_goes_wrong_with_one_row_stands_beside_it(client, draft, filled, st
     assert part.count('<span class="tag">物流</span>') == 3
     assert part.count("(cut by the model)") == 2, "the model said so of one, and the other is longer than any reads"
     assert "x" * 100 in part
+
+
+def test_what_the_script_is_refused_leaves_the_form_as_it_is(client, draft, filled):
+    place = draft()
+    form = filled(place)
+    badly = client.post(f"{place}/try", data={**form, "labels": ""}, headers=SCRIPT)
+    assert (badly.status_code, badly.headers["X-Problem"]) == (422, "invalid_labels")
+    assert "HX-Retarget" not in badly.headers  # beside the button
+    client.post(f"{place}/discard", data=form)
+    for step in ("preview", "counts", "estimate", "try"):
+        gone = client.post(f"{place}/{step}", data=form, headers=SCRIPT)
+        assert (gone.status_code, gone.headers["X-Problem"]) == (404, "not_found")
+        assert (gone.headers["HX-Retarget"], gone.headers["HX-Reswap"]) == ("#refusal", "innerHTML")
+        assert "<html" not in gone.text
+        assert "<html" in client.post(f"{place}/{step}", data=form).text
+
+
+def test_the_page_of_a_draft_loads_the_script_of_the_labels_once(client, draft):
+    head, _, body = client.get(draft()).text.partition("</head>")
+    assert (head.count("js/labels.js"), head.count("css/labels.css")) == (1, 1)
+    assert "labels.js" not in body
 
 
 def test_without_a_worker_trying_ends_soon_and_says_so(make_app, filled):

@@ -252,9 +252,10 @@
   }
 
   // The form's fields as a saved set has them.
-  async function load(button) {
-    const select = document.getElementById("saved");
+  let loads = 0;
+  async function load(select, { loadSet, failed }) {
     const form = select.form;
+    const mine = ++loads; // only the last choice counts
     const note = document.getElementById("from-set");
     const reference = form.elements.namedItem("label_set");
     if (!select.value) {
@@ -262,11 +263,11 @@
       note.textContent = "";
       return;
     }
-    button.disabled = true;
     try {
-      const response = await fetch(`${button.dataset.loadSet}/${select.value}/export.json`, { cache: "no-store" });
+      const response = await fetch(`${loadSet}/${select.value}/export.json`, { cache: "no-store" });
       if (!response.ok) throw new Error(response.status);
       const set = await response.json();
+      if (mine !== loads) return;
       const area = form.elements.namedItem("labels");
       area.value = written(set.labels.map((label) => label.name));
       area.dispatchEvent(new Event("change", { bubbles: true }));
@@ -282,9 +283,8 @@
       const options = template && template.closest("details");
       if (options && (set.template !== "{}" || set.threshold !== null)) options.open = true;
     } catch {
-      note.textContent = button.dataset.failed;
+      if (mine === loads) note.textContent = failed;
     }
-    button.disabled = false;
   }
 
   function start() {
@@ -304,14 +304,12 @@
     }, true);
     const button = document.querySelector("button[data-load-set]");
     if (button) {
-      button.type = "button";
-      button.hidden = false;
-      button.addEventListener("click", () => load(button));
+      const select = document.getElementById("saved");
+      button.type = "button"; // or it would be what Enter presses
+      button.hidden = true;
+      select.addEventListener("change", () => load(select, button.dataset));
     }
   }
 
-  if (!window.yebanLabels) {
-    window.yebanLabels = true;
-    start();
-  }
+  start();
 })();

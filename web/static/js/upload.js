@@ -111,20 +111,20 @@
     };
     document.body.addEventListener("htmx:load", (event) => reveal(event.detail.elt));
 
-    // A refusal comes as a part of the page too, with its status; a whole page is another matter.
-    document.body.addEventListener("htmx:beforeSwap", (event) => {
-      const { xhr, target } = event.detail;
-      if (xhr.status < 400 || !draft.contains(target)) return;
-      const whole = /^\s*<!doctype/i.test(xhr.responseText);
-      if (whole) {
-        // The file is gone, or the session is: the page says what to do.
-        document.open();
-        document.write(xhr.responseText);
-        document.close();
-        return;
-      }
-      event.detail.shouldSwap = true;
-      event.detail.isError = false;
+    // Counting begins by itself; if it was refused, it is asked for.
+    const counting = (counts, running) => {
+      counts.querySelector(".working-text").hidden = !running;
+      counts.querySelector(".actions").hidden = running;
+    };
+    document.body.addEventListener("htmx:afterRequest", (event) => {
+      const { elt, xhr } = event.detail;
+      if (elt.id === "counts" && xhr.status !== 200 && elt.querySelector("[data-again]")) counting(elt, false);
+    });
+    draft.addEventListener("click", (event) => {
+      if (!event.target.closest("button[data-again]")) return;
+      const counts = document.getElementById("counts");
+      counting(counts, true);
+      htmx.trigger(counts, "again");
     });
 
     // Giving a time chooses it.
