@@ -45,7 +45,6 @@ def test_a_label_set_is_made_changed_and_used(browser: Browser, look: Look) -> N
     assert next(iter(page.scores())) == TICKETS[0][1]
     page.open()
     Select(browser.find("//main//select[@id='saved']")).select_by_visible_text(name)
-    browser.press("Load")
     browser.wait(lambda: name in browser.find("//main//*[@id='from-set']").text, "what was loaded")
     browser.fill("text", TICKETS[0][0])
     browser.press("Tag it")

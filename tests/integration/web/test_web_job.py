@@ -145,7 +145,6 @@ def test_of_many_labels_those_without_rows_are_counted_and_not_listed(client, up
     assert f"<dt>Labels</dt><dd>{labels:,}" in page
 
 
-
 def test_the_page_of_a_paused_job_goes_on_asking(client, job_id):
     assert client.post(f"/jobs/{job_id}/pause").status_code == 303
     page = client.get(f"/jobs/{job_id}").text
