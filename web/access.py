@@ -146,7 +146,7 @@ def end_session() -> None:
     """Sign this browser out, and whoever has kept its cookie."""
     if g.account is not None:
         people.end_session(services().database, current_user.session_id)
-    logout_user()
+        logout_user()
     session.clear()
 
 

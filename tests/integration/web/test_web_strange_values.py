@@ -52,7 +52,7 @@ def _rank(path: str) -> tuple[bool, str]:
 
 def _posted_to(app, things: dict[str, str]) -> list[str]:
     rules = [rule.rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())]
-    pages = [rule for rule in rules if not rule.startswith("/api/") and not rule.endswith(("/test", "/sign-out"))]
+    pages = [rule for rule in rules if not rule.startswith("/api/") and not rule.endswith("/test")]
     filled = [re.sub(r"<(?:.*?:)?(\w+)>", lambda found: things[found[1]], rule) for rule in pages]
     return sorted(filled, key=_rank)
 
