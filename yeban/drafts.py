@@ -87,6 +87,13 @@ def get_draft(
     return _draft(row)
 
 
+def list_drafts(database: Database, *, viewer: Viewer = OPEN, max_age_s: float = MAX_AGE_S) -> list[Draft]:
+    """The drafts that wait, the newest first; of an admin's view the newest :data:`MAX_DRAFTS`."""
+    with database.begin() as connection:
+        values = {"max_age_s": max_age_s, "limit": MAX_DRAFTS, **viewer.parameters}
+        return [_draft(row) for row in connection.execute(_LIST, values)]
+
+
 def open_draft(database: Database, draft: Draft) -> BinaryIO:
     """The draft's file, for reading from any place; it holds a few MiB and no connection.
 
@@ -217,6 +224,10 @@ _KEPT = text("SELECT count(*) AS drafts, coalesce(sum(size_bytes), 0) AS bytes F
 _SELECT = text(
     f"SELECT {_SHOWN} FROM draft WHERE public_id = :id"  # noqa: S608  # constants, and the condition of yeban.viewer
     f" AND created_at > now() - make_interval(secs => :max_age_s) AND {VISIBLE}"
+)
+_LIST = text(
+    f"SELECT {_SHOWN} FROM draft"  # noqa: S608  # constants, and the condition of yeban.viewer
+    f" WHERE created_at > now() - make_interval(secs => :max_age_s) AND {VISIBLE} ORDER BY id DESC LIMIT :limit"
 )
 _SELECT_PART = text("SELECT content FROM draft_part WHERE draft_id = :draft AND part_no = :part")
 _DELETE = text(f"DELETE FROM draft WHERE public_id = :id AND {VISIBLE}")  # noqa: S608  # the condition of yeban.viewer

@@ -14,8 +14,8 @@ from web.access import viewer
 from web.pages.blueprint import pages
 from web.services import services
 from web.uploads import expect_upload, source_of
-from yeban.drafts import keep_draft
-from yeban.errors import InvalidTable, YebanError
+from yeban.drafts import Draft, keep_draft, list_drafts
+from yeban.errors import InvalidTable, ServiceUnavailable, YebanError
 
 _TEMPLATE = "upload.html"
 # What an owner's drafts may take together, in uploads of the largest size.
@@ -59,7 +59,15 @@ def upload_file() -> AnyResponse:
 
 
 def _shown() -> dict[str, object]:
-    return {"max_upload_mb": services().settings.max_upload_mb, "wanted": _wanted()}
+    return {"max_upload_mb": services().settings.max_upload_mb, "wanted": _wanted(), "waiting": _waiting()}
+
+
+def _waiting() -> list[Draft]:
+    """Files uploaded before that nobody has had tagged or discarded; none while the database is away."""
+    try:
+        return list_drafts(services().database, viewer=viewer())
+    except ServiceUnavailable:
+        return []
 
 
 def _wanted() -> dict[str, Any]:

@@ -759,3 +759,13 @@ def test_a_label_set_that_is_gone_is_told_beside_what_was_entered(client, draft,
     assert "There is no label set" in page
     assert "关于{}" in page
     assert "There is no label set" in _page(client.get(f"{place}?label_set={saved}"), 404)
+
+
+def test_files_that_wait_are_found_again_until_they_are_started_or_discarded(client, draft, filled):
+    started, discarded = draft(name="first.csv"), draft(name="<second>.csv")
+    page = _page(client.get("/upload"))
+    assert page.index("<second>.csv") < page.index("first.csv")
+    assert f'href="{started}"' in page
+    _job(client, client.post(started, data=filled(started)))
+    assert client.post(f"{discarded}/discard").status_code == 303
+    assert "Uploaded, and not tagged yet" not in _page(client.get("/upload"))
