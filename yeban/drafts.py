@@ -227,7 +227,7 @@ _SELECT = text(
 )
 _LIST = text(
     f"SELECT {_SHOWN} FROM draft"  # noqa: S608  # constants, and the condition of yeban.viewer
-    f" WHERE created_at > now() - make_interval(secs => :max_age_s) AND {VISIBLE} ORDER BY id DESC LIMIT :limit"
+    f" WHERE created_at > now() - make_interval(secs => :max_age_s) AND {VISIBLE} ORDER BY draft.id DESC LIMIT :limit"
 )
 _SELECT_PART = text("SELECT content FROM draft_part WHERE draft_id = :draft AND part_no = :part")
 _DELETE = text(f"DELETE FROM draft WHERE public_id = :id AND {VISIBLE}")  # noqa: S608  # the condition of yeban.viewer
