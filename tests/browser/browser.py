@@ -179,9 +179,14 @@ class Browser:
 
     def fill(self, name: str, text: str) -> None:
         """Type into the field sent as ``name``, in place of what it had."""
-        field = self.named(name)
-        field.clear()
-        field.send_keys(text)
+
+        def filled() -> bool:
+            field = self.named(name)
+            field.clear()
+            field.send_keys(text)
+            return True
+
+        self.wait(filled, name)
 
     def choose(self, name: str, file: Path) -> None:
         """Choose a file for the field sent as ``name``; such a field may be hidden under something nicer."""

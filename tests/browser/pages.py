@@ -253,6 +253,8 @@ class SignInPage:
         self._browser = browser
 
     def sign_in(self, name: str, password: str) -> None:
+        # Other pages have fields of these names, too.
+        self._browser.wait(lambda: self._browser.path.startswith("/sign-in"), "the page to sign in")
         self._browser.fill("name", name)
         self._browser.fill("password", password)
         self._browser.press("Sign in")
