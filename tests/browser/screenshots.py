@@ -24,22 +24,11 @@ from tests.browser.looks import DESKTOP, PHONE, Look
 from tests.browser.pages import AccountPage, ClassifyPage, DraftPage, ReviewPage, SignInPage, UploadPage
 from tests.browser.paths import ROOT
 from tests.browser.site import Site, running_site, with_accounts
+from tests.fixtures.samples import LABELS
 from worker.engine import artifacts, e5_build
 
 FOLDER = ROOT / "docs" / "screenshots"
 SAMPLES = ROOT / "samples" / "tickets.csv"
-LABELS = [
-    "物流配送",
-    "退款退货",
-    "软件故障",
-    "产品咨询",
-    "账号登录",
-    "账单支付",
-    "优惠活动",
-    "发票",
-    "服务投诉",
-    "表扬感谢",
-]
 # So many that one can be caught while it runs.
 _MANY_ROWS = 12_000
 _CAUGHT_PERCENT = range(35, 90)

@@ -14,20 +14,9 @@ import httpx
 from tests.faults.predictable import CRASH, POISON
 from tests.faults.stage import MODEL, Stage
 from tests.faults.worker_under_test import OTHER_MODELS
+from tests.fixtures.samples import LABELS
 
 ENDED = frozenset({"completed", "completed_with_errors", "cancelled", "failed", "expired"})
-_LABELS = [
-    "物流配送",
-    "退款退货",
-    "软件故障",
-    "产品咨询",
-    "账号登录",
-    "账单支付",
-    "优惠活动",
-    "发票",
-    "服务投诉",
-    "表扬感谢",
-]
 _TRIES = 150
 _PAUSE_S = 0.2
 # Where no worker has lately told that it is alive, a model other than the default is not known.
@@ -77,7 +66,7 @@ class Asked:
 def make_file(rng: random.Random, key: str, *, rows: int | None = None, crash: bool = False) -> Asked:
     """A file of ``rows`` unique texts (100 to 500 by default), some blank or poison; ``crash`` adds a killer."""
     count = rows or rng.randint(100, 500)
-    labels = tuple(rng.sample(_LABELS, rng.randint(2, 8)))
+    labels = tuple(rng.sample(LABELS, rng.randint(2, 8)))
     texts = [f"工单 {key} 第 {row} 行 {rng.randrange(10**9)}" for row in range(1, count + 1)]
     for row in rng.sample(range(count), rng.randint(0, 4)):
         texts[row] = ""

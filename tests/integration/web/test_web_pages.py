@@ -7,20 +7,10 @@ import uuid
 
 import pytest
 
-from tests.fixtures.page_checker import PageChecker
+from tests.fixtures.page_checker import PageChecker, checked_page
 from yeban.queues import TextReply
 
 CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
-
-
-def _page(response, status: int = 200) -> str:
-    assert response.status_code == status, response.text
-    assert response.content_type == "text/html; charset=utf-8"
-    checked = PageChecker(response.text)
-    assert checked.blocked == []
-    assert checked.open == []
-    assert len(set(checked.ids)) == len(checked.ids)
-    return response.text
 
 
 def _job(client, content: str = CSV, name: str = "tickets.csv", **fields: str) -> str:
@@ -35,7 +25,7 @@ def test_a_text_is_tagged_and_shown_with_its_bars(client, start_worker):
         scores=[0.2, 0.8], model="e5-small", precision="int8", inference_ms=3, cache_lookups=10, cache_hits=7
     )
     start_worker(lambda _: reply)
-    page = _page(
+    page = checked_page(
         client.post("/", data={"text": "退我钱<b>", "labels": "物流\n退款", "template": "{}", "threshold": ""})
     )
     assert '<span class="tag">退款</span>' in page
@@ -47,7 +37,7 @@ def test_a_text_is_tagged_and_shown_with_its_bars(client, start_worker):
 
 def test_a_text_under_the_threshold_is_shown_without_label(client, start_worker):
     start_worker()
-    page = _page(client.post("/", data={"text": "x", "labels": "a,b", "threshold": "0.9"}))
+    page = checked_page(client.post("/", data={"text": "x", "labels": "a,b", "threshold": "0.9"}))
     assert "No label reached the threshold" in page
 
 
@@ -73,7 +63,7 @@ def test_what_is_wrong_stands_beside_what_was_entered(client, field, value, prob
         "multi_label": "on",
         field: value,
     }
-    page = html.unescape(_page(client.post("/", data=form), 422))
+    page = html.unescape(checked_page(client.post("/", data=form), 422))
     assert 'role="alert"' in page
     assert problem in page
     for name, kept in form.items():
@@ -83,7 +73,7 @@ def test_what_is_wrong_stands_beside_what_was_entered(client, field, value, prob
 
 def test_no_answer_is_shown_with_the_text_kept(make_app):
     client = make_app(interactive_deadline_ms=100).test_client()
-    page = _page(client.post("/", data={"text": "我的包裹", "labels": "a,b"}), 504)
+    page = checked_page(client.post("/", data={"text": "我的包裹", "labels": "a,b"}), 504)
     assert "no interactive worker is running" in page
     assert "我的包裹</textarea>" in page
 
@@ -91,7 +81,7 @@ def test_no_answer_is_shown_with_the_text_kept(make_app):
 def test_an_ended_job_shows_counts_labels_accuracy_and_errors(client, tag):
     location = _job(client, gold_column="label")
     tag(location.rpartition("/")[2])
-    page = _page(client.get(location))
+    page = checked_page(client.get(location))
     assert "completed with errors" in page
     assert "25.0%" in page  # accuracy
     assert "empty text" in page
@@ -111,7 +101,7 @@ def test_buttons_pause_resume_and_cancel(client, job_id):
 
 def test_a_button_that_comes_too_late_is_told_on_the_page(client, job_id, tag):
     tag(job_id)
-    page = _page(client.post(f"/jobs/{job_id}/pause"), 409)
+    page = checked_page(client.post(f"/jobs/{job_id}/pause"), 409)
     assert "cannot be paused" in page
     assert "tickets.csv" in page
 
@@ -127,23 +117,23 @@ def test_the_live_part_says_when_nothing_will_change_any_more(client, job_id, ta
 
 
 def test_jobs_are_listed_with_a_way_to_older_ones(client, upload):
-    assert "No jobs yet" in _page(client.get("/jobs"))
+    assert "No jobs yet" in checked_page(client.get("/jobs"))
     names = [f"file{number}.csv" for number in range(27)]
     for name in names:
         upload(name=name)
-    page = _page(client.get("/jobs"))
+    page = checked_page(client.get("/jobs"))
     assert re.findall(r">(file\d+)", page) == [name[:-4] for name in reversed(names[2:])]
     older = html.unescape(re.search(r'href="(/jobs\?cursor=[^"]+)"', page)[1])
-    assert re.findall(r">(file\d+)", _page(client.get(older))) == ["file1", "file0"]
+    assert re.findall(r">(file\d+)", checked_page(client.get(older))) == ["file1", "file0"]
 
 
 def test_the_pages_of_a_corrected_job_are_sound(client, tag):
     location = _job(client)
     tag(location.rpartition("/")[2])
-    assert "包裹三天没动了" in _page(client.get(f"{location}/review"))
+    assert "包裹三天没动了" in checked_page(client.get(f"{location}/review"))
     form = {"shown": ["1", "4"], "row-1": "2", "row-4": "none", "then": "next"}
     for path in (client.post(f"{location}/review", data=form).headers["Location"], location):
-        assert "2 rows are corrected" in _page(client.get(path))
+        assert "2 rows are corrected" in checked_page(client.get(path))
 
 
 def test_names_and_labels_are_shown_as_text(client, tag):
@@ -151,22 +141,22 @@ def test_names_and_labels_are_shown_as_text(client, tag):
     location = _job(client, f"text\n{evil}\n", name=f"{evil}.csv", labels=f"{evil},b,c")
     tag(location.rpartition("/")[2])
     for path in (location, "/jobs"):
-        page = _page(client.get(path))
+        page = checked_page(client.get(path))
         assert "<img src=x" not in page
         assert "&lt;img src=x" in page
 
 
 @pytest.mark.parametrize("path", [f"/jobs/{uuid.uuid4()}", "/jobs/abc", "/nowhere"])
 def test_what_is_not_there_is_a_page(client, path):
-    assert "Not found" in _page(client.get(path), 404).replace("Not Found", "Not found")
+    assert "Not found" in checked_page(client.get(path), 404).replace("Not Found", "Not found")
 
 
 def test_pages_stand_while_the_servers_are_away(make_app):
     client = make_app(database_url="postgresql://127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0").test_client()
-    _page(client.get("/"))
-    _page(client.get("/upload"))
-    _page(client.get("/jobs"), 503)
-    _page(client.post("/", data={"text": "x", "labels": "a,b"}), 503)
+    checked_page(client.get("/"))
+    checked_page(client.get("/upload"))
+    checked_page(client.get("/jobs"), 503)
+    checked_page(client.post("/", data={"text": "x", "labels": "a,b"}), 503)
 
 
 @pytest.mark.parametrize(

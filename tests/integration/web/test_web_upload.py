@@ -14,7 +14,7 @@ import pytest
 from openpyxl import Workbook
 from sqlalchemy import text
 
-from tests.fixtures.page_checker import PageChecker, form_fields
+from tests.fixtures.page_checker import checked_page, form_fields
 from web.labelset import SEPARATORS, labels_of_form
 from web.pages import draftview
 from yeban.jobs.workers import WorkerInfo, beat
@@ -26,13 +26,7 @@ SCRIPT = {"HX-Request": "true"}
 
 
 def _page(response, status: int = 200) -> str:
-    assert response.status_code == status, response.text
-    assert response.content_type == "text/html; charset=utf-8"
-    checked = PageChecker(response.text)
-    assert checked.blocked == []
-    assert checked.open == []
-    assert len(set(checked.ids)) == len(checked.ids)
-    return html.unescape(response.text)
+    return html.unescape(checked_page(response, status))
 
 
 def _send(client, content: str | bytes = CSV, name: str = "tickets.csv", **headers: str):
