@@ -10,14 +10,12 @@ from web import accuracy
 from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
-from web.api.results import DownloadQuery
+from web.api.results import DownloadQuery, Table, sent
 from web.api.schemas.evaluation import JobEvaluation
-from web.downloads import download
-from web.edge import query
 from web.openapi.documented import Answer, documented
 from web.services import services
 from yeban.errors import Conflict
-from yeban.jobs.views import get_job
+from yeban.jobs.views import JobView, get_job
 
 
 @api.get("/jobs/<uuid:job_id>/accuracy")
@@ -44,11 +42,12 @@ def show_accuracy(job_id: uuid.UUID) -> Response:
 )
 def download_accuracy(job_id: uuid.UUID) -> Response:
     """Precision, recall, F1 and support of each label."""
-    asked = query(DownloadQuery)
-    job = get_job(services().database, job_id, viewer=viewer())
-    rows = accuracy.label_table(job, accuracy.evaluation_of(job))
-    name = job.source["name"]
-    return download(name, "accuracy", "csv", accuracy.LABEL_COLUMNS, rows, guard=asked.guard, bom=asked.bom)
+    return sent(
+        job_id,
+        "accuracy",
+        "csv",
+        lambda job: (accuracy.LABEL_COLUMNS, accuracy.label_table(job, accuracy.evaluation_of(job))),
+    )
 
 
 @api.get("/jobs/<uuid:job_id>/confusion.csv")
@@ -62,11 +61,11 @@ def download_accuracy(job_id: uuid.UUID) -> Response:
 )
 def download_confusion(job_id: uuid.UUID) -> Response:
     """Which labels were taken for which, most rows first."""
-    asked = query(DownloadQuery)
-    job = get_job(services().database, job_id, viewer=viewer())
+    return sent(job_id, "confusion", "csv", _confusion_table)
+
+
+def _confusion_table(job: JobView) -> Table:
     confusions = accuracy.confusions_of(accuracy.evaluation_of(job))
     if confusions is None:
         raise Conflict("The job has no confusions: several of its labels may apply, or it ended under an old version.")
-    rows = accuracy.confusion_table(job, confusions)
-    name = job.source["name"]
-    return download(name, "confusion", "csv", accuracy.CONFUSION_COLUMNS, rows, guard=asked.guard, bom=asked.bom)
+    return accuracy.CONFUSION_COLUMNS, accuracy.confusion_table(job, confusions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Literal
 
 from flask import Response
@@ -20,8 +21,11 @@ from web.openapi.documented import Answer, documented
 from web.services import services
 from yeban.errors import TooLarge
 from yeban.jobs import results
-from yeban.jobs.views import get_job
+from yeban.jobs.views import JobView, get_job
 from yeban.tabular import MAX_XLSX_ROWS
+
+#: Columns and rows, as :func:`web.downloads.download` takes them.
+Table = tuple[Sequence[str], Iterable[Sequence[str | float | None]]]
 
 
 class ResultsQuery(Fields):
@@ -140,23 +144,23 @@ def download_jsonl(job_id: uuid.UUID) -> Response:
 )
 def download_errors(job_id: uuid.UUID) -> Response:
     """The rows that could not be scored, and why."""
-    asked = query(DownloadQuery)
-    database = services().database
-    job = get_job(database, job_id, viewer=viewer())
-    rows = results.error_rows(database, job)
-    return download(job.source["name"], "errors", "csv", results.ERROR_COLUMNS, rows, guard=asked.guard, bom=asked.bom)
+    return sent(
+        job_id, "errors", "csv", lambda job: (results.ERROR_COLUMNS, results.error_rows(services().database, job))
+    )
 
 
 def _tagged(job_id: uuid.UUID, file_format: Format) -> Response:
-    asked = query(DownloadQuery)
-    database = services().database
-    job = get_job(database, job_id, viewer=viewer())
-    return download(
-        job.source["name"],
+    return sent(
+        job_id,
         "tagged",
         file_format,
-        results.export_columns(job),
-        results.export_rows(database, job),
-        guard=asked.guard,
-        bom=asked.bom,
+        lambda job: (results.export_columns(job), results.export_rows(services().database, job)),
     )
+
+
+def sent(job_id: uuid.UUID, ending: str, file_format: Format, table: Callable[[JobView], Table]) -> Response:
+    """A table of a job as a file, named after the job's and written as the query asks."""
+    asked = query(DownloadQuery)
+    job = get_job(services().database, job_id, viewer=viewer())
+    columns, rows = table(job)
+    return download(job.source["name"], ending, file_format, columns, rows, guard=asked.guard, bom=asked.bom)
