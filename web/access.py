@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 
 from web import csrf
 from web.addresses import own_path
+from web.htmx import asked_by_htmx
 from web.ratelimits import RateLimits
 from web.services import services
 from yeban.accounts import people, tokens
@@ -198,7 +199,7 @@ def _check() -> Response | None:
 def _ask_to_sign_in() -> Response:
     if request.path.startswith(_API):
         raise Unauthorized("Send a token: Authorization: Bearer yeban_….")
-    if "HX-Request" in request.headers:  # a part of a page, whose session has ended meanwhile
+    if asked_by_htmx():  # a part of a page, whose session has ended meanwhile
         return Response(status=401, headers={"HX-Redirect": url_for("pages.sign_in", then=_page_of_part())})
     # A form's address may be one that only takes forms.
     there = request.full_path.rstrip("?") if request.method == "GET" else url_for("pages.classify")
@@ -229,8 +230,7 @@ def _of_token(secret: str | None) -> Account:
     found = None if secret is None else tokens.account_of(services().database, secret)
     if found is None:
         # Not before it is looked up: many programs may have one address, and a token of 256 bits is not guessed.
-        _limits().check_token(address := _address())
-        _limits().count_wrong_token(address)
+        _limits().count_wrong_token(_address())
         raise Unauthorized("The token is none, or it is revoked or expired.")
     return found
 

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.answers import dumps
+from web.htmx import asked_by_htmx
 from web.sentences import translated
 from web.services import services
 from web.statuses import retry_after_s, status_of, title_of
@@ -115,7 +116,7 @@ def _respond(status: HTTPStatus, problem: dict[str, Any], headers: dict[str, str
         document = {"type": f"urn:yeban:problem:{problem['code']}", **problem, "status": status.value}
         return Response(dumps(document), status, headers, content_type="application/problem+json")
     template = "error.html"
-    if "HX-Request" in request.headers:
+    if asked_by_htmx():
         template = "problem.html"
         headers = {**headers, **_INTO_PAGE, _PART: problem["code"]}
     return Response(render_template(template, problem=_for_people(problem)), status, headers, content_type=_HTML)

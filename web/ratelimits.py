@@ -85,15 +85,11 @@ class RateLimits:
         except redis.RedisError:
             return False
 
-    def check_token(self, address: str) -> None:
-        """Refuse whoever has sent too many wrong tokens. Raises :class:`~yeban.errors.RateLimited`."""
-        if not self._ask("test", _WRONG_TOKENS, "tokens", address):
+    def count_wrong_token(self, address: str) -> None:
+        """Count a token that is none. Raises :class:`~yeban.errors.RateLimited` after too many."""
+        if not self._ask("hit", _WRONG_TOKENS, "tokens", address):
             wait_s = self._wait_s(_WRONG_TOKENS, "tokens", address)
             raise RateLimited(f"Too many wrong tokens were sent; try again in {wait_s} s.", retry_after_s=wait_s)
-
-    def count_wrong_token(self, address: str) -> None:
-        """Count a token that is none."""
-        self._ask("hit", _WRONG_TOKENS, "tokens", address)
 
     def _ask(self, verb: str, item: RateLimitItem, *keys: str, cost: int = 1) -> bool:
         try:

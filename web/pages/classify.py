@@ -10,6 +10,7 @@ from pydantic import Field
 
 from web import interactive, problems
 from web.edge import Fields, fields
+from web.htmx import asked_by_htmx
 from web.labelset import SET_FIELDS, find_saved, label_set_of_form, prefill, reference, values_of
 from web.labelsetfiles import exported
 from web.models import offered_models
@@ -54,7 +55,7 @@ def classify_text() -> Response:
     """The form with its answer, or with what was wrong; the answer alone for htmx."""
     if "load" in request.form:
         return _load()
-    swapped = request.headers.get("HX-Request") == "true"
+    swapped = asked_by_htmx()
     template = _RESULT if swapped else _TEMPLATE
     # What htmx leaves in place need not be looked up.
     shown = {"swapped": True} if swapped else _shown(entered(request.form))

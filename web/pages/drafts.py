@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, drafting, problems
 from web.access import viewer
+from web.htmx import asked_by_htmx
 from web.labelset import label_set_of_form, prefill
 from web.pages import draftview
 from web.pages.blueprint import pages
@@ -43,7 +44,7 @@ def preview_draft(draft_id: uuid.UUID) -> str:
     """The file read as the form has it."""
     values = _form()
     draft = _draft(draft_id)
-    if _of_script():
+    if asked_by_htmx():
         return render_template("draft_reading.html", **draftview.reading(draft, values))
     return _page(draft, values)
 
@@ -54,7 +55,7 @@ def count_draft(draft_id: uuid.UUID) -> str:
     values = _form()
     draft = _draft(draft_id)
     counted = draftview.count(draft, values)
-    if _of_script():
+    if asked_by_htmx():
         rows = None if counted.profile is None else counted.profile.rows
         shown = {**draftview.counts(draft, counted), **draftview.estimated(values, rows)}
         return render_template("draft_counts.html", **shown, of_script=True)
@@ -76,10 +77,10 @@ def try_draft(draft_id: uuid.UUID) -> str | Response:
     try:
         shown = _tried(draft, values)
     except YebanError as error:
-        if _of_script():
+        if asked_by_htmx():
             return problems.part("draft_tried.html", error, tried=None)
         return problems.page(_TEMPLATE, error, **draftview.page(draft, values))
-    if _of_script():
+    if asked_by_htmx():
         return render_template("draft_tried.html", **shown)
     return _page(draft, values, **shown)
 
@@ -158,10 +159,6 @@ def _form() -> MultiDict[str, str]:
     request.max_form_parts = MAX_FORM_PARTS
     csrf.protect()
     return MultiDict(request.form)
-
-
-def _of_script() -> bool:
-    return "HX-Request" in request.headers
 
 
 def _page(draft: Draft, values: MultiDict[str, str], *, counted: draftview.Counted | None = None, **shown: Any) -> str:

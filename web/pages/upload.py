@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, problems
 from web.access import viewer
+from web.htmx import asked_by_htmx
 from web.pages.blueprint import pages
 from web.services import services
 from web.uploads import expect_upload, source_of
@@ -52,7 +53,7 @@ def upload_file() -> AnyResponse:
     except YebanError as error:
         return problems.page(_TEMPLATE, error, **_shown())
     place = url_for("pages.show_draft", draft_id=draft.id, **_wanted())
-    if "HX-Request" in request.headers:
+    if asked_by_htmx():
         # A redirect would be followed by the script, which wants the browser to go there.
         return Response(status=HTTPStatus.CREATED, headers={"HX-Redirect": place})
     return redirect(place, HTTPStatus.SEE_OTHER)
