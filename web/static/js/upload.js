@@ -144,14 +144,19 @@
       (document.getElementById(`${field.id}-input`) || field).focus();
     });
 
-    // Twice pressed is once meant.
+    // Twice pressed is once meant. And what is still to be asked of this file would come when it is gone.
+    let leaving = false;
+    document.body.addEventListener("htmx:beforeRequest", (event) => { if (leaving) event.preventDefault(); });
     draft.addEventListener("submit", () => {
+      leaving = true;
+      for (const waiting of document.querySelectorAll("[hx-post]")) htmx.trigger(waiting, "htmx:abort");
       setTimeout(() => {
         for (const button of draft.querySelectorAll("button")) button.disabled = true;
       });
     });
     window.addEventListener("pageshow", (event) => {
       if (!event.persisted) return;
+      leaving = false;
       for (const button of draft.querySelectorAll("button")) button.disabled = false;
     });
   }
