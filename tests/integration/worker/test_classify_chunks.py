@@ -326,14 +326,21 @@ def test_a_group_whose_time_is_over_gives_the_rest_to_others(work, heavy, monkey
 
 def test_two_groups_take_turns_slice_by_slice(work, heavy):
     one, two = work.job([f"one {n},甲" for n in range(24)]), work.job([f"two {n},甲" for n in range(24)])
+    planned: list[object] = []
     order: list[str] = []
-    run = heavy.classifier.run
+    plan, run = heavy.classifier.plan, heavy.classifier.run
+
+    def counted(batches):
+        planned.append(batches)
+        return plan(batches)
 
     def noted(plan, *, progress):
         order.append(plan.batches[0].texts[0].split()[0])
+        # Storing may take longer than this engine: whoever is not in it must have come back to ask for it.
+        wait_until(lambda: len(planned) > len(order) or len(planned) == 12, what="the other group's next slice")
         return run(plan, progress=progress)
 
-    heavy.classifier.run = noted
+    heavy.classifier.plan, heavy.classifier.run = counted, noted
     heavy.classifier.delay_s = 0.05
     threads = [heavy.in_thread(one), heavy.in_thread(two)]
     for thread in threads:
