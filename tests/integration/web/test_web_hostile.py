@@ -208,12 +208,15 @@ def test_a_form_without_boundary(client):
         {"start_at": "2026-13-45T99:99:99Z"},
         {"expires_at": "2001-01-01T00:00:00Z"},
         {"strange": "1"},
-        {"file2": (io.BytesIO(b"x"), "x.csv")},
     ],
     ids=str,
 )
 def test_forms_with_a_bad_field(upload, fields):
     _refused(upload(CSV, **fields), 422)
+
+
+def test_a_form_with_a_second_file(upload):
+    _refused(upload(CSV, file2=(io.BytesIO(b"x"), "x.csv")), 422)
 
 
 def test_a_form_with_thousands_of_parts(upload):
