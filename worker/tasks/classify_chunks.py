@@ -13,34 +13,24 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.classifier import Batch
 from worker.refinement.vectors import GEOMETRY_MODEL, pack
+from worker.tasks.claimed import JOB_ERRORS, ChunkReader, ClaimedChunk, ScoredChunk
 from worker.tasks.gate import Gate
 from worker.tasks.in_flight import InFlight, Work
-from worker.tasks.models import Model, Models, rounded
+from worker.tasks.models import Models
 from worker.tasks.slicing import cut
 from yeban import logs, metrics, tracing
 from yeban.db import Database
-from yeban.errors import (
-    EngineUnavailable,
-    InvalidLabels,
-    InvalidTemplate,
-    ModelUnusable,
-    ServiceUnavailable,
-    UnknownModel,
-    phrase,
-)
+from yeban.errors import ServiceUnavailable, phrase
 from yeban.jobs import finishing, hints, leases
 from yeban.jobs.control import fail_job
-from yeban.jobs.finishing import ALONE_FROM_ATTEMPT, ChunkOutcome, Embedded, RowResult
-from yeban.jobs.leases import Lease, StoredRow
-from yeban.labels import LabelSet, Status
+from yeban.jobs.finishing import ALONE_FROM_ATTEMPT, Embedded
+from yeban.jobs.leases import Lease
 from yeban.programs import BULK_ROLE
 from yeban.queues import SEND_ERRORS, ChunkHint, TaskSender
 
@@ -51,7 +41,6 @@ _CANARY = "你好"
 _ENGINE_RETRY_DELAY_S = 5.0
 _MAX_ENGINE_FAILURES = 8
 _MAX_REASON_CHARS = 500
-_MAX_LABEL_SETS = 200
 
 #: Tokens of one engine call, unless one chunk alone has more: a whole group for a bi-encoder, a chunk or so for a
 #: cross-encoder with ten labels.
@@ -60,42 +49,6 @@ _SLICE_TOKENS = 65_536
 _GROUP_S = 10.0
 #: Seconds of waiting for the engine after which it is asked again whether the work is still wanted.
 _STALE_S = 1.0
-
-#: What makes a job impossible as it stands, rather than one of its rows.
-_JOB_ERRORS = (EngineUnavailable, InvalidLabels, InvalidTemplate, ModelUnusable, UnknownModel)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Ready:
-    """A claimed chunk with what is needed to score it."""
-
-    lease: Lease
-    model: Model
-    label_set: LabelSet
-    rows: Sequence[StoredRow]
-    claimed_at: float  # monotonic seconds
-
-    def batch(self) -> Batch:
-        texts = tuple(row.text for row in self.rows if row.problem is None)
-        return Batch(texts=texts, label_set=self.label_set, embed=self.lease.refine)
-
-    def weight(self) -> int:
-        """About how many tokens the engine will read."""
-        return self.model.classifier.weight(self.batch())
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Done:
-    """A chunk with its scores, and its embeddings where they are wanted and could be made."""
-
-    item: _Ready
-    scores: NDArray[np.float32]
-    embedded: Embedded | None
-
-    def outcome(self) -> ChunkOutcome:
-        return ChunkOutcome(
-            lease=self.item.lease, results=_results(self.item, rounded(self.scores)), embedded=self.embedded
-        )
 
 
 class ChunkRunner:
@@ -121,8 +74,7 @@ class ChunkRunner:
         self._lease_s = lease_s
         self._on_broken_engine = on_broken_engine
         self._gate = Gate()
-        # A job's labels never change, so they are parsed and checked once, not once a group.
-        self._label_sets: dict[tuple[int, str], tuple[dict[str, Any], LabelSet]] = {}
+        self._reader = ChunkReader(database, models)
 
     def __call__(self, group: Sequence[ChunkHint]) -> None:
         """Look at the hinted chunks. Never raises for what leases and the sweep will recover."""
@@ -161,64 +113,20 @@ class ChunkRunner:
                     alone.enter_context(self._gate.alone())
                 self._score_all(self._wanted([suspect]), work)
 
-    def _run_together(self, claimed: Sequence[Lease], work: Work) -> _Ready | None:
+    def _run_together(self, claimed: Sequence[Lease], work: Work) -> ClaimedChunk | None:
         """Score what may be scored together; returns the one chunk that must be scored alone, if any."""
         suspects = [lease for lease in claimed if lease.attempt >= ALONE_FROM_ATTEMPT]
         leases.release(self._database, suspects[1:])
-        ready = self._prepare([lease for lease in claimed if lease not in suspects[1:]], work)
+        ready = self._reader.read([lease for lease in claimed if lease not in suspects[1:]], work)
         self._score_all([item for item in ready if item.lease not in suspects], work)
         return next((item for item in ready if item.lease in suspects), None)
 
-    def _prepare(self, claimed: Sequence[Lease], work: Work) -> list[_Ready]:
-        claimed_at = time.monotonic()
-        by_job: defaultdict[int, list[Lease]] = defaultdict(list)
-        for lease in claimed:
-            by_job[lease.job_id].append(lease)
-        usable: list[tuple[list[Lease], Model, LabelSet]] = []
-        for job_id, of_job in by_job.items():
-            try:
-                usable.append((of_job, *self._model_and_labels(of_job[0], work)))
-            except _JOB_ERRORS as error:
-                metrics.ERRORS.add(program="worker", code=error.code)
-                log.error("job cannot be scored", extra={"job": job_id, "code": error.code})
-                fail_job(self._database, job_id, error.detail)
-                leases.release(self._database, of_job)
-        with tracing.span("read") as span:
-            rows = leases.read_rows(self._database, [lease for of_job, _, _ in usable for lease in of_job])
-            span.put({"yeban.rows": sum(map(len, rows.values()))})
-        return [
-            _Ready(lease=lease, model=model, label_set=label_set, rows=rows[lease.chunk_id], claimed_at=claimed_at)
-            for of_job, model, label_set in usable
-            for lease in of_job
-        ]
-
-    def _model_and_labels(self, lease: Lease, work: Work) -> tuple[Model, LabelSet]:
-        with work.waiting():  # a model that is built for this machine on its first use takes minutes
-            model = self._models.get(lease.model)
-        mine = model.classifier.info.fingerprint
-        pinned = lease.model_fingerprint or leases.pin_model(self._database, lease.job_id, mine)
-        if pinned != mine:
-            raise ModelUnusable(
-                f"This job began with another build of {lease.model} ({pinned[:12]}, here {mine[:12]});"
-                " submit it again to tag every row with one model."
-            )
-        # After a restore another job may have the number.
-        known = self._label_sets.get((lease.job_id, mine))
-        if known is not None and known[0] == lease.label_set:
-            return model, known[1]
-        label_set = LabelSet.from_json(lease.label_set)
-        model.classifier.check(label_set)
-        if len(self._label_sets) >= _MAX_LABEL_SETS:
-            self._label_sets.clear()
-        self._label_sets[lease.job_id, mine] = lease.label_set, label_set
-        return model, label_set
-
-    def _score_all(self, items: Sequence[_Ready], work: Work) -> None:
+    def _score_all(self, items: Sequence[ClaimedChunk], work: Work) -> None:
         """Score slice after slice until all is done, or the group's time is over, or the process is to end."""
-        by_model: defaultdict[int, list[_Ready]] = defaultdict(list)
+        by_model: defaultdict[int, list[ClaimedChunk]] = defaultdict(list)
         for item in items:
             by_model[id(item.model)].append(item)
-        slices = [part for of_model in by_model.values() for part in cut(of_model, _Ready.weight, _SLICE_TOKENS)]
+        slices = [part for of_model in by_model.values() for part in cut(of_model, ClaimedChunk.weight, _SLICE_TOKENS)]
         ends_at = time.monotonic() + _GROUP_S
         for number, part in enumerate(slices):
             if number and (self._in_flight.stopping or time.monotonic() > ends_at):
@@ -226,7 +134,7 @@ class ChunkRunner:
                 return
             self._score(self._wanted(part) if number else part, work)
 
-    def _score(self, items: Sequence[_Ready], work: Work) -> None:
+    def _score(self, items: Sequence[ClaimedChunk], work: Work) -> None:
         """Score one slice and store its results."""
         if not items:
             return
@@ -248,7 +156,7 @@ class ChunkRunner:
             for job_id in complete:
                 self._end_job(job_id)
 
-    def _engine_call(self, items: Sequence[_Ready], work: Work) -> list[_Done]:
+    def _engine_call(self, items: Sequence[ClaimedChunk], work: Work) -> list[ScoredChunk]:
         """The scores of those items that are still wanted when their turn at the engine has come."""
         model = items[0].model
         plan = model.plan([item.batch() for item in items])
@@ -270,11 +178,11 @@ class ChunkRunner:
             scored = model.run(plan, work)
         made = scored.vectors or [None] * len(wanted)
         return [
-            _Done(item=item, scores=scores, embedded=self._embedded(item, vectors, work))
+            ScoredChunk(chunk=item, scores=scores, embedded=self._embedded(item, vectors, work))
             for item, scores, vectors in zip(wanted, scored.scores, made, strict=True)
         ]
 
-    def _embedded(self, item: _Ready, vectors: NDArray[np.float32] | None, work: Work) -> Embedded | None:
+    def _embedded(self, item: ClaimedChunk, vectors: NDArray[np.float32] | None, work: Work) -> Embedded | None:
         """The packed embeddings of a chunk for its job's refinement, by another model if its own makes none."""
         if not item.lease.refine:
             return None
@@ -285,22 +193,20 @@ class ChunkRunner:
                     model = self._models.get(GEOMETRY_MODEL)
                 with model.turn(work):
                     vectors = model.classifier.embed(item.batch().texts)
-            except _JOB_ERRORS as error:
+            except JOB_ERRORS as error:
                 # It costs the job its refinement, which says so, and nothing else.
                 log.warning("no embeddings for refinement", extra={"job": item.lease.job_id, "error": error.detail})
                 return None
         if vectors is None:
             return None
-        whole = np.zeros((len(item.rows), vectors.shape[1]), np.float32)
-        whole[[at for at, row in enumerate(item.rows) if row.problem is None]] = vectors
-        return Embedded(encoder=model.classifier.info.fingerprint, vectors=pack(whole))
+        return Embedded(encoder=model.classifier.info.fingerprint, vectors=pack(item.of_every_row(vectors)))
 
-    def _wanted(self, items: Sequence[_Ready]) -> list[_Ready]:
+    def _wanted(self, items: Sequence[ClaimedChunk]) -> list[ClaimedChunk]:
         """The items whose jobs still want them; the others are given back."""
         wanted = {lease.chunk_id for lease in leases.keep_wanted(self._database, [item.lease for item in items])}
         return [item for item in items if item.lease.chunk_id in wanted]
 
-    def _recover(self, items: Sequence[_Ready], reason: str, work: Work) -> None:
+    def _recover(self, items: Sequence[ClaimedChunk], reason: str, work: Work) -> None:
         sound = not self._in_flight.abandoned and self._engine_is_sound(items[0], work)
         if self._in_flight.abandoned:  # then it was us who broke off the call
             leases.release(self._database, [item.lease for item in items])
@@ -319,7 +225,7 @@ class ChunkRunner:
         # Without the reason, which may quote a text; it stands beside the chunks.
         self._on_broken_engine("the engine failed on a known text")
 
-    def _engine_is_sound(self, item: _Ready, work: Work) -> bool:
+    def _engine_is_sound(self, item: ClaimedChunk, work: Work) -> bool:
         try:
             item.model.score([Batch(texts=(_CANARY,), label_set=item.label_set)], work)
         except Exception:
@@ -332,18 +238,3 @@ class ChunkRunner:
             self._sender.finish_job(job_id)
         except SEND_ERRORS as error:
             log.warning("job end not sent, the sweep will end it", extra={"job": job_id, "error": str(error)})
-
-
-def _results(item: _Ready, scores: Sequence[Sequence[float]]) -> list[RowResult]:
-    scored = iter(scores)
-    results = []
-    for row in item.rows:
-        if row.problem is not None:
-            results.append(RowResult(row.row_no, Status.ERROR, error=row.problem))
-            continue
-        row_scores = next(scored)
-        decision = item.label_set.decide(row_scores)
-        results.append(
-            RowResult(row.row_no, decision.status, decision.best, decision.score, decision.margin, row_scores)
-        )
-    return results

@@ -32,10 +32,12 @@ class Runner:
         self.classifier = FakeClassifier()
         self.in_flight = InFlight()
         self.broken: list[str] = []
+        self.load = lambda _name: self.classifier
+        self.models = Models(lambda name: self.load(name))  # noqa: PLW0108  # a test may put another in its place
         self.run = ChunkRunner(
             database=work.database,
             sender=sender,
-            models=Models(lambda _name: self.classifier),
+            models=self.models,
             in_flight=self.in_flight,
             worker_id=uuid.uuid4(),
             lease_s=60,
@@ -379,7 +381,7 @@ def test_a_model_that_takes_long_to_load_does_not_count_as_stuck(work, runner):
         assert may_load.wait(20)
         return runner.classifier
 
-    runner.run._models = Models(load)
+    runner.load = load
     job = work.job(4)
     thread = runner.in_thread(job)
     assert loading.wait(20)
@@ -412,8 +414,7 @@ class FakeGeometry(FakeClassifier):
 
 
 def _with_geometry(runner, load_geometry):
-    models = Models(lambda name: load_geometry() if name == GEOMETRY_MODEL else runner.classifier)
-    runner.run._models = models
+    runner.load = lambda name: load_geometry() if name == GEOMETRY_MODEL else runner.classifier
     return runner
 
 
@@ -441,7 +442,7 @@ def test_a_job_whose_rows_cannot_be_embedded_is_tagged_all_the_same(work, runner
     job = work.job(120, model="a-cross-encoder")
     _with_geometry(runner, unavailable)(job)
     assert len(work.results(job)) == 120
-    assert JobEnder(database=work.database, models=runner.run._models)(job.internal_id)
+    assert JobEnder(database=work.database, models=runner.models)(job.internal_id)
     ended = work.view(job)
     assert ended.state is JobState.COMPLETED
     assert ended.refinement["state"] == "skipped"
