@@ -22,6 +22,7 @@ from worker.engine.classifier import Classifier
 from worker.heartbeat import LOOP_STALLED_S, Heartbeat
 from worker.memory import MemoryLimit
 from worker.observed import WorkerServer, WorkerState, stores_by_name
+from worker.priority import give_way
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.classify_text import TextRunner
 from worker.tasks.end_job import JobEnder
@@ -103,7 +104,7 @@ class WorkerProcess:
         self._await_schema()
         check_tls(self._redis)
         if self._role == BULK_ROLE:
-            os.nice(self._settings.bulk_nice)  # before the engine makes its threads; people wait for the other role
+            give_way(self._settings.bulk_nice)  # before the engine makes its threads; people wait for the other role
         self._models.get(self._settings.model).classifier.warm_up()
         self._memory.check_start()
         threads = [self._every("keeper", self._keep_interval_s(), self._keep)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.e2e.conftest import Yeban
@@ -123,6 +125,16 @@ def test_tag_uses_the_server_that_runs(up: Yeban, source: Path) -> None:
     assert json.loads(ended.stdout)["errors"] == 1
     identifier = json.loads(ended.stdout)["job"]
     assert up.json("job", "status", identifier)["labels"][0]["description"] == "包裹、快递"
+
+
+def test_a_job_gives_way_to_single_texts(up: Yeban, url: str) -> None:
+    """The kernel goes by the session where sessions share time, and by the process elsewhere."""
+    pids = {worker["role"]: worker["pid"] for worker in httpx.get(f"{url}/api/v1/workers").json()["workers"]}
+    bulk, interactive = (os.getpriority(os.PRIO_PROCESS, pids[role]) for role in ("bulk", "interactive"))
+    assert bulk == interactive + 10
+    session = Path("/proc", str(pids["bulk"]), "autogroup")
+    if session.exists():
+        assert session.read_text(encoding="ascii").split()[-1] == str(bulk)
 
 
 def test_a_second_up_says_who_owns_the_data_directory(up: Yeban) -> None:
