@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.waiting import wait_until
 from yeban.settings import Settings
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
@@ -62,17 +62,10 @@ class Owner:
     def interrupt_group(self) -> None:
         """What a terminal does on Ctrl-C."""
         os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(60)
+        self.process.wait(120)
 
     def finish(self) -> None:
-        self.process.communicate(timeout=60)
-
-
-def _wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.02)
+        self.process.communicate(timeout=120)
 
 
 def _processes_of(data_dir: Path) -> set[int]:
@@ -90,11 +83,6 @@ def _processes_of(data_dir: Path) -> set[int]:
 
 
 @pytest.fixture
-def wait_until() -> Callable[..., None]:
-    return _wait_until
-
-
-@pytest.fixture
 def processes(data_dir: Path) -> Callable[[], set[int]]:
     """Call it for the process ids of all server processes of ``data_dir``."""
     return lambda: _processes_of(data_dir)
@@ -107,7 +95,7 @@ def _data_dir(parent: Path | None) -> Iterator[Path]:
     base.chmod(0o711)
     yield base / "data"
     try:
-        _wait_until(lambda: not _processes_of(base / "data"))
+        wait_until(lambda: not _processes_of(base / "data"), what="the end of the servers")
     finally:
         for left_behind in _processes_of(base / "data"):
             os.kill(left_behind, signal.SIGKILL)

@@ -29,12 +29,18 @@ def select_one(url: str) -> Any:
         return connection.execute("SELECT 1").fetchone()
 
 
+def owners_of(pids: set[int]) -> set[int]:
+    """The users that processes run as."""
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError):  # PostgreSQL's come and go
+            found.add(Path(f"/proc/{pid}").stat().st_uid)
+    return found
+
+
 def test_servers_never_run_as_root(settings: Settings, processes: Callable[[], set[int]]) -> None:
     with open_servers(settings):
-        owners = set()
-        for pid in processes():
-            with contextlib.suppress(FileNotFoundError):  # PostgreSQL's come and go
-                owners.add(Path(f"/proc/{pid}").stat().st_uid)
+        owners = owners_of(processes())
     assert len(owners) == 1
     assert 0 not in owners
     if os.geteuid() != 0:
@@ -55,7 +61,7 @@ def test_an_ordinary_user_needs_no_other_account(
     os.chown(data_dir, entry.pw_uid, entry.pw_gid)
     owner = start_owner(uid=entry.pw_uid, gid=entry.pw_gid, python=python)
     assert select_one(owner.said["database_url"]) == (1,)
-    assert {Path(f"/proc/{pid}").stat().st_uid for pid in processes()} == {entry.pw_uid}
+    assert owners_of(processes()) == {entry.pw_uid}
     owner.finish()
 
 
