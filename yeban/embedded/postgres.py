@@ -43,6 +43,9 @@ _SETTINGS = {
     # The cores belong to the engine; this also keeps the server out of a container's small /dev/shm.
     "max_parallel_workers_per_gather": "0",
     "max_parallel_maintenance_workers": "0",
+    # The supervisor starts a crashed server again, whatever crashed. Left to itself, PostgreSQL 18 has stayed without a
+    # startup process, refusing everybody for good, when its disk was full at the moment it began anew.
+    "restart_after_crash": "off",
     "random_page_cost": "1.1",
     "log_min_messages": "warning",
     "log_checkpoints": "off",

@@ -147,6 +147,18 @@ def test_a_killed_postgres_comes_back_with_its_data(settings: Settings) -> None:
             assert connection.execute("SELECT n FROM kept").fetchone() == (42,)
 
 
+def test_postgres_begins_anew_when_one_of_its_processes_was_killed(settings: Settings) -> None:
+    """It is started again as a whole; on its own it could stay without a startup process, refusing everybody."""
+    with open_servers(settings) as endpoints:
+        first = postgres_pid(settings.data_dir)
+        with connect(endpoints.database_url) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 42 AS n")
+            os.kill(connection.info.backend_pid, signal.SIGKILL)
+        wait_until(lambda: answers(endpoints) and postgres_pid(settings.data_dir) != first)
+        with connect(endpoints.database_url) as connection:
+            assert connection.execute("SELECT n FROM kept").fetchone() == (42,)
+
+
 def test_a_server_that_keeps_dying_is_told_of_loudly_and_comes_back(
     settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
