@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from worker.engine.classifier import Batch, Classifier, Plan, RunStats, Scored
 from worker.tasks.in_flight import Work
+from worker.tasks.turns import Turns
 from yeban import metrics, tracing
 from yeban.errors import EngineFailed
 
@@ -26,17 +27,15 @@ class Model:
     """A loaded classifier. Preparing is free-threaded; only one group is in the engine at a time."""
 
     classifier: Classifier
-    _engine: threading.Lock = field(default_factory=threading.Lock)
+    turns: Turns = field(default_factory=Turns)
 
     @contextmanager
     def turn(self, work: Work) -> Iterator[None]:
         """The engine's use for the length of the block. Plan before it, so that the engine does not stand still."""
-        with work.waiting():
-            self._engine.acquire()
-        try:
+        with ExitStack() as turn:
+            with work.waiting():
+                turn.enter_context(self.turns.one())
             yield
-        finally:
-            self._engine.release()
 
     def plan(self, batches: Sequence[Batch]) -> Plan:
         """Prepare batches; they need no turn for it."""

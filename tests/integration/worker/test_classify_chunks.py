@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 import uuid
 
@@ -326,30 +325,23 @@ def test_a_group_whose_time_is_over_gives_the_rest_to_others(work, heavy, monkey
     assert len(work.results(job)) == 12
 
 
-def test_two_groups_take_turns_slice_by_slice(work, heavy):
-    one, two = work.job([f"one {n},甲" for n in range(24)]), work.job([f"two {n},甲" for n in range(24)])
-    planned: list[object] = []
-    order: list[str] = []
-    plan, run = heavy.classifier.plan, heavy.classifier.run
-
-    def counted(batches):
-        planned.append(batches)
-        return plan(batches)
-
-    def noted(plan, *, progress):
-        order.append(plan.batches[0].texts[0].split()[0])
-        # Storing may take longer than this engine: whoever is not in it must have come back to ask for it.
-        wait_until(lambda: len(planned) > len(order) or len(planned) == 12, what="the other group's next slice")
-        return run(plan, progress=progress)
-
-    heavy.classifier.plan, heavy.classifier.run = counted, noted
-    heavy.classifier.delay_s = 0.05
-    threads = [heavy.in_thread(one), heavy.in_thread(two)]
+def test_two_groups_take_turns_slice_by_slice(work, heavy, held):
+    one, two = work.job(8, refine=False), work.job(8, refine=False)
+    threads = [heavy.in_thread(one)]
+    wait_until(lambda: held.begun == 1, what="the first group in the engine")
+    threads.append(heavy.in_thread(two))
+    turns = heavy.models.get(work.view(one).model).turns
+    done = []
+    for number in range(1, 4):
+        wait_until(lambda: turns.waiting == 1, what="the group that is not in the engine waiting for it")
+        done.append((states(work, one).count("done"), states(work, two).count("done")))
+        held.let(1)
+        wait_until(lambda begun=number + 1: held.begun == begun, what="the next slice")
+    held.let(1)
     for thread in threads:
         thread.join(30)
-    changes = sum(a != b for a, b in itertools.pairwise(order))
-    assert sorted(order) == ["one"] * 6 + ["two"] * 6
-    assert changes >= 8, order
+    assert done == [(0, 0), (1, 0), (1, 1)]
+    assert states(work, one) == states(work, two) == ["done", "done"]
     assert heavy.classifier.most_running == 1
 
 
