@@ -19,6 +19,8 @@ from yeban.tabular.xlsx_reading import XlsxReader
 
 # Blank rows are held back until a row follows that is not; a file of nothing else must not fill the memory.
 _MAX_HELD_RUNS = 1_000
+# A file of nothing but line ends would else be read to its end by everybody who looks at it.
+_MAX_BLANK_BEFORE_HEADER = 100_000
 
 
 class _Reader(Protocol):
@@ -128,6 +130,8 @@ def _read_header(records: Iterator[Record], options: ReadOptions) -> tuple[str, 
         if _has_content(cells):
             _check_limits(cells, file_row, options)
             return tuple(cells)
+        if file_row >= _MAX_BLANK_BEFORE_HEADER:
+            raise InvalidTable(f"The file has no header: its first {file_row} lines are blank.")
     raise InvalidTable("The file has no header: all its lines are blank.")
 
 

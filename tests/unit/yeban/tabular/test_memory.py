@@ -10,7 +10,7 @@ import pytest
 from yeban.errors import TooLarge
 from yeban.tabular import ReadOptions, open_table, write_table
 
-ROWS = 200_000
+ROWS = 80_000
 MIB = 1 << 20
 COLUMNS = ("id", "text", "label")
 
@@ -24,11 +24,11 @@ def rows(count=ROWS):
 def files(tmp_path_factory):
     """The same table in each format, with fewer rows where tracing allocations is slow."""
     folder = tmp_path_factory.mktemp("tables")
-    for format, count in (("csv", ROWS), ("jsonl", ROWS // 4), ("xlsx", ROWS // 10)):  # noqa: A001
+    for format, count in (("csv", ROWS), ("jsonl", ROWS // 4), ("xlsx", ROWS // 4)):  # noqa: A001
         with (folder / f"t.{format}").open("wb") as file:
             file.writelines(write_table(format, COLUMNS, rows(count)))
     (folder / "t.gbk.csv").write_bytes((folder / "t.csv").read_bytes().decode("utf-8-sig").encode("gbk"))
-    (folder / "blank.csv").write_bytes(b"id,text\n1,a\n" + b",\n\n" * (ROWS // 2))
+    (folder / "blank.csv").write_bytes(b"id,text\n1,a\n" + b",\n\n" * ROWS)
     return folder
 
 
@@ -43,7 +43,7 @@ def peak_bytes(action):
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("t.csv", ROWS), ("t.gbk.csv", ROWS), ("t.jsonl", ROWS // 4), ("t.xlsx", ROWS // 10), ("blank.csv", 1)],
+    [("t.csv", ROWS), ("t.gbk.csv", ROWS), ("t.jsonl", ROWS // 4), ("t.xlsx", ROWS // 4), ("blank.csv", 1)],
 )
 def test_reading(files, name, count):
     read = 0
@@ -68,7 +68,7 @@ def test_writing(format, count):  # noqa: A002
             written += len(block)
 
     assert peak_bytes(write_all) < 4 * MIB
-    assert written > MIB // 2
+    assert written > MIB // 8
 
 
 def test_an_unclosed_quote_does_not_take_the_file_into_memory(tmp_path):

@@ -150,6 +150,12 @@ def test_a_file_without_content_is_refused(read, data):
         read(data)
 
 
+def test_a_header_is_looked_for_in_the_first_lines_only(read):
+    assert read("\n" * 99_999 + "text\na\n").texts == ["a"]
+    with pytest.raises(InvalidTable, match="its first 100000 lines are blank"):
+        read("\n" * 100_000 + "text\na\n")
+
+
 def test_characters_split_over_blocks(read):
     """Blocks are cut at bytes, so some characters lie across two of them."""
     for shift in range(4):
