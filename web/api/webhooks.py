@@ -124,7 +124,7 @@ def list_deliveries(webhook_id: uuid.UUID) -> Response:
     return json_response(
         {
             "deliveries": [delivery_json(delivery) for delivery in page.deliveries],
-            "next_cursor": None if page.next_before is None else cursors.encode("deliveries", page.next_before),
+            "next_cursor": cursors.onward("deliveries", page.next_before),
         }
     )
 

@@ -115,7 +115,7 @@ def _shown(webhook_id: uuid.UUID) -> dict[str, Any]:
     return {
         "webhook": webhook,
         "deliveries": page.deliveries,
-        "older": None if page.next_before is None else cursors.encode("deliveries", page.next_before),
+        "older": cursors.onward("deliveries", page.next_before),
         "delivery_states": {
             "waiting": _("waiting"),
             "delivered": _("delivered"),
