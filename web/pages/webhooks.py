@@ -76,6 +76,13 @@ def renew_secret(webhook_id: uuid.UUID) -> Response:
     return _unkept(render_template(_ONE, secret=secret, **_shown(webhook_id)))
 
 
+@pages.post("/webhooks/<uuid:webhook_id>/end-former")
+def end_former_secrets(webhook_id: uuid.UUID) -> AnyResponse:
+    """Sign with the newest secret alone."""
+    endpoints.end_former_secrets(services().database, webhook_id, viewer=viewer())
+    return redirect(url_for("pages.show_webhook", webhook_id=webhook_id), 303)
+
+
 @pages.post("/webhooks/<uuid:webhook_id>/test")
 def try_webhook(webhook_id: uuid.UUID) -> Response:
     """Send a test message and show how that went."""

@@ -19,7 +19,7 @@ from sqlalchemy import Row, text
 from yeban.db import Database
 from yeban.errors import NotFound
 from yeban.viewer import OPEN, VISIBLE, Viewer
-from yeban.webhooks.endpoints import find_webhook
+from yeban.webhooks.endpoints import SECRETS, find_webhook
 from yeban.webhooks.failures import Failure
 from yeban.webhooks.sending import Answer
 
@@ -84,7 +84,7 @@ class Message:
     attempt: int
     payload: dict[str, Any]
     url: str = field(repr=False)
-    secret: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
 
 
 def due_webhooks(database: Database) -> list[tuple[int, str]]:
@@ -110,7 +110,8 @@ def take(database: Database, webhook_ids: Collection[int]) -> Message | None:
                 " UPDATE webhook_delivery AS taken SET attempt = attempt + 1,"
                 " next_at = now() + make_interval(secs => :lease_s)"
                 " FROM due, webhook WHERE taken.id = due.id AND webhook.id = taken.webhook_id"
-                " RETURNING taken.id, taken.webhook_id, taken.public_id, taken.attempt, taken.payload, url, secret"
+                " RETURNING taken.id, taken.webhook_id, taken.public_id, taken.attempt, taken.payload, url,"
+                f" {SECRETS} AS secrets"
             ),
             {"webhooks": list(webhook_ids), "lease_s": LEASE_S},
         ).one_or_none()
@@ -123,7 +124,7 @@ def take(database: Database, webhook_ids: Collection[int]) -> Message | None:
         attempt=row.attempt,
         payload=row.payload,
         url=row.url,
-        secret=row.secret,
+        secrets=tuple(row.secrets),
     )
 
 
