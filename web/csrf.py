@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, request
+from flask import Flask, g, request
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from wtforms.validators import ValidationError
 
@@ -30,4 +30,10 @@ def protect(*, read_form: bool = True) -> None:
     try:
         validate_csrf(token)
     except ValidationError:
+        g.form_refused = True
         raise Forbidden("This form is no longer valid, or cookies are switched off; load the page again.") from None
+
+
+def was_refused() -> bool:
+    """Whether :func:`protect` has refused the request that is being handled."""
+    return bool(g.get("form_refused"))

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from yeban.errors import InvalidRequest
 
 _MAX_KEY = 2**63 - 1
 
+Item = TypeVar("Item")
+
 
 def encode(kind: str, key: int) -> str:
     """The cursor behind item ``key`` of the list ``kind``."""
     return base64.urlsafe_b64encode(f"{kind}:{key}".encode()).decode().rstrip("=")
+
+
+def onward(kind: str, key: int | None) -> str | None:
+    """The cursor of the next page, which begins behind item ``key``; ``None`` where there is none."""
+    return None if key is None else encode(kind, key)
+
+
+def cut(kind: str, found: Sequence[Item], limit: int, key: Callable[[Item], int]) -> tuple[Sequence[Item], str | None]:
+    """A page of ``limit`` items and the next one's cursor, of what was asked for one item more than the page takes."""
+    shown = found[:limit]
+    return shown, encode(kind, key(shown[-1])) if len(found) > limit else None
 
 
 def decode(kind: str, cursor: str | None) -> int | None:

@@ -61,7 +61,7 @@ OF_VALUES = (
     "value error, {0}",
 )
 
-#: Fields of forms, as the refusal of a value names them.
+#: Fields of forms, as the refusal of a value names them, and that of a whole form.
 FIELDS = (
     "text",
     "labels",
@@ -79,6 +79,12 @@ FIELDS = (
     "expires at",
     "refine",
     "file",
+    "label",
+    "description",
+    "examples",
+    "name",
+    "team",
+    "url",
 )
 
 __all__ = ["FIELDS", "OF_REQUESTS", "OF_VALUES"]

@@ -10,6 +10,7 @@ from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
+from web import keeping
 from web.answers import dumps
 from web.htmx import asked_by_htmx
 from web.sentences import translated
@@ -119,7 +120,9 @@ def _respond(status: HTTPStatus, problem: dict[str, Any], headers: dict[str, str
     if asked_by_htmx():
         template = "problem.html"
         headers = {**headers, **_INTO_PAGE, _PART: problem["code"]}
-    return Response(render_template(template, problem=_for_people(problem)), status, headers, content_type=_HTML)
+    with keeping.kept(status) as kept:
+        page = render_template(template, problem=_for_people(problem), kept=kept)
+    return Response(page, status, headers, content_type=_HTML)
 
 
 def _for_people(problem: dict[str, Any]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import redis
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import RateLimiter, SlidingWindowCounterRateLimiter
 
 from yeban.errors import RateLimited, phrase
 from yeban.settings import Settings
@@ -48,8 +48,7 @@ class RateLimits:
     def count(self, kind: str, who: str, *, times: int = 1) -> None:
         """Count ``times`` more of ``texts``, ``uploads`` or ``requests``. Raises :class:`~yeban.errors.RateLimited`."""
         item, words = self._kinds[kind]
-        if not self._ask("hit", item, kind, who, cost=times):
-            wait_s = self._wait_s(item, kind, who)
+        if wait_s := self._hit(item, kind, who, times=times):
             raise RateLimited(
                 f"{item.amount} {words} are the most; try again in {wait_s} s.",
                 limit=item.amount,
@@ -62,8 +61,7 @@ class RateLimits:
         if not self._is_known(name, address):
             limits.append((_ATTEMPTS_ANYWHERE, ("name", _digest(name))))
         for item, keys in limits:
-            if not self._ask("hit", item, *keys):
-                wait_s = self._wait_s(item, *keys)
+            if wait_s := self._hit(item, *keys):
                 raise RateLimited(
                     f"Too many attempts to sign in have failed; try again in {-(-wait_s // 60)} minutes.",
                     retry_after_s=wait_s,
@@ -87,23 +85,22 @@ class RateLimits:
 
     def count_wrong_token(self, address: str) -> None:
         """Count a token that is none. Raises :class:`~yeban.errors.RateLimited` after too many."""
-        if not self._ask("hit", _WRONG_TOKENS, "tokens", address):
-            wait_s = self._wait_s(_WRONG_TOKENS, "tokens", address)
+        if wait_s := self._hit(_WRONG_TOKENS, "tokens", address):
             raise RateLimited(f"Too many wrong tokens were sent; try again in {wait_s} s.", retry_after_s=wait_s)
 
-    def _ask(self, verb: str, item: RateLimitItem, *keys: str, cost: int = 1) -> bool:
+    def _hit(self, item: RateLimitItem, *keys: str, times: int = 1) -> int:
+        """Count ``times`` more; 0 where that may be, else the seconds after which it may, 1 at least."""
         try:
-            return bool(getattr(self._shared, verb)(item, *keys, cost=cost))
+            return _count(self._shared, item, keys, times)
         except StorageError as error:
             log.warning("rates are counted by this process alone: Redis did not answer", extra={"error": str(error)})
-            return bool(getattr(self._own, verb)(item, *keys, cost=cost))
+            return _count(self._own, item, keys, times)
 
-    def _wait_s(self, item: RateLimitItem, *keys: str) -> int:
-        try:
-            stats = self._shared.get_window_stats(item, *keys)
-        except StorageError:
-            stats = self._own.get_window_stats(item, *keys)
-        return max(1, round(stats.reset_time - time.time()))
+
+def _count(limiter: RateLimiter, item: RateLimitItem, keys: tuple[str, ...], times: int) -> int:
+    if limiter.hit(item, *keys, cost=times):
+        return 0
+    return max(1, round(limiter.get_window_stats(item, *keys).reset_time - time.time()))
 
 
 def _digest(name: str) -> str:

@@ -65,12 +65,7 @@ def install(app: Flask, settings: Settings) -> None:
         if request.method in _SAFE_METHODS:
             return
         site = request.headers.get("Sec-Fetch-Site")
-        origin = request.headers.get("Origin")
-        foreign = site is not None and site not in _SAME_SITE
-        if origin is not None:
-            # Host and port only: a proxy in front may have taken TLS off.
-            foreign = foreign or origin.partition("://")[2].lower() != request.host.lower()
-        if foreign:
+        if (site is not None and site not in _SAME_SITE) or _is_from_here() is False:
             raise Forbidden("Requests that change something are taken from this site's own pages only.")
 
     def add_headers(response: Response) -> Response:
@@ -84,6 +79,19 @@ def install(app: Flask, settings: Settings) -> None:
     app.before_request(check_host)
     app.before_request(check_origin)
     app.after_request(add_headers)
+
+
+def is_from_own_page() -> bool:
+    """Whether the browser says that a page of ours sends the request, and not merely fails to say another does."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    return site == "same-origin" and _is_from_here() is True
+
+
+def _is_from_here() -> bool | None:
+    """Whether the page that sends the request is of this host; ``None`` where the browser does not say."""
+    origin = request.headers.get("Origin")
+    # Host and port only: a proxy in front may have taken TLS off.
+    return None if origin is None else origin.partition("://")[2].lower() == request.host.lower()
 
 
 def _allowed_hosts(settings: Settings) -> frozenset[str]:

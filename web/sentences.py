@@ -18,6 +18,7 @@ from babel.messages.mofile import read_mo
 from flask_babel import gettext as _
 from flask_babel import pgettext
 
+from web.foreign import FIELDS
 from web.i18n import language
 from yeban.errors import error_classes
 
@@ -115,6 +116,12 @@ def translated(said: str) -> str:
     return _catalogue(language()).translated(said)
 
 
+def field_name(name: str) -> str | None:
+    """What the field ``name`` of a form is called in the reader's language; ``None`` for one that has no name there."""
+    words = name.replace("_", " ")
+    return _catalogue(language()).fields.get(words, words) if words in FIELDS else None
+
+
 @cache
 def _catalogue(of_language: str) -> _Catalogue:
     patterns, fields = [], {}
@@ -143,4 +150,4 @@ def _words(message: str) -> tuple[str, ...]:
     return tuple(words.replace("{{", "{").replace("}}", "}") for words in _PLACE.split(message))
 
 
-__all__ = ["CONTEXT", "FIELD_CONTEXT", "translated"]
+__all__ = ["CONTEXT", "FIELD_CONTEXT", "field_name", "translated"]

@@ -28,6 +28,7 @@ def webhook_json(webhook: Webhook) -> dict[str, Any]:
         "waiting": webhook.waiting,
         "given_up": webhook.given_up,
         "delivered_at": webhook.delivered_at and webhook.delivered_at.isoformat(),
+        "former_until": webhook.former_until and webhook.former_until.isoformat(),
     }
 
 

@@ -41,6 +41,7 @@ from yeban.settings import Settings
 from yeban.webhooks.announcing import announce
 from yeban.webhooks.deliveries import forget_old
 from yeban.webhooks.delivering import Notifier
+from yeban.webhooks.endpoints import forget_former_secrets
 
 log = logging.getLogger(__name__)
 
@@ -211,6 +212,7 @@ class WorkerProcess:
         drafts.delete_old_drafts(self._database, wanted=self._wanted)
         people.forget_ended_sessions(self._database)
         forget_old(self._database)
+        forget_former_secrets(self._database)
 
     def _wanted(self) -> bool:
         return not self._stop.is_set()

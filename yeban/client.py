@@ -82,11 +82,10 @@ class Client:
         """One job as it stands."""
         return self._json("GET", f"/api/v1/jobs/{job_id}", _JOB)
 
-    def jobs(self, *, state: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
-        """The newest jobs."""
+    def jobs(self, *, state: str | None = None, name: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest jobs; optionally only those in a state, and those with ``name`` in the name of their file."""
         params: dict[str, str | int] = {"limit": limit}
-        if state is not None:
-            params["state"] = state
+        params |= {field: value for field, value in (("state", state), ("name", name)) if value is not None}
         return self._listed("/api/v1/jobs", "jobs", params)
 
     def change(self, job_id: str, verb: str) -> dict[str, Any]:

@@ -157,6 +157,16 @@ def _create_webhooks() -> None:
         sa.UniqueConstraint("public_id", name="uq_webhook_public_id"),
     )
     op.create_table(
+        "webhook_former_secret",
+        sa.Column("webhook_id", sa.BigInteger(), nullable=False),
+        _text("secret"),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["webhook_id"], ["webhook.id"], name="fk_webhook_former_secret_webhook_id_webhook", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("webhook_id", "secret", name="pk_webhook_former_secret"),
+    )
+    op.create_table(
         "webhook_delivery",
         _id(),
         _public_id(),
@@ -190,6 +200,7 @@ def _create_webhooks() -> None:
 def downgrade() -> None:
     for table in (
         "webhook_delivery",
+        "webhook_former_secret",
         "webhook",
         "draft_part",
         "draft",

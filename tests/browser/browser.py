@@ -91,6 +91,10 @@ class Browser:
             mobile=screen.mobile,
         )
 
+    def touch(self, *, enabled: bool) -> None:
+        """Have a finger in place of a mouse."""
+        self._tell("Emulation.setTouchEmulationEnabled", enabled=enabled)
+
     def prefer(self, colours: str) -> None:
         """Be set to ``light`` or ``dark``, as a whole system is."""
         self._tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": colours}])

@@ -182,6 +182,21 @@ class ReviewPage:
         at = f"//main//fieldset[@data-row='{row}']//label[.//*[normalize-space()='{label}']]//kbd"
         return self._browser.find(at).text
 
+    def labels(self, row: int) -> list[str]:
+        """The labels that a row shows beside one another."""
+        at = f"//main//fieldset[@data-row='{row}']//label[input[@data-key!='0' and @data-key!='s']]"
+        return [each.text for each in self._browser.all(f"{at}//*[@class='name']")]
+
+    def said(self) -> str:
+        """What was said last to those who listen."""
+        return str(self._browser.run("return document.getElementById('said').textContent"))
+
+    def told_keys(self) -> dict[str, str]:
+        """The key of each label, as the help has them."""
+        at = "//main//*[@id='keys']//dl[contains(@class, 'labels')]/div"
+        names = [each.text for each in self._browser.all(f"{at}/dd")]
+        return dict(zip(names, (each.text for each in self._browser.all(f"{at}/dt")), strict=True))
+
     def save(self) -> None:
         self._browser.press("Save and show the next")
 

@@ -36,6 +36,13 @@ def test_a_webhook_tells_its_secret_once(browser: Browser, look: Look) -> None:
     browser.find("//main//dl")
     assert secret not in browser.find("//main").text
     browser.run("window.confirm = () => true")
+    browser.press("New secret")
+    browser.wait(lambda: browser.find("//main//*[@id='secret']").text != secret, "another secret")
+    audit(browser, *_letters(HOOK))
+    browser.run("window.confirm = () => true")
+    browser.press("End the old secret now")
+    browser.wait(lambda: not browser.has("//main//*[@id='secret']"), "the page without it")
+    browser.run("window.confirm = () => true")
     browser.press("Delete")
     browser.wait(lambda: browser.path == "/webhooks", "the list without it")
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import httpx
+import pytest
 from selenium.webdriver.common.keys import Keys
 
+from tests.browser.audit import audit
 from tests.browser.browser import Browser
-from tests.browser.looks import Look
+from tests.browser.looks import LOOKS, Look
+from tests.browser.site import Site
 
 _FOCUSED = "return document.activeElement.id"
 
@@ -26,3 +30,26 @@ def test_a_page_without_one_leaves_the_focus_as_it_is(browser: Browser) -> None:
     browser.open("/")
 
     assert browser.run(_FOCUSED) == "text"
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_a_form_of_a_session_that_is_over_is_kept_and_can_be_sent_again(
+    browser: Browser, look: Look, site: Site
+) -> None:
+    browser.wear(look)
+    browser.open("/label-sets/new")
+    browser.fill("name", "售后")
+    for field, words in (("label", "物流"), ("description", "包裹、快递的去向")):
+        browser.find(f"//main//*[@name='{field}']").send_keys(words)
+    browser.driver.delete_cookie("yeban_session")
+    browser.press("Save")
+
+    browser.find("//main//form[@id='again']")
+    assert browser.run(_FOCUSED) == "problem"
+    assert "包裹、快递的去向" in browser.find("//main//form[@id='again']").text
+    audit(browser, "cookie", status=403)
+    browser.press("Send again")
+
+    browser.wait(lambda: browser.path.startswith("/label-sets/") and not browser.path.endswith("/new"), "the set")
+    assert "包裹、快递的去向" in browser.find("//main").text
+    httpx.delete(f"{site.url}/api/v1{browser.path}").raise_for_status()

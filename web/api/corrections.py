@@ -81,13 +81,9 @@ def list_corrections(job_id: uuid.UUID) -> Response:
     found = corrections.list_corrections(
         database, get_job(database, job_id, viewer=viewer()), after=after, limit=asked.limit + 1
     )
-    more = len(found) > asked.limit
-    found = found[: asked.limit]
+    shown, following = cursors.cut("corrections", found, asked.limit, lambda correction: correction.row_no)
     return json_response(
-        {
-            "corrections": [correction_json(correction) for correction in found],
-            "next_cursor": cursors.encode("corrections", found[-1].row_no) if more else None,
-        }
+        {"corrections": [correction_json(correction) for correction in shown], "next_cursor": following}
     )
 
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from flask import Response, request, url_for
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from werkzeug.exceptions import UnsupportedMediaType
 
 from web import cursors
@@ -35,7 +35,7 @@ from yeban.errors import (
 )
 from yeban.jobs.retention import delete_job
 from yeban.jobs.states import JobState
-from yeban.jobs.views import get_job, list_jobs
+from yeban.jobs.views import MAX_NAME_CHARS, get_job, list_jobs
 
 
 class JobsQuery(Fields):
@@ -45,6 +45,8 @@ class JobsQuery(Fields):
     cursor: str | None = None
     """The `next_cursor` of the page before."""
     state: JobState | None = None
+    name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_NAME_CHARS)] = ""
+    """Only jobs that have this in the name of their file, in capitals or not; up to 200 characters."""
 
 
 _LOCATION = Header(description="The job's path.", schema={"type": "string", "format": "uri-reference"})
@@ -115,13 +117,14 @@ def index_jobs() -> Response:
         services().database,
         viewer=viewer(),
         states=[asked.state] if asked.state else [],
+        name=asked.name,
         before=cursors.decode("jobs", asked.cursor),
         limit=asked.limit,
     )
     return json_response(
         {
             "jobs": [job_json(job) for job in page.jobs],
-            "next_cursor": None if page.next_before is None else cursors.encode("jobs", page.next_before),
+            "next_cursor": cursors.onward("jobs", page.next_before),
         }
     )
 

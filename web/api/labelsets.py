@@ -105,7 +105,7 @@ def index_label_sets() -> Response:
                 }
                 for found in page.sets
             ],
-            "next_cursor": None if page.next_before is None else cursors.encode("label sets", page.next_before),
+            "next_cursor": cursors.onward("label sets", page.next_before),
         }
     )
 
@@ -188,15 +188,14 @@ def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
         before=cursors.decode("versions", asked.cursor),
         limit=asked.limit + 1,
     )
-    more = len(found) > asked.limit
-    found = found[: asked.limit]
+    shown, following = cursors.cut("versions", found, asked.limit, lambda past: past.version)
     return json_response(
         {
             "versions": [
                 {"version": past.version, "labels": past.labels, "author": past.author, "made_at": _iso(past.made_at)}
-                for past in found
+                for past in shown
             ],
-            "next_cursor": cursors.encode("versions", found[-1].version) if more else None,
+            "next_cursor": following,
         }
     )
 

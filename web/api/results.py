@@ -74,14 +74,8 @@ def list_results(job_id: uuid.UUID) -> Response:
         limit=asked.limit + 1,
         status=asked.status,
     )
-    more = len(rows) > asked.limit
-    rows = rows[: asked.limit]
-    return json_response(
-        {
-            "rows": [row_json(row) for row in rows],
-            "next_cursor": cursors.encode("rows", rows[-1].row_no) if more else None,
-        }
-    )
+    shown, following = cursors.cut("rows", rows, asked.limit, lambda row: row.row_no)
+    return json_response({"rows": [row_json(row) for row in shown], "next_cursor": following})
 
 
 @api.get("/jobs/<uuid:job_id>/results.csv")

@@ -81,7 +81,7 @@ def delete_webhook(webhook_id: uuid.UUID) -> Response:
 @documented(
     group="Webhooks",
     summary="Sign with a new secret",
-    description="The old one signs nothing from then on.",
+    description="For 24 hours messages are signed with the old one too; `former_until` says until when.",
     answers={200: schemas.WebhookWithSecret},
 )
 def rotate_webhook(webhook_id: uuid.UUID) -> Response:
@@ -89,6 +89,19 @@ def rotate_webhook(webhook_id: uuid.UUID) -> Response:
     secret = endpoints.rotate_secret(services().database, webhook_id, viewer=viewer())
     webhook = endpoints.get_webhook(services().database, webhook_id, viewer=viewer())
     return json_response({**webhook_json(webhook), "secret": secret})
+
+
+@api.delete("/webhooks/<uuid:webhook_id>/former-secrets")
+@documented(
+    group="Webhooks",
+    summary="Sign with the newest secret alone",
+    description="Nothing changes when it is repeated.",
+    answers={204: Answer(description="No former secret signs any more.")},
+)
+def end_former_secrets(webhook_id: uuid.UUID) -> Response:
+    """End the time in which former secrets sign too."""
+    endpoints.end_former_secrets(services().database, webhook_id, viewer=viewer())
+    return Response(status=HTTPStatus.NO_CONTENT)
 
 
 @api.post("/webhooks/<uuid:webhook_id>/test")
@@ -124,7 +137,7 @@ def list_deliveries(webhook_id: uuid.UUID) -> Response:
     return json_response(
         {
             "deliveries": [delivery_json(delivery) for delivery in page.deliveries],
-            "next_cursor": None if page.next_before is None else cursors.encode("deliveries", page.next_before),
+            "next_cursor": cursors.onward("deliveries", page.next_before),
         }
     )
 

@@ -44,8 +44,7 @@ def show_confused(job_id: uuid.UUID) -> str:
     after = cursors.decode("confused", request.args.get("cursor") or None) or 0
     found = confused(services().database, job, gold=gold, predicted=predicted, after=after, limit=_PAGE_ROWS)
     more = None
-    if found.next_after is not None:
-        cursor = cursors.encode("confused", found.next_after)
+    if cursor := cursors.onward("confused", found.next_after):
         more = url_for(
             "pages.show_confused",
             job_id=job_id,

@@ -21,7 +21,7 @@ from yeban.jobs import corrections, results
 from yeban.jobs.distribution import distribution
 from yeban.jobs.retention import delete_job
 from yeban.jobs.states import ENDED
-from yeban.jobs.views import JobView, get_job, list_jobs
+from yeban.jobs.views import MAX_NAME_CHARS, JobView, get_job, list_jobs
 
 _PAGE_JOBS = 25
 _UNSURE_ROWS = 5
@@ -29,7 +29,6 @@ _ERROR_ROWS = 20
 _CHANGED_ROWS = 8
 _SHOWN_LABELS = 100
 _FEW_LABELS = 20
-_MAX_NAME_CHARS = 200
 # Steps of progress that are worth saying aloud, and those at which what was found so far is drawn anew.
 _SAID_PERCENT = 25
 _DRAWN_PERCENT = 5
@@ -39,17 +38,17 @@ _DRAWN_PERCENT = 5
 def index_jobs() -> str:
     """All jobs, newest first, or those that are asked for by state or by a part of their file's name."""
     state = request.args.get("state") or statenames.ALL
-    name = request.args.get("name", "").strip()[:_MAX_NAME_CHARS]
+    name = request.args.get("name", "").strip()[:MAX_NAME_CHARS]
     page = list_jobs(
         services().database,
         viewer=viewer(),
         states=statenames.states_of(state),
-        name=name.replace("\x00", ""),
+        name=name,
         before=cursors.decode("jobs", request.args.get("cursor") or None),
         limit=_PAGE_JOBS,
     )
     asked: dict[str, Any] = {"state": None if state == statenames.ALL else state, "name": name or None}
-    older = None if page.next_before is None else cursors.encode("jobs", page.next_before)
+    older = cursors.onward("jobs", page.next_before)
     return render_template(
         "jobs.html",
         jobs=page.jobs,

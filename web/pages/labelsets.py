@@ -231,7 +231,7 @@ def _listed(cursor: str | None) -> dict[str, Any]:
     page = labelsets.list_sets(
         services().database, viewer=viewer(), before=cursors.decode("label sets", cursor), limit=_PAGE_SETS
     )
-    older = None if page.next_before is None else cursors.encode("label sets", page.next_before)
+    older = cursors.onward("label sets", page.next_before)
     return {"sets": page.sets, "older": older}
 
 

@@ -27,8 +27,10 @@ from yeban.jobs.views import JobView, get_job
 _TEMPLATE = "review.html"
 _PAGE_ROWS = 10
 _NEWEST_ROWS = 20
-# Digits of a keyboard, each of which chooses a label.
-_KEYS = 9
+#: Keys of labels, in the order of the job's set: digits, then letters that do nothing else on this page.
+KEYS = "123456789abcdefghilmopqrtvwxyz"
+# Labels that a row shows; the others are in its list.
+_SHOWN_LABELS = 9
 # A label's own name might be such a word, so the form has labels by number.
 _SKIPPED, _NONE = "", "none"
 _AUTHOR = "author"  # of the session, where there are no accounts
@@ -40,6 +42,7 @@ class _Choice:
     """A label that a row may be given, by its number, with the row's own score of it."""
 
     number: int
+    key: str  # the same in every row; "" where there are more labels than keys
     name: str
     score: float | None
     has: bool  # whether the row has it now
@@ -47,10 +50,10 @@ class _Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """A row with its choices: those with a key first, all others behind them."""
+    """A row with its choices: those that are shown, and all others."""
 
     row: TaggedRow
-    keyed: list[_Choice]
+    shown: list[_Choice]
     others: list[_Choice]
     has: str  # numbers of the labels that it has, or that it has none
 
@@ -151,8 +154,11 @@ def _refused(job_id: uuid.UUID, error: Conflict | InvalidRequest, skip: int) -> 
 def _shown(job: JobView, skip: int) -> dict[str, Any]:
     database = services().database
     names = [label["name"] for label in job.label_set["labels"]]
+    many = len(names) > _SHOWN_LABELS
     return {
         "job": job,
+        "label_keys": list(zip(KEYS, names, strict=False)),
+        "label_names": names if many else [],
         "skip": skip,
         "refinable": refinable(job),
         "rows": [_with_choices(names, row) for row in corrections.suggested(database, job, _PAGE_ROWS, skip=skip)],
@@ -166,21 +172,27 @@ def _shown(job: JobView, skip: int) -> dict[str, Any]:
 
 
 def _with_choices(names: list[str], row: TaggedRow) -> _Row:
-    """Where every label has a key, it is the same key in every row; else the likeliest labels of each row have one."""
+    """Few labels are shown in the order of the set; of many, the likeliest of each row, which keep their keys."""
     choices = [
-        _Choice(number=number, name=name, score=row.scores[number] if row.scores else None, has=name in row.labels)
+        _Choice(
+            number=number,
+            key=KEYS[number : number + 1],
+            name=name,
+            score=row.scores[number] if row.scores else None,
+            has=name in row.labels,
+        )
         for number, name in enumerate(names)
     ]
-    if len(choices) > _KEYS:
-        # All that it has, though there be more than keys: what a row has can be accepted as it is.
-        first = max(_KEYS, sum(choice.has for choice in choices))
+    if len(choices) > _SHOWN_LABELS:
+        # All that it has, though there be more: what a row has can be accepted as it is.
+        first = max(_SHOWN_LABELS, sum(choice.has for choice in choices))
         likeliest = sorted(choices, key=lambda choice: (not choice.has, -(choice.score or 0.0)))[:first]
     else:
         likeliest = choices
-    keyed = {choice.number for choice in likeliest}
+    shown = {choice.number for choice in likeliest}
     return _Row(
         row=row,
-        keyed=likeliest,
-        others=[choice for choice in choices if choice.number not in keyed],
+        shown=likeliest,
+        others=[choice for choice in choices if choice.number not in shown],
         has=",".join(str(choice.number) for choice in choices if choice.has) or _NONE,
     )

@@ -76,6 +76,13 @@ def renew_secret(webhook_id: uuid.UUID) -> Response:
     return _unkept(render_template(_ONE, secret=secret, **_shown(webhook_id)))
 
 
+@pages.post("/webhooks/<uuid:webhook_id>/end-former")
+def end_former_secrets(webhook_id: uuid.UUID) -> AnyResponse:
+    """Sign with the newest secret alone."""
+    endpoints.end_former_secrets(services().database, webhook_id, viewer=viewer())
+    return redirect(url_for("pages.show_webhook", webhook_id=webhook_id), 303)
+
+
 @pages.post("/webhooks/<uuid:webhook_id>/test")
 def try_webhook(webhook_id: uuid.UUID) -> Response:
     """Send a test message and show how that went."""
@@ -115,7 +122,7 @@ def _shown(webhook_id: uuid.UUID) -> dict[str, Any]:
     return {
         "webhook": webhook,
         "deliveries": page.deliveries,
-        "older": None if page.next_before is None else cursors.encode("deliveries", page.next_before),
+        "older": cursors.onward("deliveries", page.next_before),
         "delivery_states": {
             "waiting": _("waiting"),
             "delivered": _("delivered"),

@@ -60,13 +60,14 @@ def submit(
 
 @job.command(name="list")
 @click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only jobs in this state.")
+@click.option("--name", metavar="PART", help="Only jobs with this in the name of their file.")
 @click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="Most jobs to show.")
 @options.server
 @options.as_json
-def list_(state: str | None, limit: int, server: str | None, as_json: bool) -> None:
+def list_(state: str | None, name: str | None, limit: int, server: str | None, as_json: bool) -> None:
     """List jobs, newest first."""
     with open_client(existing_server_url(server)) as client:
-        jobs = client.jobs(state=state, limit=limit)
+        jobs = client.jobs(state=state, name=name, limit=limit)
     if as_json:
         print_json({"jobs": jobs})
         return

@@ -21,6 +21,8 @@ RATE_WINDOW_S = 30.0
 #: A rate tells the end only once it was measured for so long and over so many chunks; before, the end would jump about.
 STEADY_S = 10.0
 STEADY_CHUNKS = 3
+#: Of what is looked for in the names of files.
+MAX_NAME_CHARS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,7 @@ def list_jobs(
             {
                 **viewer.parameters,
                 "before": before,
-                "name": name,
+                "name": name.replace("\x00", ""),  # PostgreSQL takes none, and no stored name has one
                 "states": [state.value for state in states],
                 "limit": limit + 1,
                 "window": RATE_WINDOW_S,

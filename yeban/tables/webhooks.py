@@ -34,6 +34,16 @@ class Webhook(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class WebhookFormerSecret(Base):
+    """A secret that was replaced, and signs what is sent beside the new one until then."""
+
+    __tablename__ = "webhook_former_secret"
+
+    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhook.id", ondelete="CASCADE"), primary_key=True)
+    secret: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+
+
 class WebhookDelivery(Base):
     """One message to one webhook, and what became of it."""
 

@@ -19,7 +19,7 @@ from sqlalchemy import Row, text
 from yeban.db import Database
 from yeban.errors import NotFound
 from yeban.viewer import OPEN, VISIBLE, Viewer
-from yeban.webhooks.endpoints import find_webhook
+from yeban.webhooks.endpoints import SECRETS, find_webhook
 from yeban.webhooks.failures import Failure
 from yeban.webhooks.sending import Answer
 
@@ -33,6 +33,8 @@ KEPT_DAYS = 30
 _JITTER = 0.2  # of a delay at most, so that what failed together does not come back together
 _BATCH = 1_000
 
+# Of a delivery joined with its job: what :func:`_view` reads, but for whether the job is visible.
+_COLUMNS = "webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at"
 # No try is put off for longer than that; where one is, the clock was set back: see yeban.jobs.moments.
 _DUE = "(next_at <= now() OR next_at > now() + interval '2 days')"
 
@@ -82,7 +84,7 @@ class Message:
     attempt: int
     payload: dict[str, Any]
     url: str = field(repr=False)
-    secret: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
 
 
 def due_webhooks(database: Database) -> list[tuple[int, str]]:
@@ -108,7 +110,8 @@ def take(database: Database, webhook_ids: Collection[int]) -> Message | None:
                 " UPDATE webhook_delivery AS taken SET attempt = attempt + 1,"
                 " next_at = now() + make_interval(secs => :lease_s)"
                 " FROM due, webhook WHERE taken.id = due.id AND webhook.id = taken.webhook_id"
-                " RETURNING taken.id, taken.webhook_id, taken.public_id, taken.attempt, taken.payload, url, secret"
+                " RETURNING taken.id, taken.webhook_id, taken.public_id, taken.attempt, taken.payload, url,"
+                f" {SECRETS} AS secrets"
             ),
             {"webhooks": list(webhook_ids), "lease_s": LEASE_S},
         ).one_or_none()
@@ -121,7 +124,7 @@ def take(database: Database, webhook_ids: Collection[int]) -> Message | None:
         attempt=row.attempt,
         payload=row.payload,
         url=row.url,
-        secret=row.secret,
+        secrets=tuple(row.secrets),
     )
 
 
@@ -167,8 +170,8 @@ def list_deliveries(
         webhook = find_webhook(connection, webhook_id, viewer=viewer)
         rows = connection.execute(
             text(
-                "SELECT webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at,"  # noqa: S608
-                f" {VISIBLE} AS visible FROM webhook_delivery JOIN job ON job.id = job_id WHERE webhook_id = :webhook"
+                f"SELECT {_COLUMNS}, {VISIBLE} AS visible"  # noqa: S608  # constants
+                " FROM webhook_delivery JOIN job ON job.id = job_id WHERE webhook_id = :webhook"
                 " AND (CAST(:before AS bigint) IS NULL OR webhook_delivery.id < :before)"
                 " ORDER BY webhook_delivery.id DESC LIMIT :limit"
             ),
@@ -189,8 +192,7 @@ def try_again(database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID,
             text(
                 "UPDATE webhook_delivery SET next_at = now(), attempt = 0, delivered_at = NULL FROM job"  # noqa: S608
                 f" WHERE webhook_delivery.public_id = :id AND webhook_id = :webhook AND job.id = job_id AND {VISIBLE}"
-                " RETURNING webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at,"
-                " true AS visible"
+                f" RETURNING {_COLUMNS}, true AS visible"
             ),
             {"id": delivery_id, "webhook": webhook.internal_id, **viewer.parameters},
         ).one_or_none()

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -96,7 +96,7 @@ class Notifier:
 
     def _deliver(self, host: str, message: Message) -> bool:
         answer = _send(
-            message.url, message.secret, message.id, message.payload, private=self._private, limit_s=self._limit_s
+            message.url, message.secrets, message.id, message.payload, private=self._private, limit_s=self._limit_s
         )
         with self._asking:
             state = deliveries.enter(self._database, message, answer)
@@ -120,21 +120,27 @@ def send_test(database: Database, public_id: uuid.UUID, *, private: bool, viewer
     with database.begin() as connection:
         webhook = find_webhook(connection, public_id, viewer=viewer)
     content = payload(Event.TEST, datetime.now(UTC), {"webhook": str(webhook.id)})
-    return _send(webhook.url, webhook.secret, uuid.uuid4(), content, private=private, limit_s=LIMIT_S)
+    return _send(webhook.url, webhook.secrets, uuid.uuid4(), content, private=private, limit_s=LIMIT_S)
 
 
 _WORDS = {DeliveryState.WAITING: "not delivered, tried again later", DeliveryState.GIVEN_UP: "given up"}
 
 
 def _send(
-    url: str, secret: str, message_id: uuid.UUID, content: Mapping[str, Any], *, private: bool, limit_s: float
+    url: str,
+    secrets: Sequence[str],
+    message_id: uuid.UUID,
+    content: Mapping[str, Any],
+    *,
+    private: bool,
+    limit_s: float,
 ) -> Answer:
     try:
         target = targets.parse(url)
     except InvalidRequest:  # stored by a version that took more
         return Answer(status=None, failure=Failure.ADDRESS_REFUSED, seconds=0.0)
     sent = body(content)
-    headers = signing.headers(secret, str(message_id), int(time.time()), sent)
+    headers = signing.headers(secrets, str(message_id), int(time.time()), sent)
     return send(target, headers, sent, private=private, limit_s=limit_s)
 
 

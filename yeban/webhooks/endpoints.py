@@ -17,8 +17,16 @@ from yeban.webhooks.targets import check
 
 #: Most webhooks of an owner.
 MAX_WEBHOOKS = 20
+#: Hours that a secret signs beside the one that took its place.
+FORMER_HOURS = 24
+#: What messages of a webhook are signed with, the newest first: an expression over ``webhook``.
+SECRETS = (
+    "ARRAY[webhook.secret] || ARRAY(SELECT former.secret FROM webhook_former_secret AS former"
+    " WHERE former.webhook_id = webhook.id AND until > now() ORDER BY until DESC)"
+)
 
 _MAX_LISTED = 1_000
+_MAX_FORMER = 4  # whoever lost a new secret makes another, and the receiver still knows an older one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +41,7 @@ class Webhook:
     waiting: int  # deliveries that are to be tried, or tried again
     given_up: int
     delivered_at: datetime | None  # when the last message arrived
+    former_until: datetime | None  # until when a former secret signs messages too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +59,13 @@ class Found:
     internal_id: int
     id: uuid.UUID
     url: str = field(repr=False)
-    secret: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
 
 
 _SELECT = f"""
-    SELECT webhook.*, told.* FROM webhook CROSS JOIN LATERAL (
+    SELECT webhook.*, told.*,
+        (SELECT max(until) FROM webhook_former_secret WHERE webhook_id = webhook.id AND until > now()) AS former_until
+    FROM webhook CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE next_at IS NOT NULL) AS waiting,
             count(*) FILTER (WHERE next_at IS NULL AND delivered_at IS NULL) AS given_up,
             max(delivered_at) AS delivered_at
@@ -109,12 +120,12 @@ def get_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OP
 def find_webhook(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> Found:
     """One webhook with its secret, inside a transaction. Raises ``NotFound``, also for someone else's."""
     row = connection.execute(
-        text(f"SELECT id, public_id, url, secret FROM webhook WHERE public_id = :id AND {VISIBLE}"),  # noqa: S608
+        text(f"SELECT id, public_id, url, {SECRETS} AS secrets FROM webhook WHERE public_id = :id AND {VISIBLE}"),  # noqa: S608
         {"id": public_id, **viewer.parameters},
     ).one_or_none()
     if row is None:
         raise _not_found(public_id)
-    return Found(internal_id=row.id, id=row.public_id, url=row.url, secret=row.secret)
+    return Found(internal_id=row.id, id=row.public_id, url=row.url, secrets=tuple(row.secrets))
 
 
 def delete_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> None:
@@ -125,14 +136,50 @@ def delete_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer =
 
 
 def rotate_secret(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> str:
-    """Sign with a new secret from now on, and return it. Raises ``NotFound``."""
+    """Sign with a new secret from now on, and return it; the former one signs too for :data:`FORMER_HOURS`.
+
+    Raises ``NotFound``.
+    """
     secret = new_secret()
     with database.begin() as connection:
         found = find_webhook(connection, public_id, viewer=viewer)
+        # Two at once: each keeps what the other has just given out.
+        former = connection.scalar(
+            text("SELECT secret FROM webhook WHERE id = :id FOR UPDATE"), {"id": found.internal_id}
+        )
+        if former is None:
+            raise _not_found(public_id)
+        connection.execute(
+            text(
+                "INSERT INTO webhook_former_secret (webhook_id, secret, until)"
+                " VALUES (:id, :former, now() + make_interval(hours => :hours))"
+            ),
+            {"id": found.internal_id, "former": former, "hours": FORMER_HOURS},
+        )
+        connection.execute(
+            text(
+                "DELETE FROM webhook_former_secret WHERE webhook_id = :id AND secret NOT IN"
+                " (SELECT secret FROM webhook_former_secret WHERE webhook_id = :id ORDER BY until DESC LIMIT :most)"
+            ),
+            {"id": found.internal_id, "most": _MAX_FORMER},
+        )
         connection.execute(
             text("UPDATE webhook SET secret = :secret WHERE id = :id"), {"id": found.internal_id, "secret": secret}
         )
     return secret
+
+
+def end_former_secrets(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> None:
+    """Sign with nothing but the newest secret from now on. Raises ``NotFound``."""
+    with database.begin() as connection:
+        found = find_webhook(connection, public_id, viewer=viewer)
+        connection.execute(text("DELETE FROM webhook_former_secret WHERE webhook_id = :id"), {"id": found.internal_id})
+
+
+def forget_former_secrets(database: Database) -> int:
+    """Remove secrets that sign nothing any more; returns how many."""
+    with database.begin() as connection:
+        return connection.execute(text("DELETE FROM webhook_former_secret WHERE until <= now()")).rowcount
 
 
 def _owner(viewer: Viewer) -> dict[str, str]:
@@ -153,4 +200,5 @@ def _view(row: Row[Any]) -> Webhook:
         waiting=row.waiting,
         given_up=row.given_up,
         delivered_at=row.delivered_at,
+        former_until=row.former_until,
     )

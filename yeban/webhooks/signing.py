@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 
 _PREFIX = "whsec_"
 _SECRET_BYTES = 32
@@ -26,10 +27,10 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode("ascii")
 
 
-def headers(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers that let a receiver check a message."""
+def headers(signing: Sequence[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers that let a receiver check a message, which knows one of the secrets ``signing``."""
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": signature(secret, message_id, timestamp, body),
+        "webhook-signature": " ".join(signature(secret, message_id, timestamp, body) for secret in signing),
     }

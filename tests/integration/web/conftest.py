@@ -20,6 +20,7 @@ from sqlalchemy import text
 
 from tests.fixtures.browser_client import BrowserClient
 from tests.fixtures.conformance import Conformance
+from tests.fixtures.page_checker import SoundPages
 from web.app import create_app
 from yeban.accounts import passwords
 from yeban.db import Database
@@ -77,21 +78,22 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def make_app(database_url: str, redis_url: str, settings: Settings) -> Iterator[Callable[..., Flask]]:
-    """Make apps, whose answers must all be as the API describes them."""
-    made: list[tuple[Flask, Conformance]] = []
+    """Make apps, whose answers must all be as the API describes them, or sound pages."""
+    made: list[tuple[Flask, Conformance, SoundPages]] = []
 
     def make(**changes: Any) -> Flask:
         urls = {"database_url": database_url, "redis_url": redis_url}
         urls |= {name: changes.pop(name) for name in urls if name in changes}
         app = create_app(settings.model_copy(update=changes), **urls)
         app.test_client_class = BrowserClient
-        made.append((app, Conformance(app)))
+        made.append((app, Conformance(app), SoundPages(app)))
         return app
 
     yield make
-    for app, _ in made:
+    for app, _, _ in made:
         app.extensions["yeban"].close()
-    assert [problem for _, answers in made for problem in answers.problems] == []
+    assert [problem for _, answers, _ in made for problem in answers.problems] == []
+    assert [problem for _, _, shown in made for problem in shown.problems] == []
 
 
 @pytest.fixture

@@ -180,6 +180,41 @@ def test_jobs_are_listed_by_state(client, upload):
     assert client.get(f"{JOBS}?state=failed").json["jobs"] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("TICKET", ["tickets_100%.csv", "Ticket 十一月.csv"]),
+        (" 十一 ", ["Ticket 十一月.csv"]),
+        ("%", ["tickets_100%.csv"]),
+        ("_", ["tickets_100%.csv"]),
+        ("nowhere", []),
+        (" ", ["other.csv", "tickets_100%.csv", "Ticket 十一月.csv"]),
+        ("\0", ["other.csv", "tickets_100%.csv", "Ticket 十一月.csv"]),
+        ("x" * 200, []),
+    ],
+)
+def test_jobs_are_listed_by_a_part_of_their_files_name(client, upload, name, found):
+    for given in ("Ticket 十一月", "tickets_100%", "other"):
+        upload(name=f"{given}.csv")
+    page = client.get(JOBS, query_string={"name": name}).json
+    assert [job["source"]["name"] for job in page["jobs"]] == found
+
+
+def test_the_next_page_of_some_names_has_none_but_them(client, upload):
+    for given in ("a1", "b", "a2", "b", "a3"):
+        upload(name=f"{given}.csv")
+    first = client.get(JOBS, query_string={"name": "a", "limit": 2}).json
+    second = client.get(JOBS, query_string={"name": "a", "limit": 2, "cursor": first["next_cursor"]}).json
+    pages = [[job["source"]["name"] for job in page["jobs"]] for page in (first, second)]
+    assert pages == [["a3.csv", "a2.csv"], ["a1.csv"]]
+    assert second["next_cursor"] is None
+
+
+def test_too_long_a_name_is_refused(client):
+    response = client.get(JOBS, query_string={"name": "x" * 201})
+    assert (response.status_code, response.json["field"]) == (422, "name")
+
+
 def test_pause_resume_and_cancel_return_the_job(client, job_id, redis_url):
     assert client.post(f"{JOBS}/{job_id}/pause").json["state"] == "paused"
     assert client.post(f"{JOBS}/{job_id}/pause").json["state"] == "paused"

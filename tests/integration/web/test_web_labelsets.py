@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from tests.fixtures.sound_page import problems_of
+from tests.fixtures.page_checker import problems_of
 from tests.integration.web.test_web_classify_page import HOSTILE
 
 _CSS = ("labels", "classify", "labelsets")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.fixtures.page_checker import PageChecker, checked_page
+from tests.fixtures.page_checker import checked_page, problems_of
 from yeban.queues import TextReply
 
 CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
@@ -112,7 +112,7 @@ def test_the_live_part_says_when_nothing_will_change_any_more(client, job_id, ta
     ended = client.get(f"/jobs/{job_id}/live")
     assert ended.headers["X-Job-Still"] == "true"
     assert "<html" not in ended.text
-    assert PageChecker(ended.text).blocked == []
+    assert problems_of(ended.text) == []
 
 
 def test_jobs_are_listed_with_a_way_to_older_ones(client, upload):

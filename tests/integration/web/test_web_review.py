@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 
 import pytest
+
+from web.pages import review
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -57,6 +60,12 @@ def _choices(page: str, row: int) -> list[tuple[str, str]]:
     return list(zip(values, re.findall(r'class="name">([^<]*)', part), strict=True))
 
 
+def _keys(page: str, row: int) -> dict[str, str]:
+    """The key of each label of a row, by the label's number."""
+    part = page.partition(f'id="row-{row}"')[2].partition("</fieldset>")[0]
+    return dict(re.findall(r'value="(\d+)" data-key="(.)"', part))
+
+
 def test_rows_are_shown_each_with_the_choice_of_its_label(client, tagged):
     page = _page(client.get(f"/jobs/{tagged()}/review"))
     assert _shown(page) == list(range(1, 11))
@@ -76,17 +85,37 @@ def test_few_labels_have_the_same_key_in_every_row(client, tagged, work):
     assert page.count('data-has="2"') == 1
 
 
-def test_of_many_labels_the_likeliest_of_each_row_have_a_key(client, upload, tag, work):
+def test_of_many_labels_each_row_shows_the_likeliest_and_every_key_means_one_label(client, upload, tag, work):
     job_id = upload("text\n一\n二\n", labels=",".join(f"标签{number}" for number in range(12))).json["id"]
     tag(job_id)
     scores = [0.01 * number for number in range(12)]
-    work.execute("UPDATE result SET label = 11, scores = :scores", scores=scores)
+    work.execute("UPDATE result SET label = 11, scores = :scores WHERE row_no = 1", scores=scores)
+    work.execute("UPDATE result SET label = 0, scores = :scores WHERE row_no = 2", scores=scores[::-1])
     page = _page(client.get(f"/jobs/{job_id}/review"))
     assert [value for value, _ in _choices(page, 1)][:9] == [str(number) for number in range(11, 2, -1)]
     others = page.partition('name="other-1"')[2].partition("</select>")[0]
-    assert re.findall(r'<option value="(\d*)">([^<]*)', others) == [
+    assert re.findall(r'<option value="(\d*)"[^>]*>([^<]*)', others) == [
         ("", "–"), ("0", "标签0"), ("1", "标签1"), ("2", "标签2")
     ]  # fmt: skip
+    expected = {str(number): key for number, key in enumerate("123456789abc")}
+    assert _keys(page, 1) == _keys(page, 2) == expected
+    told = re.findall(r"<dt><kbd>(.)</kbd></dt><dd>标签(\d+)</dd>", page)
+    assert {number: key for key, number in told} == expected
+
+
+def test_keys_of_labels_do_nothing_else_and_end_where_there_are_more_labels(client, upload, tag, work):
+    script = (Path(review.__file__).parents[1] / "static/js/review.js").read_text(encoding="utf-8")
+    commands = set(re.findall(r'key === "(.)"', script))
+    assert commands == set("0nsujk?/")
+    assert len(set(review.KEYS)) == len(review.KEYS)
+    assert commands.isdisjoint(review.KEYS)
+    count = len(review.KEYS) + 3
+    job_id = upload("text\n一\n", labels=",".join(f"标签{number}" for number in range(count))).json["id"]
+    tag(job_id)
+    work.execute("UPDATE result SET scores = :scores", scores=[1 / count] * count)
+    page = _page(client.get(f"/jobs/{job_id}/review"))
+    assert _keys(page, 1) == {str(number): key for number, key in enumerate(review.KEYS)}
+    assert page.count(f">标签{count - 1}<") == 1  # in the list of the row alone
 
 
 def test_a_label_without_a_key_can_be_chosen(client, upload, tag):

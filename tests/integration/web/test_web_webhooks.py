@@ -22,7 +22,7 @@ from yeban.webhooks.delivering import Notifier
 
 API = "/api/v1/webhooks"
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{43}=")
-NAMES = {"id", "url", "owner", "team", "created_at", "waiting", "given_up", "delivered_at"}
+NAMES = {"id", "url", "owner", "team", "created_at", "waiting", "given_up", "delivered_at", "former_until"}
 
 
 @pytest.fixture
@@ -104,13 +104,22 @@ def test_private_addresses_want_the_setting(make_app):
         assert "geheim" not in response.text
 
 
-def test_a_new_secret_signs_from_then_on(client, made, receiver):
+def test_a_new_secret_signs_from_then_on_and_the_old_until_it_is_ended(client, made, receiver):
+    assert made["former_until"] is None
     renewed = client.post(f"{API}/{made['id']}/rotate")
     assert set(renewed.json) == NAMES | {"secret"}
     assert renewed.json["secret"] != made["secret"]
+    assert client.get(API).json["webhooks"][0]["former_until"] == renewed.json["former_until"] is not None
     client.post(f"{API}/{made['id']}/test")
     assert receiver.received[0].is_signed_by(renewed.json["secret"])
-    assert not receiver.received[0].is_signed_by(made["secret"])
+    assert receiver.received[0].is_signed_by(made["secret"])
+    for _ in range(2):
+        ended = client.delete(f"{API}/{made['id']}/former-secrets")
+        assert (ended.status_code, ended.text) == (204, "")
+    assert client.get(API).json["webhooks"][0]["former_until"] is None
+    client.post(f"{API}/{made['id']}/test")
+    assert receiver.received[1].is_signed_by(renewed.json["secret"])
+    assert not receiver.received[1].is_signed_by(made["secret"])
 
 
 def test_a_test_is_sent_and_its_answer_told(client, made, receiver):
@@ -179,9 +188,10 @@ def test_what_is_someone_elses_is_not_there(client, someone_elses, as_member):
     for path in (f"{API}/{number}/rotate", f"{API}/{number}/test", f"{API}/{number}/deliveries/{number}/retry"):
         assert client.post(path).status_code == 404
     assert client.get(f"{API}/{number}/deliveries").status_code == 404
-    assert client.delete(f"{API}/{number}").status_code == 404
+    for path in (f"{API}/{number}", f"{API}/{number}/former-secrets"):
+        assert client.delete(path).status_code == 404
     assert client.get(f"/webhooks/{number}").status_code == 404
-    for path in ("delete", "rotate", "test", f"deliveries/{number}/retry"):
+    for path in ("delete", "rotate", "end-former", "test", f"deliveries/{number}/retry"):
         assert client.post(f"/webhooks/{number}/{path}").status_code == 404
 
 
@@ -256,6 +266,17 @@ def test_the_page_renews_the_secret(client, made):
     assert page.headers["Cache-Control"] == "no-store"
 
 
+def test_the_page_says_how_long_the_old_secret_signs_and_ends_it(client, made):
+    path = f"/webhooks/{made['id']}"
+    assert "old secret" not in re.sub(r'data-confirm="[^"]*"', "", client.get(path).text)
+    assert "they are signed with the old secret too" in client.post(f"{path}/rotate").text
+    page = client.get(path).text
+    assert "Signed with the old secret too until" in page
+    assert f'action="{path}/end-former"' in page
+    assert client.post(f"{path}/end-former").headers["Location"] == path
+    assert "old secret" not in re.sub(r'data-confirm="[^"]*"', "", client.get(path).text)
+
+
 def test_the_page_sends_a_test_and_says_how_that_went(client, made, receiver):
     url = f"/webhooks/{made['id']}/test"
     assert "The test message arrived: status 200." in client.post(url).text
@@ -286,7 +307,8 @@ def test_the_page_lists_what_was_sent_and_sends_it_again(client, made, told, rec
 
 
 def test_forms_without_their_token_change_nothing(client, made):
-    for path in ("/webhooks", f"/webhooks/{made['id']}/delete", f"/webhooks/{made['id']}/rotate"):
+    ends = ("delete", "rotate", "end-former")
+    for path in ("/webhooks", *(f"/webhooks/{made['id']}/{end}" for end in ends)):
         assert client.post(path, data={"url": "https://a.example/"}, headers={"X-CSRF-Token": ""}).status_code == 403
     assert [webhook["id"] for webhook in client.get(API).json["webhooks"]] == [made["id"]]
 

@@ -86,6 +86,15 @@ def test_what_failed_is_tried_again_under_the_same_id_for_three_days_and_then_gi
     assert all(got.is_signed_by(told.secret) for got in receiver.received)
 
 
+def test_while_a_secret_is_changed_messages_are_signed_with_both(told, receiver, database, notify):
+    secret = endpoints.rotate_secret(database, told.webhook.id)
+    notify()
+    (got,) = receiver.received
+    assert got.is_signed_by(secret)
+    assert got.is_signed_by(told.secret)
+    assert not got.is_signed_by("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+
 def test_a_message_that_is_late_is_signed_with_the_time_of_its_sending(told, receiver, work, notify, monkeypatch):
     receiver.behave = 500
     notify()

@@ -1,6 +1,7 @@
 """Whose webhooks are whose, how many, and what stays secret."""
 
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -41,6 +42,7 @@ def test_a_team_shares_its_webhooks_and_nobody_else_sees_them(hook, database):
         lambda: endpoints.get_webhook(database, made.id, viewer=CAROL),
         lambda: endpoints.delete_webhook(database, made.id, viewer=CAROL),
         lambda: endpoints.rotate_secret(database, made.id, viewer=CAROL),
+        lambda: endpoints.end_former_secrets(database, made.id, viewer=CAROL),
         lambda: deliveries.list_deliveries(database, made.id, viewer=CAROL),
         lambda: deliveries.try_again(database, made.id, uuid.uuid4(), viewer=CAROL),
         lambda: delivering.send_test(database, made.id, private=True, viewer=CAROL),
@@ -53,11 +55,58 @@ def test_a_team_shares_its_webhooks_and_nobody_else_sees_them(hook, database):
     assert endpoints.list_webhooks(database) == []
 
 
-def test_a_new_secret_takes_the_place_of_the_old(hook, database, work):
+def _signs_with(database, webhook_id):
+    with database.begin() as connection:
+        return endpoints.find_webhook(connection, webhook_id).secrets
+
+
+def _let_pass(work, hours):
+    """As if so many hours had passed."""
+    work.execute("UPDATE webhook_former_secret SET until = until - make_interval(hours => :hours)", hours=hours)
+
+
+def test_a_new_secret_takes_the_place_of_the_old_which_signs_for_a_day_more(hook, database, work):
     created = hook()
+    assert created.webhook.former_until is None
     secret = endpoints.rotate_secret(database, created.webhook.id)
     assert secret != created.secret
     assert work.column("SELECT secret FROM webhook") == [secret]
+    assert _signs_with(database, created.webhook.id) == (secret, created.secret)
+    until = endpoints.get_webhook(database, created.webhook.id).former_until
+    assert timedelta(hours=23, minutes=58) < until - datetime.now(UTC) <= timedelta(hours=24, minutes=2)
+    _let_pass(work, 25)
+    assert _signs_with(database, created.webhook.id) == (secret,)
+    assert endpoints.get_webhook(database, created.webhook.id).former_until is None
+
+
+def test_who_makes_another_secret_at_once_does_not_lose_the_one_that_the_receiver_knows(hook, database):
+    created = hook()
+    made = [created.secret, *(endpoints.rotate_secret(database, created.webhook.id) for _ in range(2))]
+    assert _signs_with(database, created.webhook.id) == tuple(reversed(made))
+    made += [endpoints.rotate_secret(database, created.webhook.id) for _ in range(4)]
+    assert _signs_with(database, created.webhook.id) == tuple(reversed(made[-5:]))
+
+
+def test_former_secrets_end_at_once_where_somebody_asks_for_it(hook, database, work):
+    created, other = hook(), hook()
+    secret = endpoints.rotate_secret(database, created.webhook.id)
+    endpoints.rotate_secret(database, other.webhook.id)
+    for _ in range(2):
+        endpoints.end_former_secrets(database, created.webhook.id)
+        assert _signs_with(database, created.webhook.id) == (secret,)
+    assert work.column("SELECT secret FROM webhook_former_secret") == [other.secret]
+
+
+def test_former_secrets_are_not_kept_for_longer_than_they_sign(hook, database, work):
+    created = hook()
+    endpoints.rotate_secret(database, created.webhook.id)
+    assert endpoints.forget_former_secrets(database) == 0
+    _let_pass(work, 25)
+    assert endpoints.forget_former_secrets(database) == 1
+    assert work.column("SELECT secret FROM webhook_former_secret") == []
+    endpoints.rotate_secret(database, created.webhook.id)
+    endpoints.delete_webhook(database, created.webhook.id)
+    assert work.column("SELECT secret FROM webhook_former_secret") == []
 
 
 def test_there_are_twenty_at_most_for_each_owner_also_at_once(hook, database):

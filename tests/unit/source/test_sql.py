@@ -31,7 +31,7 @@ PUT_TOGETHER = {
     "yeban/jobs/sources.py": 1,  # the condition of yeban.viewer
     "yeban/jobs/sweeping.py": 1,  # a condition of yeban.jobs.moments
     "yeban/jobs/views.py": 1,  # a condition of yeban.jobs.refining
-    "yeban/webhooks/deliveries.py": 4,  # a condition that is written once and used twice, and that of yeban.viewer
+    "yeban/webhooks/deliveries.py": 4,  # what is written once and used twice, and the condition of yeban.viewer
     "yeban/webhooks/endpoints.py": 2,  # the condition of yeban.viewer
     "yeban/labelsets.py": 3,  # the condition of yeban.viewer
 }

@@ -195,11 +195,12 @@ def test_an_upload_is_a_form_with_a_file(document):
 
 
 def test_queries_tell_their_limits(document):
-    limit, cursor, state = document["paths"]["/api/v1/jobs"]["get"]["parameters"]
+    limit, cursor, state, name = document["paths"]["/api/v1/jobs"]["get"]["parameters"]
     assert (limit["name"], limit["in"], limit["required"]) == ("limit", "query", False)
     assert limit["schema"] == {"default": 50, "maximum": 200, "minimum": 1, "type": "integer"}
     assert cursor["schema"] == {"type": "string"}
     assert "running" in state["schema"]["enum"]
+    assert name["schema"] == {"default": "", "maxLength": 200, "type": "string"}
 
 
 def test_what_wants_no_token_is_what_is_public(app):

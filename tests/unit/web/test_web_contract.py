@@ -62,6 +62,7 @@ _PAGES = {
     "GET /webhooks/{webhook_id}",
     "POST /webhooks/{webhook_id}/delete",
     "POST /webhooks/{webhook_id}/rotate",
+    "POST /webhooks/{webhook_id}/end-former",
     "POST /webhooks/{webhook_id}/test",
     "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/retry",
     "GET /label-sets",

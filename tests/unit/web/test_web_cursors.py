@@ -32,3 +32,14 @@ def test_keys_out_of_range_are_refused(key):
 def test_a_cursor_of_another_list_is_refused():
     with pytest.raises(InvalidRequest):
         cursors.decode("jobs", cursors.encode("rows", 3))
+
+
+def test_a_page_is_cut_where_there_is_more_than_it_takes():
+    assert cursors.cut("rows", [3, 5, 8], 2, int) == ([3, 5], cursors.encode("rows", 5))
+    assert cursors.cut("rows", [3, 5], 2, int) == ([3, 5], None)
+    assert cursors.cut("rows", [], 2, int) == ([], None)
+
+
+def test_behind_the_last_page_there_is_no_cursor():
+    assert cursors.onward("jobs", 7) == cursors.encode("jobs", 7)
+    assert cursors.onward("jobs", None) is None

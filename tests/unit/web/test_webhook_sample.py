@@ -24,7 +24,7 @@ def verify() -> Callable[..., bool]:
 
 
 def headers(timestamp: float | None = None) -> dict[str, str]:
-    return signing.headers(SECRET, "b1d64c0e", int(time.time() if timestamp is None else timestamp), BODY)
+    return signing.headers([SECRET], "b1d64c0e", int(time.time() if timestamp is None else timestamp), BODY)
 
 
 def test_a_message_of_ours_passes(verify):
@@ -35,6 +35,13 @@ def test_one_of_several_signatures_is_enough(verify):
     several = headers()
     several["webhook-signature"] = f"v1a,abc v1,AAAA {several['webhook-signature']}"
     assert verify(SECRET, several, BODY)
+
+
+def test_while_a_secret_is_changed_either_will_do(verify):
+    former = signing.new_secret()
+    both = signing.headers([SECRET, former], "b1d64c0e", int(time.time()), BODY)
+    assert verify(SECRET, both, BODY)
+    assert verify(former, both, BODY)
 
 
 def test_what_is_old_or_comes_from_the_future_is_refused(verify):

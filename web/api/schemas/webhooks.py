@@ -21,6 +21,7 @@ _WEBHOOK = {
     "waiting": 0,
     "given_up": 0,
     "delivered_at": None,
+    "former_until": None,
 }
 _DELIVERY = {
     "id": "b1d64c7e-5f2a-4b3c-9d8e-0a1b2c3d4e5f",
@@ -51,6 +52,8 @@ class Webhook(AnswerBody):
     """Messages that are not sent any more."""
     delivered_at: datetime | None
     """When the last message arrived."""
+    former_until: datetime | None
+    """Until when messages are signed with a former secret too; `null` where they are not."""
 
 
 class WebhookWithSecret(Webhook):

@@ -14,9 +14,11 @@
   let leaving = false;
   let current = rows[0];
 
-  const choices = (row) => [...row.querySelectorAll("[data-key]")];
+  const choices = (row) => [...row.querySelectorAll(".choice input")];
   const other = (row) => row.querySelector("select");
   const byKey = (row, key) => row.querySelector(`[data-key="${key}"]`);
+  const finder = (row) => row.querySelector(".find input");
+  const none = (row) => choices(row).find((input) => input.value === NONE);
 
   function say(key, row, more = {}) {
     const words = { row: row.dataset.fileRow, ...more };
@@ -66,6 +68,56 @@
       const shown = choices(row).map((input) => input.value);
       other(row).value = wanted.find((value) => !shown.includes(value)) || SKIPPED;
     }
+  }
+
+  // A label that was in the list alone gets a place among those that the row shows.
+  function shown(row, option) {
+    const made = row.querySelector(".choice").cloneNode(true);
+    const input = made.querySelector("input");
+    const key = made.querySelector("kbd");
+    input.value = option.value;
+    input.checked = false;
+    if (option.dataset.key) input.dataset.key = option.dataset.key;
+    else delete input.dataset.key;
+    key.textContent = option.dataset.key || "";
+    key.hidden = !option.dataset.key;
+    made.querySelector(".name").textContent = option.textContent;
+    made.querySelectorAll(".hint").forEach((score) => score.remove());
+    made.classList.remove("has");
+    none(row).parentElement.before(made);
+    option.remove();
+    return input;
+  }
+
+  function take(row, found) {
+    const input = found.matches("option") ? shown(row, found) : found;
+    if (multi) {
+      input.checked = !input.checked;
+      none(row).checked = false;
+    } else {
+      choose(row, [input.value]);
+      save(row);
+    }
+  }
+
+  // What is typed stands for a label if it is its name, or in the name of no other.
+  function find(row) {
+    const typed = finder(row).value.trim().toLowerCase();
+    if (!typed) return;
+    const all = [
+      ...choices(row).filter((input) => input.value !== NONE && input.value !== SKIPPED)
+        .map((input) => [input.parentElement.querySelector(".name").textContent, input]),
+      ...[...other(row).options].filter((option) => option.value !== SKIPPED).map((option) => [option.textContent, option]),
+    ].map(([name, found]) => [name.trim().toLowerCase(), found]);
+    const same = all.filter(([name]) => name === typed);
+    const matching = same.length === 1 ? same : all.filter(([name]) => name.includes(typed));
+    if (matching.length !== 1) {
+      say(matching.length ? "unclear" : "unknown", row, { count: matching.length });
+      return;
+    }
+    finder(row).value = "";
+    row.focus({ preventScroll: true });
+    take(row, matching[0][1]);
   }
 
   async function send(url, fields) {
@@ -143,17 +195,7 @@
   }
 
   function press(key, row) {
-    if (/^[1-9]$/.test(key)) {
-      const input = byKey(row, key);
-      if (!input) return false;
-      if (multi) {
-        input.checked = !input.checked;
-        byKey(row, "0").checked = false;
-      } else {
-        choose(row, [input.value]);
-        save(row);
-      }
-    } else if (key === "0" || key === "n") {
+    if (key === "0" || key === "n") {
       choose(row, [NONE]);
       save(row);
     } else if (key === "Enter") {
@@ -169,8 +211,12 @@
     } else if (key === "?") {
       const help = document.getElementById("keys");
       help.open = !help.open;
+    } else if (key === "/" && finder(row)) {
+      finder(row).focus();
     } else {
-      return false;
+      const found = /^[1-9a-z]$/.test(key) && byKey(row, key);
+      if (!found) return false;
+      take(row, found);
     }
     return true;
   }
@@ -179,6 +225,13 @@
   form.addEventListener("keydown", (event) => {
     const row = event.target.closest("[data-row]");
     if (!row || leaving || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+    if (event.target === finder(row)) {
+      if (event.key === "Enter") find(row);
+      else if (event.key === "Escape") row.focus({ preventScroll: true });
+      else return;
+      event.preventDefault();
+      return;
+    }
     if (event.target.matches("select, summary, a, button")) return;
     if (press(event.key.length === 1 ? event.key.toLowerCase() : event.key, row)) event.preventDefault();
   });
@@ -188,11 +241,17 @@
   form.addEventListener("pointerup", () => { pointedAt = performance.now(); });
   form.addEventListener("change", (event) => {
     const row = event.target.closest("[data-row]");
-    if (!row || multi) return;
+    if (!row || multi || event.target === finder(row)) return;
     choose(row, [event.target.value]);
     if (event.target.matches("select") || performance.now() - pointedAt > 500) return;
     if (values(row).length) save(row);
     else skip(row);
+  });
+
+  // Chosen from what the browser offers below the field, rather than typed.
+  form.addEventListener("input", (event) => {
+    const row = event.target.closest("[data-row]");
+    if (row && event.target === finder(row) && event.inputType === "insertReplacementText") find(row);
   });
 
   form.addEventListener("focusin", (event) => {
@@ -212,5 +271,6 @@
   window.addEventListener("pageshow", () => { leaving = false; });
   form.classList.add("with-keys");
   document.getElementById("keys").hidden = false;
+  for (const place of form.querySelectorAll(".find")) place.hidden = false;
   show(current);
 })();

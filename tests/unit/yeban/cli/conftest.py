@@ -61,6 +61,7 @@ class FakeServer(ThreadingHTTPServer):
             ("GET", f"/api/v1/jobs/{JOB_ID}/results.csv"): (200, TABLE.encode()),
         }
         self.requests: list[tuple[str, str]] = []
+        self.queries: list[str] = []
         self.bodies: list[bytes] = []
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -84,8 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _answer(self) -> None:
-        key = (self.command, self.path.partition("?")[0])
+        path, _, query = self.path.partition("?")
+        key = (self.command, path)
         self.server.requests.append(key)
+        self.server.queries.append(query)
         self.server.bodies.append(self._body())
         answer = self.server.answers.get(key, (404, {"detail": f"There is no {key[1]}.", "code": "not_found"}))
         if callable(answer):

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from click.testing import CliRunner, Result
 from rich.console import Console
@@ -69,6 +70,15 @@ def test_an_id_is_never_broken_over_lines(run: Run, server: FakeServer) -> None:
 
     assert ended.stdout.count(JOB_ID) == 1
     assert "[x].csv" in ended.stdout
+
+
+def test_jobs_are_asked_for_by_state_and_by_a_part_of_their_files_name(run: Run, server: FakeServer) -> None:
+    server.answers["GET", "/api/v1/jobs"] = (200, {"jobs": []})
+
+    ended = run("job", "list", "--state", "paused", "--name", "十一 & co", "--limit", "5", "--server", server.url)
+
+    assert ended.exit_code == 0, ended.stderr
+    assert parse_qs(server.queries[-1]) == {"limit": ["5"], "state": ["paused"], "name": ["十一 & co"]}
 
 
 def test_status_shows_progress_and_why_a_job_failed(run: Run, server: FakeServer) -> None:

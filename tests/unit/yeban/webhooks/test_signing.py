@@ -28,7 +28,7 @@ def test_secrets_are_long_and_never_the_same():
 @pytest.mark.parametrize("changed", ["id", "timestamp", "body", "secret"])
 def test_a_signature_is_of_all_its_parts(changed):
     secret = signing.new_secret()
-    headers = signing.headers(secret, "msg", 1_700_000_000, b"{}")
+    headers = signing.headers([secret], "msg", 1_700_000_000, b"{}")
     content = b"{}"
     if changed == "body":
         content = b"{ }"
@@ -36,8 +36,17 @@ def test_a_signature_is_of_all_its_parts(changed):
         secret = signing.new_secret()
     else:
         headers = {**headers, f"webhook-{changed}": "1"}
-    assert Received("/", signing.headers(secret, "msg", 1, b"{}"), b"{}").is_signed_by(secret)
+    assert Received("/", signing.headers([secret], "msg", 1, b"{}"), b"{}").is_signed_by(secret)
     assert not Received("/", headers, content).is_signed_by(secret)
+
+
+def test_each_of_several_secrets_signs():
+    first, second, another = (signing.new_secret() for _ in range(3))
+    received = Received("/", signing.headers([first, second], "msg", 1, b"{}"), b"{}")
+    assert received.headers["webhook-signature"].count(" ") == 1
+    assert received.is_signed_by(first)
+    assert received.is_signed_by(second)
+    assert not received.is_signed_by(another)
 
 
 def test_every_end_of_a_job_has_an_event():
