@@ -4,12 +4,29 @@
 // <button data-copy="#id">: puts the text of an element on the clipboard and says so for a moment.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-copy]");
-  if (!button) return;
-  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent);
-  const label = button.textContent;
+  if (!button || button.dataset.words || !await copied(document.querySelector(button.dataset.copy))) return;
+  button.dataset.words = button.textContent;
   button.textContent = button.dataset.copied || "✓";
-  setTimeout(() => { button.textContent = label; }, 1500);
+  setTimeout(() => {
+    button.textContent = button.dataset.words;
+    delete button.dataset.words;
+  }, 1500);
 });
+
+// Over http:// browsers give the clipboard to pages of this machine only. Elsewhere what is marked can be copied; where that
+// fails too, it stays marked, for the keyboard.
+async function copied(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+    return true;
+  } catch {
+    const marked = window.getSelection();
+    marked.selectAllChildren(element);
+    const done = document.execCommand("copy");
+    if (done) marked.removeAllRanges();
+    return done;
+  }
+}
 
 // <form data-confirm="…">
 document.addEventListener("submit", (event) => {
