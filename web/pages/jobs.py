@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from flask import Response, make_response, redirect, render_template, request, url_for
+from flask import Response, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -96,10 +96,12 @@ def change_job(job_id: uuid.UUID, action: str) -> AnyResponse:
 @pages.post("/jobs/<uuid:job_id>/delete")
 def remove_job(job_id: uuid.UUID) -> AnyResponse:
     """Delete an ended job with all that it holds, and go to the others."""
+    job = _job(job_id)
     try:
         delete_job(services().database, job_id, viewer=viewer())
     except Conflict as error:
         return problems.page("job.html", error, **_shown(_job(job_id)))
+    flash(_("The job of %(name)s is deleted.", name=job.source["name"]))
     return redirect(url_for("pages.index_jobs"), 303)
 
 

@@ -34,9 +34,10 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
-// A page that came back with a problem begins there: it is read aloud, and the keyboard goes on from it. What htmx puts
-// into a page says so itself, and leaves the focus where a person works.
+// A page that came back with a problem begins there, or with what was done: it is read aloud, and the keyboard goes on from
+// it. So it is where a field is to be filled in anew, and names the problem as its description. What htmx puts into a page says
+// so itself, and leaves the focus where a person works.
 document.addEventListener("DOMContentLoaded", () => {
-  const problem = document.getElementById("problem");
-  if (problem) problem.focus();
+  const words = document.getElementById("problem") || document.getElementById("told");
+  if (words && !document.querySelector("[autofocus][aria-describedby~=problem]")) words.focus();
 });
