@@ -13,7 +13,7 @@ document.addEventListener("click", async (event) => {
   }, 1500);
 });
 
-// Over http:// browsers give the clipboard to pages of this machine only. Elsewhere what is marked can be copied; where that
+// Over plain HTTP browsers give the clipboard to pages of this machine only. Elsewhere what is marked can be copied; where that
 // fails too, it stays marked, for the keyboard.
 async function copied(element) {
   try {
