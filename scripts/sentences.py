@@ -112,7 +112,7 @@ def _shown(tree: ast.Module) -> Iterator[ast.expr]:
             if not (isinstance(given, ast.Name) and given.id in makers.values()):
                 yield given
         yield from (keyword.value for keyword in call.keywords if keyword.arg == "custom_error_message")
-    # What a pydantic validator raises; pages show it as "value error, …".
+    # What a pydantic validator raises; it is shown without pydantic's "Value error, ".
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and _is_validator(tree, node):
             for raised in (inner.exc for inner in ast.walk(node) if isinstance(inner, ast.Raise)):

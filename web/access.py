@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from flask import Flask, current_app, g, redirect, request, session, url_for
+from flask import Flask, current_app, flash, g, redirect, request, session, url_for
+from flask_babel import gettext as _
 from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.wrappers import Response
 
@@ -199,6 +200,9 @@ def _check() -> Response | None:
 def _ask_to_sign_in() -> Response:
     if request.path.startswith(_API):
         raise Unauthorized("Send a token: Authorization: Bearer yeban_….")
+    # Such come from a page that is open; a page may ask several times before it leaves.
+    if (asked_by_htmx() or request.method == "POST") and not session.get("_flashes"):
+        flash(_("Your session has ended. Sign in again."))
     if asked_by_htmx():  # a part of a page, whose session has ended meanwhile
         return Response(status=401, headers={"HX-Redirect": url_for("pages.sign_in", then=_page_of_part())})
     # A form's address may be one that only takes forms.

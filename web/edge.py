@@ -253,6 +253,7 @@ def _invalid(error: ValidationError) -> InvalidRequest:
     for item in error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_PROBLEMS]:
         place = ".".join(str(part) for part in item["loc"] if not str(part).startswith("@"))[:100]
         what = "there is no such field" if item["type"] == "extra_forbidden" else item["msg"]
+        what = what.removeprefix("Value error, ")  # pydantic's, before what a validator of ours says
         problems.append((place, what[0].lower() + what[1:]))
     sentence = "; ".join(f"{place}: {what}" if place else what for place, what in problems)
     context: dict[str, Any] = {"field": problems[0][0]} if problems[0][0] else {}

@@ -26,6 +26,7 @@ def test_a_person_is_let_in_and_gives_a_program_a_token(browser_with_accounts: B
     page.sign_in("admin", "not the password")
     browser.find("//main//*[@role='alert']")
     audit(browser, "admin", status=401)
+    assert browser.driver.switch_to.active_element.get_attribute("id") == "password"
     page.sign_in("admin", ADMIN_PASSWORD)
     browser.wait(lambda: browser.path == "/jobs", "where it was meant to go")
 

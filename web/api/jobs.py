@@ -60,7 +60,7 @@ _REPLAYED = Header(description="`true`: the job is that of an earlier request.",
     description="Nothing is stored unless the whole file could be read. What could not be read is told with its `row`,"
     " as a spreadsheet numbers it. A row that merely has no text makes an error result, never a failed job.",
     form=JobFields,
-    file="CSV, TSV, XLSX or JSONL, at most `YEBAN_MAX_UPLOAD_MB`.",
+    file="CSV, TSV, XLSX or JSONL, at most `YEBAN_MAX_UPLOAD_MB` MiB.",
     headers={
         "Idempotency-Key": Header(
             description="A request that is repeated with the same key returns the job that the first one made.",

@@ -21,7 +21,9 @@ _TOKEN = "YEBAN_TOKEN"  # noqa: S105  # the name of a variable
 
 def curl(operation: Operation, base_url: str, *, with_token: bool) -> str:
     """A command for a shell that calls the operation at ``base_url``; ``with_token``, one from the environment."""
-    parts = [f"curl -s {shlex.quote(base_url + path_of(operation))}"]
+    # What is refused is no file of results.
+    flags = "-s" if _download(operation) is None else "-sSf"
+    parts = [f"curl {flags} {shlex.quote(base_url + path_of(operation))}"]
     default = "GET" if operation.body is None else "POST"
     if operation.method != default:
         parts.append(f"-X {operation.method}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from flask import make_response, redirect, render_template, request, url_for
+from flask import flash, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import access, problems
@@ -54,6 +55,7 @@ def change_password() -> AnyResponse:
     except (InvalidRequest, RateLimited, Unauthorized) as error:
         return problems.page(_TEMPLATE, error, **_shown())
     access.continue_session(people.get_account(services().database, account.name))
+    flash(_("Your password is changed. Other devices are signed out."))
     return redirect(url_for("pages.show_account"), 303)
 
 
@@ -62,6 +64,7 @@ def end_all_sessions() -> AnyResponse:
     """Sign out here and wherever else."""
     people.end_sessions(services().database, access.account())
     access.end_session()
+    flash(_("You are signed out on all devices."))
     return redirect(url_for("pages.sign_in"), 303)
 
 
@@ -84,6 +87,7 @@ def create_token() -> str | AnyResponse:
 def revoke_token(token_id: int) -> AnyResponse:
     """Make a token invalid."""
     tokens.revoke_token(services().database, access.account(), token_id)
+    flash(_("The token is revoked."))
     return redirect(url_for("pages.show_account"), 303)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import access, problems
@@ -58,9 +59,10 @@ def add_account() -> AnyResponse:
     access.account()
     try:
         form = fields(NewAccountForm, request.form)
-        people.create_account(services().database, form.name, form.password, role=form.role, team=form.team)
+        made = people.create_account(services().database, form.name, form.password, role=form.role, team=form.team)
     except (InvalidRequest, Conflict) as error:
         return problems.page(_LIST, error, values=request.form, **_all())
+    flash(_("The account %(name)s is added.", name=made.name))
     return redirect(url_for("pages.index_accounts"), 303)
 
 
@@ -81,6 +83,7 @@ def change_person(name: str) -> AnyResponse:
         people.change_account(services().database, person, role=form.role, team=form.team, disabled=form.disabled)
     except (InvalidRequest, Conflict) as error:
         return problems.page(_ONE, error, **_one(person))
+    flash(_("What you changed of %(name)s is saved.", name=person.name))
     return redirect(url_for("pages.index_accounts"), 303)
 
 
@@ -94,6 +97,7 @@ def reset_password(name: str) -> AnyResponse:
         people.change_password(services().database, person, form.password, revoke_tokens=form.revoke_tokens)
     except InvalidRequest as error:
         return problems.page(_ONE, error, **_one(person))
+    flash(_("%(name)s has the new password, and is signed out everywhere.", name=person.name))
     return redirect(url_for("pages.index_accounts"), 303)
 
 

@@ -6,7 +6,7 @@ from flask import render_template, request
 from markupsafe import Markup, escape
 
 from web.access import accounts_on
-from web.openapi import description, samples
+from web.openapi import description, journey, samples
 from web.openapi.problem import status_of_code, title_of_code
 from web.openapi.reading import groups, schemas
 from web.pages.blueprint import pages
@@ -33,6 +33,10 @@ def show_api_docs() -> str:
         groups=found,
         schemas=schemas(document),
         samples=shown,
+        journey={
+            "shell": journey.shell(base_url, with_token=accounts_on()),
+            "Python": journey.python(base_url, with_token=accounts_on()),
+        },
         codes=[(code, status.value, title_of_code(code)) for code, status in status_of_code().items()],
     )
 
@@ -44,3 +48,9 @@ def code_spans(text: str) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts)
     )
+
+
+@pages.app_template_filter()
+def breakable(path: str) -> Markup:
+    """A path that may be broken after each slash, and is copied without a trace of that."""
+    return Markup("/<wbr>").join(path.split("/"))

@@ -7,7 +7,8 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, redirect, render_template, request, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -112,6 +113,7 @@ def _to_job(job_id: uuid.UUID) -> AnyResponse:
 def discard_draft(draft_id: uuid.UUID) -> AnyResponse:
     """Delete the file, if it is still there."""
     delete_draft(services().database, draft_id, viewer=viewer())
+    flash(_("The file is discarded."))
     return redirect(url_for("pages.upload"), HTTPStatus.SEE_OTHER)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
-from flask import Response, make_response, redirect, render_template, request, url_for
+from flask import Response, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -29,6 +30,8 @@ _ERROR_ROWS = 20
 _CHANGED_ROWS = 8
 _SHOWN_LABELS = 100
 _FEW_LABELS = 20
+# Of a label set that the page offers to save: it is sent with the page.
+_MAX_SET_CHARS = 50_000
 # Steps of progress that are worth saying aloud, and those at which what was found so far is drawn anew.
 _SAID_PERCENT = 25
 _DRAWN_PERCENT = 5
@@ -95,10 +98,12 @@ def change_job(job_id: uuid.UUID, action: str) -> AnyResponse:
 @pages.post("/jobs/<uuid:job_id>/delete")
 def remove_job(job_id: uuid.UUID) -> AnyResponse:
     """Delete an ended job with all that it holds, and go to the others."""
+    job = _job(job_id)
     try:
         delete_job(services().database, job_id, viewer=viewer())
     except Conflict as error:
         return problems.page("job.html", error, **_shown(_job(job_id)))
+    flash(_("The job of %(name)s is deleted.", name=job.source["name"]))
     return redirect(url_for("pages.index_jobs"), 303)
 
 
@@ -159,6 +164,7 @@ def _findings(job: JobView) -> dict[str, Any]:
         "charts": charts,
         "refinable": refinable(job),
         "evaluation": (job.summary or {}).get("evaluation"),
+        "set_file": _set_file(job) if job.state in ENDED else None,
         "refinement": refinement_json(job),
         "changed_rows": _changed(job),
         "unsure_rows": corrections.suggested(database, job, _UNSURE_ROWS) if job.progress.done else [],
@@ -170,6 +176,12 @@ def _changed(job: JobView) -> list[results.TaggedRow]:
     """The surest of the rows whose label the whole file changed."""
     changed = (job.refinement or {}).get("examples", [])[:_CHANGED_ROWS]
     return results.rows(services().database, job, changed) if changed else []
+
+
+def _set_file(job: JobView) -> str | None:
+    """The job's labels as label sets are exported, for the next file to be tagged with them."""
+    written = json.dumps({"name": "", **job.label_set}, ensure_ascii=False)
+    return written if len(written) <= _MAX_SET_CHARS else None
 
 
 def _about(seconds: float | None) -> float | None:

@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import Response, redirect, render_template, request, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, cursors, problems
@@ -128,9 +129,10 @@ def restore_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     """Let an old version be the newest."""
     asked = fields(RestoreForm, request.form)
     try:
-        labelsets.restore(services().database, label_set_id, asked.version, base=asked.base, viewer=viewer())
+        saved = labelsets.restore(services().database, label_set_id, asked.version, base=asked.base, viewer=viewer())
     except Conflict as error:
         return _refused(label_set_id, error)
+    flash(_("Saved as version %(version)s.", version=saved.newest))
     return _to(label_set_id)
 
 
@@ -147,7 +149,9 @@ def rename_label_set(label_set_id: uuid.UUID) -> AnyResponse:
 @pages.post("/label-sets/<uuid:label_set_id>/delete")
 def delete_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     """Delete the set."""
+    name = labelsets.get_set(services().database, label_set_id, viewer=viewer()).name
     labelsets.delete(services().database, label_set_id, viewer=viewer())
+    flash(_("The label set “%(name)s” is deleted.", name=name))
     return redirect(url_for("pages.index_label_sets"), 303)
 
 
@@ -220,10 +224,11 @@ def _edited(label_set_id: uuid.UUID | None) -> AnyResponse:
             saved = labelsets.create(database, asked.name, content, viewer=viewer())
         else:
             base = asked.over or asked.version or 0
-            labelsets.save(database, saved.id, content, base=base, name=asked.name, viewer=viewer())
+            saved = labelsets.save(database, saved.id, content, base=base, name=asked.name, viewer=viewer())
     except YebanError as error:
         newer = error.context.get("version") if isinstance(error, Conflict) else None
         return problems.page(_EDIT, error, **_form(values, rows, saved), newer=newer)
+    flash(_("Saved as version %(version)s.", version=saved.newest))
     return _to(saved.id)
 
 

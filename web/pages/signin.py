@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Response, redirect, render_template, request, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import access, problems
@@ -41,6 +42,7 @@ def sign_in_with_password() -> AnyResponse:
 def sign_out() -> AnyResponse:
     """End the session."""
     access.end_session()
+    flash(_("You are signed out."))
     return redirect(url_for("pages.sign_in"), 303)
 
 

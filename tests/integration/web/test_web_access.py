@@ -440,6 +440,19 @@ def test_a_part_of_a_page_whose_session_ended_sends_the_browser_to_sign_in_and_b
     assert (place, parse_qs(query)) == ("/sign-in", {"then": [then]})
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "told"),
+    [("GET", {"HX-Request": "true"}, 1), ("POST", {}, 1), ("GET", {}, 0)],
+    ids=["part of a page", "form", "link"],
+)
+def test_a_page_that_was_left_open_overnight_is_told_that_its_session_ended(accounts, method, headers, told):
+    client = accounts.test_client()
+    for _ in range(2):
+        client.open("/upload", method=method, headers=headers)
+    assert client.get("/sign-in").text.count("Your session has ended") == told
+    assert "Your session has ended" not in client.get("/sign-in").text
+
+
 def test_a_part_refused_before_its_view_leaves_the_page_as_it_is(make_app, database):
     people.create_account(database, "wang", PASSWORD)
     client = make_app(accounts=True, rate_texts=1).test_client()

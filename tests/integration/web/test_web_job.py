@@ -48,6 +48,24 @@ def test_a_running_job_shows_what_it_found_so_far(client, half_done):
     assert "errors.csv" in page
 
 
+def test_its_other_pages_are_there_from_the_start(client, upload):
+    """The page stays open while the job runs, and its head is not asked for again."""
+    job_id = upload("text,label\n一,物流\n", gold_column="label").json["id"]
+    page = client.get(f"/jobs/{job_id}").text
+    for part in ("review", "accuracy"):
+        assert f'<a href="/jobs/{job_id}/{part}">' in page.partition('class="tabs"')[2].partition("</nav>")[0]
+        assert client.get(f"/jobs/{job_id}/{part}").status_code == 200
+    assert '<a href="/jobs" aria-current="true">' in page, "where one is"
+
+
+def test_its_labels_are_kept_for_the_next_file_once_it_has_ended(client, job_id, tag):
+    assert "do-save-labels" not in client.get(f"/jobs/{job_id}").text
+    tag(job_id)
+    (document,) = re.findall(r'name="text" value="([^"]+)"', client.get(f"/jobs/{job_id}").text)
+    form = client.post("/label-sets/import", data={"text": html.unescape(document)}).text
+    assert re.findall(r'name="label" value="([^"]+)"', form) == ["物流", "退款", "发票"]
+
+
 def test_its_parts_are_asked_for_by_the_script(client, half_done):
     page = client.get(f"/jobs/{half_done}").text
     assert f'hx-get="/jobs/{half_done}/live"' in page

@@ -72,6 +72,11 @@ def test_a_job_may_wait_for_its_time(upload):
     assert datetime.fromisoformat(job["start_at"]) == start
 
 
+def test_a_time_that_is_none_is_refused_with_how_one_is_written(upload):
+    detail = "start_at: give a time like 2026-11-22T22:00:00+08:00."
+    assert upload(start_at="tonight").json["detail"] == detail
+
+
 def test_a_job_may_expire_without_a_start_time(upload):
     expires = datetime.now(UTC) + timedelta(hours=1)
     assert datetime.fromisoformat(upload(expires_at=expires.isoformat()).json["expires_at"]) == expires

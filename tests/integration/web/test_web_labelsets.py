@@ -216,6 +216,7 @@ def test_an_added_row_does_not_hide_that_others_saved(client):
 def test_a_deleted_set_is_gone(client):
     path = _create(client)
     assert _path(client.post(f"{path}/delete")) == "/label-sets"
+    assert "“售后” is deleted" in client.get("/label-sets").text
     assert "售后" not in client.get("/label-sets").text
     for suffix in ("", "/edit", "/export.json", "/versions/1"):
         assert client.get(path + suffix).status_code == 404

@@ -23,7 +23,8 @@ from schemathesis.engine.run import PhaseName
 from werkzeug.serving import make_server
 
 from tests.fixtures.browser_client import token_of
-from web.openapi import samples
+from tests.fixtures.waiting import wait_until
+from web.openapi import journey, samples
 from web.openapi.document import build
 from web.openapi.reading import Operation, groups
 from yeban.accounts import people, tokens
@@ -194,6 +195,34 @@ def test_the_samples_do_what_they_say(run, language, client, tag, tmp_path):
     assert client.get(f"/api/v1/jobs/{job['id']}").status_code == 404
     assert read(run("index_jobs", language))["jobs"] == []
     assert read(run("list_models", language))["default"] == "e5-small"
+
+
+@pytest.mark.parametrize("language", ["curl", "python"])
+def test_a_file_becomes_a_tagged_file(served, language, tag, tmp_path, monkeypatch, work):
+    """The file is handed in, its job is looked at while it runs and after, and the result is fetched."""
+    if language == "curl" and shutil.which("curl") is None:
+        pytest.skip("there is no curl")
+    monkeypatch.setattr(journey, "PAUSE_S", 0.2)
+    address, _ = served
+    (tmp_path / samples.FILE_NAME).write_text(CSV, encoding="utf-8")
+    command = (
+        ["sh", "-ec", journey.shell(address, with_token=True)]
+        if language == "curl"
+        else [sys.executable, "-c", journey.python(address, with_token=True)]
+    )
+    environment = {**os.environ, "YEBAN_TOKEN": "yeban_none", "PYTHONIOENCODING": "utf-8"}
+
+    def tag_what_comes() -> None:
+        tag(str(wait_until(lambda: work.column("SELECT public_id FROM job"), what="a job")[0]))
+
+    tagging = threading.Thread(target=tag_what_comes)
+    tagging.start()
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    tagging.join()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / journey.RESULT_NAME).read_text(encoding="utf-8-sig").startswith("id,text,label,yeban_label")
 
 
 def test_the_page_shows_every_operation_schema_and_code(client):

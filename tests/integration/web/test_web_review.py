@@ -285,7 +285,7 @@ def test_two_people_who_correct_the_same_row_both_see_what_holds(client, app, ta
 
 def test_a_job_without_results_has_nothing_to_review(client, job_id):
     assert "No row is tagged yet" in _page(client.get(f"/jobs/{job_id}/review"))
-    assert "/review" not in client.get(f"/jobs/{job_id}").text
+    assert "to-review" not in client.get(f"/jobs/{job_id}").text
 
 
 def test_the_jobs_page_leads_to_the_review_and_can_refine_again(client, tagged, embed):

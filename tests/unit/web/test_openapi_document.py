@@ -20,6 +20,7 @@ from web.answers import json_response
 from web.app import create_app
 from web.openapi.document import GROUPS, build
 from web.openapi.documented import documentation_of
+from web.openapi.limits import with_limits
 from web.openapi.routes import BLUEPRINTS, api_routes
 from yeban.errors import Conflict, ServiceUnavailable, YebanError, error_classes
 from yeban.settings import Settings
@@ -70,7 +71,7 @@ def test_every_schema_is_one_of_json_schema_2020_12(document):
 def test_it_is_answered_without_any_server(app, document):
     response = app.test_client().get("/api/v1/openapi.json")
     assert (response.status_code, response.content_type) == (200, "application/json")
-    assert response.json == document
+    assert response.json == with_limits(document, app.extensions["yeban"].settings)
 
 
 def test_it_has_the_routes_that_the_page_for_people_lists(document):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 import shlex
 
 import pytest
 
 from web.app import create_app
+from web.openapi import journey
 from web.openapi.document import build
+from web.openapi.limits import with_limits
 from web.openapi.reading import Group, Operation, Part, groups, schemas, type_of
 from web.openapi.samples import curl, path_of, python
-from web.pages.apidocs import code_spans
+from web.pages.apidocs import breakable, code_spans
 from yeban.settings import Settings
 
 BASE_URL = "http://127.0.0.1:8400"
@@ -85,7 +88,8 @@ def test_samples_are_commands_and_programs(operations, with_token):
         ast.parse(program)
         assert max(map(len, program.splitlines())) <= 120
         words = shlex.split(curl(operation, BASE_URL, with_token=with_token).replace("\\\n", " "))
-        assert words[:3] == ["curl", "-s", BASE_URL + path_of(operation)]
+        flags = "-sSf" if "-o" in words else "-s"
+        assert words[:3] == ["curl", flags, BASE_URL + path_of(operation)]
         assert ("YEBAN_TOKEN" in program) is ("Authorization: Bearer $YEBAN_TOKEN" in words) is with_token
 
 
@@ -95,6 +99,26 @@ def test_a_sample_quotes_whatever_is_in_it(operations):
     assert words[2] == f"{strange}/healthz"
     calls = list(ast.walk(ast.parse(python(operations["alive"], strange, with_token=False))))
     assert strange in {node.value for node in calls if isinstance(node, ast.Constant)}
+
+
+@pytest.mark.parametrize("with_token", [False, True])
+def test_the_way_from_a_file_to_its_tags_is_a_program(with_token):
+    program = journey.python('http://127.0.0.1:8400"{x}', with_token=with_token)
+    ast.parse(program)
+    assert ("YEBAN_TOKEN" in program) is with_token
+    assert ("YEBAN_TOKEN" in journey.shell(BASE_URL, with_token=with_token)) is with_token
+
+
+def test_limits_are_told_with_what_this_server_has(document, tmp_path):
+    told = with_limits(document, Settings(data_dir=tmp_path, max_text_chars=1234))
+    body = told["components"]["schemas"]["ClassifyBody"]["properties"]
+    assert body["text"]["description"] == "At most 1,234 (`YEBAN_MAX_TEXT_CHARS`) characters, not blank."
+    assert "YEBAN_" not in re.sub(r"[\d,]+ \(`YEBAN_[A-Z_]+`\)", "", str(told))
+    assert "At most `YEBAN" in str(document), "what was given is as it was"
+
+
+def test_a_path_is_copied_as_it_is():
+    assert breakable("/api/v1/<a>") == "/<wbr>api/<wbr>v1/<wbr>&lt;a&gt;"
 
 
 def test_code_between_backquotes_is_marked_and_nothing_slips_through():

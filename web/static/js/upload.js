@@ -22,9 +22,9 @@
     button.hidden = true;
     zone.classList.add("live");
 
-    function refuse(message) {
-      refused.textContent = message;
-      refused.hidden = !message;
+    function refuse(...words) {
+      refused.replaceChildren(...words);
+      refused.hidden = !words.length;
     }
 
     function begin() {
@@ -77,7 +77,7 @@
     });
     form.addEventListener("htmx:beforeRequest", () => {
       cancelled = false;
-      refuse("");
+      refuse();
       show(true);
     });
     form.addEventListener("htmx:xhr:progress", (event) => {
@@ -95,7 +95,7 @@
       input.focus();
       if (cancelled) return;
       const answer = new DOMParser().parseFromString(xhr.responseText || "", "text/html").querySelector(".problem:not([hidden])");
-      refuse(answer ? answer.textContent.trim() : form.dataset.brokenOff);
+      refuse(...(answer ? answer.childNodes : [form.dataset.brokenOff]));
     });
     // Coming back by the browser's button, the page may stand as it was left.
     window.addEventListener("pageshow", (event) => {
