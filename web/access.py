@@ -7,6 +7,7 @@ on, every route but the few in :data:`PUBLIC` wants a session (people) or a toke
 from __future__ import annotations
 
 import ipaddress
+import logging
 import secrets
 from dataclasses import dataclass
 from typing import Any, cast
@@ -22,12 +23,15 @@ from web.addresses import own_path
 from web.htmx import asked_by_htmx
 from web.ratelimits import RateLimits
 from web.services import services
+from yeban import metrics
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Account, Role
-from yeban.errors import Forbidden, NotFound, Unauthorized
+from yeban.errors import Forbidden, NotFound, RateLimited, Unauthorized
 from yeban.queues import make_redis
 from yeban.settings import Settings
 from yeban.viewer import OPEN, Viewer
+
+log = logging.getLogger("web.signing_in")  # that of requests is called as this module is
 
 #: What is answered without asking who it is.
 PUBLIC = frozenset(
@@ -154,11 +158,22 @@ def end_session() -> None:
 
 def _signed_in(name: str, password: str) -> Account | None:
     # Counted before it is tried: many tries at once are as many.
+    # Of whoever failed the log has the address and not the name: people type passwords into the wrong field.
     limits, name, address = _limits(), people.normal_name(name), _address()
-    limits.count_attempt(name, address)
+    try:
+        limits.count_attempt(name, address)
+    except RateLimited:
+        metrics.SIGN_INS.add(outcome="held_up")
+        log.warning("sign-in held up", extra={"address": address})
+        raise
     found = people.sign_in(services().database, name, password)
-    if found is not None:
-        limits.forgive(name, address)
+    if found is None:
+        metrics.SIGN_INS.add(outcome="refused")
+        log.warning("sign-in refused", extra={"address": address})
+        return None
+    metrics.SIGN_INS.add(outcome="signed_in")
+    log.info("signed in", extra={"account": found.id, "address": address})
+    limits.forgive(name, address)
     return found
 
 
@@ -233,6 +248,8 @@ def _since(found: Account) -> str:
 def _of_token(secret: str | None) -> Account:
     found = None if secret is None else tokens.account_of(services().database, secret)
     if found is None:
+        metrics.WRONG_TOKENS.add()
+        log.warning("wrong token", extra={"address": _address()})
         # Not before it is looked up: many programs may have one address, and a token of 256 bits is not guessed.
         _limits().count_wrong_token(_address())
         raise Unauthorized("The token is none, or it is revoked or expired.")

@@ -152,7 +152,8 @@ def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
     Raises :class:`~yeban.errors.InvalidRequest`.
     """
     given: dict[str, str | list[str]] = {}
-    for name, found in values.lists():
+    for found_name, found in values.lists():
+        name = found_name or ""  # a part of a form may have none at all
         if name == csrf.FIELD:  # seen to before
             continue
         filled = [value for value in found if value.strip(" \r\n")]  # a tab is a delimiter

@@ -37,6 +37,7 @@ _STATEMENT_TIMEOUT_MS = 2_000
 
 _UNENDED = [state for state in JobState if state not in ENDED]
 _OPEN = [ChunkState.QUEUED, ChunkState.LEASED]
+_MESSAGE_STATES = ("due", "later")
 _QUEUES = {"bulk": BULK_QUEUE, "interactive": INTERACTIVE_QUEUE}
 
 # Literals, not parameters: only then does the planner see that ix_job_unended and ix_chunk_open fit.
@@ -46,6 +47,11 @@ _CHUNKS = text(
     "SELECT chunk.state, count(*) FROM job JOIN chunk ON chunk.job_id = job.id"  # noqa: S608
     f" WHERE job.{_IN_UNENDED} AND chunk.state <> 'done' GROUP BY chunk.state"
 )
+_MESSAGES = text(
+    "SELECT CASE WHEN next_at <= now() THEN 'due' ELSE 'later' END AS state, count(*) FROM webhook_delivery"
+    " WHERE next_at IS NOT NULL GROUP BY 1"
+)
+_DRAFTS = text("SELECT count(*) AS files, coalesce(sum(size_bytes), 0) AS bytes FROM draft")
 _WORKERS = text(
     "SELECT role, count(*) FROM worker WHERE seen_at > now() - make_interval(secs => :timeout) GROUP BY role"
 )
@@ -53,11 +59,13 @@ _WORKERS = text(
 
 @dataclass(frozen=True, kw_only=True)
 class _Counted:
-    """What the database holds, by state or role."""
+    """What the database holds: by state or role, and of drafts their number and bytes."""
 
     jobs: dict[str, int]
     chunks: dict[str, int]
     workers: dict[str, int]
+    messages: dict[str, int]
+    drafts: tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +94,11 @@ class ServiceState:
             yield metrics.JOBS.family(((state,), counted.jobs.get(state, 0)) for state in _UNENDED)
             yield metrics.CHUNKS.family(((state,), counted.chunks.get(state, 0)) for state in _OPEN)
             yield metrics.WORKERS.family(((role,), counted.workers.get(role, 0)) for role in ROLES)
+            yield metrics.WEBHOOK_MESSAGES.family(
+                ((state,), counted.messages.get(state, 0)) for state in _MESSAGE_STATES
+            )
+            yield metrics.DRAFTS.family([((), counted.drafts[0])])
+            yield metrics.DRAFT_BYTES.family([((), counted.drafts[1])])
         if waiting is not None:
             yield metrics.QUEUE_MESSAGES.family(((name,), count) for name, count in waiting.queued.items())
             yield metrics.UNACKNOWLEDGED.family([((), waiting.unacknowledged)])
@@ -113,10 +126,13 @@ def count(database: Database) -> _Counted:
     """Count what the database holds, within two seconds. Raises ``ServiceUnavailable``."""
     with database.begin() as connection:
         connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_TIMEOUT_MS}"))
+        drafts = connection.execute(_DRAFTS).one()
         return _Counted(
             jobs={row[0]: row[1] for row in connection.execute(_JOBS)},
             chunks={row[0]: row[1] for row in connection.execute(_CHUNKS)},
             workers={row[0]: row[1] for row in connection.execute(_WORKERS, {"timeout": WORKER_TIMEOUT_S})},
+            messages={row[0]: row[1] for row in connection.execute(_MESSAGES)},
+            drafts=(drafts.files, int(drafts.bytes)),
         )
 
 

@@ -28,20 +28,18 @@ from worker.tasks.classify_text import TextRunner
 from worker.tasks.end_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
-from yeban import drafts, tracing
-from yeban.accounts import people
+from yeban import tracing
 from yeban.db import Database
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
-from yeban.jobs import leases, retention, workers
+from yeban.jobs import leases, workers
 from yeban.jobs.sweeping import end_finished_jobs, sweep
 from yeban.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role
 from yeban.queues import TaskSender, check_tls, make_redis
 from yeban.settings import Settings
+from yeban.tidying import tidy
 from yeban.webhooks.announcing import announce
-from yeban.webhooks.deliveries import forget_old
 from yeban.webhooks.delivering import Notifier
-from yeban.webhooks.endpoints import forget_former_secrets
 
 log = logging.getLogger(__name__)
 
@@ -203,16 +201,7 @@ class WorkerProcess:
         self._notifier.turn()
 
     def _tidy(self) -> None:
-        settings = self._settings
-        if settings.retention_days is not None:
-            retention.delete_old_jobs(self._database, settings.retention_days)
-        if settings.embedding_days is not None:
-            retention.forget_embeddings(self._database, settings.embedding_days, wanted=self._wanted)
-        retention.purge(self._database, wanted=self._wanted)
-        drafts.delete_old_drafts(self._database, wanted=self._wanted)
-        people.forget_ended_sessions(self._database)
-        forget_old(self._database)
-        forget_former_secrets(self._database)
+        tidy(self._database, self._settings, wanted=self._wanted)
 
     def _wanted(self) -> bool:
         return not self._stop.is_set()

@@ -54,8 +54,9 @@ def backup(url: str, target: Path) -> None:
 def restore(url: str, source: Path) -> int:
     """Fill a database that has no jobs from a backup, all of it or nothing, and bring it to the present schema.
 
-    Deleted jobs that wait for their removal are no jobs. Returns how many jobs there are; those that had not ended go
-    on once there are workers. Raises ``InvalidRequest`` for what is no backup or comes from a newer version,
+    Deleted jobs that wait for their removal are no jobs. What else the database holds, such as accounts, is replaced,
+    but not before the backup was read to its end. Returns how many jobs there are; those that had not ended go on once
+    there are workers. Raises ``InvalidRequest`` for what is no backup or comes from a newer version,
     ``Conflict`` for a database that has jobs, and what :func:`backup` raises.
     """
     try:
@@ -72,6 +73,8 @@ def restore(url: str, source: Path) -> int:
                 f"The database has {held}, and a restore replaces everything. Name an empty database in "
                 "YEBAN_DATABASE_URL, or a fresh folder in YEBAN_DATA_DIR."
             )
+        # A damaged backup must not cost the accounts that are there.
+        _run("pg_restore", _address(url), f"--file={os.devnull}", str(source), connect=False)
         was_migrated = database.schema_revision() is not None
         _drop_tables(database)
         database.close()  # an open connection could keep a table from being replaced
@@ -119,13 +122,14 @@ def _held(database: Database) -> str | None:
     return f"{sets} label sets" if sets else None
 
 
-def _run(program: str, url: URL, *arguments: str) -> None:
-    path = _find(program, url)
-    with _handed_over(url) as (shown, environment):
+def _run(program: str, address: URL, *arguments: str, connect: bool = True) -> None:
+    """Run one of PostgreSQL's programs, the one for the server at ``address``, and have it ``connect`` to that."""
+    path = _find(program, address)
+    with _handed_over(address) as (shown, environment):
         try:
             # Without a limit: a large database takes hours. A server that goes away ends it (REACHING).
             ended = subprocess.run(
-                [str(path), f"--dbname={shown}", *arguments],
+                [str(path), *([f"--dbname={shown}"] if connect else []), *arguments],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

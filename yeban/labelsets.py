@@ -175,10 +175,19 @@ def rename(database: Database, public_id: uuid.UUID, name: str, *, viewer: Viewe
 
 
 def delete(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
-    """Show a set no more; its name is free again. Jobs keep what they were made with. Raises ``NotFound``."""
+    """Show a set no more; its name is free again. Jobs keep what they were made with. Raises ``NotFound``.
+
+    It is removed a little later: see :func:`remove_deleted`.
+    """
     with database.begin() as connection:
         internal_id = _lock(connection, public_id, viewer)
         connection.execute(text("UPDATE label_set SET deleted_at = now() WHERE id = :id"), {"id": internal_id})
+
+
+def remove_deleted(database: Database) -> int:
+    """Remove the sets that were deleted, with their versions: examples may be texts of tickets. Returns how many."""
+    with database.begin() as connection:
+        return connection.execute(text("DELETE FROM label_set WHERE deleted_at IS NOT NULL")).rowcount
 
 
 def _lock(connection: Connection, public_id: uuid.UUID, viewer: Viewer) -> int:

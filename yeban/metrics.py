@@ -120,6 +120,13 @@ PADDING_RATIO = _histogram(
 )
 LATE_TEXTS = _counter("yeban_texts_late_total", "Single texts dropped because their reader had stopped waiting.")
 
+REMOVED = _counter(
+    "yeban_removed_total",
+    "What was removed from the database: what somebody had deleted, and what had had its time.",
+    "what",
+    known=[("jobs",), ("embeddings",), ("drafts",), ("label_sets",), ("messages",), ("secrets",), ("sessions",)],
+)
+
 # A worker's caches and its heartbeat.
 CACHE_LOOKUPS = _counter(
     "yeban_cache_lookups_total",
@@ -139,7 +146,10 @@ CACHE_FAILURES = _counter(
 CACHE_ENTRIES = _gauge("yeban_cache_entries", "Values kept, where that is known.", "store", "layer")
 HEARTBEAT_AGE = _gauge("yeban_heartbeat_age_seconds", "Since a worker's last complete heartbeat.")
 
-# Webhooks.
+# Webhooks and drafts.
+WEBHOOK_MESSAGES = _gauge(
+    "yeban_webhook_messages", "Messages to webhooks that did not arrive yet: due now, or to be tried later.", "state"
+)
 WEBHOOK_TRIES = _counter(
     "yeban_webhook_tries_total",
     "Tries to tell a webhook of a job's end, by outcome.",
@@ -149,6 +159,18 @@ WEBHOOK_TRIES = _counter(
 WEBHOOK_SECONDS = _histogram(
     "yeban_webhook_seconds", "One try, from looking its host up to the answer.", buckets=_MOMENTS_S
 )
+
+DRAFTS = _gauge("yeban_drafts", "Uploaded files that wait for a person to make a job of them.")
+DRAFT_BYTES = _gauge("yeban_draft_bytes", "What these files take in the database.")
+
+# Signing in.
+SIGN_INS = _counter(
+    "yeban_sign_ins_total",
+    "Attempts to sign in with a password, by outcome.",
+    "outcome",
+    known=[("signed_in",), ("refused",), ("held_up",)],
+)
+WRONG_TOKENS = _counter("yeban_wrong_tokens_total", "Requests with a token that is none, or is no longer valid.")
 
 # The web.
 HTTP_REQUESTS = _counter(

@@ -186,6 +186,9 @@ def _secret_from_file(name: str) -> str | None:
     if os.environ.get(variable):
         raise ConfigurationError(f"Set either {variable} or {variable}_FILE, not both.")
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        secret = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigurationError(f"{variable}_FILE: cannot read {path}: {error.strerror}.") from error
+    if not secret:
+        raise ConfigurationError(f"{variable}_FILE: there is nothing in {path}.")
+    return secret

@@ -15,7 +15,10 @@ from psycopg.rows import dict_row
 
 from tests.faults.invariants import Tally, check_jobs
 from tests.faults.predictable import PredictableClassifier
+from tests.faults.telling import check_telling, is_told
 from tests.faults.users import Asked, Users, make_file, upload_options
+from tests.fixtures.receiver import FakeReceiver
+from tests.fixtures.waiting import wait_until
 from web.app import create_app
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.in_flight import InFlight
@@ -23,6 +26,8 @@ from worker.tasks.models import Models
 from yeban.jobs.ending import finish_job
 from yeban.queues import ChunkHint, TaskSender
 from yeban.settings import Settings
+from yeban.webhooks.announcing import announce
+from yeban.webhooks.delivering import Notifier
 
 
 class WebInProcess:
@@ -34,14 +39,14 @@ class WebInProcess:
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         params = options.get("params")
-        answer = self._client.open(f"/api/v1{path}", method=method, query_string=params)
+        answer = self._client.open(f"/api/v1{path}", method=method, query_string=params, json=options.get("json"))
         return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.data)
 
 
 @pytest.fixture
 def tagged(work, database_url, redis_url, tmp_path) -> Iterator[SimpleNamespace]:
     """A job with blank and poison rows, tagged by the real chunk runner with the predictable model."""
-    settings = Settings(data_dir=tmp_path, model="predictable-a", chunk_rows=8)
+    settings = Settings(data_dir=tmp_path, model="predictable-a", chunk_rows=8, webhook_private_addresses=True)
     app = create_app(settings, database_url, redis_url)
     asked = _file_with_all(random.Random(3))
     request = upload_options(asked)
@@ -82,10 +87,37 @@ def check(work, tagged) -> Callable[[], Tally]:
     """The invariants' verdict on the tagged job."""
 
     def check() -> Tally:
-        url = work.database.engine.url
-        with psycopg.connect(
-            host=str(url.query["host"]), user=url.username, dbname=url.database, row_factory=dict_row
-        ) as connection:
+        with _connect(work) as connection:
             return check_jobs(connection, tagged.users)
 
     return check
+
+
+@pytest.fixture
+def told(work, tagged) -> Iterator[SimpleNamespace]:
+    """The tagged job's end, told to a receiver. ``check`` is the verdict on that."""
+    receiver = FakeReceiver()
+    tagged.users.be_told(receiver.url())
+    notifier = Notifier(work.database, private=True)
+
+    def check() -> Tally:
+        with _connect(work) as connection:
+            return check_telling(connection, tagged.users, receiver.received)
+
+    try:
+        with _connect(work) as connection:
+            assert not is_told(connection)
+            announce(work.database)
+            notifier.turn()
+            wait_until(lambda: is_told(connection), what="a message that arrived")
+        yield SimpleNamespace(check=check, received=receiver.received)
+    finally:
+        notifier.stop(5)
+        receiver.stop()
+
+
+def _connect(work: Any) -> psycopg.Connection[dict[str, Any]]:
+    url = work.database.engine.url
+    return psycopg.connect(
+        host=str(url.query["host"]), user=url.username, dbname=url.database, row_factory=dict_row, autocommit=True
+    )

@@ -37,6 +37,8 @@ class Tally:
     refined: int = 0
     bisected: int = 0
     deleted: int = 0  # jobs
+    told: int = 0  # ends, to a webhook
+    received: int = 0  # messages, those that came again among them
     violations: list[str] = field(default_factory=list)
 
     def violation(self, what: str) -> None:
@@ -50,21 +52,37 @@ class Tally:
 def check_jobs(connection: psycopg.Connection[dict[str, Any]], users: Users) -> Tally:
     """Check every job that was asked for, that there is no other, and that those deleted left nothing."""
     tally = Tally(deleted=len(users.deleted))
-    stored = {job["idempotency_key"]: job for job in connection.execute("SELECT * FROM job ORDER BY id").fetchall()}
+    # By the file: what is handed in at the page has a key that nobody chose.
+    stored = {key_of(job): job for job in connection.execute("SELECT * FROM job ORDER BY id").fetchall()}
     count = connection.execute("SELECT count(*) AS jobs FROM job").fetchone()
     if count is None or count["jobs"] != len(stored):
         tally.doubled += 1
-        tally.violation(f"{count} for {len(stored)} Idempotency-Keys")
+        tally.violation(f"{count} for {len(stored)} files")
     if strange := stored.keys() - users.asked.keys():
         tally.violation(f"jobs that nobody asked for: {sorted(strange)}")
     if missing := users.jobs.keys() - users.deleted.keys() - stored.keys():
         tally.lost += sum(len(users.asked[key].texts) for key in missing)
         tally.violation(f"jobs that were accepted and are gone: {sorted(missing)}")
     _check_deleted(connection, tally, users)
+    _check_drafts(connection, tally)
     for key, asked in users.asked.items():
-        if (job := stored.get(key)) is not None:
+        if (job := stored.get(key)) is not None and job["deleted_at"] is None:
             tally.add(check_job(connection, job, asked, users))
     return tally
+
+
+def key_of(job: dict[str, Any]) -> str:
+    """The key of the file that a job was made of."""
+    return str(job["source_name"]).removesuffix(".csv")
+
+
+def _check_drafts(connection: psycopg.Connection[dict[str, Any]], tally: Tally) -> None:
+    """Every draft became a job, and then went with all its parts; half a draft is none."""
+    for draft in connection.execute("SELECT name, size_bytes FROM draft").fetchall():
+        tally.violation(f"the draft {draft['name']} of {draft['size_bytes']} bytes is left")
+    (parts,) = connection.execute("SELECT count(*) AS parts FROM draft_part").fetchall()
+    if parts["parts"]:
+        tally.violation(f"{parts['parts']} parts of drafts are left")
 
 
 def is_purged(connection: psycopg.Connection[dict[str, Any]]) -> bool:

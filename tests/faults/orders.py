@@ -31,6 +31,9 @@ class Phase(StrEnum):
     END_STORING = "job's end before its commit"
     ENDED = "job's end committed"
     PURGING = "part of a deleted job removed, before its commit"
+    TELLING = "message to a webhook made, before its commit"
+    SENDING = "message to a webhook taken"
+    SENT = "message to a webhook sent, before that is noted"
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class Outcome:
             "errors expected / found": f"{tally.errors_expected} / {tally.errors_found}",
             "jobs refined": tally.refined,
             "jobs deleted": tally.deleted,
+            "ends told to a webhook / messages received": f"{tally.told} / {tally.received}",
             "processes that died": ", ".join(f"{name} {count}" for name, count in self.deaths.items()),
             "API calls": self.calls,
             "answers of /healthz (slowest)": f"{self.answers} ({self.slowest_s:.2f} s)",

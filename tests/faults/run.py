@@ -13,13 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.invariants import check_jobs, is_purged
+from tests.faults.invariants import check_jobs, is_purged, key_of
 from tests.faults.kinds import KINDS, Kind, NotStruck, Scene
 from tests.faults.leftovers import leftover_files, leftover_processes
 from tests.faults.processes import catches
 from tests.faults.report import Outcome
 from tests.faults.schedule import Strike, make_schedule
 from tests.faults.stage import Stage, open_stage
+from tests.faults.telling import check_telling, is_told
 from tests.faults.users import ENDED, Api, Intake, Users
 from tests.faults.watching import Watch
 from tests.fixtures.waiting import wait_until
@@ -83,6 +84,7 @@ def _on_stage(plan: Plan, stage: Stage, outcome: Outcome, say: Callable[[str], N
         what="a web and its workers",
     )
     stage.web_hurt.clear()
+    users.be_told(stage.receiver.url())
     watch = Watch(stage)
     intake = Intake(users, unfinished=plan.unfinished_jobs, crash_every=plan.crash_every, most_jobs=plan.most_jobs)
     watch.start()
@@ -98,6 +100,7 @@ def _on_stage(plan: Plan, stage: Stage, outcome: Outcome, say: Callable[[str], N
         began = time.monotonic()
         _settle(users)
         _await_purge(stage)
+        _await_telling(stage)
         outcome.settled_s = time.monotonic() - began
     finally:
         intake.stop()
@@ -106,7 +109,8 @@ def _on_stage(plan: Plan, stage: Stage, outcome: Outcome, say: Callable[[str], N
         outcome.violations.append(f"files could not be handed in: {intake.error!r}")
     with stage.connect() as connection:
         outcome.tally = check_jobs(connection, users)
-        stored = [row["idempotency_key"] for row in connection.execute("SELECT idempotency_key FROM job").fetchall()]
+        outcome.tally.add(check_telling(connection, users, stage.receiver.received))
+        stored = [key_of(row) for row in connection.execute("SELECT source_name FROM job").fetchall()]
     outcome.violations += outcome.tally.violations
     outcome.violations += [f"a refused upload was stored: {key}" for key in sorted(users.refused & set(stored))]
     api.close()
@@ -180,6 +184,12 @@ def _await_purge(stage: Stage) -> None:
     """Wait until the workers have removed what was deleted."""
     with stage.connect() as connection:
         wait_until(lambda: is_purged(connection), timeout_s=_SETTLE_S, what="the removal of every deleted job")
+
+
+def _await_telling(stage: Stage) -> None:
+    """Wait until webhooks were told of every end."""
+    with stage.connect() as connection:
+        wait_until(lambda: is_told(connection), timeout_s=_SETTLE_S, what="the arrival of every message to a webhook")
 
 
 def _stop(stage: Stage, outcome: Outcome) -> None:

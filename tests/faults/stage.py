@@ -24,6 +24,7 @@ from tests.faults.disk import SmallDisk, small_disk, unmount
 from tests.faults.orders import Orders
 from tests.faults.processes import Program, Programs
 from tests.faults.proxy import Proxy, Weather, free_port
+from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.servers import find_fast_folder
 from yeban.db import Database
 from yeban.embedded import Endpoints, open_servers
@@ -46,6 +47,8 @@ _TIMES = {
     "YEBAN_DRAIN_S": "5",
     "YEBAN_GROUP_CHUNKS": "4",
     "YEBAN_CHUNK_ROWS": "8",
+    # The receiver of webhooks is on loopback.
+    "YEBAN_WEBHOOK_PRIVATE_ADDRESSES": "true",
 }
 
 
@@ -83,6 +86,7 @@ class Stage:
     clock: DatabaseClock | str
     database: Database
     sender: TaskSender
+    receiver: FakeReceiver
     web_hurt: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -119,6 +123,7 @@ class Stage:
         """End every fault that is going on."""
         if isinstance(self.disk, SmallDisk):
             self.disk.free()
+        self.receiver.heal()
         for slot in self.slots:
             slot.heal()
 
@@ -157,6 +162,8 @@ def open_stage(*, workers: int = 2) -> Iterator[Stage]:
         stack.callback(database.close)
         sender = TaskSender.connect("yeban-faults", settings, endpoints.redis_url)
         stack.callback(sender.close)
+        receiver = FakeReceiver()
+        stack.callback(receiver.stop)
         stage = Stage(
             folder=folder,
             settings=settings,
@@ -169,6 +176,7 @@ def open_stage(*, workers: int = 2) -> Iterator[Stage]:
             clock=clock,
             database=database,
             sender=sender,
+            receiver=receiver,
         )
         stack.callback(programs.stop)
         stack.callback(stage.heal)

@@ -37,7 +37,8 @@ TAMPERINGS = {
     " WHERE row_no = OK_ROW",
     "embeddings are gone": "DELETE FROM embedding WHERE first_row = 9",
     "a job is gone": "DELETE FROM job",
-    "a job that nobody asked for": "UPDATE job SET idempotency_key = 'strange'",
+    "a job that nobody asked for": "UPDATE job SET source_name = 'strange.csv'",
+    "a draft is left": "INSERT INTO draft (name, sha256, size_bytes) VALUES ('a.csv', '', 0)",
 }
 
 

@@ -144,6 +144,7 @@ class Users:
     asked: dict[str, Asked] = field(default_factory=dict)  # by key
     deleted: dict[str, str] = field(default_factory=dict)  # key to id
     refused: set[str] = field(default_factory=set)  # keys of uploads that nobody tried again
+    webhook: dict[str, str] = field(default_factory=dict)  # as the API showed it when it was made, with its secret
     _numbers: Any = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -162,8 +163,26 @@ class Users:
             made.add(str(response.json()["id"]))
         if len(made) > 1:
             self.api.violations.append(f"one Idempotency-Key made more than one job: {sorted(made)}")
+        self.made(asked, made.pop())
+
+    def made(self, asked: Asked, job_id: str) -> None:
+        """``asked`` was stored, as the job ``job_id``."""
         with self._lock:
-            self.jobs[asked.key] = made.pop()
+            if self.jobs.setdefault(asked.key, job_id) != job_id:
+                self.api.violations.append(f"{asked.key} made the job {job_id} beside {self.jobs[asked.key]}")
+
+    def be_told(self, url: str) -> None:
+        """Have the end of every job told to ``url``."""
+        response = self.api.call("POST", "/webhooks", json={"url": url})
+        assert response.status_code == 201, response.text
+        self.webhook = response.json()
+
+    def have_told_again(self, rng: random.Random) -> None:
+        """Have one of the last messages sent once more, where there is one."""
+        path = f"/webhooks/{self.webhook['id']}/deliveries"
+        found = self.api.once("GET", path)
+        if found is not None and found.status_code == 200 and (sent := found.json()["deliveries"]):
+            self.api.once("POST", f"{path}/{rng.choice(sent)['id']}/retry")
 
     def delete(self, rng: random.Random, *, keep: int) -> bool:
         """Delete one of the ended jobs, where there are more than ``keep``; returns whether that was done.

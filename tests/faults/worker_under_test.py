@@ -26,6 +26,8 @@ from yeban.jobs import ending, finishing, leases, retention
 from yeban.logs import configure_logging
 from yeban.programs import BULK_ROLE
 from yeban.settings import load_settings
+from yeban.webhooks import announcing, deliveries
+from yeban.webhooks.delivering import Notifier
 
 #: Further models that every worker under test has loaded, beside the one of the settings.
 OTHER_MODELS = ("predictable-b",)
@@ -36,6 +38,12 @@ _ENDER_LEASE_S = 4.0
 _GRACE_S = 1.0
 _TIDYING_S = 0.5
 _PURGED_ROWS = 40
+# Ten seconds for a try, a minute for whoever has taken a message, and up to a day between tries in production; so that
+# here what is put off by more than a few seconds was put off by a clock that was set back since.
+_TRY_S = 2.0
+_MESSAGE_LEASE_S = 4.0
+_DELAYS_S = (0.5,) * 1_000
+_LONGEST = ("2 days", "20 seconds")
 
 
 def main(folder: Path, per_text_s: float) -> int:
@@ -49,6 +57,7 @@ def main(folder: Path, per_text_s: float) -> int:
         return PredictableClassifier(name, per_text_s=per_text_s, at_work=lambda: points.reach(Phase.ENGINE))
 
     lifecycle._TIDYING_S = _TIDYING_S
+    lifecycle.Notifier = partial(Notifier, limit_s=_TRY_S)
     process = WorkerProcess(BULK_ROLE, settings, find_endpoints(settings), open_model=open_model)
     for name in OTHER_MODELS:
         process._models.get(name)
@@ -69,6 +78,12 @@ def _tell_of_phases(points: Points, process: WorkerProcess) -> None:
     retention.purge = partial(retention.purge, grace_s=_GRACE_S)
     retention._BATCH_ROWS = _PURGED_ROWS
     _wrap(points, retention, "_remove_batch", after=Phase.PURGING, only=lambda last: last is not None)
+
+    deliveries.LEASE_S, deliveries.DELAYS_S = _MESSAGE_LEASE_S, _DELAYS_S
+    deliveries._DUE = deliveries._DUE.replace(*_LONGEST)
+    _wrap(points, announcing, "_enter", after=Phase.TELLING, only=lambda made: made > 0)
+    _wrap(points, deliveries, "take", after=Phase.SENDING, only=lambda message: message is not None)
+    _wrap(points, deliveries, "enter", before=Phase.SENT)
 
     @event.listens_for(process._database.engine, "commit")
     def before_commit(_connection: Any) -> None:

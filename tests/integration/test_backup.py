@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 
 from tests.fixtures.jobs import Work
 from yeban import backup as backups
+from yeban.accounts import people
 from yeban.backup import backup, restore
 from yeban.db import REACHING, SCHEMA_REVISION, Database
 from yeban.embedded.software import find_postgres
@@ -127,6 +128,18 @@ def test_a_damaged_backup_changes_nothing(work, url, other, empty_url, tmp_path)
     with pytest.raises(ServiceUnavailable, match="pg_restore failed"):
         restore(empty_url, tmp_path / "cut.dump")
     assert other.database.schema_revision() is None
+
+
+def test_a_damaged_backup_does_not_cost_the_accounts_that_are_there(work, url, other, empty_url, tmp_path):
+    work.completed(2_000, chunk_rows=500)
+    whole = tmp_path / "yeban.dump"
+    backup(url, whole)
+    (tmp_path / "cut.dump").write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    migrate(empty_url)
+    people.create_account(other.database, "wang", "correct horse battery")
+    with pytest.raises(ServiceUnavailable, match="pg_restore failed"):
+        restore(empty_url, tmp_path / "cut.dump")
+    assert [account.name for account in people.list_accounts(other.database)] == ["wang"]
 
 
 @pytest.mark.parametrize("content", [b"", b"text,label\n1,2\n", b"PGDM"])

@@ -192,6 +192,16 @@ def test_a_deleted_set_is_gone(database):
     assert labelsets.list_sets(database, viewer=OPEN).sets == ()
 
 
+def test_of_a_deleted_set_nothing_is_kept_and_others_stay(database):
+    deleted, kept = _create(database, "one"), _create(database, "another")
+    labelsets.delete(database, deleted.id, viewer=OPEN)
+    assert labelsets.remove_deleted(database) == 1
+    with database.begin() as connection:
+        held = connection.execute(text("SELECT public_id FROM label_set JOIN label_set_version ON label_set_id = id"))
+        assert [row.public_id for row in held] == [kept.id]
+    assert labelsets.remove_deleted(database) == 0
+
+
 def test_sets_are_listed_newest_first_in_pages(database):
     for number in range(5):
         _create(database, f"set {number}", ",".join("abcdefghij"))

@@ -116,10 +116,10 @@ def end_session(database: Database, session_id: str) -> None:
         )
 
 
-def forget_ended_sessions(database: Database) -> None:
-    """Forget those whose cookies have expired meanwhile: they live for hours."""
+def forget_ended_sessions(database: Database) -> int:
+    """Forget those whose cookies have expired meanwhile: they live for hours. Returns how many."""
     with database.begin() as connection:
-        connection.execute(text("DELETE FROM ended_session WHERE ended_at < now() - interval '2 days'"))
+        return connection.execute(text("DELETE FROM ended_session WHERE ended_at < now() - interval '2 days'")).rowcount
 
 
 def get_account(database: Database, name: str) -> Account:

@@ -70,11 +70,12 @@ def list_() -> None:
 @account.command()
 @click.argument("name")
 @_FROM_STDIN
-def password(name: str, password_stdin: bool) -> None:
+@click.option("--revoke-tokens", is_flag=True, help="Revoke all its tokens too.")
+def password(name: str, password_stdin: bool, revoke_tokens: bool) -> None:
     """Give an account another password, which ends its sessions."""
     given = _password(password_stdin)
     with _database() as database:
-        people.change_password(database, people.get_account(database, name), given)
+        people.change_password(database, people.get_account(database, name), given, revoke_tokens=revoke_tokens)
     click.echo("Changed.")
 
 

@@ -16,6 +16,7 @@ import click
 from redis.exceptions import RedisError
 
 from yeban import __version__
+from yeban.accounts.people import is_empty
 from yeban.cli import options
 from yeban.cli.exits import Exit
 from yeban.cli.terminal import console, print_json
@@ -28,6 +29,7 @@ from yeban.queues import make_redis, redis_problem
 from yeban.redis_url import parse_redis_url
 from yeban.settings import Settings, get_settings
 from yeban.stack import running_url
+from yeban.webhooks import deliveries
 
 _EXTRAS = {
     "web": ("flask", "gunicorn"),
@@ -152,13 +154,13 @@ def _servers(settings: Settings) -> list[Finding]:
         return [Finding("servers", "note", "not running; `yeban up` starts them, and `yeban tag` its own")]
     url = running_url(settings)
     return [
-        *_database(endpoints.database_url),
+        *_database(endpoints.database_url, settings),
         _redis(endpoints.redis_url),
         Finding("web", "note", "not started by `yeban up` here") if url is None else Finding("web", "ok", url),
     ]
 
 
-def _database(url: str) -> list[Finding]:
+def _database(url: str, settings: Settings) -> list[Finding]:
     try:
         database = Database(url, pool_size=1)
     except YebanError as error:
@@ -166,6 +168,7 @@ def _database(url: str) -> list[Finding]:
     try:
         database.check_schema()
         roles = [worker.role for worker in live_workers(database)]
+        people = [*_accounts(database, settings), *_webhooks(database)]
     except YebanError as error:
         return [Finding("PostgreSQL", "problem", error.detail)]
     finally:
@@ -176,7 +179,27 @@ def _database(url: str) -> list[Finding]:
         Finding("workers", "note", f"no live worker for: {', '.join(lacking)}")
         if lacking
         else Finding("workers", "ok", ", ".join(roles)),
+        *people,
     ]
+
+
+def _accounts(database: Database, settings: Settings) -> list[Finding]:
+    """Whether anybody can sign in; where accounts are off there is nothing to say."""
+    if not settings.accounts:
+        return []
+    if is_empty(database):
+        detail = "there are none, so nobody can sign in; make one with `yeban account add NAME --admin`"
+        return [Finding("accounts", "note" if settings.admin_password else "problem", detail)]
+    return [Finding("accounts", "ok", "asked for, and there are some")]
+
+
+def _webhooks(database: Database) -> list[Finding]:
+    """Messages that nobody sends; where all is well there is nothing to say."""
+    late = deliveries.count_late(database)
+    if not late:
+        return []
+    detail = f"{late} messages are late; the log of the bulk workers says why, if one runs"
+    return [Finding("webhooks", "note", detail)]
 
 
 def _redis(url: str) -> Finding:

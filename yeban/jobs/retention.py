@@ -39,18 +39,22 @@ def delete_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPE
         if job.state not in ENDED:
             raise Conflict(f"A job that is {job.state} cannot be deleted; cancel it first.", state=job.state)
         connection.execute(text(f"{_HIDE} WHERE id = :id"), {"id": job.id})
+    log.info("job deleted", extra={"job": job.id, "public_id": str(public_id)})
 
 
 def delete_old_jobs(database: Database, days: float) -> int:
     """Delete the jobs that ended more than ``days`` ago; returns how many."""
     with database.begin() as connection:
-        return connection.execute(
+        deleted = connection.execute(
             text(
                 f"{_HIDE} WHERE deleted_at IS NULL AND state = ANY(:ended)"
                 " AND ended_at < now() - make_interval(secs => :seconds)"
             ),
             {"ended": _ENDED, "seconds": days * 86_400},
         ).rowcount
+    if deleted:
+        log.info("old jobs deleted", extra={"jobs": deleted})
+    return deleted
 
 
 def forget_embeddings(database: Database, days: float, *, wanted: Callable[[], bool] = lambda: True) -> int:

@@ -27,6 +27,8 @@ from yeban.webhooks.sending import Answer
 DELAYS_S = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 #: How long a try may take before another may begin; longer than :data:`yeban.webhooks.sending.LIMIT_S`.
 LEASE_S = 60.0
+#: Seconds after which a message that nobody has begun with is late.
+LATE_S = 300.0
 #: Days that a delivery is kept after it arrived, or was made and given up.
 KEPT_DAYS = 30
 
@@ -97,6 +99,16 @@ def due_webhooks(database: Database) -> list[tuple[int, str]]:
             )
         )
         return [(row.id, row.url) for row in found]
+
+
+def count_late(database: Database) -> int:
+    """How many messages have been due for more than :data:`LATE_S`, so that nobody seems to send them."""
+    with database.begin() as connection:
+        late: int = connection.scalar(
+            text("SELECT count(*) FROM webhook_delivery WHERE next_at < now() - make_interval(secs => :late_s)"),
+            {"late_s": LATE_S},
+        )
+    return late
 
 
 def take(database: Database, webhook_ids: Collection[int]) -> Message | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from yeban import metrics
+from yeban import metrics, tracing
 from yeban.db import Database
 from yeban.errors import InvalidRequest, ServiceUnavailable
 from yeban.viewer import OPEN, Viewer
@@ -95,14 +95,24 @@ class Notifier:
                 del self._serving[host]
 
     def _deliver(self, host: str, message: Message) -> bool:
-        answer = _send(
-            message.url, message.secrets, message.id, message.payload, private=self._private, limit_s=self._limit_s
-        )
+        # The host alone, in spans and in the log: a path may be a secret.
+        known: dict[str, str | int] = {
+            "yeban.delivery.id": str(message.id),
+            "server.address": host,
+            "yeban.attempt": message.attempt,
+        }
+        with tracing.span("tell a webhook", known, kind="producer") as span:
+            answer = _send(
+                message.url, message.secrets, message.id, message.payload, private=self._private, limit_s=self._limit_s
+            )
+            if answer.status is not None:
+                span.put({"http.response.status_code": answer.status})
+            if answer.failure is not None:
+                span.fail(answer.failure.value)
         with self._asking:
             state = deliveries.enter(self._database, message, answer)
         metrics.WEBHOOK_SECONDS.observe(answer.seconds)
         metrics.WEBHOOK_TRIES.add(outcome="failed" if state is DeliveryState.WAITING else state.value)
-        # The host alone: a path may be a secret.
         facts = {"delivery": str(message.id), "host": host, "attempt": message.attempt, "status": answer.status}
         if answer.failure is None:
             log.info("webhook delivered", extra=facts)

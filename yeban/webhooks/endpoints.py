@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,8 @@ from yeban.errors import Conflict, NotFound
 from yeban.viewer import OPEN, VISIBLE, Viewer
 from yeban.webhooks.signing import new_secret
 from yeban.webhooks.targets import check
+
+log = logging.getLogger(__name__)
 
 #: Most webhooks of an owner.
 MAX_WEBHOOKS = 20
@@ -94,6 +97,8 @@ def create_webhook(database: Database, url: str, *, private: bool, viewer: Viewe
             {**_owner(viewer), "team": viewer.team, "url": target.url, "secret": secret},
         )
         row = connection.execute(text(f"{_SELECT} AND public_id = :id"), {"id": public_id, **viewer.parameters}).one()
+    # The host alone: a path may be a secret.
+    log.info("webhook made", extra={"webhook": str(row.public_id), "host": target.authority})
     return Created(webhook=_view(row), secret=secret)
 
 
@@ -133,6 +138,7 @@ def delete_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer =
     with database.begin() as connection:
         found = find_webhook(connection, public_id, viewer=viewer)
         connection.execute(text("DELETE FROM webhook WHERE id = :id"), {"id": found.internal_id})
+    log.info("webhook deleted", extra={"webhook": str(found.id)})
 
 
 def rotate_secret(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> str:
@@ -166,6 +172,7 @@ def rotate_secret(database: Database, public_id: uuid.UUID, *, viewer: Viewer = 
         connection.execute(
             text("UPDATE webhook SET secret = :secret WHERE id = :id"), {"id": found.internal_id, "secret": secret}
         )
+    log.info("webhook has a new secret", extra={"webhook": str(found.id)})
     return secret
 
 

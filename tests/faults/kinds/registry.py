@@ -17,7 +17,7 @@ class NotStruck(Exception):
 
 
 #: A fault holds one of these while it lasts; ``worker`` stands for any one of the workers.
-RESOURCES = ("postgres", "valkey", "web", "people", "messages", "bulk-0", "bulk-1")
+RESOURCES = ("postgres", "valkey", "web", "people", "messages", "receiver", "bulk-0", "bulk-1")
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ def kill_backend(scene: Scene, rng: random.Random, slot: Slot) -> None:
     wait_until(lambda: _database_answers(scene.stage), timeout_s=_BACK_WITHIN_S, what="PostgreSQL's recovery")
 
 
-def _end_postmaster(scene: Scene, number: signal.Signals) -> None:
+def end_postmaster(scene: Scene, number: signal.Signals) -> None:
+    """End PostgreSQL by a signal, and wait until it is back."""
     pid = scene.stage.postmaster_pid()
     scene.stage.web.send(number, pid)
 
@@ -86,12 +87,12 @@ def _end_postmaster(scene: Scene, number: signal.Signals) -> None:
 
 @fault("fast restart of PostgreSQL", "postgres")
 def restart_postgres(scene: Scene, rng: random.Random, slot: Slot) -> None:
-    _end_postmaster(scene, signal.SIGINT)
+    end_postmaster(scene, signal.SIGINT)
 
 
 @fault("kill -9 of the postmaster", "postgres")
 def kill_postmaster(scene: Scene, rng: random.Random, slot: Slot) -> None:
-    _end_postmaster(scene, signal.SIGKILL)
+    end_postmaster(scene, signal.SIGKILL)
 
 
 @fault("full disk under PostgreSQL", "postgres")

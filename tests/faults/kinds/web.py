@@ -21,7 +21,7 @@ _UPLOAD_ROWS = 2_000
 _BACK_WITHIN_S = 60.0
 
 
-def _strike_web(scene: Scene, hurt: Callable[[], None]) -> None:
+def strike_web(scene: Scene, hurt: Callable[[], None]) -> None:
     """Hurt the web, and let nobody count its silence as a failure until it answers again."""
     stage = scene.stage
     stage.web_hurt.set()
@@ -37,11 +37,26 @@ def _strike_web(scene: Scene, hurt: Callable[[], None]) -> None:
     stage.web_hurt.clear()
 
 
-def _kill_web(scene: Scene) -> None:
+def kill_web(scene: Scene) -> None:
     web = scene.stage.web
     pid = web.pid
     web.send(signal.SIGKILL, pid)
     web.await_end_of(pid)
+
+
+def break_off(scene: Scene, rng: random.Random, request: httpx.Request) -> None:
+    """Send a part of ``request`` and kill the web. Raises :class:`NotStruck` where it did not take that."""
+    body = request.read()
+    target = request.url.raw_path.decode("ascii")
+    head = f"{request.method} {target} HTTP/1.1\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    parts = urlsplit(scene.stage.url)
+    try:
+        with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=10) as connection:
+            connection.sendall(head.encode() + b"\r\n" + body[: int(len(body) * rng.uniform(0.1, 0.99))])
+            strike_web(scene, lambda: kill_web(scene))
+    except OSError as error:
+        raise NotStruck("the web did not accept the upload") from error
 
 
 @fault("kill -9 of the web in mid-body of an upload", "web")
@@ -50,15 +65,7 @@ def kill_in_mid_body(scene: Scene, rng: random.Random, slot: Slot) -> None:
     request = httpx.Client(trust_env=False).build_request(
         "POST", f"{scene.stage.url}/api/v1/jobs", **upload_options(asked)
     )
-    body = request.read()
-    head = "POST /api/v1/jobs HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    parts = urlsplit(scene.stage.url)
-    try:
-        with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=10) as connection:
-            connection.sendall(head.encode() + b"\r\n" + body[: int(len(body) * rng.uniform(0.1, 0.99))])
-            _strike_web(scene, lambda: _kill_web(scene))
-    except OSError as error:
-        raise NotStruck("the web did not accept the upload") from error
+    break_off(scene, rng, request)
     _upload_twice(scene, asked.key)
 
 
@@ -76,7 +83,7 @@ def kill_while_storing(scene: Scene, rng: random.Random, slot: Slot) -> None:
     uploading = Background(upload, name="upload")
     uploading.start()
     scene.pause(rng.uniform(0, 0.4))
-    _strike_web(scene, lambda: _kill_web(scene))
+    strike_web(scene, lambda: kill_web(scene))
     uploading.wait(40)
     _upload_twice(scene, asked.key)
 
@@ -91,7 +98,7 @@ def kill_web_child(scene: Scene, rng: random.Random, slot: Slot) -> None:
     def kill() -> None:
         scene.stage.web.send(signal.SIGKILL, int(children[0]))
 
-    _strike_web(scene, kill)
+    strike_web(scene, kill)
 
 
 def _upload_twice(scene: Scene, key: str) -> None:

@@ -15,8 +15,18 @@ from tests.faults.stage import GROUP_DEADLINE_S, LEASE_S, Slot
 #: How long a worker is given to come to a phase; the ends of jobs are rarer than the rest.
 _REACHED_WITHIN_S = 15.0
 _ENDS = frozenset({Phase.END_TAKEN, Phase.END_COPYING, Phase.END_STORING, Phase.ENDED})
+_TELLS = frozenset({Phase.SENDING, Phase.SENT})
+_SMALL_ROWS = 8
 _PROVOKED_EVERY_S = 1.0
-_STANDS_STILL_IN = (Phase.CLAIMING, Phase.ENGINE, Phase.FENCED, Phase.STORING, Phase.END_TAKEN, Phase.END_STORING)
+_STANDS_STILL_IN = (
+    Phase.CLAIMING,
+    Phase.ENGINE,
+    Phase.FENCED,
+    Phase.STORING,
+    Phase.END_TAKEN,
+    Phase.END_STORING,
+    Phase.SENT,
+)
 
 
 def _order(scene: Scene, rng: random.Random, slot: Slot, phase: Phase, action: str) -> int:
@@ -31,6 +41,10 @@ def _order(scene: Scene, rng: random.Random, slot: Slot, phase: Phase, action: s
                 _provoke_ends(scene)
             elif phase is Phase.PURGING:
                 scene.users.delete(rng, keep=KEPT_JOBS)
+            elif phase is Phase.TELLING:  # a small job ends soon
+                scene.users.upload(scene.users.next_file(rng, rows=_SMALL_ROWS))
+            elif phase in _TELLS:
+                scene.users.have_told_again(rng)
         return slot.orders.taken is not None
 
     try:

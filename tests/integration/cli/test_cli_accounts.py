@@ -54,6 +54,15 @@ def test_a_token_alone_is_written_to_standard_output(run, database):
     assert tokens.account_of(database, ended.stdout.strip()).name == "小王"
 
 
+def test_another_password_revokes_tokens_only_where_that_is_asked_for(run, database):
+    run("add", "小王")
+    token = run("token", "小王", "--for", "export").stdout.strip()
+    run("password", "小王", given="quite another one\n")
+    assert tokens.account_of(database, token) is not None
+    assert run("password", "小王", "--revoke-tokens").exit_code == Exit.OK
+    assert tokens.account_of(database, token) is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "given", "status", "said"),
     [

@@ -13,6 +13,7 @@ from limits import RateLimitItemPerMinute
 
 from tests.fixtures.browser_client import token_of
 from tests.fixtures.page_checker import form_fields
+from tests.fixtures.scraping import Counting
 from web import ratelimits
 from web.access import ADMINS_ONLY, PUBLIC
 from yeban.accounts import people, tokens
@@ -58,6 +59,31 @@ def _sign_in(client, name, password=PASSWORD, **fields):
 def _post(client, path, **data):
     headers = {"X-CSRF-Token": token_of(client.get("/account").text)}
     return client.post(path, data=data, headers=headers)
+
+
+def test_who_signs_in_and_from_where_is_counted_and_told_but_no_name_that_failed(person, caplog):
+    counted = Counting()
+    account, client = person("anna", sign_in=False)
+    with caplog.at_level("INFO"):
+        for name, password in (("my-password", "x"), ("anna", "wrong one"), ("anna", PASSWORD)):
+            _sign_in(client, name, password)
+        _post(client, "/sign-out")
+        for _ in range(6):
+            _sign_in(client, "anna", "wrong one")
+        client.get("/api/v1/jobs", headers={"Authorization": "Bearer yeban_no"})
+    outcomes = {one: counted("yeban_sign_ins_total", outcome=one) for one in ("signed_in", "refused", "held_up")}
+    assert outcomes == {"signed_in": 1, "refused": 7, "held_up": 1}
+    assert counted("yeban_wrong_tokens_total") == 1
+    told = [record for record in caplog.records if hasattr(record, "address")]
+    assert [record.getMessage() for record in told] == [
+        *["sign-in refused"] * 2, "signed in", *["sign-in refused"] * 5, "sign-in held up", "wrong token",
+    ]  # fmt: skip
+    assert {record.address for record in told} == {"127.0.0.1"}
+    assert [record.account for record in told if hasattr(record, "account")] == [account.id]
+    shown = "".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert "my-password" not in shown
+    assert PASSWORD not in shown
+    assert "wrong one" not in shown
 
 
 def _submit(client, **headers):

@@ -115,3 +115,11 @@ def _file(labels: bytes) -> bytes:
     return (
         part + b'\r\n--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\ntext\nx\r\n--x--\r\n'
     )
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/jobs", "/upload", "/label-sets/import", "/preferences"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_parts_without_a_name_are_the_senders_mistake(client, path, times):
+    body = b"--x\r\nContent-Disposition: form-data\r\n\r\nv\r\n" * times + b"--x--\r\n"
+    response = client.post(path, data=body, content_type="multipart/form-data; boundary=x")
+    assert response.status_code < 500

@@ -7,14 +7,18 @@ import json
 import logging
 import re
 import time
+import uuid
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
+from tests.fixtures.browser_client import token_of
 from tests.fixtures.properties import examples
 from web import cursors
+from yeban.labels import LabelSet
 from yeban.tabular import write_table
 
 #: What may be told besides the caller's own mistakes: the model failed, Redis is away, nobody answered.
@@ -60,9 +64,38 @@ CORRECTIONS = st.fixed_dictionaries(
     },
     optional={"author": TEXT | JSON},
 )
+LABEL_SET = st.fixed_dictionaries(
+    {"labels": LABELS | JSON},
+    optional={
+        "name": TEXT | st.sampled_from(["售后", "set"]) | JSON,
+        "version": st.just(1) | NUMBER | JSON,
+        "template": TEXT | JSON,
+        "multi_label": st.booleans() | JSON,
+        "threshold": NUMBER | JSON,
+        "x": JSON,
+    },
+)
+WEBHOOK = st.fixed_dictionaries(
+    {
+        "url": TEXT
+        | JSON
+        | st.sampled_from([
+            "https://example.com/h", "http://example.com", "https://user:p@example.com", "https://[::1]/", "https://[",
+            "https://10.0.0.1", "https://169.254.169.254/x", "https://①.com", "https://example.com:99999", "ftp://x",
+        ])
+    },
+    optional={"x": JSON},
+)  # fmt: skip
+#: What a route's last part wants as JSON.
+BODIES = {
+    "classify": CLASSIFY, "corrections": CORRECTIONS, "label-sets": LABEL_SET, "{label_set_id}": LABEL_SET,
+    "webhooks": WEBHOOK,
+}  # fmt: skip
 FIELDS = [
     "labels", "template", "multi_label", "threshold", "model", "text_column", "gold_column", "format", "encoding",
     "delimiter", "sheet", "start_at", "expires_at", "refine", "key", "text", "skip", "row", "row-1", "row-2", "x",
+    "start", "tonight_at", "columns", "id_column", "rows", "name", "version", "url", "base", "do", "label",
+    "description", "examples", "into", "over",
 ]  # fmt: skip
 FIELD_VALUE = TEXT | st.sampled_from([
     "物流,退款", '["a", "b"]', "text", "id", "#2", "csv", "xlsx", "jsonl", "gb18030", "utf-16", "utf-7", "tab", "none",
@@ -112,15 +145,17 @@ def _routes(app: Any) -> list[tuple[str, str]]:
     for rule in app.url_map.iter_rules():
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             path = rule.rule.replace("<any(cancel, pause, resume):action>", "{action}")
-            found.append((method, re.sub(r"<(?:\w+:)?\w+>", "{id}", path)))
+            found.append((method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)))
     return sorted(found)
 
 
-def _path(data: Any, route: str, job_id: str) -> str:
+def _path(data: Any, route: str, ids: dict[str, str]) -> str:
     path = route.replace("{action}", data.draw(st.sampled_from(["pause", "resume", "cancel", "explode"])))
-    if "{id}" in path:
-        some_id = st.just(job_id) | st.uuids().map(str) | st.sampled_from(["0", "%00", "..", job_id.upper(), "%ff"])
-        path = path.replace("{id}", data.draw(st.one_of(st.just(job_id), some_id)))
+    for name in re.findall(r"\{(\w+)\}", path):
+        there = ids.get(name, ids["job_id"])
+        some_id = st.sampled_from(sorted(ids.values())) | st.uuids().map(str)
+        some_id |= st.sampled_from(["0", "1", "%00", "..", there.upper(), "%ff"])
+        path = path.replace(f"{{{name}}}", data.draw(st.just(there) | some_id))
     return path
 
 
@@ -128,7 +163,7 @@ def _body(data: Any, route: str) -> dict[str, Any]:
     """A body of any kind, most often that which the route wants."""
     kind = data.draw(st.sampled_from(["json", "json", "form", "file", "bytes", "none"]))
     if kind == "json":
-        wanted = {"classify": CLASSIFY, "corrections": CORRECTIONS}.get(route.rpartition("/")[2], JSON)
+        wanted = BODIES.get(route.rpartition("/")[2], JSON)
         whole = json.dumps(data.draw(wanted)).encode()
         return {"data": data.draw(damaged(whole)) or whole, "content_type": "application/json"}
     if kind == "none":
@@ -159,20 +194,65 @@ def _body(data: Any, route: str) -> dict[str, Any]:
     return {"data": form, "content_type": "multipart/form-data"}
 
 
+#: A webhook that is tried and refused at once, with a message; a label set; a draft.
+THERE = [
+    text(statement)
+    for statement in (
+        (
+            "INSERT INTO webhook (public_id, url, secret) VALUES (:webhook_id, 'https://127.0.0.1:1/h', 'whsec_eA==')"
+            " ON CONFLICT DO NOTHING"
+        ),
+        (
+            "INSERT INTO webhook_delivery (public_id, webhook_id, job_id, event, payload) SELECT :delivery_id,"
+            " webhook.id, job.id, 'job.completed', '{}' FROM webhook, job WHERE webhook.public_id = :webhook_id"
+            " AND job.public_id = :job_id ON CONFLICT DO NOTHING"
+        ),
+        "DELETE FROM label_set WHERE public_id = :label_set_id AND deleted_at IS NOT NULL",
+        (
+            "INSERT INTO label_set (public_id, name) VALUES (:label_set_id, gen_random_uuid()::text)"
+            " ON CONFLICT DO NOTHING"
+        ),
+        (
+            "INSERT INTO label_set_version (label_set_id, version, content) SELECT id, 1, CAST(:content AS jsonb)"
+            " FROM label_set WHERE public_id = :label_set_id ON CONFLICT DO NOTHING"
+        ),
+        (
+            "INSERT INTO draft (public_id, name, sha256, size_bytes) VALUES (:draft_id, 'a.csv', '', length(:csv))"
+            " ON CONFLICT DO NOTHING"
+        ),
+        (
+            "INSERT INTO draft_part (draft_id, part_no, content) SELECT id, 0, :csv FROM draft"
+            " WHERE public_id = :draft_id ON CONFLICT DO NOTHING"
+        ),
+    )
+]
+
+
 @pytest.fixture
-def fuzzed(make_app, start_worker, beating, upload, tag):
-    """An app with a worker that answers, and a tagged job."""
+def fuzzed(make_app, start_worker, beating, upload, tag, database):
+    """An app with a worker that answers, a tagged job, and what else there is."""
     beating("interactive")
     beating("bulk")
     start_worker()
     job_id = upload().json["id"]
     tag(job_id)
     app = make_app()
-    return app, app.test_client(), job_id
+    ids = {name: str(uuid.uuid4()) for name in ("webhook_id", "delivery_id", "label_set_id", "draft_id")}
+    ids |= {"job_id": job_id, "version": "1", "name": "nobody", "token_id": "1", "filename": "moon.svg"}
+
+    def there() -> None:
+        """Whatever somebody has deleted is there again."""
+        with database.begin() as connection:
+            for statement in THERE:
+                connection.execute(
+                    statement, ids | {"content": json.dumps(LabelSet.of("物流,退款").to_json()), "csv": CSV}
+                )
+
+    return app, app.test_client(), ids, there
 
 
 def test_every_route(fuzzed, caplog):
-    app, client, job_id = fuzzed
+    app, client, ids, there = fuzzed
     routes = _routes(app)
     assert len(routes) > 25
 
@@ -180,17 +260,20 @@ def test_every_route(fuzzed, caplog):
     @examples(700)
     def send(data: Any) -> None:
         method, route = data.draw(st.sampled_from(routes))
-        path = _path(data, route, job_id)
+        there()
+        path = _path(data, route, ids)
         query = [
             (name.encode("utf-8", "replace"), value.encode("utf-8", "replace")) for name, value in data.draw(QUERY)
         ]
         body = {} if method == "GET" else _body(data, route)
+        headers = data.draw(HEADERS)
+        if method == "POST" and not route.startswith("/api/"):  # without it no form is looked at
+            headers = {"X-CSRF-Token": token_of(client.get("/").text), **headers}
         caplog.clear()
         started = time.monotonic()
-        response = client.open(
-            path, method=method, query_string=query, headers=list(data.draw(HEADERS).items()), **body
-        )
+        response = client.open(path, method=method, query_string=query, headers=list(headers.items()), **body)
         content = response.get_data()
+        response.close()
         _check(response, content, path, caplog.records)
         assert time.monotonic() - started < ANSWER_S
 

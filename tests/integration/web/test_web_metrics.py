@@ -57,6 +57,22 @@ def test_the_state_of_the_service(client, scrape, beating, redis_url):
     assert shown("yeban_build_info", program="web", version="0.1.0") == 1
 
 
+def test_drafts_and_messages_to_webhooks_that_wait(client, scrape, database):
+    assert client.post("/upload", data={"file": (io.BytesIO(b"text\n1\n"), "t.csv")}).status_code == 303
+    job = upload(client).json["id"]
+    with database.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO webhook (url, secret) VALUES ('https://example.com', 's')")
+        for next_at in ("now()", "now() - interval '1 hour'", "now() + interval '1 hour'", "NULL"):
+            connection.exec_driver_sql(
+                "INSERT INTO webhook_delivery (webhook_id, job_id, event, payload, next_at) SELECT webhook.id, job.id,"  # noqa: S608
+                f" 'job.completed', '{{}}', {next_at} FROM webhook, job WHERE job.public_id = '{job}'"
+            )
+    shown = scrape()
+    assert (shown("yeban_drafts"), shown("yeban_draft_bytes")) == (1, 7)
+    assert shown("yeban_webhook_messages", state="due") == 2
+    assert shown("yeban_webhook_messages", state="later") == 1
+
+
 def test_scrapes_that_follow_one_another_ask_the_database_once(client, scrape, beating):
     assert scrape()("yeban_workers", role="bulk") == 0
     beating("bulk")

@@ -6,9 +6,12 @@ import uuid
 
 import pytest
 
+from tests.fixtures.collector import run_collector
 from tests.fixtures.scraping import Counting
 from tests.fixtures.waiting import wait_until
+from yeban import tracing
 from yeban.errors import NotFound
+from yeban.settings import Settings
 from yeban.viewer import Viewer
 from yeban.webhooks import deliveries, delivering, endpoints
 from yeban.webhooks.announcing import announce
@@ -54,6 +57,28 @@ def test_a_message_arrives_signed_and_is_not_sent_again(told, receiver, database
         DeliveryState.DELIVERED, 200, 1, None, None,
     )  # fmt: skip
     assert endpoints.get_webhook(database, told.webhook.id).delivered_at == delivery.delivered_at
+
+
+def test_a_try_is_traced_without_what_may_be_a_secret(work, hook, database, receiver, notify):
+    with run_collector() as collector:
+        tracing.start(Settings(otlp_endpoint=collector.url), "tests", "1")
+        created = hook(receiver.url("/a-secret-path"))
+        work.completed(4)
+        announce(database)
+        receiver.behave = 503
+        notify()
+        let_pass(work, 10)
+        receiver.behave = 200
+        notify()
+        tracing.stop()
+    failed, arrived = sorted(collector.named("tell a webhook"), key=lambda span: span.attributes["yeban.attempt"])
+    (delivery,) = of(database, created)
+    assert (failed.failed, failed.attributes["http.response.status_code"]) == ("not_accepted", 503)
+    assert (arrived.failed, arrived.attributes["http.response.status_code"]) == (None, 200)
+    assert arrived.attributes["yeban.delivery.id"] == str(delivery.id) == receiver.received[0].id
+    assert arrived.attributes["server.address"] == f"127.0.0.1:{receiver.port}"
+    assert not [body for body in collector.raw if b"secret" in body or created.secret.encode() in body]
+    assert "traceparent" not in receiver.received[0].headers
 
 
 def test_what_failed_is_tried_again_under_the_same_id_for_three_days_and_then_given_up(
@@ -337,7 +362,7 @@ def test_logs_have_the_host_and_neither_path_nor_secret(work, hook, receiver, da
     assert "127.0.0.1" in said
     assert "geheim" not in said
     assert created.secret.removeprefix("whsec_") not in said
-    assert [record.levelname for record in caplog.records if "webhook" in record.getMessage()] == ["INFO", "WARNING"]
+    assert [record.levelname for record in caplog.records if record.name == delivering.__name__] == ["INFO", "WARNING"]
 
 
 def test_tries_are_counted(told, receiver, work, database, notify):

@@ -19,9 +19,21 @@ from yeban.metering import exposition
 from yeban.metrics import TABLE
 
 ROOT = Path(__file__).resolve().parents[3]
-UNITS = ("_seconds", "_bytes_total", "_total", "_ratio", "_messages", "_members", "_entries", "_processes", "_info")
+UNITS = (
+    "_seconds",
+    "_bytes_total",
+    "_total",
+    "_ratio",
+    "_messages",
+    "_bytes",
+    "_members",
+    "_entries",
+    "_processes",
+    "_info",
+)
 UNITLESS = {
-    "yeban_up", "yeban_jobs", "yeban_chunks", "yeban_workers", "yeban_in_progress", "yeban_admission_limit",
+    "yeban_up", "yeban_jobs", "yeban_chunks", "yeban_workers", "yeban_drafts", "yeban_in_progress",
+    "yeban_admission_limit",
 }  # fmt: skip
 LABELS = {
     "code", "layer", "method", "model", "outcome", "part", "program", "queue", "result", "role", "route", "state",

@@ -40,7 +40,7 @@ def test_a_secret_given_twice_is_refused(monkeypatch, tmp_path):
 
 def test_a_secret_file_that_is_missing_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("YEBAN_REDIS_URL_FILE", str(tmp_path / "none"))
-    with pytest.raises(ConfigurationError, match="YEBAN_REDIS_URL_FILE"):
+    with pytest.raises(ConfigurationError, match="YEBAN_REDIS_URL_FILE: cannot read"):
         load_settings()
 
 
@@ -49,3 +49,10 @@ def test_every_setting_has_a_description_and_stands_in_the_example_file():
     for name, info in Settings.model_fields.items():
         assert info.description, name
         assert f"{PREFIX}{name.upper()}=" in example, name
+
+
+def test_a_secret_s_file_with_nothing_in_it_is_told_of(monkeypatch, tmp_path):
+    (tmp_path / "token").write_text(" \n", encoding="utf-8")
+    monkeypatch.setenv("YEBAN_TOKEN_FILE", str(tmp_path / "token"))
+    with pytest.raises(ConfigurationError, match="YEBAN_TOKEN_FILE: there is nothing in"):
+        load_settings()
