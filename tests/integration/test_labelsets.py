@@ -89,7 +89,7 @@ def test_of_many_who_save_in_the_same_moment_one_wins(database):
     outcomes: list[object] = []
 
     def edit(number: int) -> None:
-        ready.wait(10)
+        ready.wait(120)
         try:
             labelsets.save(database, saved.id, LabelSet.of(f"mine {number}"), base=1, viewer=OPEN)
             outcomes.append(f"mine {number}")
@@ -100,7 +100,7 @@ def test_of_many_who_save_in_the_same_moment_one_wins(database):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     winners = [outcome for outcome in outcomes if isinstance(outcome, str)]
     assert len(outcomes) == 6
     assert len(winners) == 1
@@ -135,7 +135,7 @@ def test_a_save_waits_for_one_that_is_under_way_and_is_told_of_it(database):
         thread = threading.Thread(target=edit)
         thread.start()
         wait_until(is_waiting)
-    thread.join(20)
+    thread.join(120)
     assert outcome == [Conflict]
 
 

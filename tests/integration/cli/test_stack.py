@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.ports import refusing_port
 from tests.fixtures.waiting import wait_until
 from yeban import stack
 from yeban.embedded import Endpoints
@@ -55,12 +57,14 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
     assert not (tmp_path / "logs").exists()
 
 
-@pytest.mark.parametrize(("drain_s", "ended"), [("0.1", False), ("5", True)])
+@pytest.mark.parametrize(("drain_s", "ended"), [("0.1", False), ("120", True)])
 def test_a_worker_has_as_long_to_stop_as_it_may_drain(
     make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drain_s: str, ended: bool
 ) -> None:
     begun, at_end = tmp_path / "begun", tmp_path / "at end"
-    draining = f"trap 'sleep 1; touch \"{at_end}\"; exit' TERM; touch {begun}; while :; do sleep 0.05; done"
+    endless = "while :; do sleep 0.05; done"
+    at_the_end = f'sleep 1; touch "{at_end}"; exit' if ended else endless
+    draining = f"trap '{at_the_end}' TERM; touch {begun}; {endless}"
     monkeypatch.setattr(stack, "_MIN_STOP_S", 0.2)
     monkeypatch.setattr(stack, "_AFTER_DRAIN_S", 0.1)
     endpoints = Endpoints(database_url="postgresql://h/d", redis_url="redis://h")
@@ -112,14 +116,12 @@ def test_each_worker_has_a_heartbeat_file_of_its_own(make_settings: Callable[...
 
 
 def test_a_redis_that_does_not_answer_is_told_at_once(database_url: str, tmp_path: Path) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
-    settings = load_settings(
-        database_url=database_url, redis_url=f"redis://127.0.0.1:{port}/0", data_dir=tmp_path, port=0
-    )
-    with pytest.raises(ServiceUnavailable, match="YEBAN_REDIS_URL"), run_stack(settings):
-        pass
+    with refusing_port() as port:
+        settings = load_settings(
+            database_url=database_url, redis_url=f"redis://127.0.0.1:{port}/0", data_dir=tmp_path, port=0
+        )
+        with pytest.raises(ServiceUnavailable, match="YEBAN_REDIS_URL"), run_stack(settings):
+            pass
 
 
 def test_a_data_directory_that_cannot_hold_logs(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ def test_another_program_on_the_port_of_a_stale_state_file_is_not_taken_for_ours
     make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        other.settimeout(30)
+        other.settimeout(120)
         url = f"http://127.0.0.1:{other.getsockname()[1]}"
         (tmp_path / "stack.json").write_text(json.dumps({"url": url}), encoding="utf-8")
 
@@ -149,12 +151,13 @@ def test_another_program_on_the_port_of_a_stale_state_file_is_not_taken_for_ours
             connection, _ = other.accept()
             with connection:
                 connection.recv(4096)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+                with contextlib.suppress(OSError):  # whoever asked may have left
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
 
         thread = threading.Thread(target=answer)
         thread.start()
         assert running_url(make_settings()) is None
-        thread.join(30)
+        thread.join(120)
 
 
 def programs_of(data_dir: Path) -> list[str]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import event
 
+from tests.fixtures.jobs import Work
 from tests.fixtures.waiting import wait_until
 from yeban.db import Database
 from yeban.errors import Conflict, InvalidRequest, NotFound
@@ -35,7 +36,7 @@ def late_claim(work):
         @event.listens_for(database.engine, "commit")
         def stop_once(_connection):
             reached.set()
-            go_on.wait(20)
+            go_on.wait(120)
 
         def claim():
             held.extend(leases.claim(database, chunk_ids, worker_id=uuid.uuid4(), lease_s=60))
@@ -43,12 +44,12 @@ def late_claim(work):
         held = []
         claiming = threading.Thread(target=claim)
         claiming.start()
-        assert reached.wait(20)
+        assert reached.wait(120)
         try:
             yield held
         finally:
             go_on.set()
-            claiming.join(20)
+            claiming.join(120)
             database.close()
 
     return late_claim
@@ -63,7 +64,7 @@ def test_no_result_is_added_to_a_job_once_it_is_cancelled(work, sweep, late_clai
         cancelling.start()
         waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         wait_until(lambda: work.column(waits) == [1], what="a cancel that waits for the claim")
-    cancelling.join(20)
+    cancelling.join(120)
     sweep()
     assert work.view(job).state is JobState.CANCELLING
     work.finish(held)
@@ -212,38 +213,63 @@ def test_a_resumed_job_has_all_its_attempts_again(work, sweep):
     assert [lease.attempt for lease in work.claim(work.chunk_ids(job))] == [1]
 
 
-def test_the_rate_and_eta_come_from_the_last_window(work):
+class _Standing:
+    """A transaction in place of a database: ``now()`` is the same in all that is done, however long that takes."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    @contextmanager
+    def begin(self):
+        yield self._connection
+
+
+@pytest.fixture
+def taken_up(work):
+    """The progress of a job whose present run began so many seconds ago."""
+
+    def progress(job, seconds, *, since_queued=None, since_last_chunk=None):
+        with work.database.begin() as connection:
+            now = Work(_Standing(connection))
+            now.execute(
+                "UPDATE job SET running_at = now() - make_interval(secs => :s),"
+                " queued_at = now() - make_interval(secs => :queued_s)",
+                s=seconds,
+                queued_s=since_queued or seconds,
+            )
+            if since_last_chunk is not None:
+                now.execute(
+                    "UPDATE chunk SET finished_at = now() - make_interval(secs => :s) WHERE state = 'done'",
+                    s=since_last_chunk,
+                )
+            return now.view(job).progress
+
+    return progress
+
+
+def test_the_rate_and_eta_come_from_the_last_window(work, taken_up):
     job = work.job(100, chunk_rows=10)
     assert work.view(job).progress.rows_per_s is None
     work.finish(work.claim(work.chunk_ids(job)[:4]))
-    work.execute("UPDATE job SET running_at = now() - interval '20 s', queued_at = now() - interval '20 s'")
-    progress = work.view(job).progress
-    assert progress.rows_per_s == pytest.approx(2.0, rel=0.05)
-    assert progress.eta_s == pytest.approx(30.0, rel=0.05)
+    progress = taken_up(job, 20)
+    assert (progress.rows_per_s, progress.eta_s) == (pytest.approx(2.0), pytest.approx(30.0))
     work.execute("UPDATE chunk SET finished_at = now() - interval '5 minutes' WHERE state = 'done'")
     assert work.view(job).progress.rows_per_s is None
 
 
 @pytest.mark.parametrize(("chunks", "running_s"), [(4, 5), (2, 20)])
-def test_the_end_is_not_told_before_the_rate_is_steady(work, chunks, running_s):
+def test_the_end_is_not_told_before_the_rate_is_steady(work, taken_up, chunks, running_s):
     job = work.job(100, chunk_rows=10)
     work.finish(work.claim(work.chunk_ids(job)[:chunks]))
-    work.execute(
-        "UPDATE job SET running_at = now() - make_interval(secs => :s), queued_at = now() - make_interval(secs => :s)",
-        s=running_s,
-    )
-    progress = work.view(job).progress
-    assert progress.rows_per_s == pytest.approx(10 * chunks / running_s, rel=0.05)
-    assert progress.eta_s is None
+    progress = taken_up(job, running_s)
+    assert (progress.rows_per_s, progress.eta_s) == (pytest.approx(10 * chunks / running_s), None)
 
 
-def test_the_end_of_a_slow_job_is_told_by_all_it_did_since_it_was_taken_up(work):
+def test_the_end_of_a_slow_job_is_told_by_all_it_did_since_it_was_taken_up(work, taken_up):
     job = work.job(100, chunk_rows=10)
     work.finish(work.claim(work.chunk_ids(job)[:4]))
-    work.execute("UPDATE job SET running_at = now() - interval '400 s', queued_at = now() - interval '500 s'")
-    work.execute("UPDATE chunk SET finished_at = now() - interval '100 s' WHERE state = 'done'")
-    progress = work.view(job).progress
-    assert (progress.rows_per_s, progress.eta_s) == (None, pytest.approx(600, rel=0.05))
+    progress = taken_up(job, 400, since_queued=500, since_last_chunk=100)
+    assert (progress.rows_per_s, progress.eta_s) == (None, pytest.approx(600))
 
 
 def test_jobs_are_found_by_a_part_of_their_files_name(work):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from celery.apps.worker import Worker
 from kombu import pools
 from sqlalchemy import make_url
 
+from tests.fixtures.ports import refusing_port
 from worker.app import bulk_app
 from yeban.cli import doctor
 from yeban.db import Database
@@ -35,11 +35,10 @@ def _nothing_shown(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixtur
 
 
 @pytest.fixture
-def dead_port() -> int:
+def dead_port() -> Iterator[int]:
     """A port of this machine on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with refusing_port() as port:
+        yield port
 
 
 def shown(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from sqlalchemy import text
 from tests.fixtures.browser_client import BrowserClient
 from tests.fixtures.conformance import Conformance
 from tests.fixtures.page_checker import SoundPages
+from web import access, health, observed
 from web.app import create_app
 from yeban.accounts import passwords
 from yeban.db import Database
@@ -56,11 +57,11 @@ class FakeInteractiveWorker(threading.Thread):
             if reply is not None:
                 payload = reply if isinstance(reply, bytes) else reply.model_dump_json()
                 with self._redis.pipeline(transaction=False) as pipe:
-                    pipe.lpush(request.reply_to, payload).expire(request.reply_to, 10).execute()
+                    pipe.lpush(request.reply_to, payload).expire(request.reply_to, 600).execute()
 
     def stop(self) -> None:
         self._stopping.set()
-        self.join(5)
+        self.join(60)
         self._redis.close()
 
 
@@ -71,9 +72,20 @@ def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     passwords._nobodys.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that stands still for some seconds is there all the same; that one is given up has tests of its own."""
+    monkeypatch.setattr(access, "_REDIS_TIMEOUT_S", 60.0)
+    for module, name in ((health, "TIMEOUT_S"), (observed, "_TIMEOUT_S")):
+        monkeypatch.setattr(module, name, 60.0)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, max_upload_mb=1, max_text_chars=1000, interactive_deadline_ms=1000, chunk_rows=2)
+    """For workers that answer at once, however long that takes; where none does, the deadline is to be shorter."""
+    return Settings(
+        data_dir=tmp_path, max_upload_mb=1, max_text_chars=1000, interactive_deadline_ms=60_000, chunk_rows=2
+    )
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def measured(client):
             taken_s, (_, peak) = time.monotonic() - started, tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert taken_s < 10
+        assert taken_s < 30  # minutes and more where all of it is taken apart
         assert peak < memory
         assert len(response.data) < 100_000
         return response

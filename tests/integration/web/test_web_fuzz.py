@@ -23,7 +23,7 @@ from yeban.tabular import write_table
 
 #: What may be told besides the caller's own mistakes: the model failed, Redis is away, nobody answered.
 EXPECTED_5XX = {502, 503, 504}
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 CSV = b"id,text,label\n1,a,x\n2,,y\n3,c,x\n"
 XLSX = b"".join(write_table("xlsx", ["id", "text"], [["1", "a"], ["2", "b"]]))
 JSONL = b'{"text": "a"}\n{"text": "b", "more": [1]}\n'

@@ -149,7 +149,7 @@ def served(make_app, start_worker, beating) -> Iterator[tuple[str, dict[str, Ope
         {operation.name: operation for group in found for operation in group.operations},
     )
     server.shutdown()
-    thread.join(10)
+    thread.join(60)
     server.server_close()
 
 

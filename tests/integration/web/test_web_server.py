@@ -27,7 +27,7 @@ from tests.fixtures.waiting import wait_until
 from yeban.queues import INTERACTIVE_QUEUE
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
-_PATIENCE_S = 30.0
+_PATIENCE_S = 120.0
 
 
 def _command(*arguments: str) -> list[str]:
@@ -86,7 +86,7 @@ def test_when_the_master_is_killed_its_processes_let_go_of_the_port_at_once(serv
     assert client.get("/healthz").status_code == 200
     process.kill()
     process.wait(_PATIENCE_S)
-    wait_until(lambda: _is_free(client), timeout_s=3, what="a free port")
+    wait_until(lambda: _is_free(client), timeout_s=15, what="a free port")
 
 
 def _is_free(client: httpx.Client) -> bool:
@@ -120,22 +120,26 @@ def test_several_processes_add_their_metrics_up_and_leave_no_folder_behind(serve
     process, _ready, client = serve(YEBAN_WEB_PROCESSES="2", YEBAN_WEB_THREADS="1", TMPDIR=str(folder))
 
     def scrape() -> Scraped:
-        return read(httpx.get(client.base_url.join("/metrics"), trust_env=False).text)
+        return read(_get_apart(client, "/metrics").text)
 
     wait_until(lambda: scrape()("yeban_web_processes") == 2, what="both processes")
     for _ in range(20):  # each over a connection of its own, so that both processes have some
-        httpx.get(client.base_url.join("/healthz"), trust_env=False)
+        _get_apart(client, "/healthz")
     for _ in range(5):
         assert scrape()("yeban_http_requests_total", route="/healthz", method="GET", status="200") == 20
-    (shared,) = folder.iterdir()
+    (shared,) = _metrics_in(folder)
     victim = next(shared.glob("gauge_livesum_*.db"))
     both = scrape()("process_resident_memory_bytes")
-    assert both == pytest.approx(sum(map(_resident_bytes, shared.glob("gauge_livesum_*.db"))), rel=0.1)
+    assert both == pytest.approx(
+        sum(map(_resident_bytes, shared.glob("gauge_livesum_*.db"))), rel=0.3
+    )  # one of the two would be half
     os.kill(int(victim.stem.rpartition("_")[2]), signal.SIGKILL)
     wait_until(lambda: not victim.exists(), what="the end of what only the living have")
     wait_until(lambda: scrape()("yeban_web_processes") == 2, what="a new process in its place")
     assert scrape()("yeban_http_requests_total", route="/healthz", method="GET", status="200") == 20
-    assert scrape()("process_resident_memory_bytes") == pytest.approx(both, rel=0.3)
+    assert scrape()("process_resident_memory_bytes") == pytest.approx(
+        both, rel=0.4
+    )  # with the dead one, half as much again
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=_PATIENCE_S)
     assert list(folder.iterdir()) == []
@@ -148,9 +152,9 @@ def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_and_that_
     folder.mkdir()
 
     def start() -> tuple[subprocess.Popen[str], httpx.Client, Path]:
-        before = set(folder.iterdir())
+        before = _metrics_in(folder)
         process, _ready, client = serve(YEBAN_WEB_PROCESSES="2", YEBAN_WEB_THREADS="1", TMPDIR=str(folder))
-        (own,) = set(folder.iterdir()) - before
+        (own,) = _metrics_in(folder) - before
         return process, client, own
 
     _process, _client, kept = start()
@@ -162,7 +166,17 @@ def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_and_that_
 
     *_, own = start()
 
-    assert set(folder.iterdir()) == {kept, own}
+    assert _metrics_in(folder) == {kept, own}
+
+
+def _metrics_in(folder: Path) -> set[Path]:
+    """The folders of servers in a temporary folder, where gunicorn has a file of its own for a moment."""
+    return set(folder.glob("yeban-*"))
+
+
+def _get_apart(client: httpx.Client, path: str) -> httpx.Response:
+    """Ask over a connection of its own."""
+    return httpx.get(client.base_url.join(path), timeout=_PATIENCE_S, trust_env=False)
 
 
 def _resident_bytes(path: Path) -> int:
@@ -205,7 +219,8 @@ def test_a_request_is_traced_to_the_message_that_asks_a_worker(serve, redis_url)
         assert client.post("/api/v1/jobs", data={"labels": "a,b"}, files=file).status_code == 201
         caller = f"00-{'a' * 32}-{'b' * 16}-01"
         client.post("/api/v1/classify", json={"text": "一", "labels": "a,b"}, headers={"traceparent": caller})
-        wait_until(lambda: collector.named("POST /api/v1/classify"), what="the span of the request")
+        names = ("POST /api/v1/jobs", "create job", "ask a worker", "POST /api/v1/classify")
+        wait_until(lambda: all(map(collector.named, names)), what="all spans")
         (request,) = collector.named("POST /api/v1/classify")
         (asks,) = collector.named("ask a worker")
         (creates,) = collector.named("create job")
@@ -282,22 +297,24 @@ def _classify(client: httpx.Client) -> httpx.Response:
     return client.post("/api/v1/classify", json={"text": "包裹三天没动了", "labels": "物流,退款"})
 
 
-def test_the_excess_of_texts_is_refused_at_once_while_the_server_stays_responsive(serve):
-    _process, _ready, client = serve(YEBAN_WEB_THREADS="8", YEBAN_INTERACTIVE_DEADLINE_MS="3000")
+def test_the_excess_of_texts_is_refused_at_once_while_the_server_stays_responsive(serve, start_worker):
+    _process, _ready, client = serve(YEBAN_WEB_THREADS="8", YEBAN_INTERACTIVE_DEADLINE_MS="60000")
     with ThreadPoolExecutor(6) as pool:
         admitted = [pool.submit(_classify, client) for _ in range(6)]  # three quarters of the threads; no worker runs
 
-        def refused() -> httpx.Response | None:
-            answer = client.get("/healthz")
-            assert answer.elapsed.total_seconds() < 1
-            answer = _classify(client)
-            return answer if answer.status_code == 429 else None
+        def taken() -> bool:
+            answer = client.get("/metrics")
+            assert answer.elapsed.total_seconds() < 20, "it was kept waiting for one of the six"
+            return read(answer.text)("yeban_in_progress", what="texts") == 6
 
-        answer = wait_until(refused, timeout_s=2.5, what="a refusal while six texts wait")
-        assert answer.json()["code"] == "overloaded"
+        # Sent is not taken on yet; a text of this thread could get one of their places.
+        wait_until(taken, what="six texts taken on")
+        answer = _classify(client)
+        assert (answer.status_code, answer.json()["code"]) == (429, "overloaded")
         assert answer.headers["Retry-After"] == "1"
-        assert answer.elapsed.total_seconds() < 1
-        assert {future.result().status_code for future in admitted} == {504}
+        assert answer.elapsed.total_seconds() < 20, "at once, and not when one of the six was over"
+        start_worker()
+        assert {future.result().status_code for future in admitted} == {200}
 
 
 def test_an_upload_over_the_limit_is_refused_unread_and_takes_no_place(serve):
@@ -342,7 +359,7 @@ def _silent_upload(client: httpx.Client) -> socket.socket:
 
 
 def test_a_client_that_falls_silent_in_mid_upload_loses_its_place(serve):
-    _process, _ready, client = serve(YEBAN_UPLOAD_LIMIT="1", YEBAN_CLIENT_TIMEOUT_S="1")
+    _process, _ready, client = serve(YEBAN_UPLOAD_LIMIT="1", YEBAN_CLIENT_TIMEOUT_S="4")
     with _silent_upload(client) as silent:
         answer = b""
         while block := silent.recv(65536):
@@ -377,18 +394,18 @@ def test_clients_that_send_a_byte_now_and_then_do_not_keep_the_threads(serve, be
                 with contextlib.suppress(OSError):
                     connection.sendall(b"a")
             with contextlib.suppress(httpx.TransportError):
-                return client.get("/healthz", timeout=0.5).status_code == 200
+                return client.get("/healthz", timeout=1.0).status_code == 200
             return False
 
-        wait_until(answered, timeout_s=15, what="an answer while four others dribble")
+        wait_until(answered, what="an answer while four others dribble")
 
 
 def test_many_refused_uploads_do_not_take_the_threads(serve):
-    _process, _ready, client = serve(YEBAN_UPLOAD_LIMIT="1", YEBAN_WEB_THREADS="16", YEBAN_CLIENT_TIMEOUT_S="20")
+    _process, _ready, client = serve(YEBAN_UPLOAD_LIMIT="1", YEBAN_WEB_THREADS="16", YEBAN_CLIENT_TIMEOUT_S="60")
     with contextlib.ExitStack() as open_ones:
         for _ in range(24):  # one is admitted; of the others eight are read on for
             open_ones.enter_context(_silent_upload(client))
         for _ in range(5):
             answer = client.get("/healthz")
             assert answer.status_code == 200
-            assert answer.elapsed.total_seconds() < 2
+            assert answer.elapsed.total_seconds() < 20  # half a minute, until one of them is given up

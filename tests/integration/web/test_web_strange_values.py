@@ -27,6 +27,12 @@ NUMBERS = [2**31 - 1, 2**31, 2**32, 2**63 - 1]
 
 
 @pytest.fixture
+def settings(settings):
+    """No worker runs here."""
+    return settings.model_copy(update={"interactive_deadline_ms": 100})
+
+
+@pytest.fixture
 def things(client, upload, tag, database):
     """One of everything, by the parameter of a route."""
     job_id = upload(gold_column="label").json["id"]

@@ -8,13 +8,14 @@ import re
 import threading
 import time
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from openpyxl import Workbook
 from sqlalchemy import text
 
 from tests.fixtures.page_checker import checked_page, form_fields
+from tests.fixtures.waiting import wait_until
 from web.labelset import SEPARATORS, labels_of_form
 from web.pages import draftview
 from yeban.jobs.workers import WorkerInfo, beat
@@ -367,8 +368,14 @@ def test_of_long_label_sets_fewer_rows_are_tried(client, draft, filled, start_wo
 
 
 def test_an_answer_with_many_labels_is_waited_for_longer(make_app, start_worker):
-    client = make_app(interactive_deadline_ms=200).test_client()
-    slow = start_worker(lambda _: (threading.Event().wait(0.5), TextReply(scores=[0.5] * 20, model="e5-small"))[1])
+    deadline_s = 3  # and six times as long with many labels
+    client = make_app(interactive_deadline_ms=1000 * deadline_s).test_client()
+
+    def answer_late(request):
+        wait_until(lambda: time.time() > request.sent_at + 1.5 * deadline_s, what="the deadline of few labels")
+        return TextReply(scores=[0.5] * 20, model="e5-small")
+
+    slow = start_worker(answer_late)
     place = _send(client, "text\na\n").headers["Location"]
     labels = ",".join(f"{number:05}".ljust(200, "x") for number in range(20))
     form = {**form_fields(client.get(place).text, "draft"), "labels": labels}
@@ -504,10 +511,11 @@ def test_it_begins_now_or_at_a_time_of_the_servers(client, draft, filled, fields
 
 def test_tonight_is_the_next_time_the_clock_shows_it(client, draft, filled):
     place = draft()
-    form = filled(place, start="tonight", tonight_at="03:30", expires_at="2999-01-01T00:00")
+    at = datetime.now().astimezone() + timedelta(hours=12)  # far from now, so that it cannot pass meanwhile
+    form = filled(place, start="tonight", tonight_at=f"{at:%H}:30", expires_at="2999-01-01T00:00")
     job = _job(client, client.post(place, data=form))
     begins = datetime.fromisoformat(job["start_at"]).astimezone()
-    assert (begins.hour, begins.minute) == (3, 30)
+    assert (begins.hour, begins.minute) == (at.hour, 30)
     assert 0 < (begins - datetime.now().astimezone()).total_seconds() <= 25 * 3600
     assert job["expires_at"] is not None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import io
-import os
+import random
 import tracemalloc
 import zipfile
 
@@ -100,7 +100,7 @@ def test_what_would_fill_the_memory_is_refused_before_it_does(make_app, content,
         b"<html><table><tr><td>x",
         b"[1, 2]",
         b"\x00" * 1000,
-        os.urandom(4096),
+        random.Random(1).randbytes(4096),
         b"text\n" + b"x" * 200_000 + b"\n",
         b'{"text": {"a": [' + b"[" * 100_000,
     ],

@@ -135,7 +135,7 @@ def test_a_test_is_sent_and_its_answer_told(client, made, receiver):
 
 def test_only_so_many_tests_are_sent_at_a_time(app, client, made, receiver, monkeypatch):
     monkeypatch.setattr(webhookview, "_TESTS", Admission("webhook tests", most=1))
-    receiver.behave = lambda _: receiver.leave.wait(20)
+    receiver.behave = lambda _: receiver.leave.wait(120)
     first = threading.Thread(target=lambda: app.test_client().post(f"{API}/{made['id']}/test"))
     first.start()
     wait_until(lambda: receiver.received, what="the first test")
@@ -143,7 +143,7 @@ def test_only_so_many_tests_are_sent_at_a_time(app, client, made, receiver, monk
     assert (refused.status_code, refused.json["code"]) == (429, "overloaded")
     assert client.post(f"/webhooks/{made['id']}/test").status_code == 429
     receiver.leave.set()
-    first.join(20)
+    first.join(120)
 
 
 def test_deliveries_are_paged_and_sent_again(client, made, told, receiver, database, job_id):
@@ -155,7 +155,7 @@ def test_deliveries_are_paged_and_sent_again(client, made, told, receiver, datab
     assert client.get(API).json["webhooks"][0]["waiting"] == 1
     notifier = Notifier(database, private=True)
     notifier.turn()
-    notifier.stop(20)
+    notifier.stop(120)
     (arrived,) = client.get(url, query_string={"limit": 1}).json["deliveries"]
     assert (arrived["state"], arrived["attempt"], arrived["status"], arrived["error"], arrived["next_at"]) == (
         "delivered", 1, 200, None, None,
@@ -298,7 +298,7 @@ def test_the_page_lists_what_was_sent_and_sends_it_again(client, made, told, rec
     receiver.behave = 500
     notifier = Notifier(database, private=True)
     notifier.turn()
-    notifier.stop(20)
+    notifier.stop(120)
     page = client.get(path).text
     assert "500 · not accepted" in page
     assert 'class="state waiting"' in page

@@ -52,7 +52,7 @@ def start_notifier(database: Database) -> Iterator[Callable[..., delivering.Noti
 
     yield start
     for notifier in started:
-        notifier.stop(20)
+        notifier.stop(60)
 
 
 @pytest.fixture

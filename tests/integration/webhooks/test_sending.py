@@ -5,6 +5,7 @@ import ssl
 
 import pytest
 
+from tests.fixtures.ports import refusing_port
 from tests.fixtures.receiver import answer
 from yeban.webhooks import addresses, sending
 from yeban.webhooks.failures import Failure
@@ -12,7 +13,7 @@ from yeban.webhooks.sending import send
 from yeban.webhooks.targets import parse
 
 
-def post(url, *, private=True, limit_s=2.0, body=b"{}"):
+def post(url, *, private=True, limit_s=60.0, body=b"{}"):
     return send(parse(url), {"webhook-id": "msg"}, body, private=private, limit_s=limit_s)
 
 
@@ -60,10 +61,10 @@ def test_proxies_of_the_environment_are_ignored(receiver, start_receiver, monkey
 
 
 def test_a_receiver_that_says_nothing_is_given_up_in_time(receiver):
-    receiver.behave = lambda _: receiver.leave.wait(20)
+    receiver.behave = lambda _: receiver.leave.wait(120)
     found = post(receiver.url(), limit_s=0.3)
     assert (found.status, found.failure) == (None, Failure.TIMED_OUT)
-    assert 0.25 < found.seconds < 5
+    assert 0.25 < found.seconds < 30
 
 
 def test_a_receiver_that_says_a_byte_now_and_then_is_given_up_in_time(receiver):
@@ -76,7 +77,7 @@ def test_a_receiver_that_says_a_byte_now_and_then_is_given_up_in_time(receiver):
     receiver.behave = dribble
     found = post(receiver.url(), limit_s=0.5)
     assert (found.status, found.failure) == (None, Failure.TIMED_OUT)
-    assert found.seconds < 5
+    assert found.seconds < 30
 
 
 def test_a_body_is_not_waited_for(receiver, monkeypatch):
@@ -90,9 +91,9 @@ def test_a_body_is_not_waited_for(receiver, monkeypatch):
             handler.wfile.write(b"x")
 
     receiver.behave = dribble
-    found = post(receiver.url(), limit_s=10)
+    found = post(receiver.url())
     assert (found.status, found.failure) == (200, None)
-    assert found.seconds < 5
+    assert found.seconds < 30
 
 
 def test_of_a_huge_body_only_the_beginning_is_read(receiver):
@@ -106,7 +107,7 @@ def test_of_a_huge_body_only_the_beginning_is_read(receiver):
             sent.append(handler.wfile.write(b"x" * 2**16))
 
     receiver.behave = flood
-    assert post(receiver.url(), limit_s=5).failure is None
+    assert post(receiver.url()).failure is None
     assert sum(sent) < 2**25  # what the buffers of two sockets hold
 
 
@@ -125,9 +126,9 @@ def test_an_answer_without_an_end_ends_the_try(receiver, first, again):
             handler.wfile.write(again)
 
     receiver.behave = flood
-    found = post(receiver.url(), limit_s=20)
+    found = post(receiver.url())
     assert (found.status, found.failure) == (None, Failure.NO_HTTP_ANSWER)
-    assert found.seconds < 5
+    assert found.seconds < 30
 
 
 def test_only_the_last_of_several_answers_counts(receiver):
@@ -144,10 +145,8 @@ def test_what_is_no_http_is_told(receiver, said):
 
 
 def test_a_port_where_nothing_listens():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    assert post(f"http://127.0.0.1:{port}/").failure is Failure.NOT_REACHED
+    with refusing_port() as port:
+        assert post(f"http://127.0.0.1:{port}/").failure is Failure.NOT_REACHED
 
 
 def test_a_port_that_takes_connections_and_does_nothing():
@@ -157,7 +156,7 @@ def test_a_port_that_takes_connections_and_does_nothing():
         for scheme in ("http", "https"):
             found = post(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}/", limit_s=0.3)
             assert (found.status, found.failure) == (None, Failure.TIMED_OUT)
-            assert found.seconds < 5
+            assert found.seconds < 30
 
 
 def test_loopback_is_not_called_unless_that_is_allowed(receiver):

@@ -88,7 +88,7 @@ def consumer(redis_url, tmp_path):
     started = Consumer(redis_url, tmp_path)
     yield started
     started.process.terminate()
-    assert started.process.wait(30) == 0
+    assert started.process.wait(120) == 0
 
 
 def test_junk_in_the_queue_costs_only_itself_and_is_not_written_down(consumer, redis_url):

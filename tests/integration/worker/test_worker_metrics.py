@@ -130,14 +130,15 @@ def test_single_texts(redis_url, counted):
             model="fake",
             reply_to=f"yeban:reply:{uuid.uuid4().hex}",
             sent_at=sent_at,
-            deadline=sent_at + 60,
+            deadline=sent_at + 600,
         )
 
+    began = time.time()
     with make_redis(redis_url) as redis:
         run = TextRunner(redis=redis, models=Models(lambda _name: FakeClassifier()), in_flight=InFlight())
-        run([request("a", age_s=3), request("NAN", age_s=0), request("b", age_s=100)])
+        run([request("a", age_s=3), request("NAN", age_s=0), request("b", age_s=1000)])
     assert counted("yeban_group_members_sum", role="interactive") == 2
     assert counted("yeban_texts_late_total") == 1
     assert counted("yeban_errors_total", program="worker", code="engine_failed") == 1
     assert counted("yeban_queue_seconds_count", role="interactive") == 1
-    assert counted("yeban_queue_seconds_sum", role="interactive") == pytest.approx(3, abs=1)
+    assert 3 <= counted("yeban_queue_seconds_sum", role="interactive") <= 3 + time.time() - began

@@ -104,6 +104,18 @@ def test_for_anyone_else_the_folder_is_closed(
         folder.rmdir()
 
 
+def listens(socket: Path) -> bool:
+    """Whether somebody does; the file of a socket is there a moment before."""
+    with redis.Redis(unix_socket_path=str(socket)) as client:
+        try:
+            client.ping()
+        except redis.exceptions.AuthenticationError:
+            return True
+        except redis.exceptions.ConnectionError:
+            return False
+    return True
+
+
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[Path]:
     """The bundled Valkey with the accounts that were made; its socket."""
@@ -113,10 +125,10 @@ def valkey(tmp_path: Path) -> Iterator[Path]:
     command = [str(found.executable), "--port", "0", "--unixsocket", str(socket), "--dir", str(tmp_path), "--save", ""]
     command += ["--aclfile", str(tmp_path / "valkey_accounts")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    wait_until(socket.exists, what="Valkey")
+    wait_until(lambda: listens(socket), what="Valkey")
     yield socket
     process.terminate()
-    process.wait(10)
+    process.wait(120)
 
 
 def test_the_account_of_the_programs_may_do_what_they_do(valkey: Path, tmp_path: Path) -> None:

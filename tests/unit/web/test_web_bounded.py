@@ -20,12 +20,12 @@ class Slow:
 
     def __call__(self) -> int:
         self.asked += 1
-        self.go.wait(30)
+        self.go.wait(120)
         return self.asked
 
 
 def test_an_answer_is_given_on():
-    assert Bounded("It", lambda: 3, timeout_s=5)() == 3
+    assert Bounded("It", lambda: 3, timeout_s=120)() == 3
 
 
 def test_what_the_question_raises_is_raised():
@@ -33,7 +33,7 @@ def test_what_the_question_raises_is_raised():
         raise NotFound("no")
 
     with pytest.raises(NotFound):
-        Bounded("It", ask, timeout_s=5)()
+        Bounded("It", ask, timeout_s=120)()
 
 
 def test_a_question_that_times_out_by_itself_is_not_one_that_hangs():
@@ -41,7 +41,7 @@ def test_a_question_that_times_out_by_itself_is_not_one_that_hangs():
         raise TimeoutError("of its own")
 
     with pytest.raises(TimeoutError, match="of its own"):
-        Bounded("It", ask, timeout_s=5)()
+        Bounded("It", ask, timeout_s=120)()
 
 
 def test_what_is_not_answered_in_time_is_given_up_and_asked_only_once():
@@ -57,17 +57,17 @@ def test_what_is_not_answered_in_time_is_given_up_and_asked_only_once():
 
 def test_those_who_ask_at_the_same_time_share_an_answer():
     slow = Slow()
-    bounded = Bounded("It", slow, timeout_s=30)
+    bounded = Bounded("It", slow, timeout_s=120)
     waiting = [bounded.start() for _ in range(5)]
     slow.go.set()
     assert [answer() for answer in waiting] == [1] * 5
 
 
-@pytest.mark.parametrize(("keep_s", "asked"), [(60.0, 1), (0.0, 3)])
+@pytest.mark.parametrize(("keep_s", "asked"), [(3600.0, 1), (0.0, 3)])
 def test_an_answer_is_kept_for_as_long_as_it_may_be(keep_s, asked):
     slow = Slow()
     slow.go.set()
-    bounded = Bounded("It", slow, timeout_s=5, keep_s=keep_s)
+    bounded = Bounded("It", slow, timeout_s=120, keep_s=keep_s)
     for _ in range(3):
         bounded()
     assert slow.asked == asked

@@ -46,8 +46,8 @@ def test_while_a_secret_is_changed_either_will_do(verify):
 
 def test_what_is_old_or_comes_from_the_future_is_refused(verify):
     assert not verify(SECRET, headers(time.time() - 301), BODY)
-    assert not verify(SECRET, headers(time.time() + 302), BODY)
-    assert verify(SECRET, headers(time.time() - 290), BODY)
+    assert not verify(SECRET, headers(time.time() + 600), BODY)
+    assert verify(SECRET, headers(time.time() - 200), BODY)
 
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])

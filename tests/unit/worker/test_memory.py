@@ -43,5 +43,5 @@ def test_a_limit_that_the_model_alone_exceeds_is_refused_at_the_start():
 def test_the_memory_of_this_process_is_told_in_mib():
     before = resident_mb()
     held = b"x" * 2**27
-    assert 120 < resident_mb() - before < 140
+    assert 64 < resident_mb() - before < 192  # others may take and give back memory meanwhile
     assert held

@@ -37,7 +37,7 @@ def state(heartbeat):
 def client(state):
     server = WorkerServer("127.0.0.1", 0, state)
     server.start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}", trust_env=False) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}", trust_env=False, timeout=120) as client:
         yield client
     server.shutdown()
     server.server_close()

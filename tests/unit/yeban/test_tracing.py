@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
-def collector():
+def collector(monkeypatch):
+    monkeypatch.setattr(tracing, "_EXPORT_TIMEOUT_S", 60)  # what is not told in time would be missed
     with run_collector() as collector:
         tracing.start(Settings(otlp_endpoint=collector.url), "tests", "1")
         yield collector

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from worker.cache import LayeredStore, MemoryStore, RedisStore
+from worker.cache import redis as redis_layer
 
 VECTOR = np.ones(3, np.float32)
 
@@ -38,7 +40,8 @@ def test_a_key_asked_twice_is_answered_twice() -> None:
     assert [value is not None for value in store.get_many([b"a", b"a"])] == [True, True]
 
 
-def test_memory_over_redis_serves_what_another_worker_wrote(redis_url: str) -> None:
+def test_memory_over_redis_serves_what_another_worker_wrote(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_layer, "_TIMEOUT_S", 60.0)
     LayeredStore(MemoryStore(10), RedisStore.from_url(redis_url, "labels", ttl_s=60, max_bytes=1 << 20)).put_many(
         {b"a": VECTOR}
     )

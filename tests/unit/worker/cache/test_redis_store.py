@@ -12,10 +12,18 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.fixtures.clock import FakeClock
+from tests.fixtures.ports import refusing_port
 from worker.cache import RedisStore
+from worker.cache import redis as redis_layer
 
 VECTOR = np.arange(5, dtype=np.float32)
 MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of a second is little on a busy machine; that it is no more is tested where a server hangs."""
+    monkeypatch.setattr(redis_layer, "_TIMEOUT_S", 60.0)
 
 
 @pytest.fixture
@@ -86,8 +94,8 @@ def test_a_few_keys_are_one_round_trip(open_store, client) -> None:
 
     assert all(value is not None for value in store.get_many(keys(0, 10)))
 
-    # The one for the command that asks is counted too.
-    assert client.info("stats")["total_reads_processed"] <= before + 2
+    # The one for the command that asks is counted too, and so is what others do meanwhile; each key by itself were ten.
+    assert client.info("stats")["total_reads_processed"] < before + 10
 
 
 @pytest.mark.parametrize("size", [3, 384])
@@ -137,15 +145,15 @@ def test_it_takes_no_more_of_the_server_than_it_may(open_store, client) -> None:
 
 
 def test_what_is_kept_for_half_its_time_makes_room_for_a_new_generation(open_store, client) -> None:
-    store = open_store(ttl_s=2)
+    store = open_store(ttl_s=2_000)
     store.put_many({b"a": VECTOR})
     (young,) = client.keys("*")
-    client.pexpire(young, 900)  # more than half of its two seconds have passed
+    client.pexpire(young, 900_000)  # more than half of its two thousand seconds have passed
 
     store.put_many({b"a": VECTOR * 2})
 
     assert len(client.keys("*")) == 2
-    assert all(0 < client.pttl(key) <= 2_000 for key in client.keys("*"))
+    assert all(0 < client.pttl(key) <= 2_000_000 for key in client.keys("*"))
     np.testing.assert_array_equal(store.get_many([b"a"])[0], VECTOR * 2)
     client.delete(young)
     (value,) = store.get_many([b"a"])
@@ -166,7 +174,7 @@ def test_workers_that_write_at_once_keep_the_bound_and_find_what_they_wrote(open
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert lost == []
     # Entries of 20 + 24 bytes beside what the server adds; a shard may be one write over its share.
     assert 5_000 < entries(client) < 2 * MIB / (20 + 24 + 60) * 1.2
@@ -196,36 +204,48 @@ def test_a_server_that_is_full_is_left_alone(open_store, client) -> None:
     assert store.get_many([b"a"]) == [None]
 
 
-def test_an_outage_is_a_miss_and_not_an_error(open_store) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    store = open_store(url=f"redis://127.0.0.1:{port}")
+@pytest.fixture
+def open_still(monkeypatch: pytest.MonkeyPatch, open_store) -> Callable[[int], RedisStore]:
+    """A store on a port, whose clock stands still: it does not try again by itself."""
 
-    store.put_many({b"a": VECTOR})
+    def open_still(port: int) -> RedisStore:
+        store = open_store(url=f"redis://127.0.0.1:{port}")
+        monkeypatch.setattr(store, "_clock", FakeClock())
+        return store
 
-    assert store.get_many([b"a"]) == [None]
+    return open_still
+
+
+def test_an_outage_is_a_miss_and_not_an_error(open_still) -> None:
+    with refusing_port() as port:
+        store = open_still(port)
+
+        store.put_many({b"a": VECTOR})
+
+        assert store.get_many([b"a"]) == [None]
     assert store.stats()["redis"].failures == 1, "the second call must not have tried"
 
 
-def test_a_server_that_hangs_costs_one_short_wait_however_much_is_asked(silent_port, open_store) -> None:
-    store = open_store(url=f"redis://127.0.0.1:{silent_port}")
+def test_a_server_that_hangs_costs_one_short_wait_however_much_is_asked(silent_port, open_still, monkeypatch) -> None:
+    monkeypatch.undo()
+    assert redis_layer._TIMEOUT_S == 0.25
+    store = open_still(silent_port)
     started = time.monotonic()
 
     for _ in range(20):
         assert store.get_many(keys(0, 10_000)) == [None] * 10_000
         store.put_many(dict.fromkeys(keys(0, 10_000), VECTOR))
 
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 30  # what making the keys takes, and for ever where nothing bounds the wait
     assert store.stats()["redis"].failures == 1
 
 
 def test_it_tries_again_after_a_pause(redis_url: str) -> None:
     clock = FakeClock()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    away = redis.Redis(port=port, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
-    store = RedisStore(away, "labels", ttl_s=60, max_bytes=MIB, clock=clock)
-    store.put_many({b"a": VECTOR})
+    with refusing_port() as port:
+        away = redis.Redis(port=port, retry=Retry(NoBackoff(), 0))
+        store = RedisStore(away, "labels", ttl_s=60, max_bytes=MIB, clock=clock)
+        store.put_many({b"a": VECTOR})
     store._client = redis.Redis.from_url(redis_url)
 
     store.put_many({b"a": VECTOR})

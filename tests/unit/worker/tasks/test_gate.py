@@ -4,7 +4,7 @@ from worker.tasks.gate import Gate
 
 
 def test_ordinary_groups_run_beside_one_another():
-    gate, both = Gate(), threading.Barrier(2, timeout=5)
+    gate, both = Gate(), threading.Barrier(2, timeout=120)
 
     def run() -> None:
         with gate.shared():
@@ -14,7 +14,7 @@ def test_ordinary_groups_run_beside_one_another():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(120)
     assert not both.broken
 
 
@@ -25,13 +25,13 @@ def test_a_suspect_runs_when_all_others_are_out_and_keeps_them_out():
     def first() -> None:
         with gate.shared():
             first_in.set()
-            first_may_go.wait(5)
+            first_may_go.wait(120)
             order.append("first")
 
     def suspect() -> None:
         with gate.alone():
             suspect_in.set()
-            suspect_may_go.wait(5)
+            suspect_may_go.wait(120)
             order.append("suspect")
 
     def late() -> None:
@@ -40,15 +40,15 @@ def test_a_suspect_runs_when_all_others_are_out_and_keeps_them_out():
 
     threads = [threading.Thread(target=first)]
     threads[0].start()
-    assert first_in.wait(5)
+    assert first_in.wait(120)
     threads.append(threading.Thread(target=suspect))
     threads[1].start()
     assert not suspect_in.wait(0.05)
     first_may_go.set()
-    assert suspect_in.wait(5)
+    assert suspect_in.wait(120)
     threads.append(threading.Thread(target=late))
     threads[2].start()
     suspect_may_go.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(120)
     assert order == ["first", "suspect", "late"]

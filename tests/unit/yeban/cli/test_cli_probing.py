@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.fixtures.ports import refusing_port
 from yeban.cli import main
 from yeban.settings import get_settings
 
@@ -71,7 +72,7 @@ def test_a_recent_heartbeat_is_well(probe, heartbeat):
     assert said.startswith("ok: the last heartbeat is ")
 
 
-@pytest.mark.parametrize(("age_s", "allowed", "status"), [(50, "60", 0), (70, "60", 1), (5, "4.5", 1)])
+@pytest.mark.parametrize(("age_s", "allowed", "status"), [(50, "600", 0), (700, "600", 1), (5, "4.5", 1)])
 def test_a_heartbeat_grows_too_old(probe, heartbeat, age_s, allowed, status):
     aged(heartbeat, age_s)
     found, said = probe("worker", "--max-age-s", allowed, YEBAN_HEARTBEAT_FILE=str(heartbeat))
@@ -105,8 +106,9 @@ def test_a_web_that_is_not_there_or_says_nothing_is_not_well(probe):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         started = time.monotonic()
         assert probe("web", "--server", url, "--timeout-s", "0.3")[0] == 1
-        assert time.monotonic() - started < 2
-    status, said = probe("web", "--server", url)
+        assert time.monotonic() - started < 30  # for ever where nothing bounds it
+    with refusing_port() as port:
+        status, said = probe("web", "--server", f"http://127.0.0.1:{port}")
     assert (status, said.count("\n")) == (1, 0)
 
 
