@@ -25,4 +25,4 @@ def test_a_page_without_one_leaves_the_focus_as_it_is(browser: Browser) -> None:
     browser.wear(Look())
     browser.open("/")
 
-    assert browser.run(_FOCUSED) == "text"
+    browser.wait(lambda: browser.run(_FOCUSED) == "text", "the focus where the page begins")
