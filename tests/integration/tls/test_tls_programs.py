@@ -78,7 +78,7 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env=environment | {"PYTHONPATH": str(ROOT), "YEBAN_LOG_LEVEL": "DEBUG"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         for secret in (PASSWORD, QUOTED_PASSWORD):
@@ -108,7 +108,7 @@ def worker(urls: Servers, tmp_path: Path) -> Iterator[Path]:
         )
     yield log
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(180) == 0
 
 
 def test_a_job_is_tagged_over_tls(urls: Servers, worker: Path) -> None:
