@@ -18,6 +18,8 @@ from yeban.embedded import Endpoints, open_servers, running_endpoints
 from yeban.errors import ConfigurationError
 from yeban.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("copied_clusters")
+
 
 def connect(url: str) -> psycopg.Connection[Any]:
     parts = make_url(url)
