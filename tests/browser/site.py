@@ -70,7 +70,8 @@ def running_site(model_dir: Path, folder: Path | None = None) -> Iterator[Site]:
     work_dir.mkdir()
     yeban = Yeban(data_dir, work_dir)
     try:
-        with yeban.start("up", "--port", "0") as process:
+        # The browser, too, is a heavy program, and what it waits for is not to come after it.
+        with yeban.start("up", "--port", "0", YEBAN_BULK_NICE="0") as process:
             ready = wait_until(
                 lambda: process.poll() is not None or re.search(r"ready: (http://\S+)", yeban.said("stderr")),
                 timeout_s=300,

@@ -26,6 +26,7 @@ TIMES = {
     "YEBAN_SWEEP_INTERVAL_S": "0.3",
     "YEBAN_HINT_TTL_S": "3",
     "YEBAN_GROUP_CHUNKS": "4",
+    "YEBAN_BULK_NICE": "0",  # or whatever else the machine does comes before them
 }
 
 
