@@ -12,7 +12,13 @@ from yeban.schema import migrate
 
 register_profiles()
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.jobs", "tests.fixtures.models", "tests.fixtures.tls"]
+pytest_plugins = [
+    "tests.fixtures.servers",
+    "tests.fixtures.clusters",
+    "tests.fixtures.jobs",
+    "tests.fixtures.models",
+    "tests.fixtures.tls",
+]
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 
 from selenium import webdriver
 from selenium.common.exceptions import (
+    ElementClickInterceptedException,
     ElementNotInteractableException,
     NoSuchElementException,
     StaleElementReferenceException,
+    WebDriverException,
 )
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
@@ -36,9 +38,18 @@ _FLAGS = (
     "--window-size=1280,900",
 )
 _NO_SCRIPTS = 2
-_PATIENCE_S = 15.0
+# For what never comes: a machine that is slow, or stands still for seconds, must fail no test.
+_PATIENCE_S = 60.0
+_SCRIPT_S = 110.0  # what Selenium waits for an answer of the driver is a little more
 # What a page is while it is being replaced.
-_MEANWHILE = (NoSuchElementException, StaleElementReferenceException, ElementNotInteractableException)
+_MEANWHILE = (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
+# The driver's words for the same where it has no name for it.
+_REPLACED = ("does not belong to the document", "aborted by navigation", "document unloaded")
 
 T = TypeVar("T")
 
@@ -59,6 +70,7 @@ class Browser:
         options.add_experimental_option("prefs", preferences)
         # Both programs are named, or Selenium would look for them on the network.
         self.driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
+        self.driver.set_script_timeout(_SCRIPT_S)
         self.url = url
         self.scripts = scripts
         self.look = Look()
@@ -131,6 +143,10 @@ class Browser:
                 return condition()
             except _MEANWHILE:
                 return None
+            except WebDriverException as error:
+                if any(words in str(error.msg) for words in _REPLACED):
+                    return None
+                raise
 
         found = wait_until(now, timeout_s=timeout_s, what=f"{what} on {self.driver.current_url}")
         assert found is not None
@@ -139,6 +155,10 @@ class Browser:
     def find(self, xpath: str) -> WebElement:
         """The first shown element that ``xpath`` leads to."""
         return self.wait(lambda: self._shown(xpath), xpath)
+
+    def text(self, xpath: str) -> str:
+        """What the first shown element that ``xpath`` leads to says, once it says something."""
+        return self.wait(lambda: (found := self._shown(xpath)) and found.text, xpath) or ""
 
     def all(self, xpath: str) -> list[WebElement]:
         """What ``xpath`` leads to just now, shown or not."""
@@ -173,6 +193,22 @@ class Browser:
             return found is not None
 
         self.wait(pressed, f"“{words}”")
+
+    def follow(self, words: str) -> None:
+        """As :meth:`press`, where another page comes: what is done next is done there."""
+        with self.another_page():
+            self.press(words)
+
+    @contextmanager
+    def another_page(self) -> Iterator[None]:
+        """What is done within leads to another page, or to this one anew; leaves once that is whole."""
+        before = self._page()
+
+        def come() -> bool:
+            return self._page() != before and self.run("return document.readyState") == "complete"
+
+        yield
+        self.wait(come, "another page")
 
     def region(self, heading: str) -> WebElement:
         """The part of a page whose heading or name is ``heading`` in English."""
@@ -225,7 +261,14 @@ class Browser:
             whole = len(new) == 1 and new[0].suffix != ".crdownload" and not new[0].name.startswith(".")
             return new[0] if whole and new[0].stat().st_size else None
 
-        yield lambda: wait_until(come, what="a download") or Path()
+        def come_whole() -> Path:
+            return wait_until(come, timeout_s=_PATIENCE_S, what="a download") or Path()
+
+        yield come_whole
+
+    def _page(self) -> float:
+        """What tells this page from every other: when it began."""
+        return float(self.run("return performance.timeOrigin"))
 
     def _shown(self, xpath: str) -> WebElement | None:
         return next((each for each in self.all(xpath) if each.is_displayed()), None)

@@ -1,4 +1,5 @@
-"""The whole service, seen in a real browser: ``yeban up`` with the bundled servers and the real model, once a session.
+"""The whole service, seen in a real browser: ``yeban up`` with the bundled servers and the real model, once for
+all of these tests.
 
 Skipped where Chromium is absent, but not in CI.
 """
@@ -31,16 +32,22 @@ def chromium() -> None:
         pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(chromium: None, model_dir: Path, fast_folder: Path | None) -> Iterator[Site]:
     """The service, in open mode, with the real model."""
     with running_site(model_dir, fast_folder) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_browser(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     yield from _browser(site, tmp_path_factory.mktemp("downloads"))
+
+
+@pytest.fixture(scope="package")
+def browser_without_scripts(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One that runs no scripts."""
+    yield from _browser(site, tmp_path_factory.mktemp("downloads"), scripts=False)
 
 
 @pytest.fixture
@@ -49,20 +56,14 @@ def browser(shared_browser: Browser) -> Browser:
     return shared_browser
 
 
-@pytest.fixture
-def browser_without_scripts(site: Site, tmp_path: Path) -> Iterator[Browser]:
-    """One that runs no scripts."""
-    yield from _browser(site, tmp_path, scripts=False)
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site_with_accounts(site: Site) -> Iterator[Site]:
     """A second web server on the same database, where one signs in; see ``ADMIN_PASSWORD``."""
     with with_accounts(site, ADMIN_PASSWORD) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser_with_accounts(site_with_accounts: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser on that one."""
     yield from _browser(site_with_accounts, tmp_path_factory.mktemp("downloads"))

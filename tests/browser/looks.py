@@ -52,6 +52,9 @@ LOOKS = [
     Look(language="en", theme="dark", screen=DESKTOP),
 ]
 
+#: Each language, each choice of colours and each screen once, where the pairs of them make no difference.
+TWO_LOOKS = [LOOKS[0], Look(language="en", theme="light", screen=DESKTOP)]
+
 
 @cache
 def _translations(language: Language) -> NullTranslations:

@@ -84,11 +84,11 @@ class DraftPage:
 
     def first_rows(self) -> str:
         """The table of the first rows, as text."""
-        return self._browser.find("//main//*[@id='reading']//table").text
+        return self._browser.text("//main//*[@id='reading']//table")
 
     def counts(self) -> str:
         """The counts over the whole file, which come after the page."""
-        return self._browser.find("//main//*[@id='counts']//dl").text
+        return self._browser.text("//main//*[@id='counts']//dl")
 
     def enter_labels(self, labels: str) -> None:
         enter_labels(self._browser, labels)
@@ -100,8 +100,8 @@ class DraftPage:
     def try_first_rows(self) -> list[str]:
         """Have the first rows tagged, and return what is shown for each."""
         self._browser.find("//main//button[contains(@formaction, '/try')]").click()
-        self._browser.find("//main//*[@id='tried']//tbody/tr")
-        return [row.text for row in self._browser.all("//main//*[@id='tried']//tbody/tr")]
+        rows = "//main//*[@id='tried']//tbody/tr"
+        return self._browser.wait(lambda: [row.text for row in self._browser.all(rows)], "the first rows")
 
     def begin_at(self, moment: str) -> None:
         """Choose when, as ``2026-11-26T02:30``."""
@@ -131,7 +131,7 @@ class JobPage:
         self._browser.wait(
             lambda: self._browser.has("//main//*[contains(concat(' ', @class, ' '), ' completed ')]"),
             "a completed job",
-            timeout_s=60,
+            timeout_s=180,
         )
         # What was found comes after the bar.
         self._browser.find("//main//*[@id='h-refinement']")
@@ -147,7 +147,7 @@ class JobPage:
             return come()
 
     def review(self) -> None:
-        self._browser.press("Review rows worth correcting")
+        self._browser.follow("Review rows worth correcting")
 
 
 class ReviewPage:
@@ -198,7 +198,7 @@ class ReviewPage:
         return dict(zip(names, (each.text for each in self._browser.all(f"{at}/dt")), strict=True))
 
     def save(self) -> None:
-        self._browser.press("Save and show the next")
+        self._browser.follow("Save and show the next")
 
     def corrected(self) -> list[str]:
         """The rows corrected last, as the table says."""
@@ -216,7 +216,7 @@ class AccuracyPage:
 
     def accuracy(self) -> float:
         """The share of rows that are right."""
-        said = self._browser.find("//main//section[@aria-labelledby='h-whole']//dd").text
+        said = self._browser.text("//main//section[@aria-labelledby='h-whole']//dd")
         return float(said.removesuffix("%")) / 100
 
     def open_confusion(self, right: str, tagged: str) -> None:
@@ -228,7 +228,7 @@ class AccuracyPage:
 
     def rows(self) -> str:
         """The rows with their texts."""
-        return self._browser.find("//main//table[caption]").text
+        return self._browser.text("//main//table[caption]")
 
 
 class LabelSetForm:
@@ -254,8 +254,8 @@ class LabelSetForm:
         self._fields("label")[-1].send_keys(label)
 
     def save(self, words: str) -> None:
-        self._browser.press(words)
-        self._browser.wait(lambda: not self._browser.path.endswith(("/new", "/edit")), "the page of the set")
+        self._browser.follow(words)
+        assert not self._browser.path.endswith(("/new", "/edit")), "the page of the set"
 
     def _fields(self, name: str) -> list[WebElement]:
         return self._browser.all(f"//main//*[@id='rows']//*[@name='{name}']")
@@ -272,7 +272,7 @@ class SignInPage:
         self._browser.wait(lambda: self._browser.path.startswith("/sign-in"), "the page to sign in")
         self._browser.fill("name", name)
         self._browser.fill("password", password)
-        self._browser.press("Sign in")
+        self._browser.follow("Sign in")
 
 
 class AccountPage:
@@ -288,4 +288,4 @@ class AccountPage:
         """Make one and return it, as it is shown this once."""
         self._browser.fill("name", name)
         self._browser.press("Make a token")
-        return self._browser.find("//main//*[@id='secret']").text
+        return self._browser.text("//main//*[@id='secret']")

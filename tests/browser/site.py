@@ -21,6 +21,9 @@ import httpx
 from tests.e2e.conftest import Yeban
 from tests.fixtures.waiting import wait_until
 
+#: How long an answer may take, in seconds, on a machine that is slow or stands still for a while.
+HTTP_S = 60.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
@@ -36,6 +39,7 @@ class Site:
                 f"{self.url}/api/v1/jobs",
                 files={"file": (file.name, content)},
                 data={"labels": ",".join(labels), **fields},
+                timeout=HTTP_S,
             )
         assert made.status_code == 201, made.text
         return str(made.json()["id"])
@@ -43,12 +47,16 @@ class Site:
     def ended_job(self, file: Path, labels: Sequence[str], **fields: str) -> str:
         """As :meth:`job`, once it has ended."""
         job_id = self.job(file, labels, **fields)
-        wait_until(lambda: str(self.look_at(job_id)["state"]).startswith("completed"), what="the end of the job")
+        wait_until(
+            lambda: str(self.look_at(job_id)["state"]).startswith("completed"),
+            timeout_s=180,
+            what="the end of the job",
+        )
         return job_id
 
     def look_at(self, job_id: str) -> Any:
         """What the API tells of a job."""
-        return httpx.get(f"{self.url}/api/v1/jobs/{job_id}").raise_for_status().json()
+        return httpx.get(f"{self.url}/api/v1/jobs/{job_id}", timeout=HTTP_S).raise_for_status().json()
 
 
 @contextmanager
@@ -62,16 +70,17 @@ def running_site(model_dir: Path, folder: Path | None = None) -> Iterator[Site]:
     work_dir.mkdir()
     yeban = Yeban(data_dir, work_dir)
     try:
-        with yeban.start("up", "--port", "0") as process:
+        # The browser, too, is a heavy program, and what it waits for is not to come after it.
+        with yeban.start("up", "--port", "0", YEBAN_BULK_NICE="0") as process:
             ready = wait_until(
                 lambda: process.poll() is not None or re.search(r"ready: (http://\S+)", yeban.said("stderr")),
-                timeout_s=60,
+                timeout_s=300,
                 what="a ready server",
             )
             assert isinstance(ready, re.Match), yeban.said("stderr")
             yield Site(url=ready[1], data_dir=data_dir)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(40) == 0, yeban.said("stderr")
+            assert process.wait(120) == 0, yeban.said("stderr")
     finally:
         shutil.rmtree(data_dir)
 
@@ -90,7 +99,7 @@ def with_accounts(site: Site, password: str) -> Iterator[Site]:
         subprocess.Popen(command, cwd=work_dir, env=kept | own, stdout=log, stderr=log) as process,
     ):
         try:
-            wait_until(lambda: process.poll() is not None or ready.exists(), timeout_s=30, what="a ready server")
+            wait_until(lambda: process.poll() is not None or ready.exists(), timeout_s=180, what="a ready server")
             assert process.poll() is None, (work_dir / "log").read_text(encoding="utf-8")
             url = json.loads(ready.read_text(encoding="utf-8"))["url"]
             yield Site(url=url, data_dir=site.data_dir)

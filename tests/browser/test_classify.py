@@ -85,7 +85,7 @@ def test_colours_follow_the_system_until_a_person_chooses(browser: Browser) -> N
     browser.open("/")
     assert brightness() > 0.9
     browser.prefer("dark")
-    assert brightness() < 0.2
+    browser.wait(lambda: brightness() < 0.2, "a dark page")
     audit(browser)
 
     browser.wear(Look(theme="light"))

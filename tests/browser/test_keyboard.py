@@ -67,10 +67,8 @@ def test_the_first_tab_leads_past_the_head(browser: Browser) -> None:
     browser.tab()
     browser.type_keys(Keys.ENTER)
     browser.wait(lambda: browser.path == "/jobs#main", "the content")
-    inside = browser.run(
-        "return document.activeElement.closest('main') !== null || document.activeElement === document.body"
-    )
-    assert inside
+    inside = "return document.activeElement.closest('main') !== null || document.activeElement === document.body"
+    browser.wait(lambda: browser.run(inside), "the focus behind the head")
     browser.tab()
     assert browser.run("return document.activeElement.closest('header') === null")
 

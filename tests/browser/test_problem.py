@@ -29,7 +29,7 @@ def test_a_page_without_one_leaves_the_focus_as_it_is(browser: Browser) -> None:
     browser.wear(Look())
     browser.open("/")
 
-    assert browser.run(_FOCUSED) == "text"
+    browser.wait(lambda: browser.run(_FOCUSED) == "text", "the focus where the page begins")
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
@@ -42,14 +42,14 @@ def test_a_form_of_a_session_that_is_over_is_kept_and_can_be_sent_again(
     for field, words in (("label", "物流"), ("description", "包裹、快递的去向")):
         browser.find(f"//main//*[@name='{field}']").send_keys(words)
     browser.driver.delete_cookie("yeban_session")
-    browser.press("Save")
+    browser.follow("Save")
 
-    browser.find("//main//form[@id='again']")
-    assert browser.run(_FOCUSED) == "problem"
-    assert "包裹、快递的去向" in browser.find("//main//form[@id='again']").text
+    assert "包裹、快递的去向" in browser.text("//main//form[@id='again']")
+    browser.wait(lambda: browser.run(_FOCUSED) == "problem", "the focus on what went wrong")
     audit(browser, "cookie", status=403)
-    browser.press("Send again")
+    browser.follow("Send again")
 
-    browser.wait(lambda: browser.path.startswith("/label-sets/") and not browser.path.endswith("/new"), "the set")
-    assert "包裹、快递的去向" in browser.find("//main").text
+    assert browser.path.startswith("/label-sets/")
+    assert not browser.path.endswith("/new")
+    assert "包裹、快递的去向" in browser.text("//main")
     httpx.delete(f"{site.url}/api/v1{browser.path}").raise_for_status()

@@ -44,7 +44,7 @@ def test_a_file_of_an_old_windows_comes_back_with_its_tags(browser: Browser, loo
     right = [row["yeban_label"] == label for row, (_, label) in zip(rows, TICKETS, strict=True)]
     assert sum(right) >= len(TICKETS) - 1, "nobody doubts these tickets"
     browser.open("/jobs")
-    assert source.name in browser.find("//main//table").text
+    assert source.name in browser.text("//main//table")
     audit(browser)
 
 
@@ -74,9 +74,8 @@ def test_the_right_labels_of_a_file_become_its_labels(browser: Browser, tmp_path
     browser.press("Use these as labels")
 
     browser.wait(lambda: set(draft.labels()) == set(LABELS), "the labels as chips")
-    assert browser.run("return document.activeElement === document.querySelector('.chips input')"), (
-        "one more can follow"
-    )
+    focused = "return document.activeElement === document.querySelector('.chips input')"
+    browser.wait(lambda: browser.run(focused), "the focus where one more can follow")
     browser.type_keys("投诉、")
-    assert set(draft.labels()) == {*LABELS, "投诉"}
+    browser.wait(lambda: set(draft.labels()) == {*LABELS, "投诉"}, "one more")
     assert len(draft.try_first_rows()) == len(TICKETS)

@@ -25,7 +25,7 @@ def test_nothing_of_a_running_stack_shows_a_password(yeban: Yeban, database_url:
     with yeban.start("up", "--port", "0", **secrets) as process:
         wait_until(
             lambda: process.poll() is not None or re.search(r"ready: http://\S+", yeban.said("stderr")),
-            timeout_s=90,
+            timeout_s=300,
             what="a ready server",
         )
         url = yeban.running_url()
@@ -36,7 +36,7 @@ def test_nothing_of_a_running_stack_shows_a_password(yeban: Yeban, database_url:
         while_running = _files_with_the_secret(yeban.data_dir)
         assert (yeban.data_dir / "stack.json").is_file()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(40) == 0
+        assert process.wait(180) == 0
 
     assert answered.returncode == 0, answered.stderr
     assert len(commands) >= 4

@@ -16,7 +16,7 @@ def leftover_files(folder: Path) -> list[str]:
 def leftover_processes(folder: Path) -> list[str]:
     """The command lines of processes that have to do with ``folder``; they are given a moment to end."""
     try:
-        wait_until(lambda: not _processes(folder), timeout_s=10, what="the end of every process")
+        wait_until(lambda: not _processes(folder), timeout_s=60, what="the end of every process")
     except AssertionError:
         return _processes(folder)
     return []

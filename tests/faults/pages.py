@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import psycopg
 
-from tests.faults.users import Asked, Users
+from tests.faults.users import ANSWER_S, NEW_CONNECTIONS, Asked, Users
 from tests.fixtures.page_checker import form_fields
 from tests.fixtures.waiting import wait_until
 
 _TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
-_TRIES = 150
+_TRIES = 600
 _PAUSE_S = 0.2
 
 
@@ -26,8 +26,9 @@ class Person:
     def __init__(self, users: Users) -> None:
         self._users = users
         self._api = users.api
-        limits = httpx.Limits(keepalive_expiry=1.0)
-        self._http = httpx.Client(base_url=users.api.stage.url, timeout=60.0, limits=limits, trust_env=False)
+        self._http = httpx.Client(
+            base_url=users.api.stage.url, timeout=ANSWER_S, limits=NEW_CONNECTIONS, trust_env=False
+        )
         self._pause = threading.Event()
         self._token = ""
 
@@ -97,11 +98,11 @@ class Person:
 
     def _once(self, method: str, path: str, **options: Any) -> httpx.Response | None:
         """Ask once; ``None`` where there was no answer at all, which is right only while the web is hurt."""
-        stage, hurt = self._api.stage, self._api.stage.web_hurt.is_set()
+        was_hurt = self._api.stage.web_hurt.since_now()
         try:
             response = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
-            if not (hurt or stage.web_hurt.is_set()):
+            if not was_hurt():
                 self._api.violations.append(f"{method} {path}: no answer ({error!r}) though the web was not hurt")
             return None
         # A database without room is told as such; where no worker tells that it is alive, its models are not known.

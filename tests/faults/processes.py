@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _GUARD = ROOT / "yeban" / "embedded" / "guard.py"
 _POLL_S = 0.05
 _BACKOFF_S = 0.3
-_STOP_S = 40.0
+_STOP_S = 120.0
 
 
 @dataclass
@@ -39,14 +39,14 @@ class Program:
     @property
     def pid(self) -> int:
         """The process id; waits where it is being started again."""
-        return wait_until(self._running_pid, what=f"a running {self.name}")
+        return wait_until(self._running_pid, timeout_s=120, what=f"a running {self.name}")
 
     def send(self, number: signal.Signals, pid: int | None = None) -> None:
         """Send a signal, if the process is still there."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid or self.pid, number)
 
-    def await_end_of(self, pid: int, *, timeout_s: float = 30.0) -> None:
+    def await_end_of(self, pid: int, *, timeout_s: float = 120.0) -> None:
         """Wait until the process ``pid`` of this program has ended."""
         wait_until(lambda: self._running_pid() != pid, timeout_s=timeout_s, what=f"the end of {self.name} {pid}")
 

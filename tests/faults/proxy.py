@@ -10,15 +10,10 @@ import threading
 from enum import StrEnum
 from pathlib import Path
 
+from tests.fixtures.ports import free_port
+
 _BLOCK = 64 * 1024
 _LINGER_RESET = struct.pack("ii", 1, 0)  # closing sends RST, not FIN
-
-
-def free_port() -> int:
-    """A port of loopback that nothing uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Weather(StrEnum):
@@ -49,13 +44,13 @@ class Proxy:
 
     def set(self, weather: Weather) -> None:
         """Change the weather; returns when it is in force."""
-        asyncio.run_coroutine_threadsafe(self._change(weather), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._change(weather), self._loop).result(60)
 
     def close(self) -> None:
         """End every connection and stop listening."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._listener.close()
 
     def _run(self) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from tests.faults.invariants import check_jobs, is_purged, key_of
@@ -29,8 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Faults that last may overlap with this many others.
 _LANES = 3
-_READY_S = 90.0
-_SETTLE_S = 180.0
+_READY_S = 300.0
+_SETTLE_S = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,8 @@ class Plan:
     """How a run is to be. Everything in it but the timing follows from ``seed``."""
 
     seed: int
-    seconds: float  # under fire
+    seconds: float  # under fire, at most
+    rounds: int | None = None  # of all kinds, after which the fire ends before that time
     apart_s: tuple[float, float] = (0.3, 1.6)
     unfinished_jobs: int = 5
     most_jobs: int = 1_000
@@ -50,7 +52,8 @@ class Plan:
     def schedule(self) -> list[Strike]:
         """The strikes, in order."""
         names = [kind.name for kind in self.kinds]
-        return list(make_schedule(names, seed=self.seed, seconds=self.seconds, apart_s=self.apart_s))
+        strikes = make_schedule(names, seed=self.seed, seconds=self.seconds, apart_s=self.apart_s)
+        return list(islice(strikes, None if self.rounds is None else self.rounds * len(names)))
 
 
 def run(plan: Plan, say: Callable[[str], None] = log.info) -> Outcome:
@@ -73,7 +76,7 @@ def run(plan: Plan, say: Callable[[str], None] = log.info) -> Outcome:
 def _on_stage(plan: Plan, stage: Stage, outcome: Outcome, say: Callable[[str], None]) -> None:
     api = Api(stage)
     users = Users(api, plan.seed)
-    stage.web_hurt.set()
+    stage.web_hurt.begin()
     wait_until(
         lambda: (
             (answer := api.once("GET", "/workers")) is not None
@@ -83,7 +86,7 @@ def _on_stage(plan: Plan, stage: Stage, outcome: Outcome, say: Callable[[str], N
         timeout_s=_READY_S,
         what="a web and its workers",
     )
-    stage.web_hurt.clear()
+    stage.web_hurt.end()
     users.be_told(stage.receiver.url())
     watch = Watch(stage)
     intake = Intake(users, unfinished=plan.unfinished_jobs, crash_every=plan.crash_every, most_jobs=plan.most_jobs)
@@ -159,7 +162,11 @@ def _under_fire(plan: Plan, scene: Scene, outcome: Outcome, say: Callable[[str],
                 break
             scene.pause(max(0.0, began + due.at_s - time.monotonic()))
             lanes.submit(strike_and_leave, due)
-        scene.pause(max(0.0, began + plan.seconds - time.monotonic()))
+        if plan.rounds is None:
+            scene.pause(max(0.0, began + plan.seconds - time.monotonic()))
+        else:
+            for _ in range(_LANES):  # what has begun is to end
+                free.acquire(timeout=max(0.0, began + plan.seconds - time.monotonic()))
     finally:
         scene.stopping.set()
         lanes.shutdown(wait=True)

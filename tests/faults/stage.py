@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,11 +23,12 @@ from tests.faults.clock import DatabaseClock, database_clock
 from tests.faults.disk import SmallDisk, small_disk, unmount
 from tests.faults.orders import Orders
 from tests.faults.processes import Program, Programs
-from tests.faults.proxy import Proxy, Weather, free_port
+from tests.faults.proxy import Proxy, Weather
+from tests.fixtures.ports import free_port
 from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.servers import find_fast_folder
 from yeban.db import Database
-from yeban.embedded import Endpoints, open_servers
+from yeban.embedded import Endpoints, open_servers, supervisor
 from yeban.programs import python_command
 from yeban.queues import TaskSender
 from yeban.schema import migrate
@@ -49,7 +50,10 @@ _TIMES = {
     "YEBAN_CHUNK_ROWS": "8",
     # The receiver of webhooks is on loopback.
     "YEBAN_WEBHOOK_PRIVATE_ADDRESSES": "true",
+    "YEBAN_BULK_NICE": "0",  # or whatever else the machine does comes before them
 }
+# Ten seconds in production, after a server has died five times in a minute; here it is always killed so often.
+_RESTART_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,31 @@ class Slot:
             self.program.send(signal.SIGCONT, self.program.process.pid)
 
 
+class Hurt:
+    """Whether the web may be away because a fault struck it, and whether it was while somebody asked."""
+
+    def __init__(self) -> None:
+        self._now = threading.Event()
+        self._times = 0
+
+    def begin(self) -> None:
+        """From here on its silence counts for nothing."""
+        self._times += 1
+        self._now.set()
+
+    def end(self) -> None:
+        """It answers again."""
+        self._now.clear()
+
+    def since_now(self) -> Callable[[], bool]:
+        """What tells whether the web was hurt at any moment from now on, however late it is asked."""
+        now, times = self._now.is_set(), self._times
+        return lambda: now or self._times != times
+
+
 @dataclass(frozen=True)
 class Stage:
-    """A running system of its own. ``web_hurt`` is set while the web may be away because a fault struck it."""
+    """A running system of its own."""
 
     folder: Path
     settings: Settings
@@ -87,7 +113,7 @@ class Stage:
     database: Database
     sender: TaskSender
     receiver: FakeReceiver
-    web_hurt: threading.Event = field(default_factory=threading.Event)
+    web_hurt: Hurt = field(default_factory=Hurt)
 
     @property
     def data_dir(self) -> Path:
@@ -106,13 +132,13 @@ class Stage:
             user=parts.username,
             dbname=parts.database,
             autocommit=True,
-            connect_timeout=5,
+            connect_timeout=60,
             row_factory=dict_row,
         )
 
     def redis(self) -> redis.Redis:
         """A direct connection to Valkey."""
-        return redis.Redis.from_url(self.endpoints.redis_url, socket_timeout=5)
+        return redis.Redis.from_url(self.endpoints.redis_url, socket_timeout=60)
 
     def postmaster_pid(self) -> int:
         """The process id of PostgreSQL's first process."""
@@ -141,6 +167,7 @@ def open_stage(*, workers: int = 2) -> Iterator[Stage]:
         disk = stack.enter_context(small_disk(data_dir / "postgres"))
         clock = stack.enter_context(database_clock(folder / "clock"))
         settings = load_settings(data_dir=data_dir, database_url=None, redis_url=None, model=MODEL)
+        stack.enter_context(_short_pauses())
         endpoints = stack.enter_context(open_servers(settings))
         migrate(endpoints.database_url)
         environment = _environment(folder)
@@ -182,6 +209,17 @@ def open_stage(*, workers: int = 2) -> Iterator[Stage]:
         stack.callback(stage.heal)
         programs.start()
         yield stage
+
+
+@contextlib.contextmanager
+def _short_pauses() -> Iterator[None]:
+    """Servers that die often are not left alone for long within the block."""
+    real = supervisor._MAX_PAUSE_S
+    supervisor._MAX_PAUSE_S = _RESTART_PAUSE_S
+    try:
+        yield
+    finally:
+        supervisor._MAX_PAUSE_S = real
 
 
 def remove(folder: Path) -> None:

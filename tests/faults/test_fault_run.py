@@ -17,10 +17,12 @@ from tests.faults.stage import remove
 
 @pytest.mark.slow
 def test_nothing_is_lost_and_nothing_doubled_under_fire():
-    outcome = run(Plan(seed=20261125, seconds=60, most_jobs=25, command="scripts/faults"))
+    plan = Plan(seed=20261125, seconds=300, rounds=1, apart_s=(0.1, 0.8), most_jobs=25, command="scripts/faults")
+    outcome = run(plan)
     assert outcome.good, "\n".join(outcome.lines())
     assert outcome.tally.rows >= 1_000
-    assert sum(outcome.struck.values()) >= 10
+    # Some wait for a worker to come to a phase, and on a slow machine they wait in vain.
+    assert sum(outcome.struck.values()) >= 20
 
 
 @pytest.mark.slow
@@ -35,7 +37,7 @@ def test_a_run_that_is_broken_off_leaves_no_process(number):
         assert "FLUSHALL" in broken_off.stdout.readline()  # a fault has struck, so everything runs
         assert folder.is_dir()
         broken_off.send_signal(number)
-        status = broken_off.wait(90)
+        status = broken_off.wait(300)
     try:
         assert leftover_processes(folder) == []
         assert status == (-signal.SIGKILL if number is signal.SIGKILL else 130)

@@ -28,6 +28,11 @@ def test_each_kind_strikes_once_before_any_strikes_again():
     assert len({strike.seed for strike in strikes}) == len(strikes)
 
 
+def test_a_round_is_every_kind_once():
+    plan = Plan(seed=1, seconds=300, rounds=1)
+    assert sorted(strike.kind for strike in plan.schedule()) == sorted(kind.name for kind in plan.kinds)
+
+
 def test_kinds_have_names_of_their_own():
     kinds = [kind.name for kind in Plan(seed=1, seconds=1).kinds]
     assert len(set(kinds)) == len(kinds) > 40

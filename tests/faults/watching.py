@@ -11,10 +11,9 @@ import psycopg
 
 from tests.faults.background import Background
 from tests.faults.stage import Stage
+from tests.faults.users import ANSWER_S, NEW_CONNECTIONS
 
 _INTERVAL_S = 0.25
-#: An answer of /healthz within this time counts as given.
-_ANSWER_S = 10.0
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Pulse:
     violations: list[str] = field(default_factory=list)
 
     def once(self, http: httpx.Client) -> None:
-        hurt, began = self.stage.web_hurt.is_set(), time.monotonic()
+        was_hurt, began = self.stage.web_hurt.since_now(), time.monotonic()
         try:
             response = http.get("/healthz")
             good, answer = response.status_code == 200, repr(response)
@@ -37,7 +36,7 @@ class Pulse:
         if good:
             self.answers += 1
             self.slowest_s = max(self.slowest_s, time.monotonic() - began)
-        elif hurt or self.stage.web_hurt.is_set():
+        elif was_hurt():
             self.excused += 1
         else:
             self.violations.append(f"/healthz: {answer}")
@@ -97,11 +96,10 @@ class Watch:
         """Stop both; raises what one of them did not expect."""
         self._stopping.set()
         for one in self._watching:
-            one.wait(30)
+            one.wait(2 * ANSWER_S)
 
     def _ask(self) -> None:
-        limits = httpx.Limits(keepalive_expiry=1.0)
-        with httpx.Client(base_url=self._stage.url, timeout=_ANSWER_S, limits=limits, trust_env=False) as http:
+        with httpx.Client(base_url=self._stage.url, timeout=ANSWER_S, limits=NEW_CONNECTIONS, trust_env=False) as http:
             while not self._stopping.wait(_INTERVAL_S):
                 self.pulse.once(http)
 

@@ -12,7 +12,7 @@ from tests.faults.kinds.servers import end_postmaster
 from tests.faults.kinds.web import break_off, kill_web, strike_web
 from tests.faults.pages import Person
 from tests.faults.stage import Slot
-from tests.faults.users import Asked
+from tests.faults.users import ANSWER_S, Asked
 
 _ROWS = 2_000
 _WITHIN_S = 0.4
@@ -47,7 +47,7 @@ def kill_while_storing_a_draft(scene: Scene, rng: random.Random, slot: Slot) -> 
     uploading.start()
     scene.pause(rng.uniform(0, _WITHIN_S))
     strike_web(scene, lambda: kill_web(scene))
-    uploading.wait(70)
+    uploading.wait(4 * ANSWER_S)
     _have_tagged(person, asked)
 
 
@@ -59,7 +59,7 @@ def _while_it_becomes_a_job(scene: Scene, rng: random.Random, strike: Callable[[
     pressing.start()
     scene.pause(rng.uniform(0, _WITHIN_S))
     strike()
-    pressing.wait(70)
+    pressing.wait(4 * ANSWER_S)
     person.press(place, form, asked)
 
 

@@ -101,4 +101,4 @@ def sweepers(scene: Scene, rng: random.Random, slot: Slot) -> None:
     scene.pause(_SWEEPING_S)
     ended.set()
     for sweeper in sweeping:
-        sweeper.wait(30)
+        sweeper.wait(120)

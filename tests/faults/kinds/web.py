@@ -14,27 +14,27 @@ import httpx
 from tests.faults.background import Background
 from tests.faults.kinds.registry import NotStruck, Scene, fault
 from tests.faults.stage import Slot
-from tests.faults.users import upload_options
+from tests.faults.users import ANSWER_S, upload_options
 from tests.fixtures.waiting import wait_until
 
 _UPLOAD_ROWS = 2_000
-_BACK_WITHIN_S = 60.0
+_BACK_WITHIN_S = 180.0
 
 
 def strike_web(scene: Scene, hurt: Callable[[], None]) -> None:
     """Hurt the web, and let nobody count its silence as a failure until it answers again."""
     stage = scene.stage
-    stage.web_hurt.set()
+    stage.web_hurt.begin()
     hurt()
 
     def answers() -> bool:
         try:
-            return httpx.get(f"{stage.url}/healthz", timeout=5, trust_env=False).status_code == 200
+            return httpx.get(f"{stage.url}/healthz", timeout=ANSWER_S, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
 
     wait_until(answers, timeout_s=_BACK_WITHIN_S, what="a web that answers again")
-    stage.web_hurt.clear()
+    stage.web_hurt.end()
 
 
 def kill_web(scene: Scene) -> None:
@@ -52,7 +52,7 @@ def break_off(scene: Scene, rng: random.Random, request: httpx.Request) -> None:
     head += "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
     parts = urlsplit(scene.stage.url)
     try:
-        with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=10) as connection:
+        with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=ANSWER_S) as connection:
             connection.sendall(head.encode() + b"\r\n" + body[: int(len(body) * rng.uniform(0.1, 0.99))])
             strike_web(scene, lambda: kill_web(scene))
     except OSError as error:
@@ -74,7 +74,7 @@ def kill_while_storing(scene: Scene, rng: random.Random, slot: Slot) -> None:
     asked = scene.users.next_file(rng, rows=_UPLOAD_ROWS)
 
     def upload() -> None:
-        with httpx.Client(base_url=f"{scene.stage.url}/api/v1", timeout=30, trust_env=False) as http:
+        with httpx.Client(base_url=f"{scene.stage.url}/api/v1", timeout=ANSWER_S, trust_env=False) as http:
             try:
                 http.post("/jobs", **upload_options(asked))
             except httpx.HTTPError:
@@ -84,7 +84,7 @@ def kill_while_storing(scene: Scene, rng: random.Random, slot: Slot) -> None:
     uploading.start()
     scene.pause(rng.uniform(0, 0.4))
     strike_web(scene, lambda: kill_web(scene))
-    uploading.wait(40)
+    uploading.wait(4 * ANSWER_S)
     _upload_twice(scene, asked.key)
 
 

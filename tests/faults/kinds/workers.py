@@ -114,7 +114,7 @@ def engine_is_broken(scene: Scene, rng: random.Random, slot: Slot) -> None:
 @fault("engine hangs", "worker")
 def engine_hangs(scene: Scene, rng: random.Random, slot: Slot) -> None:
     pid = _order(scene, rng, slot, Phase.ENGINE, "hang")
-    slot.program.await_end_of(pid, timeout_s=GROUP_DEADLINE_S + 20)
+    slot.program.await_end_of(pid, timeout_s=GROUP_DEADLINE_S + 120)
 
 
 @fault("wall clock of a worker an hour off", "worker")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.ports import refusing_port
+from tests.fixtures.ports import free_port, refusing_port
 from tests.fixtures.waiting import wait_until
 from yeban import stack
 from yeban.embedded import Endpoints
@@ -35,6 +35,13 @@ def make_settings(
     return make
 
 
+@pytest.fixture
+def model(model_dir: Path, tmp_path: Path) -> None:
+    """The model is built: what stops a worker does not have to wait for that."""
+    (tmp_path / "models").symlink_to(model_dir)
+
+
+@pytest.mark.usefixtures("model")
 def test_a_program_whose_settings_are_wrong_is_not_started_again(
     make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
@@ -57,14 +64,19 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
     assert not (tmp_path / "logs").exists()
 
 
-@pytest.mark.parametrize(("drain_s", "ended"), [("0.1", False), ("120", True)])
+@pytest.mark.parametrize(("drain_s", "naps", "ended"), [("0.1", 6_000, False), ("60", 3, True)])
 def test_a_worker_has_as_long_to_stop_as_it_may_drain(
-    make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drain_s: str, ended: bool
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    drain_s: str,
+    naps: int,
+    ended: bool,
 ) -> None:
     begun, at_end = tmp_path / "begun", tmp_path / "at end"
-    endless = "while :; do sleep 0.05; done"
-    at_the_end = f'sleep 1; touch "{at_end}"; exit' if ended else endless
-    draining = f"trap '{at_the_end}' TERM; touch {begun}; {endless}"
+    # In naps, so that the last one does not outlive it for long.
+    drain = f'n=0; while [ $n -lt {naps} ]; do sleep 0.1; n=$((n + 1)); done; touch "{at_end}"; exit'
+    draining = f"trap '{drain}' TERM; touch {begun}; while :; do sleep 0.05; done"
     monkeypatch.setattr(stack, "_MIN_STOP_S", 0.2)
     monkeypatch.setattr(stack, "_AFTER_DRAIN_S", 0.1)
     endpoints = Endpoints(database_url="postgresql://h/d", redis_url="redis://h")
@@ -78,12 +90,13 @@ def test_a_worker_has_as_long_to_stop_as_it_may_drain(
     assert at_end.exists() is ended
 
 
+@pytest.mark.usefixtures("model")
 @pytest.mark.parametrize(("place", "worker"), [(0, "interactive"), (1, "bulk")])
 def test_each_worker_has_a_port_of_its_own_for_metrics(
     make_settings: Callable[..., Settings], place: int, worker: str
 ) -> None:
     def taken_after_a_free_one() -> socket.socket | None:
-        other = socket.create_server(("127.0.0.1", 0))
+        other = socket.create_server(("127.0.0.1", free_port()))
         try:
             socket.create_server(("127.0.0.1", other.getsockname()[1] - 1)).close()
         except OSError:
@@ -108,6 +121,7 @@ def test_there_must_be_a_port_for_each_worker(make_settings: Callable[..., Setti
         pass
 
 
+@pytest.mark.usefixtures("model")
 def test_each_worker_has_a_heartbeat_file_of_its_own(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
     settings = make_settings(heartbeat_file=str(tmp_path / "nowhere" / "beat"))
     with pytest.raises(ConfigurationError) as caught, run_stack(settings, port=0):

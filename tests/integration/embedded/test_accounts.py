@@ -21,6 +21,7 @@ from yeban.errors import ConfigurationError
 from yeban.settings import Settings
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes to another user")
+pytestmark = pytest.mark.usefixtures("copied_clusters")
 
 
 def select_one(url: str) -> Any:

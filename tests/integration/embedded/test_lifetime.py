@@ -20,6 +20,8 @@ from yeban.embedded import Endpoints, open_servers, running_endpoints, superviso
 from yeban.errors import ConfigurationError
 from yeban.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("copied_clusters")
+
 
 def connect(url: str) -> psycopg.Connection[Any]:
     parts = make_url(url)

@@ -46,6 +46,7 @@ def test_both_answer_and_nothing_is_left_when_the_block_ends(settings: Settings,
     assert not list((settings.data_dir / "run").iterdir())
 
 
+@pytest.mark.usefixtures("copied_clusters")
 def test_data_survives_a_stop(settings: Settings) -> None:
     with open_servers(settings) as endpoints:
         query(endpoints.database_url, "CREATE TABLE kept AS SELECT 42 AS n")
@@ -70,12 +71,14 @@ def test_the_servers_are_durable_private_and_know_chinese(settings: Settings) ->
             assert stat.S_IMODE((settings.data_dir / name).stat().st_mode) == 0o700
 
 
+@pytest.mark.usefixtures("copied_clusters")
 def test_a_block_that_raises_stops_the_servers(settings: Settings, processes: Processes) -> None:
     with pytest.raises(ZeroDivisionError), open_servers(settings):
         raise ZeroDivisionError
     assert not processes()
 
 
+@pytest.mark.usefixtures("copied_clusters")
 def test_it_can_be_opened_on_a_thread_that_ends_before_the_servers_do(settings: Settings) -> None:
     opened = open_servers(settings)
     urls: list[str] = []
@@ -108,6 +111,7 @@ def test_only_the_server_without_a_url_is_started(data_dir: Path) -> None:
         assert running_endpoints(Settings(data_dir=data_dir, database_url=None, redis_url=None)) is None
 
 
+@pytest.mark.usefixtures("copied_clusters")
 def test_running_endpoints_follow_the_owner(settings: Settings) -> None:
     assert running_endpoints(settings) is None
     with open_servers(settings) as endpoints:
@@ -134,6 +138,7 @@ def test_a_missing_package_names_the_extra_and_the_variable(
     assert not settings.data_dir.exists()
 
 
+@pytest.mark.usefixtures("copied_clusters")
 @pytest.mark.parametrize("folder", ["深" * 60, "x" * 120, "a b,c"])
 def test_a_data_directory_whose_path_no_socket_takes(folder: str, data_dir: Path, tmp_path: Path) -> None:
     data_dir.mkdir()
@@ -173,6 +178,7 @@ def test_a_folder_that_is_no_cluster_is_refused(settings: Settings) -> None:
     assert (cluster / "notes.txt").exists()
 
 
+@pytest.mark.usefixtures("copied_clusters")
 def test_a_failed_start_quotes_the_log_and_leaves_nothing_running(settings: Settings, processes: Processes) -> None:
     with open_servers(settings):
         pass
@@ -194,6 +200,7 @@ def test_a_damaged_append_only_file_is_set_aside(settings: Settings) -> None:
     assert next(folder.with_name("appendonlydir.damaged").glob("*.manifest")).read_text() == "damaged\n"
 
 
+@pytest.mark.usefixtures("copied_clusters")
 def test_a_stale_process_id_that_is_in_use_again_does_not_stop_the_start(settings: Settings) -> None:
     with open_servers(settings):
         pass

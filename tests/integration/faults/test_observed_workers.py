@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.fixtures.collector import run_collector
+from tests.fixtures.ports import free_port
 from tests.fixtures.scraping import read
 from tests.fixtures.waiting import wait_until
 from yeban.embedded import open_servers
@@ -27,6 +28,8 @@ from yeban.queues import CLASSIFY_TEXT, INTERACTIVE_QUEUE, TaskSender, TextReply
 from yeban.settings import load_settings
 
 SECRET = "我的包裹丢了"
+#: How long an answer may take of a machine that is slow, or stands still for a while.
+_PATIENCE_S = 120.0
 
 
 @pytest.fixture
@@ -34,10 +37,9 @@ def heartbeat(tmp_path) -> Path:
     return tmp_path / "heartbeat"
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+@pytest.fixture(name="free_port")
+def chosen_port() -> int:
+    return free_port()
 
 
 @pytest.fixture
@@ -74,20 +76,29 @@ def request(text: str, **more) -> TextRequest:
         model="fake",
         reply_to=f"yeban:reply:{uuid.uuid4().hex}",
         sent_at=now,
-        deadline=now + 30,
+        deadline=now + _PATIENCE_S,
         **more,
     )
 
 
 def records(worker) -> list[dict]:
-    return [json.loads(line) for line in worker.log.read_text(encoding="utf-8").splitlines()]
+    whole, _, _ = worker.log.read_text(encoding="utf-8").rpartition("\n")  # it may be writing the next
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def status_of(url: str) -> int | None:
+    """The status that ``url`` answers with, if it answers."""
+    try:
+        return httpx.get(url, timeout=_PATIENCE_S).status_code
+    except httpx.HTTPError:
+        return None
 
 
 def test_a_heartbeat_begins_goes_on_and_ends_in_order(start_worker, heartbeat):
     worker = start_worker(YEBAN_HEARTBEAT_FILE=str(heartbeat))
     wait_until(heartbeat.exists, what="the first heartbeat")
-    assert beats_on(heartbeat)
-    assert probe(heartbeat) == 0
+    wait_until(lambda: beats_on(heartbeat), what="the next heartbeat")
+    wait_until(lambda: probe(heartbeat) == 0, what="a heartbeat that is young")
     worker.stop()
     assert not heartbeat.exists()
     assert probe(heartbeat) == 1
@@ -105,13 +116,13 @@ def test_a_process_that_stands_still_has_no_heartbeat(start_worker, heartbeat):
 def test_an_event_loop_that_hangs_ends_the_heartbeat_though_all_else_goes_on(start_worker, heartbeat, work, free_port):
     worker = start_worker(YEBAN_HEARTBEAT_FILE=str(heartbeat), YEBAN_METRICS_PORT=str(free_port), FAKE_STALLED_S="1.5")
     health = f"http://127.0.0.1:{free_port}/healthz"
-    wait_until(lambda: heartbeat.exists() and httpx.get(health).status_code == 200, what="the first heartbeat")
+    wait_until(lambda: heartbeat.exists() and status_of(health) == 200, what="the first heartbeat")
     worker.send(signal.SIGALRM)
     wait_until(lambda: not beats_on(heartbeat), what="the end of the heartbeat")
     seen = work.column("SELECT seen_at FROM worker")
     wait_until(lambda: work.column("SELECT seen_at FROM worker") > seen, what="a sign of life in the database")
     assert not beats_on(heartbeat)
-    wait_until(lambda: httpx.get(health).status_code == 503, what="a worker that says it is not well")
+    wait_until(lambda: status_of(health) == 503, what="a worker that says it is not well")
 
 
 def test_without_redis_the_heartbeat_ends_and_the_worker_does_not(start_worker, heartbeat, work, own_redis):
@@ -138,8 +149,12 @@ def test_a_worker_tells_what_it_does(start_worker, submit, await_state, free_por
     job = submit(40, chunk_rows=8)
     start_worker(YEBAN_METRICS_PORT=str(free_port))
     await_state(job, JobState.COMPLETED)
-    shown = read(httpx.get(f"http://127.0.0.1:{free_port}/metrics").text)
-    assert shown("yeban_rows_total", status="ok") == 40
+
+    def all_told():
+        shown = read(httpx.get(f"http://127.0.0.1:{free_port}/metrics", timeout=_PATIENCE_S).text)
+        return shown("yeban_rows_total", status="ok") == 40 and shown
+
+    shown = wait_until(all_told, what="the rows of the job")  # they are counted once they are stored
     assert shown("yeban_chunks_done_total") == 5
     assert shown("yeban_build_info", program="worker", version="0.1.0") == 1
     assert shown("yeban_cache_lookups_total", store="pairs", layer="redis", result="hit") == 0
@@ -150,7 +165,7 @@ def test_a_port_that_is_taken_ends_the_worker_with_a_reason(start_worker):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         worker = start_worker(YEBAN_METRICS_PORT=str(port))
-        assert worker.process.wait(30) != 0
+        assert worker.await_end() != 0
     assert f"Port {port}" in worker.log.read_text()
 
 
@@ -162,11 +177,11 @@ def test_no_text_is_in_the_log_of_any_worker_and_every_record_is_json(
     job = submit([f"{SECRET}{kind},甲" for kind in ("", "POISON", "NAN", "")], chunk_rows=4)
     sender = TaskSender.connect("tests", settings, redis_url)
     strange = make_celery("tests", settings, redis_url)
-    with make_redis(redis_url, timeout_s=60) as redis:
+    with make_redis(redis_url, timeout_s=2 * _PATIENCE_S) as redis:
         for text in (SECRET, f"{SECRET} POISON", f"{SECRET} NAN"):
             asked = request(text)
             sender.classify_text(asked)
-            _, answer = redis.blpop([asked.reply_to], timeout=30)
+            _, answer = redis.blpop([asked.reply_to], timeout=_PATIENCE_S)
             assert (TextReply.model_validate_json(answer).error_code is None) == (text == SECRET)
         # Of another version, or broken.
         strange.send_task("yeban.unknown", kwargs={"text": SECRET}, queue=INTERACTIVE_QUEUE)
@@ -204,8 +219,12 @@ def test_what_workers_do_is_traced_with_links_to_who_asked(
         assert group.service == "yeban-worker-interactive"
         assert wait_until(lambda: {"plan", "engine", "reply"} <= collector.below(group), what="its parts")
         assert (ended.attributes["yeban.job.id"], ended.attributes["yeban.rows"]) == (job.internal_id, 2)
-        groups = collector.named("chunk group")
-        assert {"claim", "read", "plan", "engine", "store"} <= set().union(*map(collector.below, groups))
-        assert "RuntimeError" in {span.failed for span in collector.named("engine")}
+
+        def parts() -> set[str]:
+            return set().union(*map(collector.below, collector.named("chunk group")))
+
+        wait_until(lambda: {"claim", "read", "plan", "engine", "store"} <= parts(), what="the parts of a chunk group")
+        failed = {span.failed for span in collector.named("engine")}
+        assert "RuntimeError" in failed
         assert {span.events for span in collector.spans} == {0}
         assert not [body for body in collector.raw if SECRET.encode() in body]

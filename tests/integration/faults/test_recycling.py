@@ -26,9 +26,12 @@ def _limit(work, start_worker) -> str:
 
 def test_a_worker_over_its_memory_limit_ends_in_order_and_loses_nothing(work, submit, start_worker, await_state):
     limit = _limit(work, start_worker)
-    job = submit(["fine,甲"] * 16 + ["GROW,甲"] + ["fine,甲"] * 47, chunk_rows=8)
-    grown = start_worker(per_text_s=0.05, heavy=True, YEBAN_MAX_RSS_MB=limit)
-    assert grown.process.wait(30) == EXIT_RECYCLED
+    job = submit(["fine,甲"] * 16 + ["GROW,甲"] + ["fine,甲"] * 47, chunk_rows=8, refine=False)
+    # The row that makes it grow is scored, and the next slice waits until it was found out.
+    grown = start_worker(allowed=24, heavy=True, YEBAN_MAX_RSS_MB=limit, YEBAN_LEASE_S="60", YEBAN_DRAIN_S="120")
+    grown.await_stopping()
+    grown.allow(64)
+    assert grown.await_end() == EXIT_RECYCLED
     assert work.column("SELECT count(*) FROM chunk WHERE state = 'leased'") == [0]
     assert work.column("SELECT max(attempt) FROM chunk WHERE state = 'queued'") == [0], "given back untried"
     assert work.column("SELECT count(*) FROM worker") == [0]
@@ -40,5 +43,5 @@ def test_a_worker_over_its_memory_limit_ends_in_order_and_loses_nothing(work, su
 
 def test_a_worker_does_not_start_under_a_limit_that_its_model_exceeds(start_worker):
     worker = start_worker(YEBAN_MAX_RSS_MB="100")
-    assert worker.process.wait(30) != 0
+    assert worker.await_end() != 0
     assert "ConfigurationError: YEBAN_MAX_RSS_MB=100" in worker.log.read_text(encoding="utf-8")

@@ -97,6 +97,7 @@ def worker(urls: Servers, tmp_path: Path) -> Iterator[Path]:
         "YEBAN_REDIS_URL": urls.good.redis,
         "YEBAN_LOG_LEVEL": "DEBUG",
         "YEBAN_SWEEP_INTERVAL_S": "0.3",
+        "YEBAN_BULK_NICE": "0",
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -108,7 +109,7 @@ def worker(urls: Servers, tmp_path: Path) -> Iterator[Path]:
         )
     yield log
     process.terminate()
-    assert process.wait(120) == 0
+    assert process.wait(180) == 0
 
 
 def test_a_job_is_tagged_over_tls(urls: Servers, worker: Path) -> None:

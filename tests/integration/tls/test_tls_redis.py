@@ -41,7 +41,7 @@ def refusal(url: str) -> tuple[str, str]:
     with pytest.raises(ServiceUnavailable) as ours, make_redis(url) as client:
         check_tls(client)
     with pytest.raises(SEND_ERRORS) as kombus, app.connection_for_write() as connection:
-        connection.ensure_connection(max_retries=1)
+        connection.ensure_connection(max_retries=1, interval_start=0.01)
     assert PASSWORD not in ours.value.detail + redis_problem(kombus.value)
     return ours.value.detail, redis_problem(kombus.value)
 
