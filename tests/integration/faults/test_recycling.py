@@ -30,7 +30,7 @@ def test_a_worker_over_its_memory_limit_ends_in_order_and_loses_nothing(work, su
     # The row that makes it grow is scored, and the next slice waits until it was found out.
     grown = start_worker(allowed=24, heavy=True, YEBAN_MAX_RSS_MB=limit, YEBAN_LEASE_S="60", YEBAN_DRAIN_S="120")
     grown.await_stopping()
-    grown.allow(64)
+    grown.allow(1_000_000)
     assert grown.await_end() == EXIT_RECYCLED
     assert work.column("SELECT count(*) FROM chunk WHERE state = 'leased'") == [0]
     assert work.column("SELECT max(attempt) FROM chunk WHERE state = 'queued'") == [0], "given back untried"
