@@ -164,3 +164,6 @@ def test_an_account_has_a_bounded_number_of_tokens(database, member, monkeypatch
         tokens.create_token(database, member, "three")
     tokens.revoke_token(database, member, first.id)
     tokens.create_token(database, member, "three")
+    with database.begin() as connection:
+        connection.execute(text("UPDATE api_token SET expires_at = now() WHERE name = 'two'"))
+    tokens.create_token(database, member, "four")

@@ -63,12 +63,12 @@ def _shown() -> dict[str, object]:
     return {"max_upload_mb": services().settings.max_upload_mb, "wanted": _wanted(), "waiting": _waiting()}
 
 
-def _waiting() -> list[Draft]:
-    """Files uploaded before that nobody has had tagged or discarded; none while the database is away."""
+def _waiting() -> list[Draft] | None:
+    """Files uploaded before that nobody has had tagged or discarded; ``None`` while the database is away."""
     try:
         return list_drafts(services().database, viewer=viewer())
     except ServiceUnavailable:
-        return []
+        return None
 
 
 def _wanted() -> dict[str, Any]:

@@ -6,7 +6,7 @@ import uuid
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, make_response, redirect, render_template, request, url_for
+from flask import Response, flash, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -66,6 +66,7 @@ def show_webhook(webhook_id: uuid.UUID) -> str:
 def remove_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     """Delete a webhook and go back to the others."""
     endpoints.delete_webhook(services().database, webhook_id, viewer=viewer())
+    flash(_("The webhook is deleted."))
     return redirect(url_for("pages.index_webhooks"), 303)
 
 
@@ -80,6 +81,7 @@ def renew_secret(webhook_id: uuid.UUID) -> Response:
 def end_former_secrets(webhook_id: uuid.UUID) -> AnyResponse:
     """Sign with the newest secret alone."""
     endpoints.end_former_secrets(services().database, webhook_id, viewer=viewer())
+    flash(_("Messages are signed with the new secret alone."))
     return redirect(url_for("pages.show_webhook", webhook_id=webhook_id), 303)
 
 
@@ -97,6 +99,7 @@ def try_webhook(webhook_id: uuid.UUID) -> Response:
 def try_delivery_again(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
     """Have a delivery tried again now."""
     deliveries.try_again(services().database, webhook_id, delivery_id, viewer=viewer())
+    flash(_("The message is sent again."))
     return redirect(url_for("pages.show_webhook", webhook_id=webhook_id), 303)
 
 

@@ -59,7 +59,11 @@ def create_token(
     with database.begin() as connection:
         connection.execute(text("SELECT FROM account WHERE id = :id FOR UPDATE"), {"id": account.id})
         valid = connection.scalar(
-            text("SELECT count(*) FROM api_token WHERE account_id = :id AND revoked_at IS NULL"), {"id": account.id}
+            text(
+                "SELECT count(*) FROM api_token WHERE account_id = :id AND revoked_at IS NULL"
+                " AND (expires_at IS NULL OR expires_at > now())"
+            ),
+            {"id": account.id},
         )
         if valid is not None and valid >= MAX_TOKENS:
             raise Conflict(f"An account has at most {MAX_TOKENS} tokens; revoke one first.", limit=MAX_TOKENS)

@@ -41,6 +41,14 @@ def test_a_label_set_is_saved_and_deleted(client):
     assert _told(client, client.post(f"{path}/delete")) == "The label set “售后” is deleted."
 
 
+def test_what_was_done_with_a_webhook_is_said(client):
+    client.post("/webhooks", data={"url": "https://example.com/hook"})
+    (path,) = set(re.findall(r"/webhooks/[0-9a-f-]{36}", client.get("/webhooks").text))
+    client.post(f"{path}/rotate")
+    assert _told(client, client.post(f"{path}/end-former")) == "Messages are signed with the new secret alone."
+    assert _told(client, client.post(f"{path}/delete", headers=CHINESE)) == "已删除该 Webhook。"
+
+
 @pytest.fixture
 def admin(make_app, database_url):
     app = make_app(accounts=True)
