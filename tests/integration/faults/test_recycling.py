@@ -27,8 +27,9 @@ def _limit(work, start_worker) -> str:
 def test_a_worker_over_its_memory_limit_ends_in_order_and_loses_nothing(work, submit, start_worker, await_state):
     limit = _limit(work, start_worker)
     job = submit(["fine,甲"] * 16 + ["GROW,甲"] + ["fine,甲"] * 47, chunk_rows=8, refine=False)
-    # The row that makes it grow is scored, and the next slice waits until it was found out.
-    grown = start_worker(allowed=24, heavy=True, YEBAN_MAX_RSS_MB=limit, YEBAN_LEASE_S="60", YEBAN_DRAIN_S="120")
+    # The row that makes it grow is in the third slice of the first group, and so among the first five where a second
+    # group takes turns with it; the sixth waits until it was found out.
+    grown = start_worker(allowed=40, heavy=True, YEBAN_MAX_RSS_MB=limit, YEBAN_LEASE_S="60", YEBAN_DRAIN_S="120")
     grown.await_stopping()
     grown.allow(1_000_000)
     assert grown.await_end() == EXIT_RECYCLED
