@@ -108,7 +108,7 @@ class Settings(BaseSettings):
         128, ge=1, le=10_000, description="Rows in one chunk of a job, which bounds what a killed worker loses."
     )
     bulk_nice: int = Field(
-        10, ge=0, le=19, description="How far bulk workers give way to other programs of their machine (nice)."
+        5, ge=0, le=19, description="How far bulk workers give way to other programs of their machine (nice)."
     )
     group_chunks: int = Field(8, ge=1, le=256, description="Most chunks that a bulk worker claims at a time.")
     group_wait_ms: int = Field(20, ge=0, le=10_000, description="Longest a chunk waits for company.")

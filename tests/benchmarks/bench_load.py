@@ -29,6 +29,8 @@ JOB_ROWS = 100_000
 #: the sample tickets, so that the job's end need not be waited for that long.
 NEW_ROWS = 45_000
 _POLL_S = 0.5
+#: ``YEBAN_BULK_NICE`` beside one another, the default among them.
+_NICE = (0, 5, 10)
 _IDLE = "idle, every text new"
 _BESIDE = "beside a job, every text new"
 _UNLIMITED = {
@@ -57,6 +59,7 @@ def main() -> None:
                 loads.setdefault(_BESIDE, []).append(_round(stack, distinct(10**9, f"b{number}-")))
             beside = (client.job(job["id"])["progress"]["done"] - done) / (time.perf_counter() - began)
             ended = await_end(stack, client, job["id"])
+    sharing = {nice: _sharing(nice) for nice in _NICE}
     crowds = _overload()
     rows = [
         [
@@ -104,10 +107,15 @@ def main() -> None:
         ],
         [
             Table(
+                f"Who gives way: {USERS} users beside a job, each text new, by YEBAN_BULK_NICE",
+                ["nice", "p50", "p95", "p99", "texts/s", "429", "other errors", "job alone, rows/s", "beside, rows/s"],
+                [_sharing_row(nice, one) for nice, one in sharing.items()],
+            ),
+            Table(
                 f"Overload: {CROWD} users, each text new",
                 ["", "p50", "p95", "p99", "texts/s", "429/s", "p95 of a refusal", "other errors", "/healthz, slowest"],
                 [_crowd_row(name, rounds) for name, rounds in crowds.items()],
-            )
+            ),
         ],
     )
 
@@ -115,6 +123,32 @@ def main() -> None:
 def _round(stack: Stack, texts: Iterator[str]) -> Answers:
     stack.check()
     return run_users(stack.url, USERS, texts, ROUND_S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharing:
+    """What users got beside a job, and the job's rows/s before they came and beside them."""
+
+    rounds: list[Answers]
+    alone: float
+    beside: float
+
+
+def _sharing(nice: int) -> Sharing:
+    os.environ["YEBAN_BULK_NICE"] = str(nice)
+    with bench_settings(log_level="WARNING") as settings, run_stack(settings, port=0) as stack:
+        run_users(stack.url, USERS, distinct(10**9, "warm"), 3.0)
+        file = settings.data_dir / "job.csv"
+        write_csv(file, distinct(NEW_ROWS, "s"))
+        with Client(stack.url) as client:
+            job_id = submit(client, file)["id"]
+            alone = _rate(client, job_id, 10.0)
+            done = client.job(job_id)["progress"]["done"]
+            began = time.perf_counter()
+            rounds = [_round(stack, distinct(10**9, f"s{number}-")) for number in range(ROUNDS)]
+            beside = (client.job(job_id)["progress"]["done"] - done) / (time.perf_counter() - began)
+    del os.environ["YEBAN_BULK_NICE"]
+    return Sharing(rounds=rounds, alone=alone, beside=beside)
 
 
 def _mostly_known(mark: str) -> Iterator[str]:
@@ -168,6 +202,19 @@ def _asking_health(url: str) -> Iterator[list[float]]:
     finally:
         done.set()
         thread.join()
+
+
+def _sharing_row(nice: int, sharing: Sharing) -> list[str]:
+    rounds = sharing.rounds
+    return [
+        str(nice),
+        *(_measured(rounds, lambda one, share=share: one.percentile_ms(share)) for share in (0.5, 0.95, 0.99)),
+        _measured(rounds, lambda one: one.per_s()),
+        str(sum(len(one.times_ms(TOO_MANY)) for one in rounds)),
+        _others(rounds),
+        f"{sharing.alone:,.0f}",
+        f"{sharing.beside:,.0f}",
+    ]
 
 
 def _crowd_row(name: str, crowds: list[Crowd]) -> list[str]:
