@@ -31,6 +31,7 @@ NEW_ROWS = 45_000
 _POLL_S = 0.5
 #: ``YEBAN_BULK_NICE`` beside one another, the default among them.
 _NICE = (0, 5, 10)
+_USERS_COLUMNS = ("p50", "p95", "p99", "texts/s", "429", "other errors")
 _IDLE = "idle, every text new"
 _BESIDE = "beside a job, every text new"
 _UNLIMITED = {
@@ -52,25 +53,11 @@ def main() -> None:
         write_csv(file, itertools.chain(distinct(NEW_ROWS, "j"), repeating(JOB_ROWS - NEW_ROWS)))
         with Client(stack.url) as client:
             job = submit(client, file)
-            alone = _rate(client, job["id"], 10.0)
-            done = client.job(job["id"])["progress"]["done"]
-            began = time.perf_counter()
-            for number in range(ROUNDS):
-                loads.setdefault(_BESIDE, []).append(_round(stack, distinct(10**9, f"b{number}-")))
-            beside = (client.job(job["id"])["progress"]["done"] - done) / (time.perf_counter() - began)
+            beside = _users_beside(stack, client, job["id"])
             ended = await_end(stack, client, job["id"])
+    loads[_BESIDE] = beside.rounds
     sharing = {nice: _sharing(nice) for nice in _NICE}
     crowds = _overload()
-    rows = [
-        [
-            load,
-            *(_measured(rounds, lambda one, share=share: one.percentile_ms(share)) for share in (0.5, 0.95, 0.99)),
-            _measured(rounds, lambda one: one.per_s()),
-            str(sum(len(one.times_ms(TOO_MANY)) for one in rounds)),
-            _others(rounds),
-        ]
-        for load, rounds in loads.items()
-    ]
     idle, during = loads[_IDLE], loads[_BESIDE]
     admitted = [crowd.answers for crowd in crowds["with admission"]]
 
@@ -83,10 +70,11 @@ def main() -> None:
         "connections kept open; milliseconds of answered texts, medians of the rounds (least–most). Each of "
         f"{USERS} users sends the next text when the last is answered, without a pause for thought; whoever is refused "
         f"waits as long as he is told. Users, web, workers and servers share the two cores. The job has {JOB_ROWS:,} "
-        f"rows, the first {NEW_ROWS:,} with new texts; its own rate was {alone:,.0f} rows/s before the users came and "
-        f"{beside:,.0f} rows/s beside them; it ended {ended['state']} with {ended['progress']['done']:,} rows done.",
-        ["load", "p50", "p95", "p99", "texts/s", "429", "other errors"],
-        rows,
+        f"rows, the first {NEW_ROWS:,} with new texts; its own rate was {beside.alone:,.0f} rows/s before the users "
+        f"came and {beside.beside:,.0f} rows/s beside them; it ended {ended['state']} with "
+        f"{ended['progress']['done']:,} rows done.",
+        ["load", *_USERS_COLUMNS],
+        [[load, *_users_cells(rounds)] for load, rounds in loads.items()],
         [
             Target("62 texts/s at 50 users (the published recipe)", median(idle, lambda one: one.per_s()) >= 62),
             Target(
@@ -108,8 +96,11 @@ def main() -> None:
         [
             Table(
                 f"Who gives way: {USERS} users beside a job, each text new, by YEBAN_BULK_NICE",
-                ["nice", "p50", "p95", "p99", "texts/s", "429", "other errors", "job alone, rows/s", "beside, rows/s"],
-                [_sharing_row(nice, one) for nice, one in sharing.items()],
+                ["nice", *_USERS_COLUMNS, "job alone, rows/s", "beside, rows/s"],
+                [
+                    [str(nice), *_users_cells(one.rounds), f"{one.alone:,.0f}", f"{one.beside:,.0f}"]
+                    for nice, one in sharing.items()
+                ],
             ),
             Table(
                 f"Overload: {CROWD} users, each text new",
@@ -141,13 +132,18 @@ def _sharing(nice: int) -> Sharing:
         file = settings.data_dir / "job.csv"
         write_csv(file, distinct(NEW_ROWS, "s"))
         with Client(stack.url) as client:
-            job_id = submit(client, file)["id"]
-            alone = _rate(client, job_id, 10.0)
-            done = client.job(job_id)["progress"]["done"]
-            began = time.perf_counter()
-            rounds = [_round(stack, distinct(10**9, f"s{number}-")) for number in range(ROUNDS)]
-            beside = (client.job(job_id)["progress"]["done"] - done) / (time.perf_counter() - began)
+            shared = _users_beside(stack, client, submit(client, file)["id"])
     del os.environ["YEBAN_BULK_NICE"]
+    return shared
+
+
+def _users_beside(stack: Stack, client: Client, job_id: str) -> Sharing:
+    """Let users come while the job runs."""
+    alone = _rate(client, job_id, 10.0)
+    done = client.job(job_id)["progress"]["done"]
+    began = time.perf_counter()
+    rounds = [_round(stack, distinct(10**9, f"b{number}-")) for number in range(ROUNDS)]
+    beside = (client.job(job_id)["progress"]["done"] - done) / (time.perf_counter() - began)
     return Sharing(rounds=rounds, alone=alone, beside=beside)
 
 
@@ -204,25 +200,24 @@ def _asking_health(url: str) -> Iterator[list[float]]:
         thread.join()
 
 
-def _sharing_row(nice: int, sharing: Sharing) -> list[str]:
-    rounds = sharing.rounds
+def _answered_cells(rounds: list[Answers]) -> list[str]:
+    """Percentiles of answered texts in milliseconds, and how many there were a second."""
     return [
-        str(nice),
         *(_measured(rounds, lambda one, share=share: one.percentile_ms(share)) for share in (0.5, 0.95, 0.99)),
         _measured(rounds, lambda one: one.per_s()),
-        str(sum(len(one.times_ms(TOO_MANY)) for one in rounds)),
-        _others(rounds),
-        f"{sharing.alone:,.0f}",
-        f"{sharing.beside:,.0f}",
     ]
+
+
+def _users_cells(rounds: list[Answers]) -> list[str]:
+    """Of :data:`_USERS_COLUMNS`."""
+    return [*_answered_cells(rounds), str(sum(len(one.times_ms(TOO_MANY)) for one in rounds)), _others(rounds)]
 
 
 def _crowd_row(name: str, crowds: list[Crowd]) -> list[str]:
     rounds = [crowd.answers for crowd in crowds]
     return [
         name,
-        *(_measured(rounds, lambda one, share=share: one.percentile_ms(share)) for share in (0.5, 0.95, 0.99)),
-        _measured(rounds, lambda one: one.per_s()),
+        *_answered_cells(rounds),
         _measured(rounds, lambda one: one.per_s(TOO_MANY)),
         _measured(rounds, lambda one: one.percentile_ms(0.95, TOO_MANY)),
         _others(rounds),
