@@ -11,13 +11,11 @@ from typing import Any
 import httpx
 import psycopg
 
-from tests.faults.users import ANSWER_S, NEW_CONNECTIONS, Asked, Users
+from tests.faults.users import ANSWER_S, NEW_CONNECTIONS, PAUSE_S, TRIES, Asked, Users
 from tests.fixtures.page_checker import form_fields
 from tests.fixtures.waiting import wait_until
 
 _TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
-_TRIES = 600
-_PAUSE_S = 0.2
 
 
 class Person:
@@ -49,15 +47,15 @@ class Person:
 
     def upload(self, asked: Asked) -> str:
         """Hand ``asked`` in, unless it lies there already; the address of its page."""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             if (place := self.waiting(asked) or self.upload_once(asked)) is not None:
                 return place
-            self._pause.wait(_PAUSE_S)
-        raise AssertionError(f"{asked.key} could not be handed in at the page in {_TRIES} tries")
+            self._pause.wait(PAUSE_S)
+        raise AssertionError(f"{asked.key} could not be handed in at the page in {TRIES} tries")
 
     def waiting(self, asked: Asked) -> str | None:
         """The address of the page of ``asked`` if it waits; the page of uploads has none while the database is away."""
-        found = wait_until(lambda: self._drafts(asked), timeout_s=_TRIES * _PAUSE_S, what="a database that answers")
+        found = wait_until(lambda: self._drafts(asked), timeout_s=TRIES * PAUSE_S, what="a database that answers")
         return f"/upload/{found[0]}" if found[0] else None
 
     def _drafts(self, asked: Asked) -> list[Any]:
@@ -89,23 +87,18 @@ class Person:
         return {"data": {"csrf_token": self._token}, "files": {"file": (f"{asked.key}.csv", asked.content())}}
 
     def _until(self, ask: Callable[[], httpx.Response | None], wanted: Collection[int]) -> httpx.Response:
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             response = ask()
             if response is not None and response.status_code in wanted:
                 return response
-            self._pause.wait(_PAUSE_S)
-        raise AssertionError(f"no page as wanted in {_TRIES} tries; the last was {response!r}")
+            self._pause.wait(PAUSE_S)
+        raise AssertionError(f"no page as wanted in {TRIES} tries; the last was {response!r}")
 
     def _once(self, method: str, path: str, **options: Any) -> httpx.Response | None:
-        """Ask once; ``None`` where there was no answer at all, which is right only while the web is hurt."""
-        was_hurt = self._api.stage.web_hurt.since_now()
-        try:
-            response = self._http.request(method, path, **options)
-        except httpx.HTTPError as error:
-            if not was_hurt():
-                self._api.violations.append(f"{method} {path}: no answer ({error!r}) though the web was not hurt")
-            return None
+        """Ask once; ``None`` where there was no answer at all."""
+        response = self._api.ask(self._http, method, path, **options)
         # A database without room is told as such; where no worker tells that it is alive, its models are not known.
-        if response.status_code >= 400 and response.status_code not in {409, 422, 429, 503, 507}:
+        may_be = {409, 422, 429, 503, 507}
+        if response is not None and response.status_code >= 400 and response.status_code not in may_be:
             self._api.violations.append(f"{method} {path}: {response.status_code} {response.text[-200:]}")
         return response

@@ -21,8 +21,9 @@ ANSWER_S = 60.0
 #: The server closes a connection that is idle for two seconds; a request sent on it just then would be lost.
 NEW_CONNECTIONS = httpx.Limits(max_keepalive_connections=0)
 ENDED = frozenset({"completed", "completed_with_errors", "cancelled", "failed", "expired"})
-_TRIES = 600
-_PAUSE_S = 0.2
+#: How often, and how many seconds apart, what fails in passing is tried.
+TRIES = 600
+PAUSE_S = 0.2
 # Where no worker has lately told that it is alive, a model other than the default is not known.
 _PASSING = frozenset({"unknown_model"})
 
@@ -109,33 +110,37 @@ class Api:
         self._http.close()
 
     def once(self, method: str, path: str, **options: Any) -> httpx.Response | None:
-        """One call; ``None`` where there was no answer at all, which is right only while the web is hurt."""
+        """One call; ``None`` where there was no answer at all."""
         self.calls += 1
-        was_hurt = self.stage.web_hurt.since_now()
-        try:
-            response = self._http.request(method, path, **options)
-        except httpx.HTTPError as error:
-            if not was_hurt():
-                self.violations.append(f"{method} {path}: no answer ({error!r}) though the web was not hurt")
-            return None
-        if response.status_code >= 400:
+        response = self.ask(self._http, method, path, **options)
+        if response is not None and response.status_code >= 400:
             typed = response.headers.get("content-type") == "application/problem+json"
             code = response.json().get("code") if typed else None
             if not typed or code in {None, "internal"}:
                 self.violations.append(f"{method} {path}: {response.status_code} {response.text[:200]}")
         return response
 
+    def ask(self, http: httpx.Client, method: str, path: str, **options: Any) -> httpx.Response | None:
+        """Ask by ``http``; ``None`` where there was no answer at all, which is right only while the web is hurt."""
+        was_hurt = self.stage.web_hurt.since_now()
+        try:
+            return http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            if not was_hurt():
+                self.violations.append(f"{method} {path}: no answer ({error!r}) though the web was not hurt")
+            return None
+
     def call(self, method: str, path: str, *, passing: frozenset[str] = frozenset(), **options: Any) -> httpx.Response:
         """Call until there is an answer that is no passing failure: 503, or a problem whose code is in ``passing``."""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             response = self.once(method, path, **options)
             passes = response is None or response.status_code == 503
             if response is not None and response.status_code >= 400 and not passes:
                 passes = response.json().get("code") in passing
             if response is not None and not passes:
                 return response
-            self._pause.wait(_PAUSE_S)
-        raise AssertionError(f"{method} {path}: no lasting answer in {_TRIES} tries")
+            self._pause.wait(PAUSE_S)
+        raise AssertionError(f"{method} {path}: no lasting answer in {TRIES} tries")
 
 
 @dataclass
