@@ -1,5 +1,6 @@
 """The pages for people, rendered here; they work without JavaScript."""
 
+from web.blueprints import pages
 from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     account,
     accounts,
@@ -20,6 +21,5 @@ from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     upload,
     webhooks,
 )
-from web.pages.blueprint import pages
 
 __all__ = ["pages"]

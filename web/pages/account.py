@@ -10,8 +10,8 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import access, problems
+from web.blueprints import pages
 from web.edge import Fields, fields
-from web.pages.blueprint import pages
 from web.services import services
 from yeban.accounts import passwords, people, tokens
 from yeban.errors import InvalidRequest, RateLimited, Unauthorized, YebanError

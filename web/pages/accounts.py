@@ -9,8 +9,8 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import access, problems
+from web.blueprints import pages
 from web.edge import Fields, fields
-from web.pages.blueprint import pages
 from web.services import services
 from yeban.accounts import passwords, people
 from yeban.accounts.people import Account, Role

@@ -9,7 +9,7 @@ from flask import render_template, request, url_for
 
 from web import accuracy, charts, cursors
 from web.access import viewer
-from web.pages.blueprint import pages
+from web.blueprints import pages
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest
 from yeban.jobs.confusion import confused

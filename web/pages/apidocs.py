@@ -6,10 +6,10 @@ from flask import render_template, request
 from markupsafe import Markup, escape
 
 from web.access import accounts_on
+from web.blueprints import pages
 from web.openapi import description, journey, samples
 from web.openapi.problem import status_of_code, title_of_code
 from web.openapi.reading import groups, schemas
-from web.pages.blueprint import pages
 
 
 @pages.get("/docs/api")

@@ -9,12 +9,12 @@ from flask import Response, make_response, render_template, request
 from pydantic import Field
 
 from web import interactive, problems
+from web.blueprints import pages
 from web.edge import Fields, fields
 from web.htmx import asked_by_htmx
 from web.labelset import SET_FIELDS, find_saved, label_set_of_form, prefill, reference, values_of
 from web.labelsetfiles import exported
 from web.models import offered_models
-from web.pages.blueprint import pages
 from web.pages.forms import entered
 from web.pages.sharing import link_to
 from web.pages.snippets import body_of

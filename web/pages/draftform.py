@@ -12,9 +12,9 @@ from babel.localtime import get_localzone
 from pydantic import ConfigDict, Field
 from werkzeug.datastructures import MultiDict
 
+from web.blueprints import pages
 from web.drafting import Reading
 from web.edge import Fields, fields
-from web.pages.blueprint import pages
 from web.uploads import JobFields
 from yeban.errors import InvalidRequest
 

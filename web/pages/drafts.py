@@ -14,10 +14,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, drafting, problems
 from web.access import viewer
+from web.blueprints import pages
 from web.htmx import asked_by_htmx
 from web.labelset import label_set_of_form, prefill
 from web.pages import draftview
-from web.pages.blueprint import pages
 from web.pages.draftform import check_times, draft_form, job_fields, key_of, reading_of
 from web.services import services
 from web.trying import Tried, try_rows

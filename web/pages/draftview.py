@@ -9,10 +9,10 @@ from werkzeug.datastructures import MultiDict
 
 from web import drafting
 from web.access import viewer
+from web.blueprints import pages
 from web.drafting import Look
 from web.labelset import label_set, labels_of_form, labels_text
 from web.models import served_models
-from web.pages.blueprint import pages
 from web.pages.draftform import TONIGHT, reading_of
 from web.pages.forms import entered
 from web.services import services

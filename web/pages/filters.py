@@ -9,8 +9,8 @@ from babel.numbers import format_decimal, format_percent
 from flask_babel import gettext as _
 
 from web import sentences
+from web.blueprints import pages
 from web.i18n import language
-from web.pages.blueprint import pages
 from yeban.accounts.people import Role
 
 _NOTHING = "–"

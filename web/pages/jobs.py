@@ -12,10 +12,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import charts, cursors, problems
 from web.access import viewer
+from web.blueprints import pages
 from web.jobactions import change
 from web.jobview import actions, percent, refinable, refinement_json
 from web.pages import statenames
-from web.pages.blueprint import pages
 from web.services import services
 from yeban.errors import Conflict
 from yeban.jobs import corrections, results

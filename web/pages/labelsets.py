@@ -12,11 +12,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, cursors, problems
 from web.access import viewer
+from web.blueprints import pages
 from web.downloads import disposition
 from web.edge import Fields, fields, query
 from web.labelset import SEPARATORS, SET_BYTES, find_saved, labels_of_form, reference, values_of
 from web.labelsetfiles import decoded, exported, imported
-from web.pages.blueprint import pages
 from web.pages.forms import entered
 from web.pages.labelsetforms import LabelRow, fields_of_form, rearranged, rows_of_form, rows_of_set, set_of_form
 from web.services import services

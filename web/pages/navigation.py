@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_babel import gettext as _
 
-from web.pages.blueprint import pages
+from web.blueprints import pages
 
 
 @pages.app_template_global()

@@ -8,9 +8,9 @@ from flask import has_request_context, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.addresses import own_path
+from web.blueprints import pages
 from web.edge import Fields, fields
 from web.i18n import COOKIE as LANGUAGE_COOKIE
-from web.pages.blueprint import pages
 
 THEME_COOKIE = "theme"
 _A_YEAR_S = 365 * 24 * 3600

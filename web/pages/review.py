@@ -13,9 +13,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import problems
 from web.access import viewer
+from web.blueprints import pages
 from web.jobactions import refine_again
 from web.jobview import refinable
-from web.pages.blueprint import pages
 from web.sentences import translated
 from web.services import services
 from web.statuses import status_of

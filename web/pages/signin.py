@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import access, problems
 from web.addresses import own_path
-from web.pages.blueprint import pages
+from web.blueprints import pages
 from web.services import services
 from yeban.accounts import people
 from yeban.errors import RateLimited, Unauthorized

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import url_for
 
-from web.pages.blueprint import pages
+from web.blueprints import pages
 from yeban.labels import DEFAULT_TEMPLATE, Label, LabelSet
 
 _TOKEN = "YEBAN_TOKEN"  # noqa: S105  # the name of a variable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_babel import gettext as _
 
-from web.pages.blueprint import pages
+from web.blueprints import pages
 from yeban.errors import InvalidRequest
 from yeban.jobs.states import ENDED, JobState
 from yeban.jobs.views import JobView

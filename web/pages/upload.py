@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, problems
 from web.access import viewer
+from web.blueprints import pages
 from web.htmx import asked_by_htmx
-from web.pages.blueprint import pages
 from web.services import services
 from web.uploads import expect_upload, source_of
 from yeban.drafts import Draft, keep_draft, list_drafts

@@ -12,8 +12,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from web import cursors, problems
 from web.access import viewer
+from web.blueprints import pages
 from web.edge import Fields, fields
-from web.pages.blueprint import pages
 from web.services import services
 from web.webhooksample import SAMPLE
 from web.webhookview import try_out
