@@ -21,7 +21,7 @@ PACKAGES = ("web", "worker", "yeban")
 #: Programs and their parts that no page hears from: a terminal or a log does.
 UNHEARD = (
     "web/__main__.py",
-    "web/firstaccount.py",
+    "web/auth/first_account.py",
     "web/secretkey.py",
     "web/server.py",
     "worker/__main__.py",

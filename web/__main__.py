@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from web.app import create_app
-from web.firstaccount import make_first_account
+from web.auth.first_account import make_first_account
 from web.security import check_listen_address
 from web.server import WebServer
 from yeban import tracing

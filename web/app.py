@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web import access, csrf, edge, health, i18n, observed, problems, requestlog, security, sessions, spans
+from web import csrf, edge, health, i18n, observed, problems, requestlog, security, spans
 from web import services as service
 from web.api import api, probes
+from web.auth import authentication, sessions
 from web.pages import pages
 from web.uploads import FORM_BYTES, MAX_FORM_PARTS
 from yeban.settings import Settings
@@ -36,7 +37,7 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     requestlog.install(app)
     security.install(app, settings)
     sessions.install(app, settings)
-    access.install(app, settings, redis_url)
+    authentication.install(app, settings, redis_url)
     csrf.install(app)
     i18n.install(app)
     problems.install(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 
-from web.access import viewer
+from web.auth.authentication import viewer
 from web.services import Services
 from web.uploads import tell_workers
 from yeban.jobs import control, refining

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-from web.access import viewer
+from web.auth.authentication import viewer
 from web.edge import JsonBody, told
 from web.services import services
 from yeban import labelsets

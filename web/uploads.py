@@ -16,7 +16,7 @@ from flask import request
 from pydantic import BeforeValidator, Field
 from werkzeug.datastructures import FileStorage
 
-from web.access import viewer
+from web.auth.authentication import viewer
 from web.edge import Fields, take_time, told
 from web.labelset import label_set_of_form
 from web.models import check_model

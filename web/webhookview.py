@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from web.access import viewer
 from web.admission import Admission
+from web.auth.authentication import viewer
 from web.services import Services
 from yeban.webhooks.deliveries import Delivery
 from yeban.webhooks.delivering import send_test

@@ -12,10 +12,10 @@ from flask import Response
 from pydantic import Field
 
 from web import cursors
-from web.access import author, viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas import jobs, rows
+from web.auth.authentication import author, viewer
 from web.edge import Fields, JsonBody, json_body, query, told
 from web.jobactions import refine_again
 from web.jobview import correction_json, job_json, row_json

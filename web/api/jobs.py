@@ -11,10 +11,10 @@ from pydantic import Field, StringConstraints
 from werkzeug.exceptions import UnsupportedMediaType
 
 from web import cursors
-from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas import jobs as schemas
+from web.auth.authentication import viewer
 from web.edge import Fields, fields, query
 from web.jobactions import change
 from web.jobview import job_json

@@ -12,10 +12,10 @@ from flask import Response, request, url_for
 from pydantic import Field
 
 from web import cursors
-from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas import labelsets as schemas
+from web.auth.authentication import viewer
 from web.edge import Fields, JsonBody, json_body, query, told
 from web.labelset import SET_BYTES, LabelsField, label_set
 from web.openapi.documented import Answer, Header, documented

@@ -10,10 +10,10 @@ from flask import Response
 from pydantic import Field
 
 from web import cursors
-from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas.rows import RowPage
+from web.auth.authentication import viewer
 from web.downloads import Format, download
 from web.edge import Fields, query
 from web.jobview import row_json

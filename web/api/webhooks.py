@@ -11,10 +11,10 @@ from flask import Response
 from pydantic import Field
 
 from web import cursors
-from web.access import viewer
 from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas import webhooks as schemas
+from web.auth.authentication import viewer
 from web.edge import Fields, JsonBody, json_body, query, told
 from web.openapi.documented import Answer, documented
 from web.services import services

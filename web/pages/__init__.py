@@ -1,9 +1,8 @@
 """The pages for people, rendered here; they work without JavaScript."""
 
+from web.auth import account_pages, accounts_pages, sign_in_pages  # noqa: F401  # each hangs its routes on the blueprint
 from web.blueprints import pages
 from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
-    account,
-    accounts,
     accuracy,
     apidocs,
     classify,
@@ -15,7 +14,6 @@ from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     navigation,
     preferences,
     review,
-    signin,
     snippets,
     statenames,
     upload,

@@ -8,7 +8,7 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from web import accuracy, charts, cursors
-from web.access import viewer
+from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest

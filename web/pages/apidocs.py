@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import render_template, request
 from markupsafe import Markup, escape
 
-from web.access import accounts_on
+from web.auth.authentication import accounts_on
 from web.blueprints import pages
 from web.openapi import description, journey, samples
 from web.openapi.problem import status_of_code, title_of_code

@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, drafting, problems
-from web.access import viewer
+from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.htmx import asked_by_htmx
 from web.labelset import label_set_of_form, prefill

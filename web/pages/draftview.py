@@ -8,7 +8,7 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from web import drafting
-from web.access import viewer
+from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.drafting import Look
 from web.labelset import label_set, labels_of_form, labels_text

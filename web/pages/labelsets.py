@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, cursors, problems
-from web.access import viewer
+from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.downloads import disposition
 from web.edge import Fields, fields, query

@@ -12,7 +12,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import problems
-from web.access import viewer
+from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.jobactions import refine_again
 from web.jobview import refinable

@@ -10,7 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
 from web import csrf, problems
-from web.access import viewer
+from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.htmx import asked_by_htmx
 from web.services import services

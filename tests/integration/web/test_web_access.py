@@ -16,8 +16,8 @@ from limits.storage import memory
 from tests.fixtures.browser_client import token_of
 from tests.fixtures.page_checker import form_fields
 from tests.fixtures.scraping import Counting
-from web import ratelimits
-from web.access import ADMINS_ONLY, PUBLIC
+from web.auth import rate_limits
+from web.auth.authentication import ADMINS_ONLY, PUBLIC
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Role
 from yeban.db import Database
@@ -369,7 +369,7 @@ def test_signing_in_forgives_what_went_wrong_before(accounts, person):
 
 
 def test_those_who_guess_elsewhere_do_not_shut_a_person_out(accounts, person, monkeypatch):
-    monkeypatch.setattr(ratelimits, "_ATTEMPTS_ANYWHERE", RateLimitItemPerMinute(3, 15))
+    monkeypatch.setattr(rate_limits, "_ATTEMPTS_ANYWHERE", RateLimitItemPerMinute(3, 15))
     _, client = person("wang")
     _post(client, "/sign-out")
     for number in range(5):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from web.firstaccount import make_first_account
+from web.auth.first_account import make_first_account
 from yeban.accounts import people
 from yeban.accounts.people import Role
 from yeban.db import Database

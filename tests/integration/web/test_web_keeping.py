@@ -12,7 +12,7 @@ import pytest
 from tests.fixtures.browser_client import token_of
 from tests.fixtures.page_checker import checked_page
 from web import csrf, keeping
-from web.ratelimits import RateLimits
+from web.auth.rate_limits import RateLimits
 from yeban.accounts import people
 
 PASSWORD = "correct horse battery"
@@ -156,7 +156,7 @@ def test_every_field_for_a_password_is_one_that_is_not_kept():
 
 def test_a_file_is_not_kept_and_not_read(signed_in, monkeypatch):
     client, token = signed_in
-    monkeypatch.setattr("web.access._UPLOADS", frozenset())  # one count for all
+    monkeypatch.setattr("web.auth.authentication._UPLOADS", frozenset())  # one count for all
     data = {"file": (io.BytesIO("text\n包裹\n".encode()), "a.csv")}
     refused = client.post("/upload", data=data, headers={"X-CSRF-Token": token, **OURS})
     assert 'id="again"' not in checked_page(refused, 429)

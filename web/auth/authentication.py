@@ -20,8 +20,8 @@ from werkzeug.wrappers import Response
 
 from web import csrf
 from web.addresses import own_path
+from web.auth.rate_limits import RateLimits
 from web.htmx import asked_by_htmx
-from web.ratelimits import RateLimits
 from web.services import services
 from yeban import metrics
 from yeban.accounts import people, tokens

@@ -6,8 +6,9 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import access, problems
+from web import problems
 from web.addresses import own_path
+from web.auth import authentication
 from web.blueprints import pages
 from web.services import services
 from yeban.accounts import people
@@ -20,7 +21,7 @@ _TEMPLATE = "signin.html"
 def sign_in() -> str | AnyResponse:
     """The form; where there are no accounts, or somebody is signed in already, there is nothing to ask."""
     then = own_path(request.args.get("then"))
-    if not access.accounts_on() or access.is_signed_in():
+    if not authentication.accounts_on() or authentication.is_signed_in():
         return redirect(then, 303)
     return render_template(_TEMPLATE, then=then, nobody=people.is_empty(services().database))
 
@@ -29,10 +30,10 @@ def sign_in() -> str | AnyResponse:
 def sign_in_with_password() -> AnyResponse:
     """Begin a session, or say that name or password is wrong."""
     then = own_path(request.form.get("then"))
-    if not access.accounts_on():
+    if not authentication.accounts_on():
         return redirect(then, 303)
     try:
-        access.begin_session(request.form.get("name", ""), request.form.get("password", ""))
+        authentication.begin_session(request.form.get("name", ""), request.form.get("password", ""))
     except (Unauthorized, RateLimited) as error:
         return _again(error, then)
     return redirect(then, 303)
@@ -41,7 +42,7 @@ def sign_in_with_password() -> AnyResponse:
 @pages.post("/sign-out")
 def sign_out() -> AnyResponse:
     """End the session."""
-    access.end_session()
+    authentication.end_session()
     flash(_("You are signed out."))
     return redirect(url_for("pages.sign_in"), 303)
 

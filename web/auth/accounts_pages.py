@@ -8,7 +8,8 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import access, problems
+from web import problems
+from web.auth import authentication
 from web.blueprints import pages
 from web.edge import Fields, fields
 from web.services import services
@@ -49,14 +50,14 @@ class ResetForm(Fields):
 @pages.get("/accounts")
 def index_accounts() -> str:
     """All of them."""
-    access.account()
+    authentication.account()
     return render_template(_LIST, values={}, **_all())
 
 
 @pages.post("/accounts")
 def add_account() -> AnyResponse:
     """Let another person in."""
-    access.account()
+    authentication.account()
     try:
         form = fields(NewAccountForm, request.form)
         made = people.create_account(services().database, form.name, form.password, role=form.role, team=form.team)
@@ -69,14 +70,14 @@ def add_account() -> AnyResponse:
 @pages.get("/accounts/<name>")
 def show_person(name: str) -> str:
     """One of them."""
-    access.account()
+    authentication.account()
     return render_template(_ONE, **_one(people.get_account(services().database, name)))
 
 
 @pages.post("/accounts/<name>")
 def change_person(name: str) -> AnyResponse:
     """Change role and team, disable or enable."""
-    access.account()
+    authentication.account()
     person = people.get_account(services().database, name)
     try:
         form = fields(ChangeForm, request.form)
@@ -90,7 +91,7 @@ def change_person(name: str) -> AnyResponse:
 @pages.post("/accounts/<name>/password")
 def reset_password(name: str) -> AnyResponse:
     """Give a person another password, which ends their sessions."""
-    access.account()
+    authentication.account()
     person = people.get_account(services().database, name)
     try:
         form = fields(ResetForm, request.form)

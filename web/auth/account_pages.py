@@ -9,7 +9,8 @@ from flask import flash, make_response, redirect, render_template, request, url_
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import access, problems
+from web import problems
+from web.auth import authentication
 from web.blueprints import pages
 from web.edge import Fields, fields
 from web.services import services
@@ -45,16 +46,16 @@ def show_account() -> str:
 @pages.post("/account/password")
 def change_password() -> AnyResponse:
     """Change the password; other sessions end, this one goes on."""
-    account = access.account()
+    account = authentication.account()
     try:
         form = fields(PasswordForm, request.form)
-        access.check_password(account, form.present)
+        authentication.check_password(account, form.present)
         if form.password != form.again:
             raise InvalidRequest("The two new passwords are not the same.", field="again")
         people.change_password(services().database, account, form.password, revoke_tokens=form.revoke_tokens)
     except (InvalidRequest, RateLimited, Unauthorized) as error:
         return problems.page(_TEMPLATE, error, **_shown())
-    access.continue_session(people.get_account(services().database, account.name))
+    authentication.continue_session(people.get_account(services().database, account.name))
     flash(_("Your password is changed. Other devices are signed out."))
     return redirect(url_for("pages.show_account"), 303)
 
@@ -62,8 +63,8 @@ def change_password() -> AnyResponse:
 @pages.post("/account/sessions/end")
 def end_all_sessions() -> AnyResponse:
     """Sign out here and wherever else."""
-    people.end_sessions(services().database, access.account())
-    access.end_session()
+    people.end_sessions(services().database, authentication.account())
+    authentication.end_session()
     flash(_("You are signed out on all devices."))
     return redirect(url_for("pages.sign_in"), 303)
 
@@ -71,7 +72,7 @@ def end_all_sessions() -> AnyResponse:
 @pages.post("/account/tokens")
 def create_token() -> str | AnyResponse:
     """Make a token, and show it this once."""
-    account = access.account()
+    account = authentication.account()
     form = fields(TokenForm, request.form)
     expires_at = None if form.days == "never" else datetime.now(UTC) + timedelta(days=int(form.days))
     try:
@@ -86,13 +87,13 @@ def create_token() -> str | AnyResponse:
 @pages.post("/account/tokens/<int:token_id>/revoke")
 def revoke_token(token_id: int) -> AnyResponse:
     """Make a token invalid."""
-    tokens.revoke_token(services().database, access.account(), token_id)
+    tokens.revoke_token(services().database, authentication.account(), token_id)
     flash(_("The token is revoked."))
     return redirect(url_for("pages.show_account"), 303)
 
 
 def _shown() -> dict[str, Any]:
-    account = access.account() if access.accounts_on() else None
+    account = authentication.account() if authentication.accounts_on() else None
     return {
         "account": account,
         "tokens": [] if account is None else tokens.list_tokens(services().database, account),
