@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from web import interactive
-from web.interactive import Classification
+from web.classify import service
+from web.classify.service import Classification
 from web.services import Services
 from yeban.errors import NoAnswer, ServiceUnavailable, TooLarge, YebanError
 from yeban.labels import LABEL_JOINER, LabelSet
@@ -66,7 +66,7 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
     labels are too long for the model or no worker is there; once one gets no answer, the others are not asked for.
     """
     budget = ROWS * services.settings.interactive_label_chars
-    chars = max(interactive.label_chars(label_set), 1)
+    chars = max(service.label_chars(label_set), 1)
     if chars > budget:
         raise TooLarge(
             f"The labels have {chars} characters together; rows can be tried with up to {budget}. "
@@ -88,7 +88,7 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
         # A job reads longer texts than are let into a single request; the model sees no more of them.
         text = row.text[: services.settings.max_text_chars]
         try:
-            found = interactive.classify(services, text, label_set, model, most_label_chars=budget, wait_s=wait_s)
+            found = service.classify(services, text, label_set, model, most_label_chars=budget, wait_s=wait_s)
         except YebanError as error:
             if isinstance(error, NoAnswer | ServiceUnavailable):
                 stop.set()

@@ -2,10 +2,11 @@
 
 from web.auth import account_pages, accounts_pages, sign_in_pages  # noqa: F401  # each hangs its routes on the blueprint
 from web.blueprints import pages
+from web.classify import pages as classify  # noqa: F401  # each hangs its routes on the blueprint
+from web.classify import snippets
 from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     accuracy,
     apidocs,
-    classify,
     drafts,
     figures,
     filters,
@@ -14,7 +15,6 @@ from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     navigation,
     preferences,
     review,
-    snippets,
     statenames,
     upload,
     webhooks,

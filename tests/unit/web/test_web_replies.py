@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.fixtures.properties import examples
 from web.answers import dumps
-from web.interactive import _read
+from web.classify.service import _read
 from yeban.errors import EngineFailed, YebanError, error_classes
 from yeban.labels import LabelSet
 from yeban.queues import TextReply

@@ -8,16 +8,17 @@ from typing import Any
 from flask import Response, make_response, render_template, request
 from pydantic import Field
 
-from web import interactive, problems
+from web import problems
 from web.blueprints import pages
+from web.classify import service
+from web.classify.share_links import link_to
+from web.classify.snippets import body_of
 from web.edge import Fields, fields
 from web.htmx import asked_by_htmx
 from web.labelset import SET_FIELDS, find_saved, label_set_of_form, prefill, reference, values_of
 from web.labelsetfiles import exported
 from web.models import offered_models
 from web.pages.forms import entered
-from web.pages.sharing import link_to
-from web.pages.snippets import body_of
 from web.services import services
 from yeban.errors import YebanError
 from yeban.labels import DEFAULT_TEMPLATE
@@ -69,7 +70,7 @@ def classify_text() -> Response:
 
 def _answer(form: ClassifyForm) -> dict[str, Any]:
     label_set = label_set_of_form(form)
-    found = interactive.classify(services(), form.text, label_set, form.model)
+    found = service.classify(services(), form.text, label_set, form.model)
     share_url, shares_set = link_to(label_set, form.label_set, form.model)
     return {
         "found": found,

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 from flask import Response
 from pydantic import Field
 
-from web import interactive
 from web.answers import json_response
 from web.api.blueprint import api
-from web.api.schemas import texts
+from web.classify import schemas, service
+from web.classify.service import Classification
 from web.edge import JsonBody, json_body, told
-from web.interactive import Classification
 from web.labelset import LabelSetField, LabelsField, find_saved, label_set, reference, refuse_both
 from web.openapi.documented import documented
 from web.services import services
@@ -60,7 +59,7 @@ class ClassifyBody(JsonBody):
     group="Texts",
     summary="Tag one text now",
     body=ClassifyBody,
-    answers={200: texts.Classification},
+    answers={200: schemas.Classification},
     problems=(
         EngineFailed,
         EngineUnavailable,
@@ -76,7 +75,7 @@ class ClassifyBody(JsonBody):
 def classify_text() -> Response:
     """Tag one text."""
     body = json_body(ClassifyBody)
-    return json_response(_json(interactive.classify(services(), body.text, _label_set(body), body.model)))
+    return json_response(_json(service.classify(services(), body.text, _label_set(body), body.model)))
 
 
 def _label_set(body: ClassifyBody) -> LabelSet:

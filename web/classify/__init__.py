@@ -1,0 +1,1 @@
+"""Single texts: the service behind them, API and page."""
