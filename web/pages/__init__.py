@@ -4,10 +4,11 @@ from web.auth import account_pages, accounts_pages, sign_in_pages  # noqa: F401 
 from web.blueprints import pages
 from web.classify import pages as classify  # noqa: F401  # each hangs its routes on the blueprint
 from web.classify import snippets
+from web.drafts import pages as drafts  # noqa: F401  # each hangs its routes on the blueprint
+from web.drafts import upload_page
 from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     accuracy,
     apidocs,
-    drafts,
     figures,
     filters,
     jobs,
@@ -16,7 +17,6 @@ from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
     preferences,
     review,
     statenames,
-    upload,
     webhooks,
 )
 

@@ -16,8 +16,8 @@ from sqlalchemy import text
 
 from tests.fixtures.page_checker import checked_page, form_fields
 from tests.fixtures.waiting import wait_until
+from web.drafts import view
 from web.labelset import SEPARATORS, labels_of_form
-from web.pages import draftview
 from yeban.jobs.workers import WorkerInfo, beat
 from yeban.queues import TextReply
 from yeban.viewer import Viewer
@@ -316,7 +316,7 @@ def test_what_workers_read_of_a_text_is_what_long_means(client, draft, database)
 
 
 def test_a_large_file_is_counted_after_its_page(client, draft, filled, monkeypatch):
-    monkeypatch.setattr(draftview, "_COUNTED_AT_ONCE_BYTES", 10)
+    monkeypatch.setattr(view, "_COUNTED_AT_ONCE_BYTES", 10)
     place = draft()
     page = _page(client.get(place))
     assert 'hx-trigger="load, again"' in page

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from web.pages.draftform import check_times, time_zone
+from web.drafts.form import check_times, time_zone
 from web.uploads import JobFields
 from yeban.errors import InvalidRequest
 

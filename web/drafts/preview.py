@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from web import trying
+from web.drafts import sample_run
 from web.services import Services
 from web.uploads import read_options
 from yeban.drafts import Draft, open_draft
@@ -20,7 +20,7 @@ from yeban.labels import LABEL_JOINER
 from yeban.tabular import Header, Profile, Row, Table, open_table, profile_table, sheet_names
 
 #: Rows that are shown of a file, and texts that are tried.
-FIRST_ROWS = trying.ROWS
+FIRST_ROWS = sample_run.ROWS
 
 #: Tokens that a model reads of one text where its workers do not tell; the length of the models we know.
 DEFAULT_MAX_TOKENS = 512

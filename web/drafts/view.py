@@ -7,13 +7,13 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
-from web import drafting
 from web.auth.authentication import viewer
 from web.blueprints import pages
-from web.drafting import Look
+from web.drafts import preview
+from web.drafts.form import TONIGHT, reading_of
+from web.drafts.preview import Look
 from web.labelset import label_set, labels_of_form, labels_text
 from web.models import served_models
-from web.pages.draftform import TONIGHT, reading_of
 from web.pages.forms import entered
 from web.services import services
 from yeban.drafts import Draft
@@ -40,7 +40,7 @@ class Counted:
 
     profile: Profile | None = None
     problem: YebanError | None = None
-    long_tokens: int = drafting.DEFAULT_MAX_TOKENS
+    long_tokens: int = preview.DEFAULT_MAX_TOKENS
 
 
 def page(draft: Draft, values: MultiDict[str, str], *, counted: Counted | None = None) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def page(draft: Draft, values: MultiDict[str, str], *, counted: Counted | None =
         "refinable": True,
         "earlier": latest_job_of(services().database, draft.sha256, viewer=viewer()),
         "tonight": TONIGHT,
-        "first_rows": drafting.FIRST_ROWS,
+        "first_rows": preview.FIRST_ROWS,
     }
 
 
@@ -65,7 +65,7 @@ def reading(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
     """How the file is read, its first rows, and the choice of its columns."""
     look, problem, sheets = None, None, []
     try:
-        look = drafting.look(services(), draft, reading_of(values))
+        look = preview.look(services(), draft, reading_of(values))
         problem, sheets = look.problem, list(look.sheets)
     except YebanError as error:
         problem, sheets = _told(error), list(error.context.get("sheets", []))
@@ -86,16 +86,16 @@ def reading(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
 
 def count(draft: Draft, values: MultiDict[str, str], look: Look | None = None) -> Counted:
     """Count over the whole file as the form has it, or as ``look`` found it."""
-    long_tokens = drafting.DEFAULT_MAX_TOKENS
+    long_tokens = preview.DEFAULT_MAX_TOKENS
     try:
         asked = reading_of(values)
         if look is not None:
             asked = look.settled(asked)
         if look is not None and look.text_index is None:
             return Counted()
-        long_tokens = drafting.longest_read(services(), _model(values))
+        long_tokens = preview.longest_read(services(), _model(values))
         multi_label = bool(values.get("multi_label"))
-        found = drafting.count(services(), draft, asked, long_tokens=long_tokens, multi_label=multi_label)
+        found = preview.count(services(), draft, asked, long_tokens=long_tokens, multi_label=multi_label)
     except YebanError as error:
         return Counted(problem=_told(error), long_tokens=long_tokens)
     return Counted(profile=found, long_tokens=long_tokens)

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 from werkzeug.datastructures import MultiDict
 
 from web.blueprints import pages
-from web.drafting import Reading
+from web.drafts.preview import Reading
 from web.edge import Fields, fields
 from web.uploads import JobFields
 from yeban.errors import InvalidRequest

@@ -12,15 +12,15 @@ from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import csrf, drafting, problems
+from web import csrf, problems
 from web.auth.authentication import viewer
 from web.blueprints import pages
+from web.drafts import preview, view
+from web.drafts.form import check_times, draft_form, job_fields, key_of, reading_of
+from web.drafts.sample_run import Tried, try_rows
 from web.htmx import asked_by_htmx
 from web.labelset import label_set_of_form, prefill
-from web.pages import draftview
-from web.pages.draftform import check_times, draft_form, job_fields, key_of, reading_of
 from web.services import services
-from web.trying import Tried, try_rows
 from web.uploads import FORM_BYTES, MAX_FORM_PARTS, Source, submit
 from yeban.drafts import Draft, delete_draft, get_draft, open_draft
 from yeban.errors import NotFound, YebanError
@@ -36,7 +36,7 @@ def show_draft(draft_id: uuid.UUID) -> str | Response:
     try:
         values = MultiDict(prefill(request.args))
     except YebanError as error:
-        return problems.page(_TEMPLATE, error, **draftview.page(draft, MultiDict()))
+        return problems.page(_TEMPLATE, error, **view.page(draft, MultiDict()))
     return _page(draft, values)
 
 
@@ -46,7 +46,7 @@ def preview_draft(draft_id: uuid.UUID) -> str:
     values = _form()
     draft = _draft(draft_id)
     if asked_by_htmx():
-        return render_template("draft_reading.html", **draftview.reading(draft, values))
+        return render_template("draft_reading.html", **view.reading(draft, values))
     return _page(draft, values)
 
 
@@ -55,10 +55,10 @@ def count_draft(draft_id: uuid.UUID) -> str:
     """Counts over the whole file, which may take a while."""
     values = _form()
     draft = _draft(draft_id)
-    counted = draftview.count(draft, values)
+    counted = view.count(draft, values)
     if asked_by_htmx():
         rows = None if counted.profile is None else counted.profile.rows
-        shown = {**draftview.counts(draft, counted), **draftview.estimated(values, rows)}
+        shown = {**view.counts(draft, counted), **view.estimated(values, rows)}
         return render_template("draft_counts.html", **shown, of_script=True)
     return _page(draft, values, counted=counted)
 
@@ -67,7 +67,7 @@ def count_draft(draft_id: uuid.UUID) -> str:
 def estimate_draft(draft_id: uuid.UUID) -> str:
     """How long the job would take, for the script."""
     values = _form()
-    return render_template("draft_estimate.html", draft=_draft(draft_id), **draftview.estimated(values, None))
+    return render_template("draft_estimate.html", draft=_draft(draft_id), **view.estimated(values, None))
 
 
 @pages.post("/upload/<uuid:draft_id>/try")
@@ -80,7 +80,7 @@ def try_draft(draft_id: uuid.UUID) -> str | Response:
     except YebanError as error:
         if asked_by_htmx():
             return problems.part("draft_tried.html", error, tried=None)
-        return problems.page(_TEMPLATE, error, **draftview.page(draft, values))
+        return problems.page(_TEMPLATE, error, **view.page(draft, values))
     if asked_by_htmx():
         return render_template("draft_tried.html", **shown)
     return _page(draft, values, **shown)
@@ -102,7 +102,7 @@ def start_draft(draft_id: uuid.UUID) -> AnyResponse:
     except YebanError as error:
         if isinstance(error, NotFound) and (made := _made_before(draft_id, values)) is not None:
             return _to_job(made)
-        return problems.page(_TEMPLATE, error, **draftview.page(draft, values))
+        return problems.page(_TEMPLATE, error, **view.page(draft, values))
 
 
 def _to_job(job_id: uuid.UUID) -> AnyResponse:
@@ -128,7 +128,7 @@ def _submit(draft: Draft, values: MultiDict[str, str]) -> uuid.UUID:
             source,
             asked,
             key_of(draft.id, asked),
-            check=lambda header: drafting.check_columns(reading, header),
+            check=lambda header: preview.check_columns(reading, header),
         )
     delete_draft(database, draft.id, viewer=viewer())
     return created.public_id
@@ -145,9 +145,9 @@ def _made_before(draft_id: uuid.UUID, values: MultiDict[str, str]) -> uuid.UUID 
 def _tried(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
     form, reading = draft_form(values), reading_of(values)
     labels = label_set_of_form(form)
-    header, rows = drafting.first_texts(services(), draft, reading)
+    header, rows = preview.first_texts(services(), draft, reading)
     tried: Tried = try_rows(services(), rows, labels, form.model)
-    shown_id = drafting.id_index(header, reading)
+    shown_id = preview.id_index(header, reading)
     return {"tried": tried, "tried_header": header, "tried_id": shown_id, "multi_label": form.multi_label}
 
 
@@ -163,5 +163,5 @@ def _form() -> MultiDict[str, str]:
     return MultiDict(request.form)
 
 
-def _page(draft: Draft, values: MultiDict[str, str], *, counted: draftview.Counted | None = None, **shown: Any) -> str:
-    return render_template(_TEMPLATE, **draftview.page(draft, values, counted=counted), **shown)
+def _page(draft: Draft, values: MultiDict[str, str], *, counted: view.Counted | None = None, **shown: Any) -> str:
+    return render_template(_TEMPLATE, **view.page(draft, values, counted=counted), **shown)

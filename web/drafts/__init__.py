@@ -1,0 +1,1 @@
+"""Uploaded files that wait for their options, and their pages."""
