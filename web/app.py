@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web import csrf, edge, health, i18n, observed, problems, requestlog, security, spans
+from web import health, i18n, observed, spans
 from web import services as service
 from web.api import api, probes
 from web.auth import authentication, sessions
+from web.http import csrf, hosts_and_headers, parsing, request_log
+from web.http import errors as problems
 from web.pages import pages
 from web.uploads import FORM_BYTES, MAX_FORM_PARTS
 from yeban.settings import Settings
@@ -23,7 +25,7 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     Raises :class:`~yeban.errors.ConfigurationError` for a malformed URL.
     """
     app = Flask("web")
-    app.request_class = edge.Request
+    app.request_class = parsing.Request
     app.config.update(
         MAX_CONTENT_LENGTH=_JSON_BYTES + _JSON_BYTES_A_CHAR * settings.max_text_chars,
         MAX_FORM_MEMORY_SIZE=FORM_BYTES,
@@ -34,14 +36,14 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     health.install(app.extensions, services)
     observed.install(app.extensions, services)
     spans.install(app)
-    requestlog.install(app)
-    security.install(app, settings)
+    request_log.install(app)
+    hosts_and_headers.install(app, settings)
     sessions.install(app, settings)
     authentication.install(app, settings, redis_url)
     csrf.install(app)
     i18n.install(app)
     problems.install(app)
-    edge.install(app, settings)
+    parsing.install(app, settings)
     for blueprint in (api, probes, pages):
         app.register_blueprint(blueprint)
     return app

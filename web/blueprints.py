@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, request
 
-from web import csrf
+from web.http import csrf
 
 pages = Blueprint("pages", __name__)
 
-#: Views that take large bodies, and so call :func:`web.csrf.protect` themselves, within their limits.
+#: Views that take large bodies, and so call :func:`web.http.csrf.protect` themselves, within their limits.
 CHECKED_BY_VIEW = {
     "pages.upload_file",
     "pages.create_label_set",

@@ -24,7 +24,7 @@ OF_REQUESTS = (
     "This user has exceeded an allotted request count. Try again later.",
 )
 
-#: Pydantic's, as :mod:`web.edge` writes them.
+#: Pydantic's, as :mod:`web.http.parsing` writes them.
 OF_VALUES = (
     "there is no such field",
     "field required",

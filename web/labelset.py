@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from web.auth.authentication import viewer
-from web.edge import JsonBody, told
+from web.http.parsing import JsonBody, told
 from web.services import services
 from yeban import labelsets
 from yeban.errors import InvalidLabels, InvalidRequest, NotFound

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from web.edge import JsonBody
+from web.http.parsing import JsonBody
 from web.labelset import LabelObject, LabelsField, label_set
 from yeban.errors import InvalidLabels, phrase
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from flask import Flask, Response, g, request
 
-from web.requestlog import method_of, route_of
+from web.http.request_log import method_of, route_of
 from yeban import tracing
 
 _PARENT = "traceparent"

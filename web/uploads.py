@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field
 from werkzeug.datastructures import FileStorage
 
 from web.auth.authentication import viewer
-from web.edge import Fields, take_time, told
+from web.http.parsing import Fields, take_time, told
 from web.labelset import label_set_of_form
 from web.models import check_model
 from web.services import Services

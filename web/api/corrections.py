@@ -11,12 +11,12 @@ from typing import Annotated, Any, ClassVar
 from flask import Response
 from pydantic import Field
 
-from web import cursors
-from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas import jobs, rows
 from web.auth.authentication import author, viewer
-from web.edge import Fields, JsonBody, json_body, query, told
+from web.http import pagination
+from web.http.json import json_response
+from web.http.parsing import Fields, JsonBody, json_body, query, told
 from web.jobactions import refine_again
 from web.jobview import correction_json, job_json, row_json
 from web.openapi.documented import Answer, documented
@@ -76,12 +76,12 @@ class CorrectionsBody(JsonBody):
 def list_corrections(job_id: uuid.UUID) -> Response:
     """A page of corrections, in the order of the file."""
     asked = query(CorrectionsQuery)
-    after = cursors.decode("corrections", asked.cursor) or 0
+    after = pagination.decode("corrections", asked.cursor) or 0
     database = services().database
     found = corrections.list_corrections(
         database, get_job(database, job_id, viewer=viewer()), after=after, limit=asked.limit + 1
     )
-    shown, following = cursors.cut("corrections", found, asked.limit, lambda correction: correction.row_no)
+    shown, following = pagination.cut("corrections", found, asked.limit, lambda correction: correction.row_no)
     return json_response(
         {"corrections": [correction_json(correction) for correction in shown], "next_cursor": following}
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Response
 
-from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas.service import ApiDescription
+from web.http.json import json_response
 from web.openapi import description
 from web.openapi.documented import documented
 

@@ -10,12 +10,12 @@ from flask import Response, request, url_for
 from pydantic import Field, StringConstraints
 from werkzeug.exceptions import UnsupportedMediaType
 
-from web import cursors
-from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas import jobs as schemas
 from web.auth.authentication import viewer
-from web.edge import Fields, fields, query
+from web.http import pagination
+from web.http.json import json_response
+from web.http.parsing import Fields, fields, query
 from web.jobactions import change
 from web.jobview import job_json
 from web.labelset import refuse_both
@@ -118,13 +118,13 @@ def index_jobs() -> Response:
         viewer=viewer(),
         states=[asked.state] if asked.state else [],
         name=asked.name,
-        before=cursors.decode("jobs", asked.cursor),
+        before=pagination.decode("jobs", asked.cursor),
         limit=asked.limit,
     )
     return json_response(
         {
             "jobs": [job_json(job) for job in page.jobs],
-            "next_cursor": cursors.onward("jobs", page.next_before),
+            "next_cursor": pagination.onward("jobs", page.next_before),
         }
     )
 

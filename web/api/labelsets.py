@@ -11,12 +11,12 @@ from typing import Annotated, Any, ClassVar
 from flask import Response, request, url_for
 from pydantic import Field
 
-from web import cursors
-from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas import labelsets as schemas
 from web.auth.authentication import viewer
-from web.edge import Fields, JsonBody, json_body, query, told
+from web.http import pagination
+from web.http.json import json_response
+from web.http.parsing import Fields, JsonBody, json_body, query, told
 from web.labelset import SET_BYTES, LabelsField, label_set
 from web.openapi.documented import Answer, Header, documented
 from web.services import services
@@ -87,7 +87,7 @@ def index_label_sets() -> Response:
     page = labelsets.list_sets(
         services().database,
         viewer=viewer(),
-        before=cursors.decode("label sets", asked.cursor),
+        before=pagination.decode("label sets", asked.cursor),
         limit=asked.limit,
     )
     return json_response(
@@ -105,7 +105,7 @@ def index_label_sets() -> Response:
                 }
                 for found in page.sets
             ],
-            "next_cursor": cursors.onward("label sets", page.next_before),
+            "next_cursor": pagination.onward("label sets", page.next_before),
         }
     )
 
@@ -185,10 +185,10 @@ def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
         services().database,
         label_set_id,
         viewer=viewer(),
-        before=cursors.decode("versions", asked.cursor),
+        before=pagination.decode("versions", asked.cursor),
         limit=asked.limit + 1,
     )
-    shown, following = cursors.cut("versions", found, asked.limit, lambda past: past.version)
+    shown, following = pagination.cut("versions", found, asked.limit, lambda past: past.version)
     return json_response(
         {
             "versions": [

@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 from flask import Response
 from pydantic import Field
 
-from web import cursors
-from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas.rows import RowPage
 from web.auth.authentication import viewer
-from web.downloads import Format, download
-from web.edge import Fields, query
+from web.http import pagination
+from web.http.downloads import Format, download
+from web.http.json import json_response
+from web.http.parsing import Fields, query
 from web.jobview import row_json
 from web.openapi.documented import Answer, documented
 from web.services import services
@@ -24,7 +24,7 @@ from yeban.jobs import results
 from yeban.jobs.views import JobView, get_job
 from yeban.tabular import MAX_XLSX_ROWS
 
-#: Columns and rows, as :func:`web.downloads.download` takes them.
+#: Columns and rows, as :func:`web.http.downloads.download` takes them.
 Table = tuple[Sequence[str], Iterable[Sequence[str | float | None]]]
 
 
@@ -65,7 +65,7 @@ _FILES = (
 def list_results(job_id: uuid.UUID) -> Response:
     """A page of rows, in the order of the file."""
     asked = query(ResultsQuery)
-    after = cursors.decode("rows", asked.cursor) or 0
+    after = pagination.decode("rows", asked.cursor) or 0
     database = services().database
     rows = results.page(
         database,
@@ -74,7 +74,7 @@ def list_results(job_id: uuid.UUID) -> Response:
         limit=asked.limit + 1,
         status=asked.status,
     )
-    shown, following = cursors.cut("rows", rows, asked.limit, lambda row: row.row_no)
+    shown, following = pagination.cut("rows", rows, asked.limit, lambda row: row.row_no)
     return json_response({"rows": [row_json(row) for row in shown], "next_cursor": following})
 
 

@@ -6,10 +6,10 @@ from http import HTTPStatus
 
 from flask import Response
 
-from web.answers import json_response
 from web.api.blueprint import api, probes
 from web.api.schemas import service
 from web.health import health
+from web.http.json import json_response
 from web.models import describe
 from web.observed import service_state
 from web.openapi.documented import Answer, documented

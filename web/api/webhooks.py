@@ -10,12 +10,12 @@ from typing import Annotated, Any, ClassVar
 from flask import Response
 from pydantic import Field
 
-from web import cursors
-from web.answers import json_response
 from web.api.blueprint import api
 from web.api.schemas import webhooks as schemas
 from web.auth.authentication import viewer
-from web.edge import Fields, JsonBody, json_body, query, told
+from web.http import pagination
+from web.http.json import json_response
+from web.http.parsing import Fields, JsonBody, json_body, query, told
 from web.openapi.documented import Answer, documented
 from web.services import services
 from web.webhookview import answer_json, delivery_json, try_out, webhook_json
@@ -130,14 +130,14 @@ def list_deliveries(webhook_id: uuid.UUID) -> Response:
     page = deliveries.list_deliveries(
         services().database,
         webhook_id,
-        before=cursors.decode("deliveries", asked.cursor),
+        before=pagination.decode("deliveries", asked.cursor),
         limit=asked.limit,
         viewer=viewer(),
     )
     return json_response(
         {
             "deliveries": [delivery_json(delivery) for delivery in page.deliveries],
-            "next_cursor": cursors.onward("deliveries", page.next_before),
+            "next_cursor": pagination.onward("deliveries", page.next_before),
         }
     )
 

@@ -9,10 +9,10 @@ from flask import flash, make_response, redirect, render_template, request, url_
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import problems
 from web.auth import authentication
 from web.blueprints import pages
-from web.edge import Fields, fields
+from web.http import errors as problems
+from web.http.parsing import Fields, fields
 from web.services import services
 from yeban.accounts import passwords, people, tokens
 from yeban.errors import InvalidRequest, RateLimited, Unauthorized, YebanError

@@ -8,10 +8,10 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import problems
 from web.auth import authentication
 from web.blueprints import pages
-from web.edge import Fields, fields
+from web.http import errors as problems
+from web.http.parsing import Fields, fields
 from web.services import services
 from yeban.accounts import passwords, people
 from yeban.accounts.people import Account, Role

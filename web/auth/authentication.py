@@ -18,10 +18,10 @@ from flask_babel import gettext as _
 from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.wrappers import Response
 
-from web import csrf
-from web.addresses import own_path
 from web.auth.rate_limits import RateLimits
-from web.htmx import asked_by_htmx
+from web.http import csrf
+from web.http.htmx import asked_by_htmx
+from web.http.redirects import own_path
 from web.services import services
 from yeban import metrics
 from yeban.accounts import people, tokens

@@ -6,10 +6,10 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import problems
-from web.addresses import own_path
 from web.auth import authentication
 from web.blueprints import pages
+from web.http import errors as problems
+from web.http.redirects import own_path
 from web.services import services
 from yeban.accounts import people
 from yeban.errors import RateLimited, Unauthorized

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 from flask import Response
 from pydantic import Field
 
-from web.answers import json_response
 from web.api.blueprint import api
 from web.classify import schemas, service
 from web.classify.service import Classification
-from web.edge import JsonBody, json_body, told
+from web.http.json import json_response
+from web.http.parsing import JsonBody, json_body, told
 from web.labelset import LabelSetField, LabelsField, find_saved, label_set, reference, refuse_both
 from web.openapi.documented import documented
 from web.services import services

@@ -8,17 +8,17 @@ from typing import Any
 from flask import Response, make_response, render_template, request
 from pydantic import Field
 
-from web import problems
 from web.blueprints import pages
 from web.classify import service
 from web.classify.share_links import link_to
 from web.classify.snippets import body_of
-from web.edge import Fields, fields
-from web.htmx import asked_by_htmx
+from web.http import errors as problems
+from web.http.form_values import entered
+from web.http.htmx import asked_by_htmx
+from web.http.parsing import Fields, fields
 from web.labelset import SET_FIELDS, find_saved, label_set_of_form, prefill, reference, values_of
 from web.labelsetfiles import exported
 from web.models import offered_models
-from web.pages.forms import entered
 from web.services import services
 from yeban.errors import YebanError
 from yeban.labels import DEFAULT_TEMPLATE

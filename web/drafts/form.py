@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 
 from web.blueprints import pages
 from web.drafts.preview import Reading
-from web.edge import Fields, fields
+from web.http.parsing import Fields, fields
 from web.uploads import JobFields
 from yeban.errors import InvalidRequest
 

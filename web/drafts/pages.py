@@ -12,13 +12,14 @@ from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import csrf, problems
 from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.drafts import preview, view
 from web.drafts.form import check_times, draft_form, job_fields, key_of, reading_of
 from web.drafts.sample_run import Tried, try_rows
-from web.htmx import asked_by_htmx
+from web.http import csrf
+from web.http import errors as problems
+from web.http.htmx import asked_by_htmx
 from web.labelset import label_set_of_form, prefill
 from web.services import services
 from web.uploads import FORM_BYTES, MAX_FORM_PARTS, Source, submit

@@ -9,10 +9,11 @@ from flask import Response, redirect, render_template, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import csrf, problems
 from web.auth.authentication import viewer
 from web.blueprints import pages
-from web.htmx import asked_by_htmx
+from web.http import csrf
+from web.http import errors as problems
+from web.http.htmx import asked_by_htmx
 from web.services import services
 from web.uploads import expect_upload, source_of
 from yeban.drafts import Draft, keep_draft, list_drafts

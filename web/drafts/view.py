@@ -12,9 +12,9 @@ from web.blueprints import pages
 from web.drafts import preview
 from web.drafts.form import TONIGHT, reading_of
 from web.drafts.preview import Look
+from web.http.form_values import entered
 from web.labelset import label_set, labels_of_form, labels_text
 from web.models import served_models
-from web.pages.forms import entered
 from web.services import services
 from yeban.drafts import Draft
 from yeban.errors import YebanError

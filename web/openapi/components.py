@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 from pydantic_core import CoreSchema
 
-from web.edge import Fields, JsonBody
+from web.http.parsing import Fields, JsonBody
 
 _REFERENCE = "#/components/schemas/{model}"
 

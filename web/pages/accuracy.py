@@ -7,9 +7,10 @@ from typing import Any
 
 from flask import render_template, request, url_for
 
-from web import accuracy, charts, cursors
+from web import accuracy, charts
 from web.auth.authentication import viewer
 from web.blueprints import pages
+from web.http import pagination
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest
 from yeban.jobs.confusion import confused
@@ -41,10 +42,10 @@ def show_confused(job_id: uuid.UUID) -> str:
         return render_template("accuracy.html", job=job, evaluation=None)
     gold = _number("gold", accuracy.OTHER)
     predicted = _number("predicted", accuracy.NONE)
-    after = cursors.decode("confused", request.args.get("cursor") or None) or 0
+    after = pagination.decode("confused", request.args.get("cursor") or None) or 0
     found = confused(services().database, job, gold=gold, predicted=predicted, after=after, limit=_PAGE_ROWS)
     more = None
-    if cursor := cursors.onward("confused", found.next_after):
+    if cursor := pagination.onward("confused", found.next_after):
         more = url_for(
             "pages.show_confused",
             job_id=job_id,

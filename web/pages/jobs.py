@@ -10,9 +10,11 @@ from flask import Response, flash, make_response, redirect, render_template, req
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import charts, cursors, problems
+from web import charts
 from web.auth.authentication import viewer
 from web.blueprints import pages
+from web.http import errors as problems
+from web.http import pagination
 from web.jobactions import change
 from web.jobview import actions, percent, refinable, refinement_json
 from web.pages import statenames
@@ -47,11 +49,11 @@ def index_jobs() -> str:
         viewer=viewer(),
         states=statenames.states_of(state),
         name=name,
-        before=cursors.decode("jobs", request.args.get("cursor") or None),
+        before=pagination.decode("jobs", request.args.get("cursor") or None),
         limit=_PAGE_JOBS,
     )
     asked: dict[str, Any] = {"state": None if state == statenames.ALL else state, "name": name or None}
-    older = cursors.onward("jobs", page.next_before)
+    older = pagination.onward("jobs", page.next_before)
     return render_template(
         "jobs.html",
         jobs=page.jobs,

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from pydantic import Field
 from werkzeug.datastructures import MultiDict
 
-from web.edge import Fields, fields
+from web.http.parsing import Fields, fields
 from yeban.errors import InvalidLabels
 from yeban.labels import DEFAULT_TEMPLATE, MAX_LABELS, Label, LabelSet
 

@@ -10,14 +10,15 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import csrf, cursors, problems
 from web.auth.authentication import viewer
 from web.blueprints import pages
-from web.downloads import disposition
-from web.edge import Fields, fields, query
+from web.http import csrf, pagination
+from web.http import errors as problems
+from web.http.downloads import disposition
+from web.http.form_values import entered
+from web.http.parsing import Fields, fields, query
 from web.labelset import SEPARATORS, SET_BYTES, find_saved, labels_of_form, reference, values_of
 from web.labelsetfiles import decoded, exported, imported
-from web.pages.forms import entered
 from web.pages.labelsetforms import LabelRow, fields_of_form, rearranged, rows_of_form, rows_of_set, set_of_form
 from web.services import services
 from yeban import labelsets
@@ -234,9 +235,9 @@ def _edited(label_set_id: uuid.UUID | None) -> AnyResponse:
 
 def _listed(cursor: str | None) -> dict[str, Any]:
     page = labelsets.list_sets(
-        services().database, viewer=viewer(), before=cursors.decode("label sets", cursor), limit=_PAGE_SETS
+        services().database, viewer=viewer(), before=pagination.decode("label sets", cursor), limit=_PAGE_SETS
     )
-    older = cursors.onward("label sets", page.next_before)
+    older = pagination.onward("label sets", page.next_before)
     return {"sets": page.sets, "older": older}
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 from flask import has_request_context, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from web.addresses import own_path
 from web.blueprints import pages
-from web.edge import Fields, fields
+from web.http.parsing import Fields, fields
+from web.http.redirects import own_path
 from web.i18n import COOKIE as LANGUAGE_COOKIE
 
 THEME_COOKIE = "theme"

@@ -11,9 +11,9 @@ from flask import Response, redirect, render_template, request, session, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import problems
 from web.auth.authentication import viewer
 from web.blueprints import pages
+from web.http import errors as problems
 from web.jobactions import refine_again
 from web.jobview import refinable
 from web.sentences import translated

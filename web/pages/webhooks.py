@@ -10,10 +10,11 @@ from flask import Response, flash, make_response, redirect, render_template, req
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import cursors, problems
 from web.auth.authentication import viewer
 from web.blueprints import pages
-from web.edge import Fields, fields
+from web.http import errors as problems
+from web.http import pagination
+from web.http.parsing import Fields, fields
 from web.services import services
 from web.webhooksample import SAMPLE
 from web.webhookview import try_out
@@ -118,14 +119,14 @@ def _shown(webhook_id: uuid.UUID) -> dict[str, Any]:
     page = deliveries.list_deliveries(
         database,
         webhook_id,
-        before=cursors.decode("deliveries", request.args.get("cursor") or None),
+        before=pagination.decode("deliveries", request.args.get("cursor") or None),
         limit=_PAGE_DELIVERIES,
         viewer=viewer(),
     )
     return {
         "webhook": webhook,
         "deliveries": page.deliveries,
-        "older": cursors.onward("deliveries", page.next_before),
+        "older": pagination.onward("deliveries", page.next_before),
         "delivery_states": {
             "waiting": _("waiting"),
             "delivered": _("delivered"),

@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from web.edge import MAX_FORM_FIELDS
+from web.http.parsing import MAX_FORM_FIELDS
 from web.pages.labelsetforms import MAX_ROWS
 
 MIB = 1 << 20

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from tests.fixtures.browser_client import token_of
 from tests.fixtures.properties import examples
-from web import cursors
+from web.http import pagination
 from yeban.labels import LabelSet
 from yeban.tabular import write_table
 
@@ -108,7 +108,7 @@ QUERY = st.lists(
         st.sampled_from(["limit", "cursor", "state", "status", "skip", "bom", "guard", "page", "x"]) | TEXT,
         FIELD_VALUE
         | st.builds(
-            cursors.encode, st.sampled_from(["jobs", "results", "corrections", "x"]), st.integers(0, 2**63 - 1)
+            pagination.encode, st.sampled_from(["jobs", "results", "corrections", "x"]), st.integers(0, 2**63 - 1)
         ),
     ),
     max_size=3,

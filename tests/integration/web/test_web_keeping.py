@@ -11,8 +11,8 @@ import pytest
 
 from tests.fixtures.browser_client import token_of
 from tests.fixtures.page_checker import checked_page
-from web import csrf, keeping
 from web.auth.rate_limits import RateLimits
+from web.http import csrf, resubmission
 from yeban.accounts import people
 
 PASSWORD = "correct horse battery"
@@ -145,13 +145,13 @@ def test_passwords_are_asked_for_again_and_never_shown(signed_in):
 
 
 def test_every_field_for_a_password_is_one_that_is_not_kept():
-    templates = Path(keeping.__file__).with_name("templates")
+    templates = Path(resubmission.__file__).with_name("templates")
     named = {
         re.search(r'name="([^"]+)"', field)[1]
         for template in templates.glob("*.html")
         for field in re.findall(r'<input[^>]*type="password"[^>]*>', template.read_text(encoding="utf-8"))
     }
-    assert named - {"{{ name }}"} == set(keeping.PASSWORDS)
+    assert named - {"{{ name }}"} == set(resubmission.PASSWORDS)
 
 
 def test_a_file_is_not_kept_and_not_read(signed_in, monkeypatch):
@@ -189,7 +189,7 @@ def test_too_large_a_form_is_refused_as_ever(signed_in):
 
 def test_only_so_many_are_kept_at_a_time(signed_in):
     client, token = signed_in
-    with keeping._AT_ONCE, keeping._AT_ONCE, keeping._AT_ONCE, keeping._AT_ONCE:
+    with resubmission._AT_ONCE, resubmission._AT_ONCE, resubmission._AT_ONCE, resubmission._AT_ONCE:
         refused = client.post("/webhooks", data={"url": "https://x/"}, headers={"X-CSRF-Token": token, **OURS})
         assert 'id="again"' not in checked_page(refused, 429)
     refused = client.post("/webhooks", data={"url": "https://x/"}, headers={"X-CSRF-Token": token, **OURS})

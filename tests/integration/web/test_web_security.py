@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from web.security import check_listen_address
+from web.http.hosts_and_headers import check_listen_address
 from yeban.errors import ConfigurationError
 
 

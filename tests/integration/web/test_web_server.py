@@ -205,7 +205,7 @@ def test_every_record_of_the_server_is_json_where_that_is_wanted_and_none_has_a_
     assert {"time", "level", "logger", "message"} <= set.intersection(*map(set, records))
     assert {"gunicorn.error", "web.access", "yeban.jobs.creation"} <= {record["logger"] for record in records}
     of_one = [record for record in records if record.get("request_id") == "r-1"]
-    assert [record["logger"] for record in of_one] == ["web.problems", "web.access"]
+    assert [record["logger"] for record in of_one] == ["web.http.errors", "web.access"]
     assert (of_one[1]["route"], of_one[1]["status"]) == ("/api/v1/classify", 504)
     created = next(record for record in records if record["message"] == "job created")
     assert created["request_id"]

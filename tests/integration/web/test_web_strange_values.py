@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from tests.fixtures.page_checker import form_fields
-from web import cursors
+from web.http import pagination
 from yeban.webhooks import endpoints
 
 SET = {"name": "售后", "labels": ["物流", "退款"]}
@@ -119,5 +119,5 @@ def test_strange_values_in_every_form(app, client, things):
 )
 def test_a_cursor_may_have_any_number(client, things, number, kind, route):
     path = route.format(**things)
-    response = client.get(f"{path}{'&' if '?' in path else '?'}cursor={cursors.encode(kind, number)}")
+    response = client.get(f"{path}{'&' if '?' in path else '?'}cursor={pagination.encode(kind, number)}")
     assert response.status_code == 200, response.text

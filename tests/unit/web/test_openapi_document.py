@@ -15,9 +15,9 @@ from flask import Flask, Response
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from tests.fixtures.conformance import Conformance, validator
-from web.answers import json_response
 from web.app import create_app
 from web.auth.authentication import PUBLIC
+from web.http.json import json_response
 from web.openapi.document import GROUPS, build
 from web.openapi.documented import documentation_of
 from web.openapi.limits import with_limits

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from web.answers import dumps
+from web.http.json import dumps
 
 
 def test_text_stays_readable_and_half_a_surrogate_pair_is_escaped():

@@ -4,42 +4,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web import cursors
+from web.http import pagination
 from yeban.errors import InvalidRequest
 
 
 @given(st.integers(min_value=0, max_value=2**63 - 1))
 def test_a_cursor_leads_back_to_its_key(key):
-    assert cursors.decode("jobs", cursors.encode("jobs", key)) == key
+    assert pagination.decode("jobs", pagination.encode("jobs", key)) == key
 
 
 def test_no_cursor_is_no_key():
-    assert cursors.decode("jobs", None) is None
+    assert pagination.decode("jobs", None) is None
 
 
 @given(st.text(max_size=60))
 def test_anything_else_is_refused(text):
     with pytest.raises(InvalidRequest):
-        cursors.decode("jobs", f"{text}!")
+        pagination.decode("jobs", f"{text}!")
 
 
 @pytest.mark.parametrize("key", [-1, 2**63])
 def test_keys_out_of_range_are_refused(key):
     with pytest.raises(InvalidRequest):
-        cursors.decode("jobs", cursors.encode("jobs", key))
+        pagination.decode("jobs", pagination.encode("jobs", key))
 
 
 def test_a_cursor_of_another_list_is_refused():
     with pytest.raises(InvalidRequest):
-        cursors.decode("jobs", cursors.encode("rows", 3))
+        pagination.decode("jobs", pagination.encode("rows", 3))
 
 
 def test_a_page_is_cut_where_there_is_more_than_it_takes():
-    assert cursors.cut("rows", [3, 5, 8], 2, int) == ([3, 5], cursors.encode("rows", 5))
-    assert cursors.cut("rows", [3, 5], 2, int) == ([3, 5], None)
-    assert cursors.cut("rows", [], 2, int) == ([], None)
+    assert pagination.cut("rows", [3, 5, 8], 2, int) == ([3, 5], pagination.encode("rows", 5))
+    assert pagination.cut("rows", [3, 5], 2, int) == ([3, 5], None)
+    assert pagination.cut("rows", [], 2, int) == ([], None)
 
 
 def test_behind_the_last_page_there_is_no_cursor():
-    assert cursors.onward("jobs", 7) == cursors.encode("jobs", 7)
-    assert cursors.onward("jobs", None) is None
+    assert pagination.onward("jobs", 7) == pagination.encode("jobs", 7)
+    assert pagination.onward("jobs", None) is None

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fixtures.properties import examples
-from web.answers import dumps
 from web.classify.service import _read
+from web.http.json import dumps
 from yeban.errors import EngineFailed, YebanError, error_classes
 from yeban.labels import LabelSet
 from yeban.queues import TextReply

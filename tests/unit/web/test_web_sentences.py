@@ -17,7 +17,8 @@ from werkzeug.exceptions import default_exceptions
 
 from scripts import sentences as sources
 from scripts.catalogues import read
-from web import edge, foreign, i18n
+from web import foreign, i18n
+from web.http import parsing
 from web.sentences import CONTEXT, translated
 from web.statuses import TITLES
 from yeban.errors import InvalidTable, YebanError
@@ -28,7 +29,7 @@ from yeban.tabular import ReadOptions, open_table
 _PLACE = re.compile(r"\{\d+\}")
 #: Raised with a name or a call in place of words: the words are marked where they are made.
 OPAQUE = {
-    "web/edge.py": ["f'{sentence}.'"],  # of fields, whose words are in web/foreign.py
+    "web/http/parsing.py": ["f'{sentence}.'"],  # of fields, whose words are in web/foreign.py
     "web/labelsetfiles.py": [
         "_what_is_wrong(error, document)",
         "f\"{where}: {first['loc'][0]}: {what}.\"",
@@ -175,7 +176,7 @@ def test_what_is_wrong_with_fields(values, said):
     with pytest.raises(ValidationError) as raised:
         _Fields.model_validate(values)
 
-    assert translated(edge._invalid(raised.value).detail) == said
+    assert translated(parsing._invalid(raised.value).detail) == said
 
 
 @pytest.mark.usefixtures("chinese")

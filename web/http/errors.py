@@ -10,9 +10,9 @@ from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import keeping
-from web.answers import dumps
-from web.htmx import asked_by_htmx
+from web.http import resubmission
+from web.http.htmx import asked_by_htmx
+from web.http.json import dumps
 from web.sentences import translated
 from web.services import services
 from web.statuses import retry_after_s, status_of, title_of
@@ -120,7 +120,7 @@ def _respond(status: HTTPStatus, problem: dict[str, Any], headers: dict[str, str
     if asked_by_htmx():
         template = "problem.html"
         headers = {**headers, **_INTO_PAGE, _PART: problem["code"]}
-    with keeping.kept(status) as kept:
+    with resubmission.kept(status) as kept:
         page = render_template(template, problem=_for_people(problem), kept=kept)
     return Response(page, status, headers, content_type=_HTML)
 

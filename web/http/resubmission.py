@@ -14,8 +14,8 @@ from http import HTTPStatus
 from flask import request
 from werkzeug.exceptions import HTTPException
 
-from web import csrf, security
-from web.htmx import asked_by_htmx
+from web.http import csrf, hosts_and_headers
+from web.http.htmx import asked_by_htmx
 from web.labelset import SET_BYTES
 from web.sentences import field_name
 from yeban.errors import YebanError
@@ -58,7 +58,13 @@ def kept(status: HTTPStatus) -> Iterator[Kept | None]:
     """
     may_pass = status in _PASSING or (status is HTTPStatus.FORBIDDEN and csrf.was_refused())
     of_page = (request.endpoint or "").startswith("pages.") and request.endpoint != "pages.upload_file"
-    wanted = request.method == "POST" and of_page and may_pass and not asked_by_htmx() and security.is_from_own_page()
+    wanted = (
+        request.method == "POST"
+        and of_page
+        and may_pass
+        and not asked_by_htmx()
+        and hosts_and_headers.is_from_own_page()
+    )
     if not (wanted and _AT_ONCE.acquire(blocking=False)):
         yield None
         return

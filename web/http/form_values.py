@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from web import csrf
+from web.http import csrf
 from web.services import services
 from yeban.labels import DEFAULT_TEMPLATE
 

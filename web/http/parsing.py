@@ -18,7 +18,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 
-from web import csrf
+from web.http import csrf
 from web.patience import DEADLINES
 from yeban.errors import InvalidRequest, TooLarge
 from yeban.settings import Settings
