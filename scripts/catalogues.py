@@ -15,9 +15,9 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from scripts import sentences
-from web import foreign
-from web.i18n import LANGUAGES
-from web.sentences import CONTEXT, FIELD_CONTEXT
+from web.i18n import library_messages
+from web.i18n.error_messages import CONTEXT, FIELD_CONTEXT
+from web.i18n.locale import LANGUAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 TRANSLATIONS = ROOT / "web" / "translations"
@@ -44,9 +44,9 @@ def extracted() -> Catalog:
         for sentence in sentences.sentences(path):
             _add(catalogue, sentence, path.relative_to(ROOT).as_posix(), CONTEXT)
     for sentence in sentences.of_libraries():
-        _add(catalogue, sentence, "web/foreign.py", CONTEXT)
-    for name in foreign.FIELDS:
-        _add(catalogue, sentences.Sentence(text=name), "web/foreign.py", FIELD_CONTEXT)
+        _add(catalogue, sentence, "web/i18n/library_messages.py", CONTEXT)
+    for name in library_messages.FIELDS:
+        _add(catalogue, sentences.Sentence(text=name), "web/i18n/library_messages.py", FIELD_CONTEXT)
     return catalogue
 
 

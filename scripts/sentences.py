@@ -1,7 +1,7 @@
 """Finds the sentences in our sources that pages show, for the catalogue (see scripts/translate).
 
 An error's sentence is an f-string where it is raised. Here it becomes a message with numbered places, as in
-``Row {0} has {1} cells; the limit is {2}.``, which web/sentences.py knows again in what was said.
+``Row {0} has {1} cells; the limit is {2}.``, which web/i18n/error_messages.py knows again in what was said.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from web import foreign
+from web.i18n import library_messages
 from yeban.errors import error_classes, phrase
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +94,7 @@ def sentences(path: Path) -> list[Sentence]:
 
 def of_libraries() -> list[Sentence]:
     """Sentences of others, which no source of ours makes."""
-    return [Sentence(text=text) for text in (*foreign.OF_REQUESTS, *foreign.OF_VALUES)]
+    return [Sentence(text=text) for text in (*library_messages.OF_REQUESTS, *library_messages.OF_VALUES)]
 
 
 def opaque(path: Path) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web import health, i18n, observed, spans
+from web import health, observed, spans
 from web import services as service
 from web.api import api, probes
 from web.auth import authentication, sessions
 from web.http import csrf, hosts_and_headers, parsing, request_log
 from web.http import errors as problems
+from web.i18n import locale
 from web.pages import pages
 from web.uploads import FORM_BYTES, MAX_FORM_PARTS
 from yeban.settings import Settings
@@ -41,7 +42,7 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     sessions.install(app, settings)
     authentication.install(app, settings, redis_url)
     csrf.install(app)
-    i18n.install(app)
+    locale.install(app)
     problems.install(app)
     parsing.install(app, settings)
     for blueprint in (api, probes, pages):

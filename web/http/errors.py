@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from web.http import resubmission
 from web.http.htmx import asked_by_htmx
 from web.http.json import dumps
-from web.sentences import translated
+from web.i18n.error_messages import translated
 from web.services import services
 from web.statuses import retry_after_s, status_of, title_of
 from yeban import metrics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from web.blueprints import pages
-from web.i18n import language
+from web.i18n.locale import language
 
 #: What a language counts in, largest first.
 _UNITS = {"en": ((1_000_000, "M"), (1_000, "k")), "zh": ((100_000_000, "亿"), (10_000, "万"))}

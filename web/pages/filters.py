@@ -8,9 +8,9 @@ from babel.dates import format_datetime
 from babel.numbers import format_decimal, format_percent
 from flask_babel import gettext as _
 
-from web import sentences
 from web.blueprints import pages
-from web.i18n import language
+from web.i18n import error_messages
+from web.i18n.locale import language
 from yeban.accounts.people import Role
 
 _NOTHING = "–"
@@ -59,13 +59,13 @@ def when(moment: datetime) -> str:
 @pages.app_template_filter()
 def words(state: str) -> str:
     """``completed_with_errors`` as ``completed with errors``."""
-    return sentences.translated(state.replace("_", " "))
+    return error_messages.translated(state.replace("_", " "))
 
 
 @pages.app_template_filter()
 def sentence(said: str | None) -> str:
-    """An error's detail, or another sentence that was made in English: see :mod:`web.sentences`."""
-    return sentences.translated(said or "")
+    """An error's detail, or another sentence that was made in English: see :mod:`web.i18n.error_messages`."""
+    return error_messages.translated(said or "")
 
 
 @pages.app_template_filter()

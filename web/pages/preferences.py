@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from web.blueprints import pages
 from web.http.parsing import Fields, fields
 from web.http.redirects import own_path
-from web.i18n import COOKIE as LANGUAGE_COOKIE
+from web.i18n.locale import COOKIE as LANGUAGE_COOKIE
 
 THEME_COOKIE = "theme"
 _A_YEAR_S = 365 * 24 * 3600

@@ -14,9 +14,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.http import errors as problems
+from web.i18n.error_messages import translated
 from web.jobactions import refine_again
 from web.jobview import refinable
-from web.sentences import translated
 from web.services import services
 from web.statuses import status_of
 from yeban.errors import Conflict, InvalidRequest

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import pytest
 from flask import Flask
 
-from web import i18n
+from web.i18n import locale
 from web.pages import filters
 
 
 @pytest.fixture(scope="module")
 def app() -> Flask:
     made = Flask("web")
-    i18n.install(made)
+    locale.install(made)
     return made
 
 

@@ -17,9 +17,9 @@ from werkzeug.exceptions import default_exceptions
 
 from scripts import sentences as sources
 from scripts.catalogues import read
-from web import foreign, i18n
 from web.http import parsing
-from web.sentences import CONTEXT, translated
+from web.i18n import library_messages, locale
+from web.i18n.error_messages import CONTEXT, translated
 from web.statuses import TITLES
 from yeban.errors import InvalidTable, YebanError
 from yeban.jobs.states import JobState
@@ -29,7 +29,7 @@ from yeban.tabular import ReadOptions, open_table
 _PLACE = re.compile(r"\{\d+\}")
 #: Raised with a name or a call in place of words: the words are marked where they are made.
 OPAQUE = {
-    "web/http/parsing.py": ["f'{sentence}.'"],  # of fields, whose words are in web/foreign.py
+    "web/http/parsing.py": ["f'{sentence}.'"],  # of fields, whose words are in web/i18n/library_messages.py
     "web/labelsetfiles.py": [
         "_what_is_wrong(error, document)",
         "f\"{where}: {first['loc'][0]}: {what}.\"",
@@ -45,7 +45,7 @@ MESSAGES = {str(message.id): str(message.string) for message in read("zh") if me
 @pytest.fixture(scope="module")
 def app() -> Flask:
     made = Flask("web")
-    i18n.install(made)
+    locale.install(made)
     return made
 
 
@@ -186,7 +186,7 @@ def test_a_list_with_one_unknown_problem_stays_in_english():
 
 def test_words_of_werkzeug_are_still_its_words():
     descriptions = {kind.description for kind in default_exceptions.values()}
-    assert [text for text in foreign.OF_REQUESTS if text.endswith(".") and text not in descriptions] == []
+    assert [text for text in library_messages.OF_REQUESTS if text.endswith(".") and text not in descriptions] == []
 
 
 def _refused(content: bytes, name: str = "t.csv", **options: object) -> str:

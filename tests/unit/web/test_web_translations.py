@@ -11,7 +11,7 @@ from babel.messages.mofile import read_mo
 
 from scripts import catalogues
 from scripts.catalogues import TRANSLATED, extracted, path_of, read, updated, written
-from web.sentences import CONTEXT, FIELD_CONTEXT
+from web.i18n.error_messages import CONTEXT, FIELD_CONTEXT
 
 _NAMED = re.compile(r"%\(\w+\)[a-z]|%%|\{\w+\}")
 _NUMBERED = re.compile(r"\{\d+\}")

@@ -18,15 +18,15 @@ from babel.messages.mofile import read_mo
 from flask_babel import gettext as _
 from flask_babel import pgettext
 
-from web.foreign import FIELDS
-from web.i18n import language
+from web.i18n.library_messages import FIELDS
+from web.i18n.locale import language
 from yeban.errors import error_classes
 
 #: The contexts of these messages in the catalogue, and of the names of forms' fields.
 CONTEXT = "sentence"
 FIELD_CONTEXT = "field"
 
-_TRANSLATIONS = Path(__file__).with_name("translations")
+_TRANSLATIONS = Path(__file__).resolve().parents[1] / "translations"
 _PLACE = re.compile(r"\{\d+\}")
 #: A longer one is no sentence of ours, and looking through it for words would cost too much.
 _MOST_CHARS = 4_000
