@@ -11,8 +11,8 @@ from web.auth import authentication, sessions
 from web.http import csrf, hosts_and_headers, parsing, request_log
 from web.http import errors as problems
 from web.i18n import locale
+from web.jobs.submission import FORM_BYTES, MAX_FORM_PARTS
 from web.pages import pages
-from web.uploads import FORM_BYTES, MAX_FORM_PARTS
 from yeban.settings import Settings
 
 # Room for the labels of a request; its text may take twelve bytes a character ("\ud83d\ude00").

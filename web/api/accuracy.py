@@ -9,9 +9,9 @@ from flask import Response
 from web import accuracy
 from web.api.blueprint import api
 from web.api.results import DownloadQuery, Table, sent
-from web.api.schemas.evaluation import JobEvaluation
 from web.auth.authentication import viewer
 from web.http.json import json_response
+from web.jobs.accuracy_schemas import JobEvaluation
 from web.openapi.documented import Answer, documented
 from web.services import services
 from yeban.errors import Conflict

@@ -12,13 +12,14 @@ from flask import Response
 from pydantic import Field
 
 from web.api.blueprint import api
-from web.api.schemas import jobs, rows
+from web.api.schemas import rows
 from web.auth.authentication import author, viewer
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, JsonBody, json_body, query, told
-from web.jobactions import refine_again
-from web.jobview import correction_json, job_json, row_json
+from web.jobs import schemas
+from web.jobs.actions import refine_again
+from web.jobs.representation import correction_json, job_json, row_json
 from web.openapi.documented import Answer, documented
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest
@@ -135,7 +136,7 @@ def list_suggestions(job_id: uuid.UUID) -> Response:
     " changes nothing.",
     answers={
         202: Answer(
-            model=jobs.Job, description="The job, which is `finishing` until it is done, and readable all the while."
+            model=schemas.Job, description="The job, which is `finishing` until it is done, and readable all the while."
         )
     },
     problems=(Conflict,),

@@ -16,7 +16,7 @@ from web.http import pagination
 from web.http.downloads import Format, download
 from web.http.json import json_response
 from web.http.parsing import Fields, query
-from web.jobview import row_json
+from web.jobs.representation import row_json
 from web.openapi.documented import Answer, documented
 from web.services import services
 from yeban.errors import TooLarge

@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from web.blueprints import pages
 from web.drafts.preview import Reading
 from web.http.parsing import Fields, fields
-from web.uploads import JobFields
+from web.jobs.submission import JobFields
 from yeban.errors import InvalidRequest
 
 _OPTIONS = ("format", "encoding", "delimiter", "sheet")

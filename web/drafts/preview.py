@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Any
 
 from web.drafts import sample_run
+from web.jobs.submission import read_options
 from web.services import Services
-from web.uploads import read_options
 from yeban.drafts import Draft, open_draft
 from yeban.errors import InvalidRequest, UnknownColumn, YebanError
 from yeban.jobs.workers import live_workers

@@ -14,8 +14,8 @@ from web.blueprints import pages
 from web.http import csrf
 from web.http import errors as problems
 from web.http.htmx import asked_by_htmx
+from web.jobs.submission import expect_upload, source_of
 from web.services import services
-from web.uploads import expect_upload, source_of
 from yeban.drafts import Draft, keep_draft, list_drafts
 from yeban.errors import InvalidTable, ServiceUnavailable, YebanError
 

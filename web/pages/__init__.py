@@ -6,18 +6,8 @@ from web.classify import pages as classify  # noqa: F401  # each hangs its route
 from web.classify import snippets
 from web.drafts import pages as drafts  # noqa: F401  # each hangs its routes on the blueprint
 from web.drafts import upload_page
-from web.pages import (  # noqa: F401  # each hangs its routes on the blueprint
-    accuracy,
-    apidocs,
-    figures,
-    filters,
-    jobs,
-    labelsets,
-    navigation,
-    preferences,
-    review,
-    statenames,
-    webhooks,
-)
+from web.jobs import pages as jobs  # noqa: F401  # each hangs its routes on the blueprint
+from web.jobs import state_labels
+from web.pages import accuracy, apidocs, figures, filters, labelsets, navigation, preferences, review, webhooks  # noqa: F401  # each hangs its routes on the blueprint
 
 __all__ = ["pages"]

@@ -15,8 +15,8 @@ from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.http import errors as problems
 from web.i18n.error_messages import translated
-from web.jobactions import refine_again
-from web.jobview import refinable
+from web.jobs.actions import refine_again
+from web.jobs.representation import refinable
 from web.services import services
 from web.statuses import status_of
 from yeban.errors import Conflict, InvalidRequest

@@ -1,4 +1,4 @@
-from web import charts
+from web.jobs import charts
 
 
 def test_bars_stand_side_by_side_inside_the_edges():

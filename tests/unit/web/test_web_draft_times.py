@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from web.drafts.form import check_times, time_zone
-from web.uploads import JobFields
+from web.jobs.submission import JobFields
 from yeban.errors import InvalidRequest
 
 NOW = datetime.fromisoformat("2026-11-26T22:00:30+08:00")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.uploads import safe_name
+from web.jobs.submission import safe_name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from web.api.schemas.base import AnswerBody
-from web.api.schemas.jobs import Job
+from web.jobs.schemas import Job
 
 
 class Row(AnswerBody):

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from web.api.schemas.base import AnswerBody, maybe_absent
-from web.api.schemas.evaluation import JobEvaluation
+from web.jobs.accuracy_schemas import JobEvaluation
 from yeban.jobs.states import JobState
 
 

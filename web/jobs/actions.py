@@ -6,8 +6,8 @@ import logging
 import uuid
 
 from web.auth.authentication import viewer
+from web.jobs.submission import tell_workers
 from web.services import Services
-from web.uploads import tell_workers
 from yeban.jobs import control, refining
 from yeban.queues import SEND_ERRORS
 

@@ -10,14 +10,13 @@ from flask import Response, flash, make_response, redirect, render_template, req
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web import charts
 from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.http import errors as problems
 from web.http import pagination
-from web.jobactions import change
-from web.jobview import actions, percent, refinable, refinement_json
-from web.pages import statenames
+from web.jobs import charts, state_labels
+from web.jobs.actions import change
+from web.jobs.representation import actions, percent, refinable, refinement_json
 from web.services import services
 from yeban.errors import Conflict
 from yeban.jobs import corrections, results
@@ -42,17 +41,17 @@ _DRAWN_PERCENT = 5
 @pages.get("/jobs")
 def index_jobs() -> str:
     """All jobs, newest first, or those that are asked for by state or by a part of their file's name."""
-    state = request.args.get("state") or statenames.ALL
+    state = request.args.get("state") or state_labels.ALL
     name = request.args.get("name", "").strip()[:MAX_NAME_CHARS]
     page = list_jobs(
         services().database,
         viewer=viewer(),
-        states=statenames.states_of(state),
+        states=state_labels.states_of(state),
         name=name,
         before=pagination.decode("jobs", request.args.get("cursor") or None),
         limit=_PAGE_JOBS,
     )
-    asked: dict[str, Any] = {"state": None if state == statenames.ALL else state, "name": name or None}
+    asked: dict[str, Any] = {"state": None if state == state_labels.ALL else state, "name": name or None}
     older = pagination.onward("jobs", page.next_before)
     return render_template(
         "jobs.html",
@@ -60,7 +59,7 @@ def index_jobs() -> str:
         percent_done=percent,
         older=older and url_for("pages.index_jobs", cursor=older, **asked),
         newest=url_for("pages.index_jobs", **asked) if request.args.get("cursor") else None,
-        choices=statenames.choices(),
+        choices=state_labels.choices(),
         state=state,
         name=name,
         with_owner=any(job.owner for job in page.jobs),
@@ -135,13 +134,13 @@ def _progress(job: JobView) -> dict[str, Any]:
         "still": job.state in ENDED,
         "percent_done": done,
         "left": _about(job.progress.eta_s),
-        "timeline": statenames.timeline(job),
+        "timeline": state_labels.timeline(job),
         "actions": actions(job),
         "deletable": job.state in ENDED,
         "evaluation": (job.summary or {}).get("evaluation"),
         "said": _(
             "%(state)s: %(percent)d%% of the rows are done",
-            state=statenames.state_name(job.state),
+            state=state_labels.state_name(job.state),
             percent=done // _SAID_PERCENT * _SAID_PERCENT,
         ),
         "drawn": f"{job.state.value} {done // _DRAWN_PERCENT:.0f}",

@@ -11,17 +11,17 @@ from pydantic import Field, StringConstraints
 from werkzeug.exceptions import UnsupportedMediaType
 
 from web.api.blueprint import api
-from web.api.schemas import jobs as schemas
 from web.auth.authentication import viewer
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, fields, query
-from web.jobactions import change
-from web.jobview import job_json
+from web.jobs import schemas
+from web.jobs.actions import change
+from web.jobs.representation import job_json
+from web.jobs.submission import JobFields, expect_upload, source_of, submit
 from web.labelset import refuse_both
 from web.openapi.documented import Answer, Header, documented
 from web.services import services
-from web.uploads import JobFields, expect_upload, source_of, submit
 from yeban.errors import (
     Conflict,
     InvalidLabels,

@@ -1,0 +1,1 @@
+"""Jobs over HTTP: submission, API and pages."""
