@@ -13,7 +13,7 @@ from web.classify import schemas, service
 from web.classify.service import Classification
 from web.http.json import json_response
 from web.http.parsing import JsonBody, json_body, told
-from web.labelset import LabelSetField, LabelsField, find_saved, label_set, reference, refuse_both
+from web.label_sets.input import LabelSetField, LabelsField, find_saved, label_set, reference, refuse_both
 from web.openapi.documented import documented
 from web.services import services
 from yeban.errors import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import url_for
 
-from web.labelset import find_saved, labels_text, reference
+from web.label_sets.input import find_saved, labels_text, reference
 from yeban.errors import NotFound
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 from yeban.labelsets import SavedSet

@@ -21,7 +21,7 @@ from web.http import csrf
 from web.http import errors as problems
 from web.http.htmx import asked_by_htmx
 from web.jobs.submission import FORM_BYTES, MAX_FORM_PARTS, Source, submit
-from web.labelset import label_set_of_form, prefill
+from web.label_sets.input import label_set_of_form, prefill
 from web.services import services
 from yeban.drafts import Draft, delete_draft, get_draft, open_draft
 from yeban.errors import NotFound, YebanError

@@ -19,7 +19,7 @@ from web.jobs import schemas
 from web.jobs.actions import change
 from web.jobs.representation import job_json
 from web.jobs.submission import JobFields, expect_upload, source_of, submit
-from web.labelset import refuse_both
+from web.label_sets.input import refuse_both
 from web.openapi.documented import Answer, Header, documented
 from web.services import services
 from yeban.errors import (

@@ -8,6 +8,7 @@ from web.drafts import pages as drafts  # noqa: F401  # each hangs its routes on
 from web.drafts import upload_page
 from web.jobs import pages as jobs  # noqa: F401  # each hangs its routes on the blueprint
 from web.jobs import state_labels
-from web.pages import accuracy, apidocs, figures, filters, labelsets, navigation, preferences, review, webhooks  # noqa: F401  # each hangs its routes on the blueprint
+from web.label_sets import pages as labelsets  # noqa: F401  # each hangs its routes on the blueprint
+from web.pages import accuracy, apidocs, figures, filters, navigation, preferences, review, webhooks
 
 __all__ = ["pages"]

@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from web.http.parsing import MAX_FORM_FIELDS
-from web.pages.labelsetforms import MAX_ROWS
+from web.label_sets.form import MAX_ROWS
 
 MIB = 1 << 20
 URLENCODED = "application/x-www-form-urlencoded"

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from tests.fixtures.page_checker import checked_page, form_fields
 from tests.fixtures.waiting import wait_until
 from web.drafts import view
-from web.labelset import SEPARATORS, labels_of_form
+from web.label_sets.input import SEPARATORS, labels_of_form
 from yeban.jobs.workers import WorkerInfo, beat
 from yeban.queues import TextReply
 from yeban.viewer import Viewer

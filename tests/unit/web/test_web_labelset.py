@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fixtures.properties import examples
-from web.labelset import LabelObject, LabelSetObject, Reference, label_set, labels_of_form, labels_text, reference
+from web.label_sets.input import (
+    LabelObject,
+    LabelSetObject,
+    Reference,
+    label_set,
+    labels_of_form,
+    labels_text,
+    reference,
+)
 from yeban.errors import InvalidLabels, InvalidRequest
 from yeban.labels import LabelSet
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fixtures.properties import examples
-from web.labelsetfiles import decoded, exported, imported
+from web.label_sets.import_export import decoded, exported, imported
 from yeban.errors import InvalidLabels, InvalidRequest, InvalidTemplate, YebanError
 from yeban.labels import Label, LabelSet
 from yeban.labelset_tidying import tidied

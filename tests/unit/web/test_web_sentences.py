@@ -30,7 +30,7 @@ _PLACE = re.compile(r"\{\d+\}")
 #: Raised with a name or a call in place of words: the words are marked where they are made.
 OPAQUE = {
     "web/http/parsing.py": ["f'{sentence}.'"],  # of fields, whose words are in web/i18n/library_messages.py
-    "web/labelsetfiles.py": [
+    "web/label_sets/import_export.py": [
         "_what_is_wrong(error, document)",
         "f\"{where}: {first['loc'][0]}: {what}.\"",
     ],

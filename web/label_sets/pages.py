@@ -17,9 +17,9 @@ from web.http import errors as problems
 from web.http.downloads import disposition
 from web.http.form_values import entered
 from web.http.parsing import Fields, fields, query
-from web.labelset import SEPARATORS, SET_BYTES, find_saved, labels_of_form, reference, values_of
-from web.labelsetfiles import decoded, exported, imported
-from web.pages.labelsetforms import LabelRow, fields_of_form, rearranged, rows_of_form, rows_of_set, set_of_form
+from web.label_sets.form import LabelRow, fields_of_form, rearranged, rows_of_form, rows_of_set, set_of_form
+from web.label_sets.import_export import decoded, exported, imported
+from web.label_sets.input import SEPARATORS, SET_BYTES, find_saved, labels_of_form, reference, values_of
 from web.services import services
 from yeban import labelsets
 from yeban.errors import Conflict, InvalidLabels, ServiceUnavailable, YebanError

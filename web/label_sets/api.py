@@ -12,12 +12,12 @@ from flask import Response, request, url_for
 from pydantic import Field
 
 from web.api.blueprint import api
-from web.api.schemas import labelsets as schemas
 from web.auth.authentication import viewer
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, JsonBody, json_body, query, told
-from web.labelset import SET_BYTES, LabelsField, label_set
+from web.label_sets import schemas
+from web.label_sets.input import SET_BYTES, LabelsField, label_set
 from web.openapi.documented import Answer, Header, documented
 from web.services import services
 from yeban import labelsets

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from web.http.parsing import JsonBody
-from web.labelset import LabelObject, LabelsField, label_set
+from web.label_sets.input import LabelObject, LabelsField, label_set
 from yeban.errors import InvalidLabels, phrase
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 from yeban.labelset_tidying import tidied

@@ -1,0 +1,1 @@
+"""Label sets over HTTP: input, files, API and pages."""
