@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web import health, observed, spans
 from web import services as service
+from web import spans
 from web.api import api, probes
 from web.auth import authentication, sessions
 from web.http import csrf, hosts_and_headers, parsing, request_log
 from web.http import errors as problems
 from web.i18n import locale
 from web.jobs.submission import FORM_BYTES, MAX_FORM_PARTS
+from web.monitoring import health, metrics
 from web.pages import pages
 from yeban.settings import Settings
 
@@ -35,7 +36,7 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     services = service.open_services(settings, database_url, redis_url)
     service.install(app.extensions, services)
     health.install(app.extensions, services)
-    observed.install(app.extensions, services)
+    metrics.install(app.extensions, services)
     spans.install(app)
     request_log.install(app)
     hosts_and_headers.install(app, settings)

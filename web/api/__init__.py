@@ -1,9 +1,11 @@
 """The HTTP API, version 1. ``docs/api.md`` describes it."""
 
-from web.api import accuracy, corrections, description, results, status, webhooks
+from web.api import accuracy, corrections, results, webhooks
 from web.api.blueprint import api, probes
 from web.classify import api as classify  # noqa: F401  # each hangs its routes on the blueprint
 from web.jobs import api as jobs  # noqa: F401  # each hangs its routes on the blueprint
 from web.label_sets import api as labelsets
+from web.monitoring import api as status
+from web.monitoring import description_api
 
 __all__ = ["api", "probes"]

@@ -18,7 +18,7 @@ from web.http.htmx import asked_by_htmx
 from web.http.parsing import Fields, fields
 from web.label_sets.import_export import exported
 from web.label_sets.input import SET_FIELDS, find_saved, label_set_of_form, prefill, reference, values_of
-from web.models import offered_models
+from web.monitoring.served_models import offered_models
 from web.services import services
 from yeban.errors import YebanError
 from yeban.labels import DEFAULT_TEMPLATE

@@ -9,7 +9,7 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from web.models import check_model
+from web.monitoring.served_models import check_model
 from web.services import Services
 from yeban import tracing
 from yeban.errors import (

@@ -14,7 +14,7 @@ from web.drafts.form import TONIGHT, reading_of
 from web.drafts.preview import Look
 from web.http.form_values import entered
 from web.label_sets.input import label_set, labels_of_form, labels_text
-from web.models import served_models
+from web.monitoring.served_models import served_models
 from web.services import services
 from yeban.drafts import Draft
 from yeban.errors import YebanError

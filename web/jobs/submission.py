@@ -19,7 +19,7 @@ from werkzeug.datastructures import FileStorage
 from web.auth.authentication import viewer
 from web.http.parsing import Fields, take_time, told
 from web.label_sets.input import label_set_of_form
-from web.models import check_model
+from web.monitoring.served_models import check_model
 from web.services import Services
 from yeban import metrics
 from yeban.errors import InvalidRequest, ServiceUnavailable

@@ -21,9 +21,9 @@ from sqlalchemy import text
 from tests.fixtures.browser_client import BrowserClient
 from tests.fixtures.conformance import Conformance
 from tests.fixtures.page_checker import SoundPages
-from web import health, observed
 from web.app import create_app
 from web.auth import authentication
+from web.monitoring import health, metrics
 from yeban.accounts import passwords
 from yeban.db import Database
 from yeban.jobs.ending import finish_job
@@ -77,7 +77,7 @@ def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that stands still for some seconds is there all the same; that one is given up has tests of its own."""
     monkeypatch.setattr(authentication, "_REDIS_TIMEOUT_S", 60.0)
-    for module, name in ((health, "TIMEOUT_S"), (observed, "_TIMEOUT_S")):
+    for module, name in ((health, "TIMEOUT_S"), (metrics, "_TIMEOUT_S")):
         monkeypatch.setattr(module, name, 60.0)
 
 

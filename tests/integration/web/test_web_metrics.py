@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.fixtures.scraping import Counting, Scraped, read
-from web import health, observed
+from web.monitoring import health, metrics
 from yeban.queues import BULK_QUEUE, INTERACTIVE_QUEUE, make_redis
 
 
@@ -75,7 +75,7 @@ def test_drafts_and_messages_to_webhooks_that_wait(client, scrape, database):
 
 
 def test_scrapes_that_follow_one_another_ask_the_database_once(make_app, beating, monkeypatch):
-    monkeypatch.setattr(observed, "_KEEP_S", 3600.0)  # however slowly they follow here
+    monkeypatch.setattr(metrics, "_KEEP_S", 3600.0)  # however slowly they follow here
     client = make_app().test_client()
 
     def scrape() -> Scraped:
@@ -104,7 +104,7 @@ def test_without_its_servers_the_scrape_says_so(make_app):
 
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/healthz"])
 def test_servers_that_hang_do_not_hang_what_asks_after_them(make_app, silent_port, monkeypatch, path):
-    for module, name in ((health, "TIMEOUT_S"), (observed, "_TIMEOUT_S")):
+    for module, name in ((health, "TIMEOUT_S"), (metrics, "_TIMEOUT_S")):
         monkeypatch.setattr(module, name, 0.5)
     client = make_app(
         database_url=f"postgresql://127.0.0.1:{silent_port}/none", redis_url=f"redis://127.0.0.1:{silent_port}/0"

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tests.fixtures.waiting import wait_until
-from web.bounded import Bounded
+from web.monitoring.deadline import Bounded
 from yeban.errors import NotFound, ServiceUnavailable
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from web import observed
 from web.app import create_app
+from web.monitoring import metrics
 from web.statuses import STATUS, TITLES, retry_after_s, status_of, title_of
 from yeban.errors import Overloaded, ServiceUnavailable, UnknownColumn, YebanError, error_classes, error_from_code
 from yeban.jobs.states import ENDED, JobState
@@ -157,4 +157,4 @@ def test_creating_the_app_needs_no_server(app):
 
 
 def test_the_states_that_are_counted_are_those_that_have_not_ended():
-    assert re.findall(r"'(\w+)'", observed._IN_UNENDED) == [state for state in JobState if state not in ENDED]
+    assert re.findall(r"'(\w+)'", metrics._IN_UNENDED) == [state for state in JobState if state not in ENDED]

@@ -10,7 +10,7 @@ from flask import current_app
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from web.bounded import Bounded
+from web.monitoring.deadline import Bounded
 from web.services import Services
 from yeban.errors import ConfigurationError, ServiceUnavailable
 from yeban.jobs.workers import live_workers

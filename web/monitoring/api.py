@@ -7,20 +7,20 @@ from http import HTTPStatus
 from flask import Response
 
 from web.api.blueprint import api, probes
-from web.api.schemas import service
-from web.health import health
 from web.http.json import json_response
-from web.models import describe
-from web.observed import service_state
+from web.monitoring import schemas
+from web.monitoring.health import health
+from web.monitoring.metrics import service_state
+from web.monitoring.served_models import describe
+from web.monitoring.workers_json import describe as describe_worker
 from web.openapi.documented import Answer, documented
 from web.services import services
-from web.workers import describe as describe_worker
 from yeban.jobs.workers import live_workers
 from yeban.metering import CONTENT_TYPE, exposition
 
 
 @api.get("/models")
-@documented(group="Service", summary="Models that workers serve", answers={200: service.Models})
+@documented(group="Service", summary="Models that workers serve", answers={200: schemas.Models})
 def list_models() -> Response:
     """Models as live workers have loaded them."""
     default = services().settings.model
@@ -28,14 +28,14 @@ def list_models() -> Response:
 
 
 @api.get("/workers")
-@documented(group="Service", summary="Live workers and their caches", answers={200: service.Workers})
+@documented(group="Service", summary="Live workers and their caches", answers={200: schemas.Workers})
 def list_workers() -> Response:
     """Live workers, the longest-lived first, and how their caches do."""
     return json_response({"workers": [describe_worker(worker) for worker in live_workers(services().database)]})
 
 
 @probes.get("/healthz")
-@documented(group="Service", summary="Whether this process answers", answers={200: service.Alive}, secured=False)
+@documented(group="Service", summary="Whether this process answers", answers={200: schemas.Alive}, secured=False)
 def alive() -> Response:
     """This process answers."""
     return json_response({"status": "ok"})
@@ -47,8 +47,8 @@ def alive() -> Response:
     summary="Whether everything is there",
     description="A server that does not answer within three seconds counts as missing.",
     answers={
-        200: Answer(model=service.Readiness, description="Everything that a request needs is there."),
-        503: Answer(model=service.Readiness, description="Something is missing; `checks` says what."),
+        200: Answer(model=schemas.Readiness, description="Everything that a request needs is there."),
+        503: Answer(model=schemas.Readiness, description="Something is missing; `checks` says what."),
     },
     secured=False,
 )

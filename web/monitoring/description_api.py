@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Response
 
 from web.api.blueprint import api
-from web.api.schemas.service import ApiDescription
 from web.http.json import json_response
+from web.monitoring.schemas import ApiDescription
 from web.openapi import description
 from web.openapi.documented import documented
 

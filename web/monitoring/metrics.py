@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from web.bounded import Bounded
+from web.monitoring.deadline import Bounded
 from web.services import Services
 from yeban import __version__, logs, metrics
 from yeban.db import Database

@@ -1,0 +1,1 @@
+"""Health, metrics and the models that live workers serve."""
