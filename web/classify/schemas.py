@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from web.api.schemas.base import AnswerBody
+from web.openapi.schema_base import AnswerBody
 
 
 class ClassifyModel(AnswerBody):

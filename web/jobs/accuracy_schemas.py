@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from web.api.schemas.base import AnswerBody, maybe_absent
+from web.openapi.schema_base import AnswerBody, maybe_absent
 
 
 class LabelFigures(AnswerBody):

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from web.api.schemas.base import AnswerBody, maybe_absent
 from web.jobs.accuracy_schemas import JobEvaluation
+from web.openapi.schema_base import AnswerBody, maybe_absent
 from yeban.jobs.states import JobState
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from web.api.schemas.base import AnswerBody
 from web.jobs.schemas import JobLabel
+from web.openapi.schema_base import AnswerBody
 
 _ID = "4a0e3f62-0c1d-4b7a-9e55-6f1c2d3b4a59"
 _PATH = f"/api/v1/label-sets/{_ID}"

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict
 
-from web.api.schemas.base import AnswerBody, maybe_absent
+from web.openapi.schema_base import AnswerBody, maybe_absent
 
 _Role = Literal["bulk", "interactive"]
 

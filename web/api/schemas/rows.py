@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from web.api.schemas.base import AnswerBody
 from web.jobs.schemas import Job
+from web.openapi.schema_base import AnswerBody
 
 
 class Row(AnswerBody):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from web.api.schemas.base import AnswerBody
+from web.openapi.schema_base import AnswerBody
 from yeban.webhooks.deliveries import DeliveryState
 from yeban.webhooks.events import Event
 from yeban.webhooks.failures import Failure
