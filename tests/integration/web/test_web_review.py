@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from web.pages import review
+from web.results import review_pages
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -104,17 +104,17 @@ def test_of_many_labels_each_row_shows_the_likeliest_and_every_key_means_one_lab
 
 
 def test_keys_of_labels_do_nothing_else_and_end_where_there_are_more_labels(client, upload, tag, work):
-    script = (Path(review.__file__).parents[1] / "static/js/review.js").read_text(encoding="utf-8")
+    script = (Path(review_pages.__file__).parents[1] / "static/js/review.js").read_text(encoding="utf-8")
     commands = set(re.findall(r'key === "(.)"', script))
     assert commands == set("0nsujk?/")
-    assert len(set(review.KEYS)) == len(review.KEYS)
-    assert commands.isdisjoint(review.KEYS)
-    count = len(review.KEYS) + 3
+    assert len(set(review_pages.KEYS)) == len(review_pages.KEYS)
+    assert commands.isdisjoint(review_pages.KEYS)
+    count = len(review_pages.KEYS) + 3
     job_id = upload("text\n一\n", labels=",".join(f"标签{number}" for number in range(count))).json["id"]
     tag(job_id)
     work.execute("UPDATE result SET scores = :scores", scores=[1 / count] * count)
     page = _page(client.get(f"/jobs/{job_id}/review"))
-    assert _keys(page, 1) == {str(number): key for number, key in enumerate(review.KEYS)}
+    assert _keys(page, 1) == {str(number): key for number, key in enumerate(review_pages.KEYS)}
     assert page.count(f">标签{count - 1}<") == 1  # in the list of the row alone
 
 

@@ -1,8 +1,8 @@
 import pytest
 
-from web.accuracy import confusions_of, steps, suggested
 from web.jobs.pages import _about
 from web.pages.figures import compact
+from web.results.accuracy import confusions_of, steps, suggested
 
 
 def test_between_two_scores_the_next_one_holds():

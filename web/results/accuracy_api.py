@@ -6,13 +6,13 @@ import uuid
 
 from flask import Response
 
-from web import accuracy
 from web.api.blueprint import api
-from web.api.results import DownloadQuery, Table, sent
 from web.auth.authentication import viewer
 from web.http.json import json_response
 from web.jobs.accuracy_schemas import JobEvaluation
 from web.openapi.documented import Answer, documented
+from web.results import accuracy
+from web.results.api import DownloadQuery, Table, sent
 from web.services import services
 from yeban.errors import Conflict
 from yeban.jobs.views import JobView, get_job

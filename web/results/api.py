@@ -10,7 +10,6 @@ from flask import Response
 from pydantic import Field
 
 from web.api.blueprint import api
-from web.api.schemas.rows import RowPage
 from web.auth.authentication import viewer
 from web.http import pagination
 from web.http.downloads import Format, download
@@ -18,6 +17,7 @@ from web.http.json import json_response
 from web.http.parsing import Fields, query
 from web.jobs.representation import row_json
 from web.openapi.documented import Answer, documented
+from web.results.schemas import RowPage
 from web.services import services
 from yeban.errors import TooLarge
 from yeban.jobs import results

@@ -12,7 +12,6 @@ from flask import Response
 from pydantic import Field
 
 from web.api.blueprint import api
-from web.api.schemas import rows
 from web.auth.authentication import author, viewer
 from web.http import pagination
 from web.http.json import json_response
@@ -21,6 +20,7 @@ from web.jobs import schemas
 from web.jobs.actions import refine_again
 from web.jobs.representation import correction_json, job_json, row_json
 from web.openapi.documented import Answer, documented
+from web.results import schemas as rows
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest
 from yeban.jobs import corrections

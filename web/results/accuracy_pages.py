@@ -7,11 +7,11 @@ from typing import Any
 
 from flask import render_template, request, url_for
 
-from web import accuracy
 from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.http import pagination
 from web.jobs import charts
+from web.results import accuracy
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest
 from yeban.jobs.confusion import confused

@@ -1,0 +1,1 @@
+"""Results, corrections and accuracy over HTTP."""
