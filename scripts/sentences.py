@@ -23,7 +23,7 @@ UNHEARD = (
     "web/__main__.py",
     "web/auth/first_account.py",
     "web/secretkey.py",
-    "web/server.py",
+    "web/server/gunicorn.py",
     "worker/__main__.py",
     "worker/app.py",
     "worker/broker.py",

@@ -10,7 +10,7 @@ from typing import Any
 from web.app import create_app
 from web.auth.first_account import make_first_account
 from web.http.hosts_and_headers import check_listen_address
-from web.server import WebServer
+from web.server.gunicorn import WebServer
 from yeban import tracing
 from yeban.embedded import find_endpoints
 from yeban.errors import ConfigurationError

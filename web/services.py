@@ -8,7 +8,7 @@ from typing import cast
 import redis
 from flask import current_app
 
-from web.admission import Admission
+from web.server.admission import Admission
 from yeban.db import Database
 from yeban.errors import phrase
 from yeban.queues import TaskSender, make_redis

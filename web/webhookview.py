@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from web.admission import Admission
 from web.auth.authentication import viewer
+from web.server.admission import Admission
 from web.services import Services
 from yeban.webhooks.deliveries import Delivery
 from yeban.webhooks.delivering import send_test

@@ -19,7 +19,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeou
 from werkzeug.formparser import FormDataParser
 
 from web.http import csrf
-from web.patience import DEADLINES
+from web.server.slow_clients import DEADLINES
 from yeban.errors import InvalidRequest, TooLarge
 from yeban.settings import Settings
 

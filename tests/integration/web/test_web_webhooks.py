@@ -14,7 +14,7 @@ from sqlalchemy import text
 from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.waiting import wait_until
 from web import webhookview
-from web.admission import Admission
+from web.server.admission import Admission
 from yeban.viewer import Viewer
 from yeban.webhooks import endpoints
 from yeban.webhooks.announcing import announce

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.fixtures.clock import FakeClock
-from web.admission import Admission
+from web.server.admission import Admission
 from yeban.errors import InvalidRequest, NoAnswer, Overloaded
 
 

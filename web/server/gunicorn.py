@@ -21,7 +21,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from web.gunicorn_log import GunicornLog
-from web.patience import DEADLINES
+from web.server.slow_clients import DEADLINES
 from yeban import metering, metrics, tracing
 from yeban.settings import Settings
 
@@ -91,7 +91,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             "bind": f"{host}:{settings.port}",
             "workers": settings.web_processes,
             "threads": settings.web_threads,
-            "worker_class": "web.patience.PatientWorker",
+            "worker_class": "web.server.slow_clients.PatientWorker",
             # What a proxy says is the app's to judge (YEBAN_PROXIES): by default gunicorn believes this whole machine.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
