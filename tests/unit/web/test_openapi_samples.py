@@ -14,7 +14,7 @@ from web.openapi.document import build
 from web.openapi.limits import with_limits
 from web.openapi.reading import Group, Operation, Part, groups, schemas, type_of
 from web.openapi.samples import curl, path_of, python
-from web.pages.apidocs import breakable, code_spans
+from web.shell.api_docs_page import breakable, code_spans
 from yeban.settings import Settings
 
 BASE_URL = "http://127.0.0.1:8400"

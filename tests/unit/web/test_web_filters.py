@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from web.i18n import locale
-from web.pages import filters
+from web.shell import filters
 
 
 @pytest.fixture(scope="module")
