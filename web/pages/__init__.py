@@ -9,8 +9,9 @@ from web.drafts import upload_page
 from web.jobs import pages as jobs  # noqa: F401  # each hangs its routes on the blueprint
 from web.jobs import state_labels
 from web.label_sets import pages as labelsets  # noqa: F401  # each hangs its routes on the blueprint
-from web.pages import figures, navigation, webhooks
+from web.pages import figures, navigation
 from web.results import accuracy_pages, review_pages
 from web.shell import api_docs_page, filters, preferences
+from web.webhooks import pages as webhooks
 
 __all__ = ["pages"]

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.waiting import wait_until
-from web import webhookview
 from web.server.admission import Admission
+from web.webhooks import representation
 from yeban.viewer import Viewer
 from yeban.webhooks import endpoints
 from yeban.webhooks.announcing import announce
@@ -134,7 +134,7 @@ def test_a_test_is_sent_and_its_answer_told(client, made, receiver):
 
 
 def test_only_so_many_tests_are_sent_at_a_time(app, client, made, receiver, monkeypatch):
-    monkeypatch.setattr(webhookview, "_TESTS", Admission("webhook tests", most=1))
+    monkeypatch.setattr(representation, "_TESTS", Admission("webhook tests", most=1))
     receiver.behave = lambda _: receiver.leave.wait(120)
     first = threading.Thread(target=lambda: app.test_client().post(f"{API}/{made['id']}/test"))
     first.start()

@@ -16,8 +16,8 @@ from web.http import errors as problems
 from web.http import pagination
 from web.http.parsing import Fields, fields
 from web.services import services
+from web.webhooks.representation import try_out
 from web.webhooksample import SAMPLE
-from web.webhookview import try_out
 from yeban.errors import Conflict, InvalidRequest, Overloaded
 from yeban.webhooks import deliveries, endpoints
 from yeban.webhooks.failures import Failure

@@ -11,14 +11,14 @@ from flask import Response
 from pydantic import Field
 
 from web.api.blueprint import api
-from web.api.schemas import webhooks as schemas
 from web.auth.authentication import viewer
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, JsonBody, json_body, query, told
 from web.openapi.documented import Answer, documented
 from web.services import services
-from web.webhookview import answer_json, delivery_json, try_out, webhook_json
+from web.webhooks import schemas
+from web.webhooks.representation import answer_json, delivery_json, try_out, webhook_json
 from yeban.errors import Conflict, Overloaded
 from yeban.webhooks import deliveries, endpoints
 from yeban.webhooks.targets import MAX_URL_CHARS

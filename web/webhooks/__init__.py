@@ -1,0 +1,1 @@
+"""Webhooks over HTTP: API and pages."""
