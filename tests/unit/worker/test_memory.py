@@ -1,6 +1,6 @@
 import pytest
 
-from worker.memory import MemoryLimit, resident_mb
+from worker.process_limits import MemoryLimit, resident_mb
 from yeban.errors import ConfigurationError
 
 

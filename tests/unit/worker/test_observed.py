@@ -13,7 +13,7 @@ from tests.fixtures.scraping import read
 from worker.cache import LayeredStore, MemoryStore
 from worker.engine import Stores
 from worker.heartbeat import Heartbeat
-from worker.observed import WorkerServer, WorkerState
+from worker.monitoring import WorkerServer, WorkerState
 from yeban.errors import ConfigurationError
 
 
