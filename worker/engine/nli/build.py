@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from worker.engine import built_with
-from worker.engine.checkpoint import Checkpoint, read_checkpoint
+from worker.engine.checkpoints.bert import Checkpoint, read_checkpoint
 from worker.engine.graphs.bert import Arrays, Geometry
 from worker.engine.graphs.linears import FloatLinears
 from worker.engine.graphs.nli import build_graph

