@@ -48,7 +48,7 @@ UNHEARD = (
     "worker/engine/checkpoints/bert.py",
     "worker/engine/checkpoints/hub.py",
     "worker/engine/nli/parity.py",
-    "worker/engine/parity.py",
+    "worker/engine/embedding/parity.py",
     "worker/engine/quantise.py",
     "worker/engine/recipes.py",
     "worker/engine/trt_build.py",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.engine import artifacts, parity
+from worker.engine import artifacts
+from worker.engine.embedding import parity
 from worker.engine.manifest import EmbeddingSpec, Manifest, Parity, fingerprint, read_manifest
 from worker.engine.nli import parity as nli_parity
 from yeban.errors import ModelUnusable

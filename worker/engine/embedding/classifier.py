@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, Reuse, RunStats, Scored
-from worker.engine.encoder import EncodePlan, Encoder
+from worker.engine.embedding.encoder import EncodePlan, Encoder
 from worker.engine.manifest import EmbeddingSpec
 from worker.engine.phrasing import Phrasings, Recipe, label_recipe, strings_that_must_fit, zero_recipe
 from worker.engine.sessions.base import Progress, nothing

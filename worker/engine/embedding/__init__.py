@@ -1,0 +1,1 @@
+"""The bi-encoder: build, encoder and classifier."""
