@@ -49,7 +49,7 @@ UNHEARD = (
     "worker/engine/checkpoints/hub.py",
     "worker/engine/nli/parity.py",
     "worker/engine/embedding/parity.py",
-    "worker/engine/quantise.py",
+    "worker/engine/graphs/quantisation.py",
     "worker/engine/recipes.py",
     "worker/engine/trt_build.py",
     "worker/engine/checkpoints/weight_files.py",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from worker.engine.graphs.bert import Arrays, Geometry
 from worker.engine.graphs.linears import InputQuantiser, Int8Linears
+from worker.engine.graphs.quantisation import Observer
 from worker.engine.nli import oracle
 from worker.engine.nli.blocks import cut
 from worker.engine.nli.samples import Question
-from worker.engine.quantise import Observer
 
 _log = logging.getLogger(__name__)
 

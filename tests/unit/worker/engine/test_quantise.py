@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from worker.engine.graphs.linears import InputQuantiser
-from worker.engine.quantise import Observer, quantised
+from worker.engine.graphs.quantisation import Observer, quantised
 
 Floats = NDArray[np.float32]
 
