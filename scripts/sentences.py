@@ -50,7 +50,7 @@ UNHEARD = (
     "worker/engine/nli/parity.py",
     "worker/engine/embedding/parity.py",
     "worker/engine/graphs/quantisation.py",
-    "worker/engine/recipes.py",
+    "worker/engine/models/recipes.py",
     "worker/engine/trt_build.py",
     "worker/engine/checkpoints/weight_files.py",
 )

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from tests.benchmarks.harness import Target, bench_settings, report
 from tests.benchmarks.train_cross_encoder import read_labelled
-from worker.engine import Batch, Classifier, artifacts, open_classifier
+from worker.engine import Batch, Classifier, open_classifier
+from worker.engine.models import store
 from worker.engine.shortlist import ShortlistClassifier
 from yeban.labels import LabelSet
 
@@ -31,7 +32,7 @@ def main() -> None:
     labels = LabelSet.of(json.loads(options.labels.read_text(encoding="utf-8")))
     texts, gold = _held_out(options.files, labels, options.rows)
     with bench_settings() as settings:
-        name = artifacts.build(str(options.model), settings.model_dir, called="trained-cross-encoder").name
+        name = store.build(str(options.model), settings.model_dir, called="trained-cross-encoder").name
         scorer = open_classifier(name, model_dir=settings.model_dir)
         ranker = open_classifier("e5-small", model_dir=settings.model_dir)
         for classifier in (scorer, ranker):

@@ -25,8 +25,8 @@ from tests.browser.pages import AccountPage, ClassifyPage, DraftPage, ReviewPage
 from tests.browser.paths import ROOT
 from tests.browser.site import Site, running_site, with_accounts
 from tests.fixtures.samples import LABELS
-from worker.engine import artifacts
 from worker.engine.embedding import build
+from worker.engine.models import store
 
 FOLDER = ROOT / "docs" / "screenshots"
 SAMPLES = ROOT / "samples" / "tickets.csv"
@@ -187,7 +187,7 @@ def _scenes() -> Iterator[tuple[Scene, Scene]]:
     with ExitStack() as open_now:
         work = Path(open_now.enter_context(tempfile.TemporaryDirectory(prefix="yeban-screenshots-")))
         work.chmod(0o711)
-        artifacts.build(build.NAME, work / "models")
+        store.build(build.NAME, work / "models")
         site = open_now.enter_context(running_site(work / "models"))
         closed = open_now.enter_context(with_accounts(site, _PASSWORD))
         browsers = [Browser(each.url, work) for each in (site, closed)]

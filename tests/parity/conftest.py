@@ -13,9 +13,9 @@ import pytest
 from tests.fixtures.structbert import make_structbert
 from tests.parity.comparing import assert_same
 from tests.parity.modelscope_reference import ModelScopeReference
-from worker.engine import artifacts
 from worker.engine.classifier import Classifier, Ranking
-from worker.engine.opening import open_classifier
+from worker.engine.models import store
+from worker.engine.models.loader import open_classifier
 
 INT8_SAME_TOP_LABEL = 0.8
 """What a build must keep in INT8 here. Labels are closer together under random weights than under trained ones."""
@@ -57,7 +57,7 @@ def open_ours(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Classif
             model_dir = tmp_path_factory.mktemp("models")
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("worker.engine.nli.parity.SAME_TOP_LABEL", INT8_SAME_TOP_LABEL)
-                built[folder] = artifacts.build(str(folder), model_dir).name, model_dir
+                built[folder] = store.build(str(folder), model_dir).name, model_dir
         name, model_dir = built[folder]
         return open_classifier(name, precision=precision, model_dir=model_dir)
 

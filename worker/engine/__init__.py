@@ -9,7 +9,7 @@ from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, Ranking
 from worker.engine.stores import NoStore, Stores, VectorStore
 
 if TYPE_CHECKING:
-    from worker.engine.opening import open_classifier
+    from worker.engine.models.loader import open_classifier
 
 __all__ = [
     "Batch",
@@ -28,5 +28,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "open_classifier":
-        return importlib.import_module("worker.engine.opening").open_classifier
+        return importlib.import_module("worker.engine.models.loader").open_classifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,12 +12,13 @@ from typing import Any
 
 import click
 
-from worker.engine import artifacts, checking, trt_engines
+from worker.engine import trt_engines
 from worker.engine.devices import find_devices
 from worker.engine.machine import this_machine
 from worker.engine.manifest import Manifest, NliSpec
+from worker.engine.models import store, verification
+from worker.engine.models.recipes import RECIPES
 from worker.engine.nli.int8 import SCHEMES
-from worker.engine.recipes import RECIPES
 from worker.engine.selecting import select
 from worker.engine.sessions import SESSIONS, Choice, Session, available_sessions, choose
 from yeban.errors import ModelUnusable, UnknownModel, YebanError
@@ -73,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(model_dir: Path, *, as_json: bool) -> int:
-    manifests = artifacts.list_models(model_dir)
+    manifests = store.list_models(model_dir)
     if as_json:
         _print_json([_summary(manifest) for manifest in manifests])
     elif manifests:
@@ -85,9 +86,7 @@ def _list(model_dir: Path, *, as_json: bool) -> int:
 
 
 def _build(options: argparse.Namespace, model_dir: Path) -> int:
-    manifest = artifacts.build(
-        options.model, model_dir, called=options.called, scheme=options.int8, force=options.force
-    )
+    manifest = store.build(options.model, model_dir, called=options.called, scheme=options.int8, force=options.force)
     if options.json:
         _print_json(_summary(manifest))
     else:
@@ -96,7 +95,7 @@ def _build(options: argparse.Namespace, model_dir: Path) -> int:
 
 
 def _check(name: str, model_dir: Path, *, as_json: bool) -> int:
-    report = checking.verify(name, model_dir)
+    report = verification.verify(name, model_dir)
     if as_json:
         _print_json({**asdict(report), "good": report.good})
         return 0 if report.good else 1
@@ -111,8 +110,8 @@ def _check(name: str, model_dir: Path, *, as_json: bool) -> int:
 
 def _build_engine(name: str, model_dir: Path, *, max_batch: int | None, as_json: bool) -> int:
     machine = this_machine()
-    folder = artifacts.find(name, model_dir)
-    manifest = artifacts.load(folder)
+    folder = store.find(name, model_dir)
+    manifest = store.load(folder)
     spec = manifest.spec
     if not isinstance(spec, NliSpec):
         raise ModelUnusable(f"{manifest.name} is of the kind {manifest.kind}; engines are built of cross-encoders.")
@@ -152,8 +151,8 @@ def _chosen(model_dir: Path) -> Choice:
     """What would run the configured model; one still to be built is taken to have what builds have for a CPU."""
     settings = get_settings()
     try:
-        folder = artifacts.find(settings.model, model_dir)
-        manifest = artifacts.load(folder)
+        folder = store.find(settings.model, model_dir)
+        manifest = store.load(folder)
     except (UnknownModel, ModelUnusable):
         return choose(
             dict.fromkeys(SESSIONS, ("int8", "fp32")),

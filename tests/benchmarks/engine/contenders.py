@@ -174,11 +174,12 @@ class Ours(Contender):
 
     def imports(self) -> None:
         import worker.engine.opening
+
         import worker.engine.sessions.openvino
         import worker.tasks.slicing  # noqa: F401 - so that neither loading nor scoring finds anything to import
 
     def load(self) -> None:
-        from worker.engine.opening import open_classifier
+        from worker.engine.models.loader import open_classifier
         from worker.engine.stores import Stores
 
         self._caught = _Catch()

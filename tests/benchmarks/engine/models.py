@@ -15,12 +15,12 @@ import onnx
 
 from tests.benchmarks.engine.contenders import EXACT, Place
 from tests.benchmarks.engine.material import SIZES, make_checkpoint
-from worker.engine import artifacts
 from worker.engine.checkpoints.bert import read_checkpoint
 from worker.engine.graphs.bert import Geometry
 from worker.engine.graphs.linears import InputQuantiser
 from worker.engine.graphs.nli import build_graph
 from worker.engine.manifest import MANIFEST_FILE, Manifest, record_file
+from worker.engine.models import store
 from worker.engine.nli import int8, parity
 from worker.engine.wordpiece import TOKENIZER_FILE
 
@@ -71,7 +71,7 @@ def _build(place: Place) -> tuple[Manifest, dict[str, InputQuantiser]]:
 
     # Under random weights, labels are too close together to tell which int8 would do.
     with patch.object(int8, "fit", keep), patch.object(parity, "SAME_TOP_LABEL", 0.0):
-        return artifacts.build(str(place.checkpoint), place.model_dir, called=EXACT, scheme=EXACT), fitted
+        return store.build(str(place.checkpoint), place.model_dir, called=EXACT, scheme=EXACT), fitted
 
 
 def _write_other(place: Place, manifest: Manifest, scheme: str, fitted: Mapping[str, InputQuantiser]) -> None:

@@ -117,7 +117,7 @@ def block(rows: int, tokens: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure products and graphs in turn, after a warm-up, and print seconds and rates as JSON."""
-    from worker.engine import artifacts
+    from worker.engine.models import store
     from worker.engine.selecting import select
     from worker.engine.sessions import open_session
 
@@ -130,9 +130,9 @@ def main() -> None:
             calls[name] = matrix_product(precision, rows, inputs, outputs, threads)
             flops[name] = 2.0 * rows * inputs * outputs * _CHAIN
     for series, (model, precision) in {"int8": (scheme, "int8"), **_BESIDE}.items():
-        folder = artifacts.find(model, model_dir)
+        folder = store.find(model, model_dir)
         choice, graph = select(
-            folder, artifacts.load(folder), precision=precision, device="cpu", session="openvino", threads=threads
+            folder, store.load(folder), precision=precision, device="cpu", session="openvino", threads=threads
         )
         session = open_session(graph, choice)
         for tokens in LENGTHS:

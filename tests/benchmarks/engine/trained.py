@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from tests.benchmarks.engine.models import quantise_dynamically
 from tests.benchmarks.engine.page import table
-from worker.engine import artifacts
 from worker.engine.classifier import Batch
 from worker.engine.manifest import Manifest
+from worker.engine.models import store
+from worker.engine.models.loader import open_classifier
 from worker.engine.nli.blocks import cut
-from worker.engine.opening import open_classifier
 from worker.engine.pairs import PairTokeniser
 from worker.engine.selecting import select
 from worker.engine.sessions import Inputs, open_session
@@ -39,7 +39,7 @@ def measure(folder: Path, checkpoint: Path, files: Sequence[Path], *, rows: int,
     """Build the model in ``checkpoint`` and ask about up to ``rows`` held-out rows of each file; the page's lines."""
     from tests.benchmarks.train_cross_encoder import MAX_TOKENS, read_labelled
 
-    manifest = artifacts.build(str(checkpoint), folder / "models", called=_NAME)
+    manifest = store.build(str(checkpoint), folder / "models", called=_NAME)
     models = _models(folder, manifest, checkpoint, threads)
     tokeniser = PairTokeniser.load(folder / "models" / _NAME, max_tokens=MAX_TOKENS)
     embedders = {

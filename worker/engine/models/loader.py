@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from worker.engine import artifacts
 from worker.engine.classifier import Classifier, ModelInfo
 from worker.engine.embedding.classifier import EmbeddingClassifier, plainer
 from worker.engine.embedding.encoder import Encoder
 from worker.engine.manifest import EmbeddingSpec, NliSpec
+from worker.engine.models import store
 from worker.engine.nli.classifier import NliClassifier
 from worker.engine.pairs import PairTokeniser
 from worker.engine.selecting import select
@@ -58,8 +58,8 @@ def open_classifier(
             for part in _parts(name_or_path)
         )
         return _shortlist(ranker, scorer, shortlist_labels or get_settings().shortlist_labels)
-    folder = artifacts.ensure(name_or_path, model_dir or get_settings().model_dir)
-    manifest = artifacts.load(folder)
+    folder = store.ensure(name_or_path, model_dir or get_settings().model_dir)
+    manifest = store.load(folder)
     choice, graph = select(folder, manifest, precision=precision, device=device, session=session, threads=threads)
     info = ModelInfo(
         name=manifest.name,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.engine import artifacts
 from worker.engine.embedding import parity
 from worker.engine.manifest import EmbeddingSpec, Manifest, Parity, fingerprint, read_manifest
+from worker.engine.models import store
 from worker.engine.nli import parity as nli_parity
 from yeban.errors import ModelUnusable
 
@@ -33,9 +33,9 @@ def verify(name_or_path: str, model_dir: Path) -> Report:
     Parity is left out when files are damaged. Raises :class:`~yeban.errors.UnknownModel` when there
     is no such model and :class:`~yeban.errors.ModelUnusable` when its manifest cannot be read.
     """
-    folder = artifacts.find(name_or_path, model_dir)
+    folder = store.find(name_or_path, model_dir)
     manifest = read_manifest(folder)
-    problems = list(artifacts.damage(folder, manifest, full=True))
+    problems = list(store.damage(folder, manifest, full=True))
     if fingerprint(manifest.spec, manifest.files) != manifest.fingerprint:
         problems.append("the fingerprint does not match the manifest, which was changed after the build")
     figures: tuple[Parity, ...] = ()

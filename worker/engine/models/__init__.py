@@ -1,0 +1,1 @@
+"""Built models: recipes, store, verification and loading."""
