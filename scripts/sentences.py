@@ -51,7 +51,7 @@ UNHEARD = (
     "worker/engine/embedding/parity.py",
     "worker/engine/graphs/quantisation.py",
     "worker/engine/models/recipes.py",
-    "worker/engine/trt_build.py",
+    "worker/engine/sessions/trt_build.py",
     "worker/engine/checkpoints/weight_files.py",
 )
 

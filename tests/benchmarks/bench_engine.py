@@ -18,8 +18,8 @@ from pathlib import Path
 from tests.benchmarks.engine import comparing, trained, ways
 from tests.benchmarks.engine.material import SIZES
 from tests.benchmarks.engine.page import publish
-from worker.engine.machine import default_threads
 from worker.engine.nli.int8 import SCHEMES
+from worker.engine.sessions.machine import default_threads
 
 _NEEDED = ("torch", "transformers", "modelscope", "onnxruntime")
 _MISSING = 2

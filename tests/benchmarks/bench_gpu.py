@@ -16,14 +16,13 @@ import onnx
 
 from tests.benchmarks.harness import ROOT, Target, percentile, report
 from tests.fixtures.agreement import agree, pairs
-from worker.engine import trt_engines
 from worker.engine.graphs.bert import Geometry
 from worker.engine.graphs.linears import FloatLinears
 from worker.engine.graphs.nli import build_graph
-from worker.engine.machine import Machine, this_machine
 from worker.engine.manifest import Manifest, NliSpec, Variant
-from worker.engine.sessions import Session, choose, open_session
+from worker.engine.sessions import Session, choose, open_session, trt_engines
 from worker.engine.sessions.base import GPU_BLOCK_TOKENS
+from worker.engine.sessions.machine import Machine, this_machine
 from yeban.errors import YebanError
 
 BATCHES, LENGTHS = (1, 8, 32, 128), (32, 128)
@@ -190,7 +189,7 @@ def _engine(folder: Path, manifest: Manifest, machine: Machine) -> Path:
     found = trt_engines.find(folder, manifest.fingerprint, machine)
     if found is not None:
         return found
-    from worker.engine.trt_build import build_engine
+    from worker.engine.sessions.trt_build import build_engine
 
     print("Building a TensorRT engine; this takes minutes …", file=sys.stderr)
 

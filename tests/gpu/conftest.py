@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.fixtures.cross_encoder import write_graph
-from worker.engine.devices import find_devices
-from worker.engine.machine import Machine, this_machine
 from worker.engine.sessions import Session, choose, open_session
+from worker.engine.sessions.devices import find_devices
+from worker.engine.sessions.machine import Machine, this_machine
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,9 @@ import pytest
 
 from tests.fixtures.agreement import agree, pairs
 from tests.fixtures.cross_encoder import INPUTS, MAX_TOKENS
-from worker.engine import trt_engines
-from worker.engine.machine import Machine
 from worker.engine.manifest import Manifest, Variant
-from worker.engine.sessions import Session
+from worker.engine.sessions import Session, trt_engines
+from worker.engine.sessions.machine import Machine
 from yeban.errors import EngineFailed, ModelUnusable
 
 pytestmark = pytest.mark.gpu
@@ -41,7 +40,7 @@ class SmallManifest:
 def engine(machine: Machine, model: Path, reference: Session) -> Path:
     if "tensorrt" not in machine.with_cuda:
         pytest.skip("needs TensorRT and cuda-bindings: the extra yeban[gpu]")
-    from worker.engine.trt_build import build_engine
+    from worker.engine.sessions.trt_build import build_engine
 
     def verify(session: Session, _folder: Path) -> None:
         agree(session, reference, max_tokens=MAX_TOKENS)

@@ -12,15 +12,14 @@ from typing import Any
 
 import click
 
-from worker.engine import trt_engines
-from worker.engine.devices import find_devices
-from worker.engine.machine import this_machine
 from worker.engine.manifest import Manifest, NliSpec
 from worker.engine.models import store, verification
 from worker.engine.models.recipes import RECIPES
 from worker.engine.nli.int8 import SCHEMES
-from worker.engine.selecting import select
-from worker.engine.sessions import SESSIONS, Choice, Session, available_sessions, choose
+from worker.engine.sessions import SESSIONS, Choice, Session, available_sessions, choose, trt_engines
+from worker.engine.sessions.devices import find_devices
+from worker.engine.sessions.machine import this_machine
+from worker.engine.sessions.selection import select
 from yeban.errors import ModelUnusable, UnknownModel, YebanError
 from yeban.settings import get_settings
 
@@ -120,7 +119,7 @@ def _build_engine(name: str, model_dir: Path, *, max_batch: int | None, as_json:
     choose({"tensorrt": wanted}, session="tensorrt", device="cuda", engines=wanted, machine=machine)
     from worker.engine.nli.expected import Expected  # noqa: PLC0415 - heavy
     from worker.engine.nli.parity import hold_against  # noqa: PLC0415 - heavy
-    from worker.engine.trt_build import build_engine  # noqa: PLC0415 - needs the extra gpu
+    from worker.engine.sessions.trt_build import build_engine  # noqa: PLC0415 - needs the extra gpu
 
     def verify(session: Session, model: Path) -> None:
         hold_against(session, Expected.load(model), spec, precision=trt_engines.PRECISION)

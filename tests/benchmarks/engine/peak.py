@@ -118,8 +118,8 @@ def block(rows: int, tokens: int) -> dict[str, Any]:
 def main() -> None:
     """Measure products and graphs in turn, after a warm-up, and print seconds and rates as JSON."""
     from worker.engine.models import store
-    from worker.engine.selecting import select
     from worker.engine.sessions import open_session
+    from worker.engine.sessions.selection import select
 
     model_dir, scheme, threads, seconds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
     calls: dict[str, Callable[[], object]] = {}

@@ -18,8 +18,8 @@ from worker.engine.models import store
 from worker.engine.models.loader import open_classifier
 from worker.engine.nli.blocks import cut
 from worker.engine.pairs import PairTokeniser
-from worker.engine.selecting import select
 from worker.engine.sessions import Inputs, open_session
+from worker.engine.sessions.selection import select
 from yeban.labels import LabelSet
 
 Floats = NDArray[np.float32]

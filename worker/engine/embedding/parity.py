@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.manifest import EmbeddingSpec, Parity, Variant
-from worker.engine.selecting import open_variant
 from worker.engine.sessions import Inputs, available_sessions
+from worker.engine.sessions.selection import open_variant
 from yeban.errors import ModelUnusable
 
 REFERENCE = "fp32"

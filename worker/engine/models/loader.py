@@ -12,8 +12,8 @@ from worker.engine.manifest import EmbeddingSpec, NliSpec
 from worker.engine.models import store
 from worker.engine.nli.classifier import NliClassifier
 from worker.engine.pairs import PairTokeniser
-from worker.engine.selecting import select
 from worker.engine.sessions import Session, open_session
+from worker.engine.sessions.selection import select
 from worker.engine.shortlist import ShortlistClassifier
 from worker.engine.stores import Stores
 from worker.engine.tokenise import Tokeniser

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from worker.engine.manifest import NliSpec, Parity, Variant
 from worker.engine.nli.expected import Expected
-from worker.engine.selecting import open_variant
 from worker.engine.sessions import available_sessions
 from worker.engine.sessions.base import Session
-from worker.engine.sessions.choosing import ON_CPU
+from worker.engine.sessions.ranking import ON_CPU
+from worker.engine.sessions.selection import open_variant
 from yeban.errors import ModelUnusable
 
 Floats = NDArray[np.float32]

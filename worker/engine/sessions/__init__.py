@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from worker.engine.machine import this_machine
 from worker.engine.sessions.base import Inputs, Progress, Session
-from worker.engine.sessions.choosing import SESSIONS, Choice, choose
+from worker.engine.sessions.machine import this_machine
+from worker.engine.sessions.ranking import SESSIONS, Choice, choose
 
 __all__ = ["SESSIONS", "Choice", "Inputs", "Progress", "Session", "available_sessions", "choose", "open_session"]
 

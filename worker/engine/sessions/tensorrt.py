@@ -12,10 +12,10 @@ import numpy as np
 import tensorrt
 from numpy.typing import NDArray
 
-from worker.engine import trt_engines
+from worker.engine.sessions import trt_engines
 from worker.engine.sessions.base import GPU_BLOCK_TOKENS, Inputs, Progress, Session, nothing
 from worker.engine.sessions.cuda_runtime import CudaFailed, Memory, Stream, new_buffer
-from worker.engine.trt_profiles import Piece, Profile, Range, fit
+from worker.engine.sessions.trt_profiles import Piece, Profile, Range, fit
 from yeban.errors import EngineFailed, EngineUnavailable, ModelUnusable
 
 _log = logging.getLogger(__name__)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from worker.engine.devices import Devices, Gpu
-from worker.engine.machine import Machine
 from worker.engine.sessions import Choice, choose
+from worker.engine.sessions.devices import Devices, Gpu
+from worker.engine.sessions.machine import Machine
 from yeban.errors import EngineUnavailable
 
 BUILT = {

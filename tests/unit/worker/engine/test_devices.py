@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from worker.engine.devices import Devices, Gpu, find_devices, probe
+from worker.engine.sessions.devices import Devices, Gpu, find_devices, probe
 
 NO_DEVICE = 100
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.engine import machine
-from worker.engine.machine import this_machine
+from worker.engine.sessions import machine
+from worker.engine.sessions.machine import this_machine
 
 
 @pytest.fixture

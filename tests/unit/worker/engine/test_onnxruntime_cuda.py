@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime")
 
 from tests.fixtures.agreement import pairs
 from tests.fixtures.cross_encoder import write_graph
-from worker.engine.devices import find_devices
+from worker.engine.sessions.devices import find_devices
 from worker.engine.sessions.onnxruntime import CudaOnnxRuntimeSession, OnnxRuntimeSession
 from yeban.errors import EngineFailed, EngineUnavailable, ModelUnusable
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from worker.engine import trt_engines
-from worker.engine.devices import Devices, Gpu
-from worker.engine.machine import Machine
 from worker.engine.manifest import Manifest, Variant
-from worker.engine.selecting import select
-from worker.engine.trt_engines import EngineRecord
+from worker.engine.sessions import trt_engines
+from worker.engine.sessions.devices import Devices, Gpu
+from worker.engine.sessions.machine import Machine
+from worker.engine.sessions.selection import select
+from worker.engine.sessions.trt_engines import EngineRecord
 
 GPU = Gpu(index=0, name="NVIDIA L4", compute_capability=(8, 9), memory_bytes=24 * 2**30)
 SESSIONS = frozenset({"openvino", "onnxruntime", "tensorrt", "torch"})
@@ -77,7 +77,7 @@ def test_a_model_without_builds_for_gpus_stays_on_the_cpu(folder: Path, manifest
 
 
 def test_the_choice_is_logged_with_its_reason(folder: Path, built: Manifest, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", logger="worker.engine.selecting"):
+    with caplog.at_level("INFO", logger="worker.engine.sessions.selection"):
         select(folder, built, machine=WITH_GPU)
 
     (record,) = caplog.records

@@ -11,7 +11,7 @@ import pytest
 
 from worker.engine.manifest import Manifest
 from worker.engine.sessions import Session, choose, open_session
-from worker.engine.sessions.choosing import ON_CPU
+from worker.engine.sessions.ranking import ON_CPU
 from yeban.errors import EngineFailed, ModelUnusable
 
 BUILT = {"openvino": ("int8", "fp32"), "onnxruntime": ("int8", "fp32")}

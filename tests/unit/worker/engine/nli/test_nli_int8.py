@@ -16,7 +16,7 @@ from worker.engine.nli import int8, parity
 from worker.engine.nli.expected import Expected
 from worker.engine.nli.samples import questions
 from worker.engine.pairs import PairTokeniser
-from worker.engine.selecting import open_variant
+from worker.engine.sessions.selection import open_variant
 
 Arrays = dict[str, NDArray[Any]]
 

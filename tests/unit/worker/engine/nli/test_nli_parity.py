@@ -18,9 +18,9 @@ from worker.engine.graphs.nli import build_graph
 from worker.engine.manifest import NliSpec, Variant
 from worker.engine.nli import parity
 from worker.engine.nli.expected import Expected
-from worker.engine.selecting import open_variant
 from worker.engine.sessions import Inputs, Progress, Session
 from worker.engine.sessions.base import nothing
+from worker.engine.sessions.selection import open_variant
 from yeban.errors import ModelUnusable
 
 Arrays = dict[str, NDArray[Any]]

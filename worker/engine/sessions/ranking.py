@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.engine.machine import Machine, this_machine
+from worker.engine.sessions.machine import Machine, this_machine
 from yeban.errors import EngineUnavailable
 
 SESSIONS = ("openvino", "onnxruntime", "tensorrt", "torch")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from worker.engine.machine import Machine
+from worker.engine.sessions.machine import Machine
 from yeban.errors import EngineUnavailable, ModelUnusable
 
 FOLDER = ".engines"

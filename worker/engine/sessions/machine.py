@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from worker.engine.devices import Devices, Gpu, find_devices
+from worker.engine.sessions.devices import Devices, Gpu, find_devices
 
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 

@@ -6,10 +6,9 @@ import dataclasses
 import logging
 from pathlib import Path
 
-from worker.engine import trt_engines
-from worker.engine.machine import Machine, this_machine
 from worker.engine.manifest import Manifest, Variant
-from worker.engine.sessions import SESSIONS, Choice, Session, choose, open_session
+from worker.engine.sessions import SESSIONS, Choice, Session, choose, open_session, trt_engines
+from worker.engine.sessions.machine import Machine, this_machine
 
 _log = logging.getLogger(__name__)
 

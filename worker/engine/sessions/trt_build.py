@@ -13,13 +13,13 @@ from typing import Any
 
 import tensorrt
 
-from worker.engine import trt_engines
-from worker.engine.machine import Machine
 from worker.engine.manifest import Manifest
+from worker.engine.sessions import trt_engines
 from worker.engine.sessions.base import GPU_BLOCK_TOKENS, Session
+from worker.engine.sessions.machine import Machine
 from worker.engine.sessions.tensorrt import Logger, TensorRtSession
-from worker.engine.trt_engines import PRECISION, EngineRecord
-from worker.engine.trt_profiles import Profile, profiles
+from worker.engine.sessions.trt_engines import PRECISION, EngineRecord
+from worker.engine.sessions.trt_profiles import Profile, profiles
 from yeban.errors import EngineUnavailable, ModelUnusable
 
 _log = logging.getLogger(__name__)
