@@ -11,7 +11,7 @@ from typing import Any
 
 from worker.engine.calibration import Calibration
 from worker.engine.phrasing import Phrasing, Phrasings
-from worker.engine.tokenise import Frame
+from worker.engine.tokenisers.library import Frame
 from yeban.errors import ModelUnusable
 
 MANIFEST_FILE = "manifest.json"

@@ -14,7 +14,7 @@ from tests.benchmarks.engine.figures import BASELINE, BEST, Comparison
 from tests.benchmarks.engine.material import SIZES, Setting, settings
 from tests.benchmarks.engine.models import prepare
 from tests.benchmarks.engine.peak import measure
-from worker.engine.pairs import PairTokeniser
+from worker.engine.tokenisers.pairs import PairTokeniser
 
 COMPARED = (
     BASELINE,

@@ -22,7 +22,7 @@ from worker.engine.graphs.nli import build_graph
 from worker.engine.manifest import MANIFEST_FILE, Manifest, record_file
 from worker.engine.models import store
 from worker.engine.nli import int8, parity
-from worker.engine.wordpiece import TOKENIZER_FILE
+from worker.engine.tokenisers.wordpiece import TOKENIZER_FILE
 
 _TIMES = "times.json"
 

@@ -21,9 +21,9 @@ from worker.engine.graphs.linears import FloatLinears
 from worker.engine.graphs.nli import build_graph
 from worker.engine.nli import int8
 from worker.engine.nli.samples import questions
-from worker.engine.pairs import PairTokeniser, tokenizer_json
 from worker.engine.sessions import Inputs
-from worker.engine.wordpiece import TOKENIZER_FILE
+from worker.engine.tokenisers.pairs import PairTokeniser, tokenizer_json
+from worker.engine.tokenisers.wordpiece import TOKENIZER_FILE
 
 Floats = NDArray[np.float32]
 

@@ -17,9 +17,9 @@ from worker.engine.manifest import Manifest
 from worker.engine.models import store
 from worker.engine.models.loader import open_classifier
 from worker.engine.nli.blocks import cut
-from worker.engine.pairs import PairTokeniser
 from worker.engine.sessions import Inputs, open_session
 from worker.engine.sessions.selection import select
+from worker.engine.tokenisers.pairs import PairTokeniser
 from yeban.labels import LabelSet
 
 Floats = NDArray[np.float32]

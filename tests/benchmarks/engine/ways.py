@@ -22,7 +22,7 @@ from tests.benchmarks.engine.runners import Lab, Runner
 from tests.benchmarks.harness import Measured
 from tests.benchmarks.texts import tickets
 from worker.engine.nli.blocks import PairBlock, cut
-from worker.engine.pairs import Pair
+from worker.engine.tokenisers.pairs import Pair
 
 _TEXTS, _CALLS = 48, 20
 _SHIPPED, _EXACT = "shipped", "fp32"

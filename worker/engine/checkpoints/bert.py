@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine import pairs, wordpiece
 from worker.engine.checkpoints.bert_config import CONFIG_FILE, BertConfig, bert_config, read_config
 from worker.engine.checkpoints.weight_files import StoredTensor, open_weights
+from worker.engine.tokenisers import pairs, wordpiece
 from yeban.errors import ModelUnusable
 
 __all__ = ["BertConfig", "Checkpoint", "read_checkpoint"]

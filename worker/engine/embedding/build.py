@@ -16,7 +16,7 @@ from worker.engine.embedding import parity
 from worker.engine.graphs.e5 import Linear, build_graph
 from worker.engine.manifest import EmbeddingSpec, Manifest, Variant, fingerprint, record_file
 from worker.engine.phrasing import Phrasing, Phrasings
-from worker.engine.tokenise import Frame, unigram_files
+from worker.engine.tokenisers.library import Frame, unigram_files
 
 NAME = "e5-small"
 

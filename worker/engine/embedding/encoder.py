@@ -10,7 +10,7 @@ import numpy as np
 from worker.engine.batching import Block, cut
 from worker.engine.sessions.base import Progress, Session, nothing
 from worker.engine.stores import Vector
-from worker.engine.tokenise import Tokeniser
+from worker.engine.tokenisers.library import Tokeniser
 from yeban.errors import EngineFailed
 
 

@@ -11,12 +11,12 @@ from worker.engine.embedding.encoder import Encoder
 from worker.engine.manifest import EmbeddingSpec, NliSpec
 from worker.engine.models import store
 from worker.engine.nli.classifier import NliClassifier
-from worker.engine.pairs import PairTokeniser
 from worker.engine.sessions import Session, open_session
 from worker.engine.sessions.selection import select
 from worker.engine.shortlist import ShortlistClassifier
 from worker.engine.stores import Stores
-from worker.engine.tokenise import Tokeniser
+from worker.engine.tokenisers.library import Tokeniser
+from worker.engine.tokenisers.pairs import PairTokeniser
 from yeban.errors import ModelUnusable, UnknownModel
 from yeban.settings import get_settings
 

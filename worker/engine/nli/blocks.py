@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.batching import group
-from worker.engine.pairs import Pair
 from worker.engine.sessions.base import Inputs
+from worker.engine.tokenisers.pairs import Pair
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,10 @@ from worker.engine.manifest import Manifest, NliSpec, Variant, fingerprint, reco
 from worker.engine.nli import int8, parity
 from worker.engine.nli.expected import expect
 from worker.engine.nli.samples import questions
-from worker.engine.pairs import MAX_TOKENS, PairTokeniser, tokenizer_json
 from worker.engine.sessions.ranking import ON_CPU
 from worker.engine.sessions.selection import open_variant
-from worker.engine.wordpiece import TOKENIZER_FILE
+from worker.engine.tokenisers.pairs import MAX_TOKENS, PairTokeniser, tokenizer_json
+from worker.engine.tokenisers.wordpiece import TOKENIZER_FILE
 
 _FP32 = Variant(precision="fp32", sessions=(*ON_CPU, "torch"), graph="fp32.onnx")
 _FP16 = Variant(precision="fp16", sessions=("tensorrt", "onnxruntime", "torch"), graph="fp16.onnx")

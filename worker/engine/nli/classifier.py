@@ -20,9 +20,9 @@ from worker.engine.manifest import NliSpec
 from worker.engine.nli import scoring
 from worker.engine.nli.blocks import PairBlock, cut
 from worker.engine.nli.hypotheses import DIGEST_BYTES, Hypotheses, Hypothesis, digest
-from worker.engine.pairs import Pair, PairTokeniser
 from worker.engine.sessions.base import Progress, Session, nothing
 from worker.engine.stores import Stores
+from worker.engine.tokenisers.pairs import Pair, PairTokeniser
 from yeban.errors import EngineFailed
 from yeban.labels import LabelSet
 

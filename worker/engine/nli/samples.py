@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from worker.engine.pairs import Pair, PairTokeniser
+from worker.engine.tokenisers.pairs import Pair, PairTokeniser
 
 _FILE = Path(__file__).with_name("samples.json")
 _TEMPLATES = ("{}", "这段话说的是{}。")

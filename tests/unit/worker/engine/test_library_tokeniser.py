@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from worker.engine.library_tokeniser import LibraryTokeniser
-from worker.engine.pairs import PairTokeniser, tokenizer_json
+from worker.engine.tokenisers.fallback import LibraryTokeniser
+from worker.engine.tokenisers.pairs import PairTokeniser, tokenizer_json
 from yeban.errors import ModelUnusable
 
 WORDS = ("<s>", "<pad>", "</s>", "<unk>", "a", "b", "red", "blue", "?")

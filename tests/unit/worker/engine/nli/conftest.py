@@ -14,7 +14,7 @@ from worker.engine.checkpoints.bert import Checkpoint, read_checkpoint
 from worker.engine.graphs.bert import Geometry
 from worker.engine.manifest import Manifest, NliSpec, read_manifest
 from worker.engine.nli.expected import Expected
-from worker.engine.pairs import PairTokeniser
+from worker.engine.tokenisers.pairs import PairTokeniser
 
 Arrays = dict[str, NDArray[Any]]
 

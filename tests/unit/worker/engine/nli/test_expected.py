@@ -13,7 +13,7 @@ from worker.engine.graphs.bert import Geometry
 from worker.engine.nli import oracle
 from worker.engine.nli.expected import EXPECTED_FILE, Expected
 from worker.engine.nli.samples import questions
-from worker.engine.pairs import PairTokeniser
+from worker.engine.tokenisers.pairs import PairTokeniser
 from yeban.errors import ModelUnusable
 
 Arrays = dict[str, NDArray[Any]]

@@ -8,7 +8,7 @@ import pytest
 
 from worker.engine.nli import hypotheses
 from worker.engine.nli.hypotheses import Hypotheses, digest
-from worker.engine.pairs import PairTokeniser
+from worker.engine.tokenisers.pairs import PairTokeniser
 from yeban.errors import InvalidLabels
 from yeban.labels import LabelSet
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.engine.nli.blocks import cut
-from worker.engine.pairs import Pair
+from worker.engine.tokenisers.pairs import Pair
 
 PAD = 77
 

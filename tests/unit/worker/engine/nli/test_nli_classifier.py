@@ -20,10 +20,10 @@ from worker.engine import Batch, Plan, Stores, open_classifier
 from worker.engine.classifier import ModelInfo
 from worker.engine.manifest import NliSpec
 from worker.engine.nli.classifier import NliClassifier
-from worker.engine.pairs import PairTokeniser
 from worker.engine.sessions import Inputs, Progress, Session
 from worker.engine.sessions.base import nothing
 from worker.engine.stores import VectorStore
+from worker.engine.tokenisers.pairs import PairTokeniser
 from yeban.errors import EngineFailed, InvalidLabels
 from yeban.labels import Label, LabelSet
 

@@ -15,8 +15,8 @@ from worker.engine.manifest import Manifest, NliSpec, Variant
 from worker.engine.nli import int8, parity
 from worker.engine.nli.expected import Expected
 from worker.engine.nli.samples import questions
-from worker.engine.pairs import PairTokeniser
 from worker.engine.sessions.selection import open_variant
+from worker.engine.tokenisers.pairs import PairTokeniser
 
 Arrays = dict[str, NDArray[Any]]
 

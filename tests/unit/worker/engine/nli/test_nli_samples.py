@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from worker.engine.nli.samples import ordinary_texts, questions
-from worker.engine.pairs import PairTokeniser
+from worker.engine.tokenisers.pairs import PairTokeniser
 
 
 def test_texts_to_fit_on_and_to_verify_on_are_not_the_same(tokeniser: PairTokeniser) -> None:

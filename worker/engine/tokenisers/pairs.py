@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from worker.engine import wordpiece
-from worker.engine.library_tokeniser import LibraryTokeniser
-from worker.engine.wordpiece import TOKENIZER_FILE, VOCABULARY_FILE, WordPiece
+from worker.engine.tokenisers import wordpiece
+from worker.engine.tokenisers.fallback import LibraryTokeniser
+from worker.engine.tokenisers.wordpiece import TOKENIZER_FILE, VOCABULARY_FILE, WordPiece
 from yeban.errors import InvalidLabels
 
 MAX_TOKENS = 512

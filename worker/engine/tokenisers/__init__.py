@@ -1,0 +1,1 @@
+"""Tokenisers, and pairs of texts for cross-encoders."""
