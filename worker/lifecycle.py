@@ -25,7 +25,7 @@ from worker.priority import give_way
 from worker.process_limits import MemoryLimit
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.classify_text import TextRunner
-from worker.tasks.end_job import JobEnder
+from worker.tasks.finish_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban import tracing

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from worker.engine.classifier import Batch
 from worker.refinement.vectors import GEOMETRY_MODEL, pack
-from worker.tasks.claimed import JOB_ERRORS, ChunkReader, ClaimedChunk, ScoredChunk
-from worker.tasks.gate import Gate
+from worker.tasks.claimed_chunks import JOB_ERRORS, ChunkReader, ClaimedChunk, ScoredChunk
 from worker.tasks.in_flight import InFlight, Work
+from worker.tasks.locks import Gate
 from worker.tasks.models import Models
 from worker.tasks.slicing import cut
 from yeban import logs, metrics, tracing

@@ -7,7 +7,7 @@ import pytest
 
 from tests.fixtures.fake_classifier import FakeClassifier
 from tests.fixtures.jobs import Made
-from worker.tasks.end_job import JobEnder
+from worker.tasks.finish_job import JobEnder
 from worker.tasks.models import Models
 from yeban.labels import LabelSet
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fixtures.effort import effort
 from tests.fixtures.waiting import wait_until
-from worker.tasks.end_job import LEAST_ROWS
+from worker.tasks.finish_job import LEAST_ROWS
 from yeban.errors import Conflict, NotFound
 from yeban.jobs import control, corrections, ending, refining, results
 from yeban.jobs.corrections import correct

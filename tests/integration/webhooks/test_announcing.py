@@ -8,7 +8,7 @@ import pytest
 from tests.fixtures.fake_classifier import FakeClassifier
 from tests.fixtures.interleaving import Interleaving
 from tests.fixtures.jobs import Made
-from worker.tasks.end_job import JobEnder
+from worker.tasks.finish_job import JobEnder
 from worker.tasks.models import Models
 from yeban.jobs import control, refining
 from yeban.jobs.ending import finish_job

@@ -14,7 +14,7 @@ from tests.fixtures.waiting import wait_until
 from worker.refinement.vectors import GEOMETRY_MODEL, unpack
 from worker.tasks import classify_chunks
 from worker.tasks.classify_chunks import ChunkRunner
-from worker.tasks.end_job import JobEnder
+from worker.tasks.finish_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban.errors import EngineUnavailable

@@ -1,6 +1,6 @@
 import threading
 
-from worker.tasks.gate import Gate
+from worker.tasks.locks import Gate
 
 
 def test_ordinary_groups_run_beside_one_another():
