@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from yeban import drafts, labelsets, metrics
+from yeban import drafts, label_sets, metrics
 from yeban.accounts import people
 from yeban.db import Database
 from yeban.errors import ServiceUnavailable
@@ -28,7 +28,7 @@ def tidy(database: Database, settings: Settings, *, wanted: Wanted) -> None:
         "jobs": lambda: _remove_jobs(database, settings, wanted),
         "embeddings": lambda: _remove_embeddings(database, settings, wanted),
         "drafts": lambda: drafts.delete_old_drafts(database, wanted=wanted),
-        "label_sets": lambda: labelsets.remove_deleted(database),
+        "label_sets": lambda: label_sets.remove_deleted(database),
         "messages": lambda: deliveries.forget_old(database),
         "secrets": lambda: endpoints.forget_former_secrets(database),
         "sessions": lambda: people.forget_ended_sessions(database),

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from tests.fixtures.properties import examples
 from tests.fixtures.waiting import wait_until
-from yeban import labelsets
+from yeban import label_sets
 from yeban.errors import Conflict, InvalidLabels, InvalidRequest, InvalidTemplate, NotFound, TooLarge, YebanError
 from yeban.labels import Label, LabelSet
 from yeban.labelset_tidying import tidied
@@ -27,7 +27,7 @@ _WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = '
 
 
 def _create(database, name="售后", labels="物流,退款", *, viewer=OPEN, **options):
-    return labelsets.create(database, name, LabelSet.of(labels, **options), viewer=viewer)
+    return label_sets.create(database, name, LabelSet.of(labels, **options), viewer=viewer)
 
 
 def test_a_set_is_kept_as_it_was_given(database):
@@ -36,8 +36,8 @@ def test_a_set_is_kept_as_it_was_given(database):
         template="这是{}",
         threshold=0.1,
     )
-    saved = labelsets.create(database, " 售后 ", given, viewer=ANNA)
-    found = labelsets.get_set(database, saved.id, viewer=ANNA)
+    saved = label_sets.create(database, " 售后 ", given, viewer=ANNA)
+    found = label_sets.get_set(database, saved.id, viewer=ANNA)
     assert found == saved
     assert found.content.label_set == given
     assert (found.name, found.owner, found.newest) == ("售后", "anna", 1)
@@ -47,9 +47,9 @@ def test_a_set_is_kept_as_it_was_given(database):
 def test_each_version_stays_as_it_was(database):
     saved = _create(database)
     for number, labels in enumerate(["物流,退款,发票", "发票"], 1):
-        labelsets.save(database, saved.id, LabelSet.of(labels), base=number, viewer=OPEN)
+        label_sets.save(database, saved.id, LabelSet.of(labels), base=number, viewer=OPEN)
     names = [
-        labelsets.get_set(database, saved.id, version=version, viewer=OPEN).content.label_set.names
+        label_sets.get_set(database, saved.id, version=version, viewer=OPEN).content.label_set.names
         for version in (1, 2, 3)
     ]
     assert names == [("物流", "退款"), ("物流", "退款", "发票"), ("发票",)]
@@ -57,30 +57,30 @@ def test_each_version_stays_as_it_was(database):
 
 def test_whoever_may_not_see_a_set_may_do_nothing_with_it(database):
     saved = _create(database, viewer=ANNA)
-    assert labelsets.get_set(database, saved.id, viewer=BOB).name == "售后"  # of the team
+    assert label_sets.get_set(database, saved.id, viewer=BOB).name == "售后"  # of the team
     for stranger in (EVE, LONER):
         for attempt in (
-            lambda viewer=stranger: labelsets.get_set(database, saved.id, viewer=viewer),
-            lambda viewer=stranger: labelsets.list_versions(database, saved.id, viewer=viewer),
-            lambda viewer=stranger: labelsets.save(database, saved.id, LabelSet.of("x"), base=1, viewer=viewer),
-            lambda viewer=stranger: labelsets.restore(database, saved.id, 1, base=1, viewer=viewer),
-            lambda viewer=stranger: labelsets.rename(database, saved.id, "mine", viewer=viewer),
-            lambda viewer=stranger: labelsets.delete(database, saved.id, viewer=viewer),
+            lambda viewer=stranger: label_sets.get_set(database, saved.id, viewer=viewer),
+            lambda viewer=stranger: label_sets.list_versions(database, saved.id, viewer=viewer),
+            lambda viewer=stranger: label_sets.save(database, saved.id, LabelSet.of("x"), base=1, viewer=viewer),
+            lambda viewer=stranger: label_sets.restore(database, saved.id, 1, base=1, viewer=viewer),
+            lambda viewer=stranger: label_sets.rename(database, saved.id, "mine", viewer=viewer),
+            lambda viewer=stranger: label_sets.delete(database, saved.id, viewer=viewer),
         ):
             with pytest.raises(NotFound):
                 attempt()
-        assert labelsets.list_sets(database, viewer=stranger).sets == ()
-    assert labelsets.get_set(database, saved.id, viewer=ANNA) == saved
+        assert label_sets.list_sets(database, viewer=stranger).sets == ()
+    assert label_sets.get_set(database, saved.id, viewer=ANNA) == saved
 
 
 def test_of_two_who_edit_at_once_the_second_is_told(database):
     saved = _create(database)
-    labelsets.save(database, saved.id, LabelSet.of("a"), base=1, viewer=Viewer(name="anna", sees_all=True))
+    label_sets.save(database, saved.id, LabelSet.of("a"), base=1, viewer=Viewer(name="anna", sees_all=True))
     with pytest.raises(Conflict) as refused:
-        labelsets.save(database, saved.id, LabelSet.of("b"), base=1, viewer=OPEN)
+        label_sets.save(database, saved.id, LabelSet.of("b"), base=1, viewer=OPEN)
     assert refused.value.context["version"] == 2
     assert "anna" in refused.value.detail
-    assert labelsets.get_set(database, saved.id, viewer=OPEN).content.label_set.names == ("a",)
+    assert label_sets.get_set(database, saved.id, viewer=OPEN).content.label_set.names == ("a",)
 
 
 def test_of_many_who_save_in_the_same_moment_one_wins(database):
@@ -91,7 +91,7 @@ def test_of_many_who_save_in_the_same_moment_one_wins(database):
     def edit(number: int) -> None:
         ready.wait(120)
         try:
-            labelsets.save(database, saved.id, LabelSet.of(f"mine {number}"), base=1, viewer=OPEN)
+            label_sets.save(database, saved.id, LabelSet.of(f"mine {number}"), base=1, viewer=OPEN)
             outcomes.append(f"mine {number}")
         except YebanError as error:
             outcomes.append(type(error))
@@ -105,7 +105,7 @@ def test_of_many_who_save_in_the_same_moment_one_wins(database):
     assert len(outcomes) == 6
     assert len(winners) == 1
     assert outcomes.count(Conflict) == 5
-    found = labelsets.get_set(database, saved.id, viewer=OPEN)
+    found = label_sets.get_set(database, saved.id, viewer=OPEN)
     assert (found.newest, found.content.label_set.names) == (2, (winners[0],))
 
 
@@ -115,7 +115,7 @@ def test_a_save_waits_for_one_that_is_under_way_and_is_told_of_it(database):
 
     def edit() -> None:
         try:
-            labelsets.save(database, saved.id, LabelSet.of("b"), base=1, viewer=OPEN)
+            label_sets.save(database, saved.id, LabelSet.of("b"), base=1, viewer=OPEN)
         except YebanError as error:
             outcome.append(type(error))
 
@@ -141,29 +141,29 @@ def test_a_save_waits_for_one_that_is_under_way_and_is_told_of_it(database):
 
 def test_saving_what_is_there_already_adds_no_version(database):
     saved = _create(database)
-    assert labelsets.save(database, saved.id, saved.content.label_set, base=1, viewer=OPEN) == saved
+    assert label_sets.save(database, saved.id, saved.content.label_set, base=1, viewer=OPEN) == saved
 
 
 def test_a_restored_version_is_a_new_one(database):
     saved = _create(database)
-    labelsets.save(database, saved.id, LabelSet.of("other"), base=1, viewer=OPEN)
-    restored = labelsets.restore(database, saved.id, 1, base=2, viewer=Viewer(name="bob", sees_all=True))
+    label_sets.save(database, saved.id, LabelSet.of("other"), base=1, viewer=OPEN)
+    restored = label_sets.restore(database, saved.id, 1, base=2, viewer=Viewer(name="bob", sees_all=True))
     assert (restored.newest, restored.content.label_set.names) == (3, ("物流", "退款"))
-    past = labelsets.list_versions(database, saved.id, viewer=OPEN)
+    past = label_sets.list_versions(database, saved.id, viewer=OPEN)
     assert [(version.version, version.labels, version.author) for version in past] == [
         (3, 2, "bob"),
         (2, 1, ""),
         (1, 2, ""),
     ]
     with pytest.raises(NotFound, match="no version 9"):
-        labelsets.restore(database, saved.id, 9, base=3, viewer=OPEN)
+        label_sets.restore(database, saved.id, 9, base=3, viewer=OPEN)
 
 
 @pytest.mark.parametrize("version", [0, -1, 2, 2**31, 2**70])
 def test_a_version_that_there_is_not_is_told(database, version):
     saved = _create(database)
     with pytest.raises(NotFound, match="no version"):
-        labelsets.get_set(database, saved.id, version=version, viewer=OPEN)
+        label_sets.get_set(database, saved.id, version=version, viewer=OPEN)
 
 
 def test_names_are_unique_for_each_owner(database):
@@ -173,43 +173,43 @@ def test_names_are_unique_for_each_owner(database):
         _create(database, "售后\n", viewer=ANNA)
     other = _create(database, "others", viewer=ANNA)
     with pytest.raises(Conflict, match="already"):
-        labelsets.rename(database, other.id, "售后", viewer=ANNA)
+        label_sets.rename(database, other.id, "售后", viewer=ANNA)
     with pytest.raises(Conflict, match="already"):
-        labelsets.save(database, other.id, LabelSet.of("x"), base=1, name="售后", viewer=ANNA)
-    assert labelsets.get_set(database, other.id, viewer=ANNA) == other
-    labelsets.delete(database, first.id, viewer=ANNA)
-    labelsets.rename(database, other.id, "售后", viewer=BOB)
-    assert labelsets.get_set(database, other.id, viewer=ANNA).name == "售后"
+        label_sets.save(database, other.id, LabelSet.of("x"), base=1, name="售后", viewer=ANNA)
+    assert label_sets.get_set(database, other.id, viewer=ANNA) == other
+    label_sets.delete(database, first.id, viewer=ANNA)
+    label_sets.rename(database, other.id, "售后", viewer=BOB)
+    assert label_sets.get_set(database, other.id, viewer=ANNA).name == "售后"
 
 
 def test_a_deleted_set_is_gone(database):
     saved = _create(database)
-    labelsets.delete(database, saved.id, viewer=OPEN)
+    label_sets.delete(database, saved.id, viewer=OPEN)
     with pytest.raises(NotFound):
-        labelsets.get_set(database, saved.id, viewer=OPEN)
+        label_sets.get_set(database, saved.id, viewer=OPEN)
     with pytest.raises(NotFound):
-        labelsets.delete(database, saved.id, viewer=OPEN)
-    assert labelsets.list_sets(database, viewer=OPEN).sets == ()
+        label_sets.delete(database, saved.id, viewer=OPEN)
+    assert label_sets.list_sets(database, viewer=OPEN).sets == ()
 
 
 def test_of_a_deleted_set_nothing_is_kept_and_others_stay(database):
     deleted, kept = _create(database, "one"), _create(database, "another")
-    labelsets.delete(database, deleted.id, viewer=OPEN)
-    assert labelsets.remove_deleted(database) == 1
+    label_sets.delete(database, deleted.id, viewer=OPEN)
+    assert label_sets.remove_deleted(database) == 1
     with database.begin() as connection:
         held = connection.execute(text("SELECT public_id FROM label_set JOIN label_set_version ON label_set_id = id"))
         assert [row.public_id for row in held] == [kept.id]
-    assert labelsets.remove_deleted(database) == 0
+    assert label_sets.remove_deleted(database) == 0
 
 
 def test_sets_are_listed_newest_first_in_pages(database):
     for number in range(5):
         _create(database, f"set {number}", ",".join("abcdefghij"))
-    newest = labelsets.list_sets(database, viewer=OPEN).sets[0]
-    labelsets.save(database, newest.id, LabelSet.of("x,y"), base=1, viewer=OPEN)
+    newest = label_sets.list_sets(database, viewer=OPEN).sets[0]
+    label_sets.save(database, newest.id, LabelSet.of("x,y"), base=1, viewer=OPEN)
     names, before = [], None
     while True:
-        page = labelsets.list_sets(database, viewer=OPEN, before=before, limit=2)
+        page = label_sets.list_sets(database, viewer=OPEN, before=before, limit=2)
         names += [(found.name, found.newest, found.labels, found.first_labels) for found in page.sets]
         before = page.next_before
         if before is None:
@@ -226,7 +226,7 @@ def test_a_name_that_is_none_is_refused(database, name):
         _create(database, name)
     saved = _create(database)
     with pytest.raises(InvalidRequest):
-        labelsets.rename(database, saved.id, name, viewer=OPEN)
+        label_sets.rename(database, saved.id, name, viewer=OPEN)
 
 
 @pytest.mark.parametrize(
@@ -241,24 +241,24 @@ def test_a_name_that_is_none_is_refused(database, name):
 )
 def test_what_is_wrong_with_a_label_names_it(database, label, problem):
     with pytest.raises(InvalidLabels, match=problem):
-        labelsets.create(database, "x", LabelSet(labels=(Label(name="物 流"), label)), viewer=OPEN)
+        label_sets.create(database, "x", LabelSet(labels=(Label(name="物 流"), label)), viewer=OPEN)
 
 
 def test_a_set_has_an_end(database):
     huge = tuple(Label(name=f"{number}", examples=("长" * 500,) * 20) for number in range(31))
     with pytest.raises(TooLarge, match="300000"):
-        labelsets.create(database, "x", LabelSet(labels=huge), viewer=OPEN)
+        label_sets.create(database, "x", LabelSet(labels=huge), viewer=OPEN)
 
 
 def test_a_thousand_labels_are_kept(database):
     full = LabelSet(labels=tuple(Label(name=f"{number:04}" + "😀" * 196) for number in range(1000)))
-    saved = labelsets.create(database, "full", full, viewer=OPEN)
-    assert labelsets.get_set(database, saved.id, viewer=OPEN).content.label_set == full
+    saved = label_sets.create(database, "full", full, viewer=OPEN)
+    assert label_sets.get_set(database, saved.id, viewer=OPEN).content.label_set == full
 
 
 def test_no_such_set(database):
     with pytest.raises(NotFound):
-        labelsets.get_set(database, uuid.uuid4(), viewer=OPEN)
+        label_sets.get_set(database, uuid.uuid4(), viewer=OPEN)
 
 
 _STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -278,5 +278,5 @@ def test_whatever_is_stored_is_found_again(database, labels, template, multi_lab
     except (InvalidLabels, InvalidTemplate):
         return
     assert tidied(stored) == stored
-    saved = labelsets.create(database, uuid.uuid4().hex, label_set, viewer=OPEN)
-    assert labelsets.get_set(database, saved.id, viewer=OPEN).content.label_set == stored
+    saved = label_sets.create(database, uuid.uuid4().hex, label_set, viewer=OPEN)
+    assert label_sets.get_set(database, saved.id, viewer=OPEN).content.label_set == stored

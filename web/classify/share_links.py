@@ -6,8 +6,8 @@ from flask import url_for
 
 from web.label_sets.input import find_saved, labels_text, reference
 from yeban.errors import NotFound
+from yeban.label_sets import SavedSet
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
-from yeban.labelsets import SavedSet
 
 #: Longer links are cut by chat programs, and refused by some servers.
 MAX_LINK_CHARS = 2_000

@@ -20,11 +20,11 @@ from web.label_sets import schemas
 from web.label_sets.input import SET_BYTES, LabelsField, label_set
 from web.openapi.documented import Answer, Header, documented
 from web.services import services
-from yeban import labelsets
+from yeban import label_sets
 from yeban.errors import Conflict, InvalidLabels, InvalidTemplate
+from yeban.label_sets import SavedSet
 from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS, LabelSet
 from yeban.labelset_tidying import MAX_NAME_CHARS
-from yeban.labelsets import SavedSet
 
 
 class SetsQuery(Fields):
@@ -84,7 +84,7 @@ _LOCATION = Header(description="The set's path.", schema={"type": "string", "for
 def index_label_sets() -> Response:
     """A page of sets, newest first."""
     asked = query(SetsQuery)
-    page = labelsets.list_sets(
+    page = label_sets.list_sets(
         services().database,
         viewer=viewer(),
         before=pagination.decode("label sets", asked.cursor),
@@ -126,7 +126,7 @@ def create_label_set() -> Response:
     """Save a set."""
     request.max_content_length = SET_BYTES
     body = json_body(NewSetBody)
-    saved = labelsets.create(services().database, body.name, _content(body), viewer=viewer())
+    saved = label_sets.create(services().database, body.name, _content(body), viewer=viewer())
     location = {"Location": url_for("api.show_label_set", label_set_id=saved.id)}
     return json_response(_json(saved), HTTPStatus.CREATED, location)
 
@@ -135,7 +135,7 @@ def create_label_set() -> Response:
 @documented(group="Label sets", summary="Look at a label set", answers={200: schemas.SavedLabelSet})
 def show_label_set(label_set_id: uuid.UUID) -> Response:
     """One set as of its newest version."""
-    return json_response(_json(labelsets.get_set(services().database, label_set_id, viewer=viewer())))
+    return json_response(_json(label_sets.get_set(services().database, label_set_id, viewer=viewer())))
 
 
 @api.put("/label-sets/<uuid:label_set_id>")
@@ -152,7 +152,7 @@ def save_label_set(label_set_id: uuid.UUID) -> Response:
     """Add a version."""
     request.max_content_length = SET_BYTES
     body = json_body(SetBody)
-    saved = labelsets.save(
+    saved = label_sets.save(
         services().database, label_set_id, _content(body), base=body.version, name=body.name, viewer=viewer()
     )
     return json_response(_json(saved))
@@ -167,7 +167,7 @@ def save_label_set(label_set_id: uuid.UUID) -> Response:
 )
 def delete_label_set(label_set_id: uuid.UUID) -> Response:
     """Delete a set with its versions."""
-    labelsets.delete(services().database, label_set_id, viewer=viewer())
+    label_sets.delete(services().database, label_set_id, viewer=viewer())
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -181,7 +181,7 @@ def delete_label_set(label_set_id: uuid.UUID) -> Response:
 def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
     """A page of a set's versions, the newest first."""
     asked = query(SetsQuery)
-    found = labelsets.list_versions(
+    found = label_sets.list_versions(
         services().database,
         label_set_id,
         viewer=viewer(),
@@ -204,7 +204,7 @@ def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
 @documented(group="Label sets", summary="Look at one version", answers={200: schemas.SavedLabelSet})
 def show_label_set_version(label_set_id: uuid.UUID, version: int) -> Response:
     """One set as of one version."""
-    return json_response(_json(labelsets.get_set(services().database, label_set_id, version=version, viewer=viewer())))
+    return json_response(_json(label_sets.get_set(services().database, label_set_id, version=version, viewer=viewer())))
 
 
 def _content(body: NewSetBody | SetBody) -> LabelSet:

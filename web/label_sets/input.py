@@ -14,8 +14,9 @@ from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, Validati
 from web.auth.authentication import viewer
 from web.http.parsing import JsonBody, told
 from web.services import services
-from yeban import labelsets
+from yeban import label_sets
 from yeban.errors import InvalidLabels, InvalidRequest, NotFound
+from yeban.label_sets import SavedSet
 from yeban.labels import (
     DEFAULT_TEMPLATE,
     MAX_EXAMPLES,
@@ -27,7 +28,6 @@ from yeban.labels import (
     check_count,
     split_labels,
 )
-from yeban.labelsets import SavedSet
 
 #: Fields that say what a label set says; a saved one takes their place.
 SET_FIELDS = frozenset({"labels", "template", "multi_label", "threshold"})
@@ -188,7 +188,7 @@ def reference(given: str | LabelSetObject) -> Reference:
 
 def find_saved(wanted: Reference) -> SavedSet:
     """The set, if whoever asks may see it. Raises :class:`~yeban.errors.NotFound`."""
-    return labelsets.get_set(services().database, wanted.id, version=wanted.version, viewer=viewer())
+    return label_sets.get_set(services().database, wanted.id, version=wanted.version, viewer=viewer())
 
 
 class SetFields(Protocol):

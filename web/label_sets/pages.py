@@ -21,11 +21,11 @@ from web.label_sets.form import LabelRow, fields_of_form, rearranged, rows_of_fo
 from web.label_sets.import_export import decoded, exported, imported
 from web.label_sets.input import SEPARATORS, SET_BYTES, find_saved, labels_of_form, reference, values_of
 from web.services import services
-from yeban import labelsets
+from yeban import label_sets
 from yeban.errors import Conflict, InvalidLabels, ServiceUnavailable, YebanError
+from yeban.label_sets import Listed, SavedSet
 from yeban.labels import MAX_EXAMPLES, MAX_HINT_CHARS, MAX_LABEL_CHARS, MAX_LABELS, LabelSet, split_labels
 from yeban.labelset_tidying import MAX_NAME_CHARS
-from yeban.labelsets import Listed, SavedSet
 
 _PAGE_SETS = 50
 _PICKER_SETS = 200
@@ -103,19 +103,19 @@ def import_label_set() -> AnyResponse:
 @pages.get("/label-sets/<uuid:label_set_id>")
 def show_label_set(label_set_id: uuid.UUID) -> str:
     """One set, with its history."""
-    return _page_of(labelsets.get_set(services().database, label_set_id, viewer=viewer()))
+    return _page_of(label_sets.get_set(services().database, label_set_id, viewer=viewer()))
 
 
 @pages.get("/label-sets/<uuid:label_set_id>/versions/<int:version>")
 def show_label_set_version(label_set_id: uuid.UUID, version: int) -> str:
     """One set as it was."""
-    return _page_of(labelsets.get_set(services().database, label_set_id, version=version, viewer=viewer()))
+    return _page_of(label_sets.get_set(services().database, label_set_id, version=version, viewer=viewer()))
 
 
 @pages.get("/label-sets/<uuid:label_set_id>/edit")
 def edit_label_set(label_set_id: uuid.UUID) -> str:
     """The form with the newest version."""
-    saved = labelsets.get_set(services().database, label_set_id, viewer=viewer())
+    saved = label_sets.get_set(services().database, label_set_id, viewer=viewer())
     return render_template(_EDIT, **_form_of(saved))
 
 
@@ -130,7 +130,7 @@ def restore_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     """Let an old version be the newest."""
     asked = fields(RestoreForm, request.form)
     try:
-        saved = labelsets.restore(services().database, label_set_id, asked.version, base=asked.base, viewer=viewer())
+        saved = label_sets.restore(services().database, label_set_id, asked.version, base=asked.base, viewer=viewer())
     except Conflict as error:
         return _refused(label_set_id, error)
     flash(_("Saved as version %(version)s.", version=saved.newest))
@@ -141,7 +141,7 @@ def restore_label_set(label_set_id: uuid.UUID) -> AnyResponse:
 def rename_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     """Give the set another name."""
     try:
-        labelsets.rename(services().database, label_set_id, request.form.get("name", ""), viewer=viewer())
+        label_sets.rename(services().database, label_set_id, request.form.get("name", ""), viewer=viewer())
     except YebanError as error:
         return _refused(label_set_id, error)
     return _to(label_set_id)
@@ -150,8 +150,8 @@ def rename_label_set(label_set_id: uuid.UUID) -> AnyResponse:
 @pages.post("/label-sets/<uuid:label_set_id>/delete")
 def delete_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     """Delete the set."""
-    name = labelsets.get_set(services().database, label_set_id, viewer=viewer()).name
-    labelsets.delete(services().database, label_set_id, viewer=viewer())
+    name = label_sets.get_set(services().database, label_set_id, viewer=viewer()).name
+    label_sets.delete(services().database, label_set_id, viewer=viewer())
     flash(_("The label set “%(name)s” is deleted.", name=name))
     return redirect(url_for("pages.index_label_sets"), 303)
 
@@ -159,7 +159,7 @@ def delete_label_set(label_set_id: uuid.UUID) -> AnyResponse:
 @pages.get("/label-sets/<uuid:label_set_id>/export.json")
 def export_label_set(label_set_id: uuid.UUID) -> Response:
     """The set as a file; the header names the version, for the script that fills forms in."""
-    saved = labelsets.get_set(services().database, label_set_id, version=query(VersionQuery).version, viewer=viewer())
+    saved = label_sets.get_set(services().database, label_set_id, version=query(VersionQuery).version, viewer=viewer())
     response = Response(exported(saved.name, saved.content.label_set), content_type="application/json; charset=utf-8")
     response.headers["Content-Disposition"] = disposition(
         f"{saved.name}-{saved.content.version}.json", unnamed="label-set"
@@ -173,7 +173,7 @@ def export_label_set(label_set_id: uuid.UUID) -> Response:
 def saved_label_sets() -> Sequence[Listed]:
     """What a form may be filled in from, the newest sets first; nothing while the database is away."""
     try:
-        return labelsets.list_sets(services().database, viewer=viewer(), limit=_PICKER_SETS).sets
+        return label_sets.list_sets(services().database, viewer=viewer(), limit=_PICKER_SETS).sets
     except ServiceUnavailable:
         return ()
 
@@ -212,7 +212,7 @@ def _expect_set() -> None:
 def _edited(label_set_id: uuid.UUID | None) -> AnyResponse:
     _expect_set()
     database = services().database
-    saved = None if label_set_id is None else labelsets.get_set(database, label_set_id, viewer=viewer())
+    saved = None if label_set_id is None else label_sets.get_set(database, label_set_id, viewer=viewer())
     rows, values = rows_of_form(request.form), entered(request.form)
     button = request.form.get("do", "save")
     if (changed := rearranged(rows, button)) is not None:
@@ -222,10 +222,10 @@ def _edited(label_set_id: uuid.UUID | None) -> AnyResponse:
         asked = fields_of_form(request.form)
         content = set_of_form(rows, asked)
         if saved is None:
-            saved = labelsets.create(database, asked.name, content, viewer=viewer())
+            saved = label_sets.create(database, asked.name, content, viewer=viewer())
         else:
             base = asked.over or asked.version or 0
-            saved = labelsets.save(database, saved.id, content, base=base, name=asked.name, viewer=viewer())
+            saved = label_sets.save(database, saved.id, content, base=base, name=asked.name, viewer=viewer())
     except YebanError as error:
         newer = error.context.get("version") if isinstance(error, Conflict) else None
         return problems.page(_EDIT, error, **_form(values, rows, saved), newer=newer)
@@ -234,7 +234,7 @@ def _edited(label_set_id: uuid.UUID | None) -> AnyResponse:
 
 
 def _listed(cursor: str | None) -> dict[str, Any]:
-    page = labelsets.list_sets(
+    page = label_sets.list_sets(
         services().database, viewer=viewer(), before=pagination.decode("label sets", cursor), limit=_PAGE_SETS
     )
     older = pagination.onward("label sets", page.next_before)
@@ -264,12 +264,12 @@ def _page_of(saved: SavedSet) -> str:
 
 
 def _shown(saved: SavedSet) -> dict[str, Any]:
-    history = labelsets.list_versions(services().database, saved.id, viewer=viewer(), limit=_HISTORY)
+    history = label_sets.list_versions(services().database, saved.id, viewer=viewer(), limit=_HISTORY)
     return {"saved": saved, "history": history}
 
 
 def _refused(label_set_id: uuid.UUID, error: YebanError) -> Response:
-    saved = labelsets.get_set(services().database, label_set_id, viewer=viewer())
+    saved = label_sets.get_set(services().database, label_set_id, viewer=viewer())
     return problems.page("labelsets_show.html", error, **_shown(saved))
 
 

@@ -33,7 +33,7 @@ PUT_TOGETHER = {
     "yeban/jobs/views.py": 1,  # a condition of yeban.jobs.refining
     "yeban/webhooks/deliveries.py": 4,  # what is written once and used twice, and the condition of yeban.viewer
     "yeban/webhooks/endpoints.py": 2,  # the condition of yeban.viewer
-    "yeban/labelsets.py": 3,  # the condition of yeban.viewer
+    "yeban/label_sets.py": 3,  # the condition of yeban.viewer
 }
 #: Who may speak to the driver: COPY, and starting the bundled server, need more than SQLAlchemy has.
 DRIVER_USERS = {"yeban/db.py", "yeban/embedded/postgres.py"}
