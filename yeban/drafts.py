@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, cast
 
 from sqlalchemy import Connection, Row, text
 
+from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
 from yeban.db import Database
 from yeban.errors import Conflict, NotFound
-from yeban.viewer import OPEN, VISIBLE, Viewer
 
 log = logging.getLogger(__name__)
 
@@ -222,15 +222,15 @@ _INSERT_PART = text("INSERT INTO draft_part (draft_id, part_no, content) VALUES 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('drafts of ' || :owner))")
 _KEPT = text("SELECT count(*) AS drafts, coalesce(sum(size_bytes), 0) AS bytes FROM draft WHERE owner = :owner")
 _SELECT = text(
-    f"SELECT {_SHOWN} FROM draft WHERE public_id = :id"  # noqa: S608  # constants, and the condition of yeban.viewer
+    f"SELECT {_SHOWN} FROM draft WHERE public_id = :id"  # noqa: S608  # constants, and the condition of yeban.accounts.viewer
     f" AND created_at > now() - make_interval(secs => :max_age_s) AND {VISIBLE}"
 )
 _LIST = text(
-    f"SELECT {_SHOWN} FROM draft"  # noqa: S608  # constants, and the condition of yeban.viewer
+    f"SELECT {_SHOWN} FROM draft"  # noqa: S608  # constants, and the condition of yeban.accounts.viewer
     f" WHERE created_at > now() - make_interval(secs => :max_age_s) AND {VISIBLE} ORDER BY draft.id DESC LIMIT :limit"
 )
 _SELECT_PART = text("SELECT content FROM draft_part WHERE draft_id = :draft AND part_no = :part")
-_DELETE = text(f"DELETE FROM draft WHERE public_id = :id AND {VISIBLE}")  # noqa: S608  # the condition of yeban.viewer
+_DELETE = text(f"DELETE FROM draft WHERE public_id = :id AND {VISIBLE}")  # noqa: S608  # the condition of yeban.accounts.viewer
 _OLDEST = text(
     "SELECT id FROM draft WHERE created_at <= now() - make_interval(secs => :max_age_s)"
     " ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"

@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import IntegrityError
 
+from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.db import Database
 from yeban.errors import Conflict, NotFound
 from yeban.labels import LabelSet
 from yeban.labelset_tidying import tidied, tidied_name
-from yeban.viewer import VISIBLE, Viewer
 
 _UNIQUE_NAME = "uq_label_set_owner_name"
 

@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from tests.fixtures.interleaving import Interleaving
 from yeban import drafts
+from yeban.accounts.viewer import Viewer
 from yeban.drafts import MAX_DRAFTS, PART_BYTES, delete_draft, delete_old_drafts, get_draft, keep_draft, open_draft
 from yeban.errors import Conflict, NotFound
 from yeban.tabular import ReadOptions, open_table, write_table
-from yeban.viewer import Viewer
 
 MIB = 1 << 20
 ANNE, BERT, CARL = Viewer(name="anne", team="night"), Viewer(name="bert", team="night"), Viewer(name="carl")

@@ -13,10 +13,10 @@ from sqlalchemy import text
 from tests.fixtures.properties import examples
 from tests.fixtures.waiting import wait_until
 from yeban import label_sets
+from yeban.accounts.viewer import OPEN, Viewer
 from yeban.errors import Conflict, InvalidLabels, InvalidRequest, InvalidTemplate, NotFound, TooLarge, YebanError
 from yeban.labels import Label, LabelSet
 from yeban.labelset_tidying import tidied
-from yeban.viewer import OPEN, Viewer
 
 ANNA = Viewer(name="anna", team="care")
 BOB = Viewer(name="bob", team="care")

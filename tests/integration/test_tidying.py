@@ -10,13 +10,13 @@ import pytest
 from tests.fixtures.scraping import Counting
 from yeban import label_sets
 from yeban.accounts import people
+from yeban.accounts.viewer import OPEN
 from yeban.drafts import keep_draft
 from yeban.errors import ServiceUnavailable
 from yeban.jobs import retention
 from yeban.labels import LabelSet
 from yeban.settings import Settings
 from yeban.tidying import tidy
-from yeban.viewer import OPEN
 
 LEFT = {
     "jobs": "SELECT count(*) FROM job",

@@ -26,10 +26,10 @@ from web.services import services
 from yeban import metrics
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Account, Role
+from yeban.accounts.viewer import OPEN, Viewer
 from yeban.errors import Forbidden, NotFound, RateLimited, Unauthorized
 from yeban.queues import make_redis
 from yeban.settings import Settings
-from yeban.viewer import OPEN, Viewer
 
 log = logging.getLogger("web.signing_in")  # that of requests is called as this module is
 

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import IntegrityError
 
 from yeban.accounts import passwords
+from yeban.accounts.viewer import Viewer
 from yeban.db import Database
 from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
-from yeban.viewer import Viewer
 
 log = logging.getLogger(__name__)
 

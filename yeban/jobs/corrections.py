@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
 from yeban.db import Database
 from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
 from yeban.jobs import final, results
@@ -18,7 +19,6 @@ from yeban.jobs.results import TaggedRow
 from yeban.jobs.states import REFINABLE
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet, Status
-from yeban.viewer import OPEN, VISIBLE, Viewer
 
 #: Rows that one call may correct.
 MAX_CORRECTIONS = 1_000

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.errors import NotFound
 from yeban.jobs.states import JobState
-from yeban.viewer import VISIBLE, Viewer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
+from yeban.accounts.viewer import OPEN, Viewer
 from yeban.db import Database
 from yeban.errors import Conflict
 from yeban.jobs.locking import lock_job
 from yeban.jobs.states import REFINABLE, JobState
-from yeban.viewer import OPEN, Viewer
 
 #: Whether a job's embeddings are there. They are forgotten from the first on; a chunk without a scored row has none.
 EMBEDDED = (

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from yeban.accounts.viewer import OPEN, Viewer
 from yeban.db import Database
 from yeban.errors import Conflict
 from yeban.jobs.locking import lock_job
 from yeban.jobs.moments import GRACE_OVER
 from yeban.jobs.states import ENDED
-from yeban.viewer import OPEN, Viewer
 
 log = logging.getLogger(__name__)
 

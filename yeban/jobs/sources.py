@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import text
 
+from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
 from yeban.db import Database
-from yeban.viewer import OPEN, VISIBLE, Viewer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ def job_of_key(database: Database, key: str, *, owner: str) -> uuid.UUID | None:
 
 
 _OF_FILE = text(
-    "SELECT public_id AS id, source_name AS name, created_at FROM job"  # noqa: S608  # the condition of yeban.viewer
+    "SELECT public_id AS id, source_name AS name, created_at FROM job"  # noqa: S608  # the condition of yeban.accounts.viewer
     f" WHERE source_sha256 = :sha256 AND deleted_at IS NULL AND {VISIBLE} ORDER BY id DESC LIMIT 1"
 )
 _OF_KEY = text("SELECT public_id FROM job WHERE owner = :owner AND idempotency_key = :key AND deleted_at IS NULL")

@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
 from yeban.db import Database
 from yeban.errors import NotFound
 from yeban.jobs.refining import EMBEDDED
 from yeban.jobs.states import ACTIVE, JobState
-from yeban.viewer import OPEN, VISIBLE, Viewer
 
 #: Length of the window that the rate is measured over.
 RATE_WINDOW_S = 30.0

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from yeban import metrics, tracing
+from yeban.accounts.viewer import OPEN, Viewer
 from yeban.db import Database
 from yeban.errors import InvalidRequest, ServiceUnavailable
-from yeban.viewer import OPEN, Viewer
 from yeban.webhooks import deliveries, signing, targets
 from yeban.webhooks.deliveries import DeliveryState, Message
 from yeban.webhooks.endpoints import find_webhook

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
 from yeban.db import Database
 from yeban.errors import Conflict, NotFound
-from yeban.viewer import OPEN, VISIBLE, Viewer
 from yeban.webhooks.signing import new_secret
 from yeban.webhooks.targets import check
 
@@ -74,7 +74,7 @@ _SELECT = f"""
             max(delivered_at) AS delivered_at
         FROM webhook_delivery WHERE webhook_id = webhook.id
     ) AS told WHERE {VISIBLE}
-"""  # noqa: S608  # the condition of yeban.viewer
+"""  # noqa: S608  # the condition of yeban.accounts.viewer
 
 
 def create_webhook(database: Database, url: str, *, private: bool, viewer: Viewer = OPEN) -> Created:

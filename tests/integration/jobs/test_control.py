@@ -8,12 +8,12 @@ from sqlalchemy import event
 
 from tests.fixtures.jobs import Work
 from tests.fixtures.waiting import wait_until
+from yeban.accounts.viewer import Viewer
 from yeban.db import Database
 from yeban.errors import Conflict, InvalidRequest, NotFound
 from yeban.jobs import control, leases, views
 from yeban.jobs.ending import finish_job
 from yeban.jobs.states import JobState
-from yeban.viewer import Viewer
 
 
 def test_cancel_is_immediate_when_nothing_is_claimed(work):

@@ -2,10 +2,10 @@ import threading
 
 import pytest
 
+from yeban.accounts.viewer import Viewer
 from yeban.errors import Conflict, NotFound
 from yeban.jobs import control, corrections, refining, results, retention, views
 from yeban.jobs.states import JobState
-from yeban.viewer import Viewer
 
 TABLES = ("row", "chunk", "result", "embedding", "refined", "correction")
 

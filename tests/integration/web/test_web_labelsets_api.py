@@ -5,7 +5,7 @@ import uuid
 import pytest
 from flask import g
 
-from yeban.viewer import Viewer
+from yeban.accounts.viewer import Viewer
 
 URL = "/api/v1/label-sets"
 LABELS = [

@@ -28,8 +28,8 @@ from web.openapi import journey, samples
 from web.openapi.document import build
 from web.openapi.reading import Operation, groups
 from yeban.accounts import people, tokens
+from yeban.accounts.viewer import Viewer
 from yeban.db import Database
-from yeban.viewer import Viewer
 from yeban.webhooks import endpoints
 from yeban.webhooks.sending import Answer
 

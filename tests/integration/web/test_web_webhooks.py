@@ -15,7 +15,7 @@ from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.waiting import wait_until
 from web.server.admission import Admission
 from web.webhooks import representation
-from yeban.viewer import Viewer
+from yeban.accounts.viewer import Viewer
 from yeban.webhooks import endpoints
 from yeban.webhooks.announcing import announce
 from yeban.webhooks.delivering import Notifier

@@ -8,8 +8,8 @@ import pytest
 
 from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.waiting import wait_until
+from yeban.accounts.viewer import OPEN, Viewer
 from yeban.db import Database
-from yeban.viewer import OPEN, Viewer
 from yeban.webhooks import delivering, endpoints
 from yeban.webhooks.endpoints import Created
 

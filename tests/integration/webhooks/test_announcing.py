@@ -10,11 +10,11 @@ from tests.fixtures.interleaving import Interleaving
 from tests.fixtures.jobs import Made
 from worker.tasks.finish_job import JobEnder
 from worker.tasks.models import Models
+from yeban.accounts.viewer import Viewer
 from yeban.jobs import control, refining
 from yeban.jobs.ending import finish_job
 from yeban.jobs.retention import delete_job
 from yeban.labels import LabelSet
-from yeban.viewer import Viewer
 from yeban.webhooks import endpoints
 from yeban.webhooks.announcing import announce
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.fixtures.interleaving import Interleaving
+from yeban.accounts.viewer import OPEN, Viewer
 from yeban.errors import Conflict, InvalidRequest, NotFound
-from yeban.viewer import OPEN, Viewer
 from yeban.webhooks import deliveries, delivering, endpoints
 
 ALICE, BOB = Viewer(name="alice", team="night"), Viewer(name="bob", team="night")

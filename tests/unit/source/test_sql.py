@@ -16,24 +16,24 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 #: Every statement that is put together, which the linter has to be told of (S608), and of what.
 PUT_TOGETHER = {
     "web/monitoring/metrics.py": 2,  # a condition that is written once and used twice
-    "yeban/drafts.py": 4,  # names of columns that are written once, and the condition of yeban.viewer
+    "yeban/drafts.py": 4,  # names of columns that are written once, and the condition of yeban.accounts.viewer
     "yeban/jobs/control.py": 1,  # a condition that is written once and used twice
     "yeban/jobs/confusion.py": 1,  # fragments of yeban.jobs.final
-    "yeban/jobs/corrections.py": 2,  # fragments of yeban.jobs.final, and the condition of yeban.viewer
+    "yeban/jobs/corrections.py": 2,  # fragments of yeban.jobs.final, and the condition of yeban.accounts.viewer
     "yeban/jobs/ending.py": 1,  # a condition of yeban.jobs.moments
     "yeban/jobs/hints.py": 1,  # a condition of yeban.jobs.moments
     "yeban/jobs/leases.py": 1,  # the same
-    "yeban/jobs/locking.py": 1,  # the condition of yeban.viewer
+    "yeban/jobs/locking.py": 1,  # the condition of yeban.accounts.viewer
     "yeban/jobs/refining.py": 1,  # a condition that views has too
     "yeban/jobs/results.py": 1,  # fragments of yeban.jobs.final
     "yeban/jobs/retention.py": 1,  # a condition of yeban.jobs.moments
     "yeban/jobs/summing.py": 3,  # fragments of yeban.jobs.final
-    "yeban/jobs/sources.py": 1,  # the condition of yeban.viewer
+    "yeban/jobs/sources.py": 1,  # the condition of yeban.accounts.viewer
     "yeban/jobs/sweeping.py": 1,  # a condition of yeban.jobs.moments
     "yeban/jobs/views.py": 1,  # a condition of yeban.jobs.refining
-    "yeban/webhooks/deliveries.py": 4,  # what is written once and used twice, and the condition of yeban.viewer
-    "yeban/webhooks/endpoints.py": 2,  # the condition of yeban.viewer
-    "yeban/label_sets.py": 3,  # the condition of yeban.viewer
+    "yeban/webhooks/deliveries.py": 4,  # what is written once and used twice, and the condition of yeban.accounts.viewer
+    "yeban/webhooks/endpoints.py": 2,  # the condition of yeban.accounts.viewer
+    "yeban/label_sets.py": 3,  # the condition of yeban.accounts.viewer
 }
 #: Who may speak to the driver: COPY, and starting the bundled server, need more than SQLAlchemy has.
 DRIVER_USERS = {"yeban/db.py", "yeban/embedded/postgres.py"}
