@@ -29,11 +29,11 @@ from worker.tasks.finish_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban import tracing
+from yeban.chunks import leases, workers
+from yeban.chunks.sweep import end_finished_jobs, sweep
 from yeban.db import Database
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
-from yeban.jobs import leases, workers
-from yeban.jobs.sweeping import end_finished_jobs, sweep
 from yeban.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role
 from yeban.queues import TaskSender, check_tls, make_redis
 from yeban.settings import Settings

@@ -91,7 +91,7 @@ class _Formatter(logging.Formatter):
 
 
 class LineFormatter(_Formatter):
-    """``2026-11-22T22:00:00.123Z WARNING yeban.jobs.hints hints not sent chunk_count=4``."""
+    """``2026-11-22T22:00:00.123Z WARNING yeban.chunks.hints hints not sent chunk_count=4``."""
 
     def format(self, record: logging.LogRecord) -> str:
         facts = " ".join(f"{key}={value}" for key, value in facts_of(record).items())

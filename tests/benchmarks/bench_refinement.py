@@ -22,11 +22,12 @@ from worker.engine import Batch, open_classifier
 from worker.refinement.vectors import pack
 from worker.tasks.finish_job import JobEnder
 from worker.tasks.models import Models
+from yeban.chunks import leases, outcomes
+from yeban.chunks.outcomes import ChunkOutcome, Embedded, RowResult
 from yeban.db import Database
 from yeban.embedded import open_servers
-from yeban.jobs import finishing, leases, refining
+from yeban.jobs import refining
 from yeban.jobs.creation import NewJob, create_job
-from yeban.jobs.finishing import ChunkOutcome, Embedded, RowResult
 from yeban.jobs.views import get_job
 from yeban.labels import LabelSet
 from yeban.schema import migrate
@@ -109,7 +110,7 @@ def _make(database: Database, row_count: int, folder: Path, model_dir: Path) -> 
     worker = uuid.uuid4()
     for first in range(0, len(chunk_ids), _STORED_AT_ONCE):
         claimed = leases.claim(database, chunk_ids[first : first + _STORED_AT_ONCE], worker_id=worker, lease_s=600)
-        finishing.finish_chunks(database, [_outcome(lease, label_set, *next(made)) for lease in claimed])
+        outcomes.finish_chunks(database, [_outcome(lease, label_set, *next(made)) for lease in claimed])
     return public_id
 
 

@@ -21,8 +21,9 @@ from tests.faults.predictable import PredictableClassifier
 from worker import lifecycle
 from worker.lifecycle import WorkerProcess
 from worker.tasks.grouping import Grouper
+from yeban.chunks import leases, outcomes
 from yeban.embedded import find_endpoints
-from yeban.jobs import ending, finishing, leases, retention
+from yeban.jobs import ending, retention
 from yeban.logs import configure_logging
 from yeban.programs import BULK_ROLE
 from yeban.settings import load_settings
@@ -68,8 +69,8 @@ def main(folder: Path, per_text_s: float) -> int:
 def _tell_of_phases(points: Points, process: WorkerProcess) -> None:
     _wrap(points, Grouper, "_flush", before=Phase.BUFFERED)
     _wrap(points, leases, "claim", before=Phase.HINTED, commit=Phase.CLAIMING, after=Phase.CLAIMED)
-    _wrap(points, finishing, "finish_chunks", commit=Phase.STORING, after=Phase.STORED)
-    _wrap_copy(points, finishing, {"result": (Phase.FENCED, None), "embedding": (None, Phase.COPIED)})
+    _wrap(points, outcomes, "finish_chunks", commit=Phase.STORING, after=Phase.STORED)
+    _wrap_copy(points, outcomes, {"result": (Phase.FENCED, None), "embedding": (None, Phase.COPIED)})
     ending.ENDER_LEASE_S = _ENDER_LEASE_S
     _wrap(points, ending, "_take", after=Phase.END_TAKEN, only=lambda job: job is not None)
     _wrap_copy(points, ending, {"refined": (Phase.END_COPYING, None)})

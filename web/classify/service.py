@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from web.monitoring.served_models import check_model
 from web.services import Services
 from yeban import tracing
+from yeban.chunks.workers import live_workers
 from yeban.errors import (
     EngineFailed,
     InvalidRequest,
@@ -21,7 +22,6 @@ from yeban.errors import (
     TooLarge,
     error_from_code,
 )
-from yeban.jobs.workers import live_workers
 from yeban.labels import Decision, LabelSet
 from yeban.programs import INTERACTIVE_ROLE
 from yeban.queues import INTERACTIVE_QUEUE, SEND_ERRORS, TextReply, TextRequest

@@ -13,9 +13,9 @@ from typing import Any
 from web.drafts import sample_run
 from web.jobs.submission import read_options
 from web.services import Services
+from yeban.chunks.workers import live_workers
 from yeban.drafts import Draft, open_draft
 from yeban.errors import InvalidRequest, UnknownColumn, YebanError
-from yeban.jobs.workers import live_workers
 from yeban.labels import LABEL_JOINER
 from yeban.tabular import Header, Profile, Row, Table, open_table, profile_table, sheet_names
 

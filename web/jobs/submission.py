@@ -22,8 +22,8 @@ from web.label_sets.input import label_set_of_form
 from web.monitoring.served_models import check_model
 from web.services import Services
 from yeban import metrics
+from yeban.chunks import hints
 from yeban.errors import InvalidRequest, ServiceUnavailable
-from yeban.jobs import hints
 from yeban.jobs.creation import Created, NewJob, create_job, find_replay
 from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS
 from yeban.programs import BULK_ROLE

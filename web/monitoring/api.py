@@ -15,7 +15,7 @@ from web.monitoring.served_models import describe
 from web.monitoring.workers_json import describe as describe_worker
 from web.openapi.documented import Answer, documented
 from web.services import services
-from yeban.jobs.workers import live_workers
+from yeban.chunks.workers import live_workers
 from yeban.metering import CONTENT_TYPE, exposition
 
 

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from web.monitoring.deadline import Bounded
 from web.services import Services
+from yeban.chunks.workers import live_workers
 from yeban.errors import ConfigurationError, ServiceUnavailable
-from yeban.jobs.workers import live_workers
 from yeban.programs import ROLES
 from yeban.queues import redis_problem
 from yeban.tls import tls_failure

@@ -19,10 +19,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from web.monitoring.deadline import Bounded
 from web.services import Services
 from yeban import __version__, logs, metrics
+from yeban.chunks.workers import WORKER_TIMEOUT_S
 from yeban.db import Database
 from yeban.errors import ServiceUnavailable
 from yeban.jobs.states import ENDED, ChunkState, JobState
-from yeban.jobs.workers import WORKER_TIMEOUT_S
 from yeban.programs import ROLES
 from yeban.queues import BULK_QUEUE, INTERACTIVE_QUEUE, UNACKNOWLEDGED_KEY
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from web.services import Services
+from yeban.chunks.workers import WorkerInfo, live_workers
 from yeban.errors import ServiceUnavailable, UnknownModel
-from yeban.jobs.workers import WorkerInfo, live_workers
 
 
 def check_model(services: Services, name: str | None, *, role: str) -> str:

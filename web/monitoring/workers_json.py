@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from yeban.jobs.workers import WorkerInfo
+from yeban.chunks.workers import WorkerInfo
 
 
 def describe(worker: WorkerInfo) -> dict[str, Any]:

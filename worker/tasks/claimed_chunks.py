@@ -16,12 +16,12 @@ from worker.engine.classifier import Batch
 from worker.tasks.in_flight import Work
 from worker.tasks.models import Model, Models, rounded
 from yeban import metrics, tracing
+from yeban.chunks import leases
+from yeban.chunks.leases import Lease, StoredRow
+from yeban.chunks.outcomes import ChunkOutcome, Embedded, RowResult
 from yeban.db import Database
 from yeban.errors import EngineUnavailable, InvalidLabels, InvalidTemplate, ModelUnusable, UnknownModel
-from yeban.jobs import leases
 from yeban.jobs.control import fail_job
-from yeban.jobs.finishing import ChunkOutcome, Embedded, RowResult
-from yeban.jobs.leases import Lease, StoredRow
 from yeban.labels import LabelSet, Status
 
 log = logging.getLogger(__name__)

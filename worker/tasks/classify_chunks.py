@@ -25,12 +25,12 @@ from worker.tasks.locks import Gate
 from worker.tasks.models import Models
 from worker.tasks.slicing import cut
 from yeban import logs, metrics, tracing
+from yeban.chunks import hints, leases, outcomes
+from yeban.chunks.leases import Lease
+from yeban.chunks.outcomes import ALONE_FROM_ATTEMPT, Embedded
 from yeban.db import Database
 from yeban.errors import ServiceUnavailable, phrase
-from yeban.jobs import finishing, hints, leases
 from yeban.jobs.control import fail_job
-from yeban.jobs.finishing import ALONE_FROM_ATTEMPT, Embedded
-from yeban.jobs.leases import Lease
 from yeban.programs import BULK_ROLE
 from yeban.queues import SEND_ERRORS, ChunkHint, TaskSender
 
@@ -152,7 +152,7 @@ class ChunkRunner:
             return
         if scored:
             with tracing.span("store", {"yeban.chunks": len(scored)}):
-                complete = finishing.finish_chunks(self._database, [done.outcome() for done in scored])
+                complete = outcomes.finish_chunks(self._database, [done.outcome() for done in scored])
             for job_id in complete:
                 self._end_job(job_id)
 
@@ -213,7 +213,7 @@ class ChunkRunner:
             return
         if sound:
             for item in items:
-                action = finishing.fail_chunk(self._database, item.lease, reason)
+                action = outcomes.fail_chunk(self._database, item.lease, reason)
                 facts = {"job": item.lease.job_id, "chunk": item.lease.chunk_id, "action": action.value}
                 log.info("chunk failed", extra=facts)
             return
@@ -221,7 +221,7 @@ class ChunkRunner:
             if item.lease.attempt >= _MAX_ENGINE_FAILURES:
                 why = phrase(f"The engine failed {item.lease.attempt} times: {reason}")
                 fail_job(self._database, item.lease.job_id, why)
-            finishing.defer_chunk(self._database, item.lease, reason, delay_s=_ENGINE_RETRY_DELAY_S)
+            outcomes.defer_chunk(self._database, item.lease, reason, delay_s=_ENGINE_RETRY_DELAY_S)
         # Without the reason, which may quote a text; it stands beside the chunks.
         self._on_broken_engine("the engine failed on a known text")
 

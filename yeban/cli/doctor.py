@@ -17,13 +17,13 @@ from redis.exceptions import RedisError
 
 from yeban import __version__
 from yeban.accounts.people import is_empty
+from yeban.chunks.workers import live_workers
 from yeban.cli import options
 from yeban.cli.exits import Exit
 from yeban.cli.terminal import console, print_json
 from yeban.db import Database
 from yeban.embedded import running_endpoints
 from yeban.errors import YebanError
-from yeban.jobs.workers import live_workers
 from yeban.programs import ROLES, python_command
 from yeban.queues import make_redis, redis_problem
 from yeban.redis_url import parse_redis_url

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from yeban.accounts.viewer import OPEN, Viewer
+from yeban.chunks.clock import GRACE_OVER
 from yeban.db import Database
 from yeban.errors import Conflict
 from yeban.jobs.locking import lock_job
-from yeban.jobs.moments import GRACE_OVER
 from yeban.jobs.states import ENDED
 
 log = logging.getLogger(__name__)

@@ -37,7 +37,7 @@ _BATCH = 1_000
 
 # Of a delivery joined with its job: what :func:`_view` reads, but for whether the job is visible.
 _COLUMNS = "webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at"
-# No try is put off for longer than that; where one is, the clock was set back: see yeban.jobs.moments.
+# No try is put off for longer than that; where one is, the clock was set back: see yeban.chunks.clock.
 _DUE = "(next_at <= now() OR next_at > now() + interval '2 days')"
 
 

@@ -12,8 +12,8 @@ import redis
 from tests.faults.background import Background
 from tests.faults.kinds.registry import NotStruck, Scene, fault
 from tests.faults.stage import Slot
+from yeban.chunks.sweep import sweep
 from yeban.errors import ServiceUnavailable
-from yeban.jobs.sweeping import sweep
 from yeban.queues import BULK_QUEUE, CLASSIFY_CHUNKS, FINISH_JOB, SEND_ERRORS
 
 _JUNK = (b"", b"junk", b"\xff\xfe", b"[]", b"7", b"null", b"{}", b'{"body": 7}', b'{"headers": {}, "properties": {}}')

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.waiting import wait_until
-from yeban.jobs import hints
+from yeban.chunks import hints
 from yeban.jobs.states import JobState
 from yeban.queues import TaskSender
 from yeban.settings import Settings, load_settings

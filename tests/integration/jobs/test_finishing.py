@@ -1,9 +1,10 @@
 import pytest
 
 from tests.fixtures.effort import effort
-from yeban.jobs import finishing, results
+from yeban.chunks import outcomes
+from yeban.chunks.outcomes import ChunkOutcome, FailureAction, RowResult
+from yeban.jobs import results
 from yeban.jobs.ending import finish_job
-from yeban.jobs.finishing import ChunkOutcome, FailureAction, RowResult
 from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
 
@@ -51,9 +52,9 @@ def test_a_failing_chunk_is_retried_then_halved_until_the_bad_row_is_alone(work)
             break
         for lease in claimed:
             if lease.first_row <= poison <= lease.last_row:
-                actions.append(finishing.fail_chunk(work.database, lease, "boom"))
+                actions.append(outcomes.fail_chunk(work.database, lease, "boom"))
             else:
-                assert lease.attempt >= finishing.ALONE_FROM_ATTEMPT
+                assert lease.attempt >= outcomes.ALONE_FROM_ATTEMPT
                 work.finish([lease])
     assert actions == [
         FailureAction.RETRIED,
@@ -78,8 +79,8 @@ def test_a_row_parted_from_a_poison_row_outlives_one_more_failure(work):
 
     for _ in range(2):
         (whole,) = claim()
-        finishing.fail_chunk(work.database, whole, "boom")
-    actions = [finishing.fail_chunk(work.database, lease, "passing") for lease in claim()]
+        outcomes.fail_chunk(work.database, whole, "boom")
+    actions = [outcomes.fail_chunk(work.database, lease, "passing") for lease in claim()]
     assert actions == [FailureAction.RETRIED, FailureAction.RETRIED]
     work.finish(claim())
     assert work.results(job) == [(1, "ok"), (2, "ok")]
@@ -90,7 +91,7 @@ def test_a_failure_told_by_a_worker_that_lost_its_lease_is_ignored(work, sweep):
     (lease,) = work.claim(ids)
     work.let_leases_run_out()
     sweep()
-    assert finishing.fail_chunk(work.database, lease, "late") is FailureAction.STALE
+    assert outcomes.fail_chunk(work.database, lease, "late") is FailureAction.STALE
 
 
 def test_the_summary_counts_labels_and_compares_with_gold(work):
@@ -119,7 +120,7 @@ def test_in_a_multi_label_job_every_assigned_label_counts(work):
             for number, (made, row) in enumerate(zip(rows, scores, strict=True), 1)
         ],
     )
-    finishing.finish_chunks(work.database, [outcome])
+    outcomes.finish_chunks(work.database, [outcome])
     finish_job(work.database, job.internal_id)
     summary = work.view(job).summary
     assert summary["labels"] == {"甲": 2, "乙": 1, "丙": 1}

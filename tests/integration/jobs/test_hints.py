@@ -1,7 +1,8 @@
 import uuid
 
-from yeban.jobs import control, hints, workers
-from yeban.jobs.workers import WorkerInfo
+from yeban.chunks import hints, workers
+from yeban.chunks.workers import WorkerInfo
+from yeban.jobs import control
 
 
 def _owners(work, chunk_ids):

@@ -20,8 +20,9 @@ from tests.fixtures.job_model import COMPLETED, STOPPED
 from tests.fixtures.job_snapshots import check_invariants, empty, snapshot
 from tests.fixtures.jobs import FakeSender, Made
 from tests.fixtures.properties import examples
+from yeban.chunks import hints, leases, outcomes, sweep
 from yeban.errors import Conflict
-from yeban.jobs import control, finishing, hints, leases, refining, retention, sweeping
+from yeban.jobs import control, refining, retention
 from yeban.jobs.corrections import correct
 from yeban.jobs.ending import finish_job
 from yeban.jobs.states import JobState
@@ -46,7 +47,7 @@ class Scene:
         return {
             "claim": self.claim,
             "finish": lambda: self.work.finish(self.held),
-            "fail": lambda: finishing.fail_chunk(self.database, self.held[0], "boom"),
+            "fail": lambda: outcomes.fail_chunk(self.database, self.held[0], "boom"),
             "keep wanted": lambda: leases.keep_wanted(self.database, self.held),
             "release": lambda: leases.release(self.database, self.held),
             "renew": lambda: leases.renew(self.database, [self.held[0].token], lease_s=60),
@@ -187,7 +188,7 @@ class RudeWorker(threading.Thread):
             lambda: leases.release(self._database, mine),
             lambda: leases.keep_wanted(self._database, mine),
             lambda: leases.renew(self._database, [lease.token for lease in mine], lease_s=60),
-            lambda: [finishing.fail_chunk(self._database, lease, "boom") for lease in mine[:1]],
+            lambda: [outcomes.fail_chunk(self._database, lease, "boom") for lease in mine[:1]],
         ])()  # fmt: skip
 
     def _person(self) -> None:
@@ -224,8 +225,8 @@ def test_all_at_once(work, database, part):
 
 
 def _sweep(database: Any) -> None:
-    sweeping.sweep(database, FakeSender(), hint_ttl_s=0)  # type: ignore[arg-type]
-    sweeping.end_finished_jobs(database, lambda job_id: finish_job(database, job_id))
+    sweep.sweep(database, FakeSender(), hint_ttl_s=0)  # type: ignore[arg-type]
+    sweep.end_finished_jobs(database, lambda job_id: finish_job(database, job_id))
 
 
 def _comes_to_its_end(work: Any, job: Any) -> None:

@@ -1,6 +1,7 @@
 import threading
 
-from yeban.jobs import control, leases
+from yeban.chunks import leases
+from yeban.jobs import control
 from yeban.jobs.states import JobState
 
 

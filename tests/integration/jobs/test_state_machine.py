@@ -17,9 +17,10 @@ from tests.fixtures.job_model import ACTIVE, COMPLETED, ENDED, STOPPED, Chunk, J
 from tests.fixtures.jobs import FakeSender
 from tests.fixtures.properties import examples
 from tests.fixtures.two_worlds import LABELS, LATER, LONG_S, REFINEMENTS, TwoWorlds
-from yeban.jobs import control, finishing, hints, leases, refining, retention, sweeping, workers
-from yeban.jobs.finishing import FailureAction
-from yeban.jobs.workers import WorkerInfo
+from yeban.chunks import hints, leases, outcomes, sweep, workers
+from yeban.chunks.outcomes import FailureAction
+from yeban.chunks.workers import WorkerInfo
+from yeban.jobs import control, refining, retention
 
 MAX_JOBS = 4
 
@@ -227,7 +228,7 @@ class JobsMachine(TwoWorlds):
         some = self._some_leases(data)
         self._finish(some)
         if twice:
-            assert finishing.finish_chunks(self.database, [self._outcome(*one) for one in some]) == []
+            assert outcomes.finish_chunks(self.database, [self._outcome(*one) for one in some]) == []
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), twice=st.booleans())
@@ -235,16 +236,16 @@ class JobsMachine(TwoWorlds):
         lease, held = data.draw(st.sampled_from(self.leases))
         found = self.world.held(held)
         expected = "stale" if found is None else found[0].fail(found[1], held.attempt)
-        assert finishing.fail_chunk(self.database, lease, "boom") == expected
+        assert outcomes.fail_chunk(self.database, lease, "boom") == expected
         if twice:
-            assert finishing.fail_chunk(self.database, lease, "boom") is FailureAction.STALE
+            assert outcomes.fail_chunk(self.database, lease, "boom") is FailureAction.STALE
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), waits=st.booleans())
     def defer_chunk(self, data: Any, waits: bool) -> None:
         lease, held = data.draw(st.sampled_from(self.leases))
         for _ in range(2):
-            finishing.defer_chunk(self.database, lease, "engine broken", delay_s=LONG_S if waits else 0.0)
+            outcomes.defer_chunk(self.database, lease, "engine broken", delay_s=LONG_S if waits else 0.0)
         if (found := self.world.held(held)) is not None:
             found[1].requeue(attempt=found[1].attempt, waiting=waits)
 
@@ -298,7 +299,7 @@ class JobsMachine(TwoWorlds):
                 if chunk.state == "queued" and chunk.hinted:
                     chunk.hinted = False
                     forgotten += 1
-        swept = sweeping.sweep(self.database, sender, hint_ttl_s=0.0 if hints_lost else LONG_S)  # type: ignore[arg-type]
+        swept = sweep.sweep(self.database, sender, hint_ttl_s=0.0 if hints_lost else LONG_S)  # type: ignore[arg-type]
         self._hinted(taken or sender.hinted, dropped=redis_away)
         assert (swept.started, swept.expired_jobs) == (started, expired)
         assert (swept.lost_leases, swept.cancelled, swept.lost_hints) == (lost, cancelled, forgotten)
@@ -312,7 +313,7 @@ class JobsMachine(TwoWorlds):
             ended.append(job_id)
             return self._finish_job(self.world.jobs[job_id], kind)
 
-        sweeping.end_finished_jobs(self.database, end_job)
+        sweep.end_finished_jobs(self.database, end_job)
         assert ended == [job.id for job in to_end]
 
     def teardown(self) -> None:
@@ -358,7 +359,7 @@ class JobsMachine(TwoWorlds):
 
 def test_any_order_of_operations(database, monkeypatch):
     monkeypatch.setattr(hints, "MIN_WINDOW", hints.MIN_WINDOW)  # put back what the machine sets
-    monkeypatch.setattr(finishing, "_RETRY_DELAY_S", LONG_S)
+    monkeypatch.setattr(outcomes, "_RETRY_DELAY_S", LONG_S)
     monkeypatch.setattr(retention, "_BATCH_ROWS", 2)
     monkeypatch.setattr(retention, "_BATCH_EMBEDDINGS", 1)
 

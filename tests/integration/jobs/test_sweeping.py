@@ -1,6 +1,6 @@
 import threading
 
-from yeban.jobs import finishing
+from yeban.chunks import outcomes
 from yeban.jobs.states import JobState
 
 
@@ -23,14 +23,14 @@ def test_a_lost_lease_is_claimable_again(work, sweep):
 
 def test_a_chunk_that_keeps_losing_its_worker_is_halved(work, sweep):
     job = work.job(4)
-    _lose(work, sweep, finishing.MAX_LOST_LEASES, work.chunk_ids(job))
+    _lose(work, sweep, outcomes.MAX_LOST_LEASES, work.chunk_ids(job))
     ranges = work.column("SELECT first_row || '-' || last_row FROM chunk ORDER BY first_row")
     assert ranges == ["1-2", "3-4"]
 
 
 def test_a_row_that_keeps_killing_its_worker_becomes_an_error_and_the_job_ends(work, sweep):
     job = work.job(1)
-    _lose(work, sweep, finishing.MAX_LOST_LEASES_ROW)
+    _lose(work, sweep, outcomes.MAX_LOST_LEASES_ROW)
     assert work.results(job) == [(1, "error")]
     assert work.view(job).state is JobState.COMPLETED_WITH_ERRORS
 

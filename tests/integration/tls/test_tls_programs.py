@@ -18,10 +18,10 @@ from tests.fixtures.tls import PASSWORD, QUOTED_PASSWORD, Certificate, Certifica
 from tests.fixtures.waiting import wait_until
 from web.app import create_app
 from worker.lifecycle import WorkerProcess
+from yeban.chunks import hints
 from yeban.db import Database
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
-from yeban.jobs import hints
 from yeban.programs import ROLES, Role
 from yeban.queues import TaskSender
 from yeban.schema import migrate

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from tests.fixtures.jobs import WORKER
-from yeban.jobs import leases
-from yeban.jobs.finishing import ChunkOutcome, RowResult, finish_chunks
+from yeban.chunks import leases
+from yeban.chunks.outcomes import ChunkOutcome, RowResult, finish_chunks
 from yeban.labels import Status
 
 

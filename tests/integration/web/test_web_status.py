@@ -4,7 +4,7 @@ import dataclasses
 
 from sqlalchemy import text
 
-from yeban.jobs.workers import beat
+from yeban.chunks.workers import beat
 
 
 def test_it_is_alive_without_any_server(make_app):

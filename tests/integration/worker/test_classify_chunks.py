@@ -17,8 +17,9 @@ from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.finish_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
+from yeban.chunks import leases
 from yeban.errors import EngineUnavailable
-from yeban.jobs import control, leases
+from yeban.jobs import control
 from yeban.jobs.ending import finish_job
 from yeban.jobs.states import JobState
 from yeban.labels import LabelSet

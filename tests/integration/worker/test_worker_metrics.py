@@ -13,9 +13,10 @@ from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.classify_text import TextRunner
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
-from yeban.jobs import control, finishing, leases
+from yeban.chunks import leases, outcomes
+from yeban.chunks.outcomes import ChunkOutcome
+from yeban.jobs import control
 from yeban.jobs.ending import finish_job
-from yeban.jobs.finishing import ChunkOutcome
 from yeban.labels import LabelSet
 from yeban.queues import ChunkHint, TextRequest, make_redis
 
@@ -96,7 +97,7 @@ def test_results_that_come_too_late(work, counted, sweep):
     (held,) = leases.claim(work.database, work.chunk_ids(job), worker_id=uuid.uuid4(), lease_s=60)
     work.execute("UPDATE chunk SET lease_until = now() - interval '1 second'")
     sweep()
-    finishing.finish_chunks(work.database, [ChunkOutcome(lease=held, results=[])])
+    outcomes.finish_chunks(work.database, [ChunkOutcome(lease=held, results=[])])
     assert counted("yeban_leases_expired_total") == 1
     assert counted("yeban_chunks_late_total") == 1
     assert counted("yeban_chunks_done_total") == 0

@@ -20,16 +20,16 @@ PUT_TOGETHER = {
     "yeban/jobs/control.py": 1,  # a condition that is written once and used twice
     "yeban/jobs/confusion.py": 1,  # fragments of yeban.jobs.final
     "yeban/jobs/corrections.py": 2,  # fragments of yeban.jobs.final, and the condition of yeban.accounts.viewer
-    "yeban/jobs/ending.py": 1,  # a condition of yeban.jobs.moments
-    "yeban/jobs/hints.py": 1,  # a condition of yeban.jobs.moments
-    "yeban/jobs/leases.py": 1,  # the same
+    "yeban/jobs/ending.py": 1,  # a condition of yeban.chunks.clock
+    "yeban/chunks/hints.py": 1,  # a condition of yeban.chunks.clock
+    "yeban/chunks/leases.py": 1,  # the same
     "yeban/jobs/locking.py": 1,  # the condition of yeban.accounts.viewer
     "yeban/jobs/refining.py": 1,  # a condition that views has too
     "yeban/jobs/results.py": 1,  # fragments of yeban.jobs.final
-    "yeban/jobs/retention.py": 1,  # a condition of yeban.jobs.moments
+    "yeban/jobs/retention.py": 1,  # a condition of yeban.chunks.clock
     "yeban/jobs/summing.py": 3,  # fragments of yeban.jobs.final
     "yeban/jobs/sources.py": 1,  # the condition of yeban.accounts.viewer
-    "yeban/jobs/sweeping.py": 1,  # a condition of yeban.jobs.moments
+    "yeban/chunks/sweep.py": 1,  # a condition of yeban.chunks.clock
     "yeban/jobs/views.py": 1,  # a condition of yeban.jobs.refining
     "yeban/webhooks/deliveries.py": 4,  # what is written once and used twice, and the condition of yeban.accounts.viewer
     "yeban/webhooks/endpoints.py": 2,  # the condition of yeban.accounts.viewer

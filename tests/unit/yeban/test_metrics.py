@@ -174,5 +174,5 @@ def test_a_folder_that_somebody_else_set_is_not_ours(tmp_path):
 
 
 def test_a_command_that_counts_nothing_does_not_pay_for_it():
-    program = "import sys, yeban.jobs.hints, yeban.tracing; sys.exit('prometheus_client' in sys.modules)"
+    program = "import sys, yeban.chunks.hints, yeban.tracing; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False, cwd=ROOT).returncode == 0

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from yeban import metrics
-from yeban.db import Database
-from yeban.errors import phrase
-from yeban.jobs import hints
-from yeban.jobs.finishing import (
+from yeban.chunks import hints
+from yeban.chunks.clock import END_IS_FREE
+from yeban.chunks.outcomes import (
     MAX_LOST_LEASES,
     MAX_LOST_LEASES_ROW,
     FailureAction,
@@ -25,7 +24,8 @@ from yeban.jobs.finishing import (
     requeue,
     tell_failure,
 )
-from yeban.jobs.moments import END_IS_FREE
+from yeban.db import Database
+from yeban.errors import phrase
 from yeban.jobs.states import JobState
 from yeban.queues import TaskSender
 

@@ -12,8 +12,8 @@ from enum import StrEnum
 from sqlalchemy import Connection, text
 
 from yeban import metrics
+from yeban.chunks.leases import Lease
 from yeban.db import Database, copy_rows
-from yeban.jobs.leases import Lease
 from yeban.labels import Status
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import text
 
+from yeban.chunks.clock import PAUSE_OVER
 from yeban.db import Database
-from yeban.jobs.moments import PAUSE_OVER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from yeban import metrics
+from yeban.chunks.clock import PAUSE_OVER
+from yeban.chunks.workers import WORKER_TIMEOUT_S
 from yeban.db import Database
-from yeban.jobs.moments import PAUSE_OVER
-from yeban.jobs.workers import WORKER_TIMEOUT_S
 from yeban.queues import SEND_ERRORS, TaskSender
 
 log = logging.getLogger(__name__)

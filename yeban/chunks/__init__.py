@@ -1,0 +1,1 @@
+"""Chunks: leases, outcomes, hints and the sweep."""
