@@ -1,11 +1,11 @@
-"""Runs migrations on the connection that :mod:`yeban.db` hands over, or on ``YEBAN_DATABASE_URL``."""
+"""Runs migrations on the connection that :mod:`yeban.database.engine` hands over, or on ``YEBAN_DATABASE_URL``."""
 
 from __future__ import annotations
 
 from alembic import context
 from sqlalchemy import Connection
 
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import ConfigurationError
 from yeban.settings import get_settings
 from yeban.tables import Base

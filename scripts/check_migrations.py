@@ -10,9 +10,9 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from yeban.db import SCHEMA_REVISION, Database
+from yeban.database.engine import SCHEMA_REVISION, Database
+from yeban.database.migrations import alembic_config, migrate
 from yeban.embedded import open_servers
-from yeban.schema import alembic_config, migrate
 from yeban.settings import load_settings
 
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
@@ -22,7 +22,7 @@ def main() -> int:
     """Return 0 if the migrations are sound."""
     heads = ScriptDirectory.from_config(alembic_config()).get_heads()
     if heads != [SCHEMA_REVISION]:
-        print(f"There must be one migration head, and yeban.db.SCHEMA_REVISION must name it: {heads}")
+        print(f"There must be one migration head, and yeban.database.engine.SCHEMA_REVISION must name it: {heads}")
         return 1
     with tempfile.TemporaryDirectory(prefix="yeban-migrations-") as folder:
         Path(folder).chmod(0o711)

@@ -38,7 +38,7 @@ UNHEARD = (
     "yeban/client.py",
     "yeban/embedded/",
     "yeban/redis_url.py",
-    "yeban/schema.py",
+    "yeban/database/migrations.py",
     "yeban/settings.py",
     "yeban/stack.py",
     "yeban/tracing.py",

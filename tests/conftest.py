@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.fixtures.properties import register_profiles
-from yeban.db import Database
-from yeban.schema import migrate
+from yeban.database.engine import Database
+from yeban.database.migrations import migrate
 
 register_profiles()
 

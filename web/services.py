@@ -9,7 +9,7 @@ import redis
 from flask import current_app
 
 from web.server.admission import Admission
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import phrase
 from yeban.queues import TaskSender, make_redis
 from yeban.settings import Settings

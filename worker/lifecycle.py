@@ -31,7 +31,7 @@ from worker.tasks.models import Models
 from yeban import tracing
 from yeban.chunks import leases, workers
 from yeban.chunks.sweep import end_finished_jobs, sweep
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
 from yeban.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role

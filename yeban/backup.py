@@ -14,10 +14,10 @@ from pathlib import Path
 
 from sqlalchemy import URL, text
 
-from yeban.db import REACHING, Database, parse_database_url
+from yeban.database.engine import REACHING, Database, parse_database_url
+from yeban.database.migrations import migrate
 from yeban.embedded.software import find_postgres
 from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable, YebanError
-from yeban.schema import migrate
 from yeban.tables import Base
 
 _MAGIC = b"PGDMP"

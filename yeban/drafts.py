@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 from sqlalchemy import Connection, Row, text
 
 from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import Conflict, NotFound
 
 log = logging.getLogger(__name__)

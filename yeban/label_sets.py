@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import IntegrityError
 
 from yeban.accounts.viewer import VISIBLE, Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import Conflict, NotFound
 from yeban.labels import LabelSet
 from yeban.labelset_tidying import tidied, tidied_name

@@ -68,8 +68,8 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
     ``port`` 0 picks a free one; ``None`` takes the setting. The processes end with this one however it ends.
     Raises ``ConfigurationError`` and ``ServiceUnavailable``, naming the log to look at.
     """
+    from yeban.database.migrations import migrate  # noqa: PLC0415 - heavy
     from yeban.embedded import open_servers  # noqa: PLC0415 - heavy, and most commands use a server that runs
-    from yeban.schema import migrate  # noqa: PLC0415 - heavy
 
     require_extras(*_PACKAGES)
     with open_servers(settings) as endpoints:

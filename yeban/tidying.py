@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from yeban import drafts, label_sets, metrics
 from yeban.accounts import people
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import ServiceUnavailable
 from yeban.jobs import retention
 from yeban.settings import Settings

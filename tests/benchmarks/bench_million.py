@@ -12,7 +12,7 @@ from tests.benchmarks.jobs import await_end, submit
 from tests.benchmarks.processes import PARTS, peaks, taken
 from tests.benchmarks.texts import distinct, write_csv
 from yeban.client import Client
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.embedded import find_endpoints
 from yeban.stack import run_stack
 

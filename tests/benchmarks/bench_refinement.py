@@ -24,13 +24,13 @@ from worker.tasks.finish_job import JobEnder
 from worker.tasks.models import Models
 from yeban.chunks import leases, outcomes
 from yeban.chunks.outcomes import ChunkOutcome, Embedded, RowResult
-from yeban.db import Database
+from yeban.database.engine import Database
+from yeban.database.migrations import migrate
 from yeban.embedded import open_servers
 from yeban.jobs import refining
 from yeban.jobs.creation import NewJob, create_job
 from yeban.jobs.views import get_job
 from yeban.labels import LabelSet
-from yeban.schema import migrate
 from yeban.tabular import ReadOptions, open_table
 
 ROUNDS = 3

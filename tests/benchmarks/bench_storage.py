@@ -13,7 +13,7 @@ from sqlalchemy import text
 from tests.benchmarks.harness import ROOT, Table, Target, bench_settings, report
 from tests.benchmarks.jobs import await_end, submit
 from yeban.client import Client
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.embedded import find_endpoints
 from yeban.queues import TaskSender
 from yeban.settings import Settings

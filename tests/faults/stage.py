@@ -27,11 +27,11 @@ from tests.faults.proxy import Proxy, Weather
 from tests.fixtures.ports import free_port
 from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.servers import find_fast_folder
-from yeban.db import Database
+from yeban.database.engine import Database
+from yeban.database.migrations import migrate
 from yeban.embedded import Endpoints, open_servers, supervisor
 from yeban.programs import python_command
 from yeban.queues import TaskSender
-from yeban.schema import migrate
 from yeban.settings import Settings, load_settings
 
 LEASE_S = 2.0

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Role
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import Conflict, InvalidRequest, NotFound
 
 PASSWORD = "correct horse battery"

@@ -16,12 +16,12 @@ from tests.fixtures.jobs import Work
 from yeban import backup as backups
 from yeban.accounts import people
 from yeban.backup import backup, restore
-from yeban.db import REACHING, SCHEMA_REVISION, Database
+from yeban.database.engine import REACHING, SCHEMA_REVISION, Database
+from yeban.database.migrations import migrate
 from yeban.embedded.software import find_postgres
 from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable
 from yeban.jobs import retention, views
 from yeban.jobs.states import JobState
-from yeban.schema import migrate
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import make_url, text
 
-from yeban.db import Database, copy_rows
+from yeban.database.engine import Database, copy_rows
 from yeban.errors import ServiceUnavailable
 
 _FULL = "RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'"

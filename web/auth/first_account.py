@@ -6,7 +6,7 @@ import logging
 
 from yeban.accounts import people
 from yeban.accounts.people import Role
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable
 from yeban.settings import Settings
 

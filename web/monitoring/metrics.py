@@ -20,7 +20,7 @@ from web.monitoring.deadline import Bounded
 from web.services import Services
 from yeban import __version__, logs, metrics
 from yeban.chunks.workers import WORKER_TIMEOUT_S
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import ServiceUnavailable
 from yeban.jobs.states import ENDED, ChunkState, JobState
 from yeban.programs import ROLES

@@ -19,7 +19,7 @@ from yeban import metrics, tracing
 from yeban.chunks import leases
 from yeban.chunks.leases import Lease, StoredRow
 from yeban.chunks.outcomes import ChunkOutcome, Embedded, RowResult
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import EngineUnavailable, InvalidLabels, InvalidTemplate, ModelUnusable, UnknownModel
 from yeban.jobs.control import fail_job
 from yeban.labels import LabelSet, Status

@@ -28,7 +28,7 @@ from yeban import logs, metrics, tracing
 from yeban.chunks import hints, leases, outcomes
 from yeban.chunks.leases import Lease
 from yeban.chunks.outcomes import ALONE_FROM_ATTEMPT, Embedded
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import ServiceUnavailable, phrase
 from yeban.jobs.control import fail_job
 from yeban.programs import BULK_ROLE

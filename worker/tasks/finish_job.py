@@ -19,7 +19,7 @@ from worker.refinement.ngrams import MOST_CHARS
 from worker.refinement.sampling import sample
 from worker.refinement.vectors import GEOMETRY_MODEL, dimension_of, unpack
 from worker.tasks.models import Models
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.jobs import refining
 from yeban.jobs.ending import EndingJob, NotRefined, Refinement, finish_job
 from yeban.jobs.refining import Block, Material, ScoredRow

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from yeban.accounts import passwords
 from yeban.accounts.viewer import Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from yeban.accounts.people import Account, account_of_row
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import Conflict, InvalidRequest, NotFound
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from yeban import metrics
 from yeban.chunks.clock import PAUSE_OVER
 from yeban.chunks.workers import WORKER_TIMEOUT_S
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.queues import SEND_ERRORS, TaskSender
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 
 from yeban.chunks.clock import PAUSE_OVER
-from yeban.db import Database
+from yeban.database.engine import Database
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

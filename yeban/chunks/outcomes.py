@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from yeban import metrics
 from yeban.chunks.leases import Lease
-from yeban.db import Database, copy_rows
+from yeban.database.engine import Database, copy_rows
 from yeban.labels import Status
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from yeban.chunks.outcomes import (
     requeue,
     tell_failure,
 )
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import phrase
 from yeban.jobs.states import JobState
 from yeban.queues import TaskSender

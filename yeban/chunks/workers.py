@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.tables import Worker
 
 #: A heartbeat older than this is a dead worker's.

@@ -15,8 +15,8 @@ from yeban.accounts import people, tokens
 from yeban.accounts.people import Role
 from yeban.cli.reaching import database_url
 from yeban.cli.terminal import console
-from yeban.db import Database
-from yeban.schema import migrate
+from yeban.database.engine import Database
+from yeban.database.migrations import migrate
 from yeban.settings import get_settings
 
 _FROM_STDIN = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")

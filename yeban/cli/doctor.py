@@ -21,7 +21,7 @@ from yeban.chunks.workers import live_workers
 from yeban.cli import options
 from yeban.cli.exits import Exit
 from yeban.cli.terminal import console, print_json
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.embedded import running_endpoints
 from yeban.errors import YebanError
 from yeban.programs import ROLES, python_command

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import InvalidRequest
 from yeban.jobs import final, results
 from yeban.jobs.results import TaggedRow

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
 from yeban.jobs import final, results
 from yeban.jobs.results import TaggedRow

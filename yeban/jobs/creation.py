@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, text, update
 
 from yeban import metrics, tracing
-from yeban.db import Database, copy_rows
+from yeban.database.engine import Database, copy_rows
 from yeban.errors import Conflict, InvalidRequest, InvalidTable
 from yeban.jobs.states import JobState
 from yeban.labels import LabelSet

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet, Status
 

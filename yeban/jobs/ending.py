@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, text
 
 from yeban import logs, metrics, tracing
 from yeban.chunks.clock import END_IS_FREE
-from yeban.db import Database, copy_rows
+from yeban.database.engine import Database, copy_rows
 from yeban.errors import ServiceUnavailable
 from yeban.jobs.states import JobState
 from yeban.jobs.summing import summarize

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import text
 
-from yeban.db import Database
+from yeban.database.engine import Database
 
 #: How long ago a job may have ended to be measured by, and how many jobs of about one size are looked at, newest first.
 LOOKED_BACK_DAYS = 30.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from yeban.accounts.viewer import OPEN, Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import Conflict
 from yeban.jobs.locking import lock_job
 from yeban.jobs.states import REFINABLE, JobState

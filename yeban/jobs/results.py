@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import NotFound
 from yeban.jobs import final
 from yeban.jobs.views import JobView

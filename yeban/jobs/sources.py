@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 
 
 @dataclass(frozen=True, kw_only=True)

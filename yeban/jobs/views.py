@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import NotFound
 from yeban.jobs.refining import EMBEDDED
 from yeban.jobs.states import ACTIVE, JobState

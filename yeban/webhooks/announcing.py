@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.jobs.states import ENDED, JobState
 from yeban.webhooks.events import EVENT_OF, payload
 

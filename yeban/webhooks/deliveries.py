@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import NotFound
 from yeban.webhooks.endpoints import SECRETS, find_webhook
 from yeban.webhooks.failures import Failure

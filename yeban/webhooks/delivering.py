@@ -12,7 +12,7 @@ from typing import Any
 
 from yeban import metrics, tracing
 from yeban.accounts.viewer import OPEN, Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import InvalidRequest, ServiceUnavailable
 from yeban.webhooks import deliveries, signing, targets
 from yeban.webhooks.deliveries import DeliveryState, Message

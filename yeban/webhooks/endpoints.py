@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import Conflict, NotFound
 from yeban.webhooks.signing import new_secret
 from yeban.webhooks.targets import check

@@ -9,7 +9,7 @@ from yeban.accounts import people, tokens
 from yeban.accounts.people import Role
 from yeban.cli import main
 from yeban.cli.exits import Exit
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.settings import get_settings
 
 PASSWORD = "correct horse battery"

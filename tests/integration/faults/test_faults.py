@@ -13,7 +13,7 @@ import redis
 from sqlalchemy import text
 
 from tests.fixtures.waiting import wait_until
-from yeban import db
+from yeban.database import engine
 from yeban.embedded import open_servers
 from yeban.errors import ServiceUnavailable
 from yeban.jobs import control
@@ -153,8 +153,8 @@ def test_a_worker_that_stood_still_past_its_lease_cannot_mix_in(work, submit, st
 
 
 def test_a_process_that_stands_still_in_a_transaction_loses_its_locks(work, monkeypatch):
-    monkeypatch.setattr(db, "_IDLE_IN_TRANSACTION_MS", 300)
-    frozen = db.Database(work.database.engine.url.render_as_string(hide_password=False))
+    monkeypatch.setattr(engine, "_IDLE_IN_TRANSACTION_MS", 300)
+    frozen = engine.Database(work.database.engine.url.render_as_string(hide_password=False))
     job = work.job(4)
 
     def hold_a_row_lock_and_stand_still() -> None:

@@ -10,7 +10,7 @@ from tests.fixtures.jobs import Work
 from tests.fixtures.waiting import wait_until
 from yeban.accounts.viewer import Viewer
 from yeban.chunks import leases
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import Conflict, InvalidRequest, NotFound
 from yeban.jobs import control, views
 from yeban.jobs.ending import finish_job

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from yeban import schema
-from yeban.db import SCHEMA_REVISION, Database
-from yeban.schema import migrate
+from yeban.database import migrations
+from yeban.database.engine import SCHEMA_REVISION, Database
+from yeban.database.migrations import migrate
 
 _ADVISORY_LOCKS = text(
     "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
@@ -25,7 +25,7 @@ def test_no_lock_outlives_the_migration(database: Database, monkeypatch: pytest.
                 left.append(connection.scalar(_ADVISORY_LOCKS) or 0)
             super().close()
 
-    monkeypatch.setattr(schema, "Database", Watched)
+    monkeypatch.setattr(migrations, "Database", Watched)
 
     migrate(database.engine.url.render_as_string(hide_password=False))
 

@@ -15,9 +15,9 @@ from sqlalchemy import make_url
 from tests.fixtures.ports import refusing_port
 from worker.app import bulk_app
 from yeban.cli import doctor
-from yeban.db import Database
+from yeban.database.engine import Database
+from yeban.database.migrations import migrate
 from yeban.queues import SEND_ERRORS, TaskSender, make_redis, redis_problem
-from yeban.schema import migrate
 from yeban.settings import Settings, load_settings
 
 SECRET = "Gehe1m-7Zq"

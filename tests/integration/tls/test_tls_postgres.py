@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from tests.fixtures.tls import PASSWORD, Certificate, Certificates, TlsServer
-from yeban.db import Database
+from yeban.database.engine import Database
+from yeban.database.migrations import migrate
 from yeban.errors import ServiceUnavailable
-from yeban.schema import migrate
 
 StartPostgres = Callable[[Certificate], TlsServer]
 

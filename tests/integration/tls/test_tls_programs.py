@@ -19,12 +19,12 @@ from tests.fixtures.waiting import wait_until
 from web.app import create_app
 from worker.lifecycle import WorkerProcess
 from yeban.chunks import hints
-from yeban.db import Database
+from yeban.database.engine import Database
+from yeban.database.migrations import migrate
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
 from yeban.programs import ROLES, Role
 from yeban.queues import TaskSender
-from yeban.schema import migrate
 from yeban.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -26,7 +26,7 @@ from web.auth import authentication
 from web.monitoring import health, metrics
 from yeban.accounts import passwords
 from yeban.chunks.workers import WorkerInfo, beat
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.jobs.ending import finish_job
 from yeban.queues import CLASSIFY_TEXT, INTERACTIVE_QUEUE, TextReply, TextRequest
 from yeban.settings import Settings

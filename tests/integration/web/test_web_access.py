@@ -20,7 +20,7 @@ from web.auth import rate_limits
 from web.auth.authentication import ADMINS_ONLY, PUBLIC
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Role
-from yeban.db import Database
+from yeban.database.engine import Database
 
 PASSWORD = "correct horse battery"
 CSV = b"text\none\ntwo\n"

@@ -7,7 +7,7 @@ import pytest
 from web.auth.first_account import make_first_account
 from yeban.accounts import people
 from yeban.accounts.people import Role
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import ConfigurationError
 
 PASSWORD = "correct horse battery"

@@ -29,7 +29,7 @@ from web.openapi.document import build
 from web.openapi.reading import Operation, groups
 from yeban.accounts import people, tokens
 from yeban.accounts.viewer import Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.webhooks import endpoints
 from yeban.webhooks.sending import Answer
 

@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.browser_client import token_of
 from yeban.accounts import people
 from yeban.accounts.people import Role
-from yeban.db import Database
+from yeban.database.engine import Database
 
 PASSWORD = "correct horse battery"
 CHINESE = {"Accept-Language": "zh-CN"}

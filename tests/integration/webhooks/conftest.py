@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.waiting import wait_until
 from yeban.accounts.viewer import OPEN, Viewer
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.webhooks import delivering, endpoints
 from yeban.webhooks.endpoints import Created
 

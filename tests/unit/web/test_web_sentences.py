@@ -34,7 +34,7 @@ OPAQUE = {
         "_what_is_wrong(error, document)",
         "f\"{where}: {first['loc'][0]}: {what}.\"",
     ],
-    "yeban/db.py": ["database_problem(error)"],
+    "yeban/database/engine.py": ["database_problem(error)"],
     "yeban/queues.py": ["redis_problem(error)"],
     "yeban/tabular/detect.py": ["advice"],
 }

@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from yeban.db import Database
+from yeban.database.engine import Database
 from yeban.errors import ConfigurationError
 
 

@@ -10,10 +10,10 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from yeban.db import Database, database_problem
+from yeban.database.engine import Database, database_problem
 from yeban.errors import InvalidRequest, ServiceUnavailable
 
-_MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+_MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 # Two processes that migrate at once wait for one another on this key.
 _LOCK = 0x59454241
 
