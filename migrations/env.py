@@ -6,9 +6,9 @@ from alembic import context
 from sqlalchemy import Connection
 
 from yeban.database.engine import Database
+from yeban.database.tables import Base
 from yeban.errors import ConfigurationError
 from yeban.settings import get_settings
-from yeban.tables import Base
 
 
 def _run(connection: Connection) -> None:

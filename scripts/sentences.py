@@ -65,7 +65,7 @@ _ERRORS = frozenset(kind.__name__ for kind in error_classes().values()) | {
     "_BadLineError",
 }
 #: Classes whose values are shown, as words.
-_STATES = {"yeban/jobs/states.py": "JobState", "yeban/labels.py": "Status"}
+_STATES = {"yeban/database/tables/states.py": "JobState", "yeban/labels.py": "Status"}
 
 _Part = str | ast.expr
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from yeban.database.tables.states import ENDED, JobState
 from yeban.errors import YebanError
-from yeban.jobs.states import ENDED, JobState
 from yeban.labels import Status
 from yeban.metering import Metric
 

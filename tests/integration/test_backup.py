@@ -18,10 +18,10 @@ from yeban.accounts import people
 from yeban.backup import backup, restore
 from yeban.database.engine import REACHING, SCHEMA_REVISION, Database
 from yeban.database.migrations import migrate
+from yeban.database.tables.states import JobState
 from yeban.embedded.software import find_postgres
 from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable
 from yeban.jobs import retention, views
-from yeban.jobs.states import JobState
 
 
 @pytest.fixture

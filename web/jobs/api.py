@@ -22,6 +22,7 @@ from web.jobs.submission import JobFields, expect_upload, source_of, submit
 from web.label_sets.input import refuse_both
 from web.openapi.documented import Answer, Header, documented
 from web.services import services
+from yeban.database.tables.states import JobState
 from yeban.errors import (
     Conflict,
     InvalidLabels,
@@ -34,7 +35,6 @@ from yeban.errors import (
     UnknownModel,
 )
 from yeban.jobs.retention import delete_job
-from yeban.jobs.states import JobState
 from yeban.jobs.views import MAX_NAME_CHARS, get_job, list_jobs
 
 

@@ -18,11 +18,11 @@ from web.jobs import charts, state_labels
 from web.jobs.actions import change
 from web.jobs.representation import actions, percent, refinable, refinement_json
 from web.services import services
+from yeban.database.tables.states import ENDED
 from yeban.errors import Conflict
 from yeban.jobs import corrections, results
 from yeban.jobs.distribution import distribution
 from yeban.jobs.retention import delete_job
-from yeban.jobs.states import ENDED
 from yeban.jobs.views import MAX_NAME_CHARS, JobView, get_job, list_jobs
 
 _PAGE_JOBS = 25

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from web.jobs.accuracy_schemas import JobEvaluation
 from web.openapi.schema_base import AnswerBody, maybe_absent
-from yeban.jobs.states import JobState
+from yeban.database.tables.states import JobState
 
 
 class JobModel(AnswerBody):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask_babel import gettext as _
 
 from web.blueprints import pages
+from yeban.database.tables.states import ENDED, JobState
 from yeban.errors import InvalidRequest
-from yeban.jobs.states import ENDED, JobState
 from yeban.jobs.views import JobView
 
 ALL, OPEN, OVER = "all", "open", "ended"

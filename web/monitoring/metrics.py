@@ -21,8 +21,8 @@ from web.services import Services
 from yeban import __version__, logs, metrics
 from yeban.chunks.workers import WORKER_TIMEOUT_S
 from yeban.database.engine import Database
+from yeban.database.tables.states import ENDED, ChunkState, JobState
 from yeban.errors import ServiceUnavailable
-from yeban.jobs.states import ENDED, ChunkState, JobState
 from yeban.programs import ROLES
 from yeban.queues import BULK_QUEUE, INTERACTIVE_QUEUE, UNACKNOWLEDGED_KEY
 

@@ -6,7 +6,7 @@ import json
 import shlex
 
 from web.openapi.samples import FILE_NAME
-from yeban.jobs.states import ENDED
+from yeban.database.tables.states import ENDED
 
 #: The file that comes of it.
 RESULT_NAME = "tagged.csv"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yeban.database.tables.states import ENDED
 from yeban.errors import Conflict
-from yeban.jobs.states import ENDED
 from yeban.jobs.views import JobView
 
 #: What stands for a gold label outside the label set, and for rows without a label, in place of a label's number.

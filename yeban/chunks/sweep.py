@@ -25,8 +25,8 @@ from yeban.chunks.outcomes import (
     tell_failure,
 )
 from yeban.database.engine import Database
+from yeban.database.tables.states import JobState
 from yeban.errors import phrase
-from yeban.jobs.states import JobState
 from yeban.queues import TaskSender
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
 from yeban.database.engine import Database
-from yeban.tables import Worker
+from yeban.database.tables import Worker
 
 #: A heartbeat older than this is a dead worker's.
 WORKER_TIMEOUT_S = 30.0

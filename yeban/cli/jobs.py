@@ -16,8 +16,8 @@ from yeban.cli.reaching import existing_server_url, open_client
 from yeban.cli.report import print_summary, summarise
 from yeban.cli.terminal import console, phase, print_json
 from yeban.client import Client
+from yeban.database.tables.states import JobState
 from yeban.errors import InvalidRequest
-from yeban.jobs.states import JobState
 
 _POLL_S = 0.2
 _POLL_MAX_S = 2.0

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, Row, text
 
 from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
 from yeban.database.engine import Database
+from yeban.database.tables.states import REFINABLE
 from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
 from yeban.jobs import final, results
 from yeban.jobs.results import TaggedRow
-from yeban.jobs.states import REFINABLE
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet, Status
 

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, func, insert, select, text, update
 
 from yeban import metrics, tracing
 from yeban.database.engine import Database, copy_rows
+from yeban.database.tables import Job
+from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, InvalidRequest, InvalidTable
-from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
-from yeban.tables import Job
 from yeban.tabular import Row, Table
 
 log = logging.getLogger(__name__)

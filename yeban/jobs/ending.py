@@ -21,8 +21,8 @@ from sqlalchemy import Connection, Row, text
 from yeban import logs, metrics, tracing
 from yeban.chunks.clock import END_IS_FREE
 from yeban.database.engine import Database, copy_rows
+from yeban.database.tables.states import JobState
 from yeban.errors import ServiceUnavailable
-from yeban.jobs.states import JobState
 from yeban.jobs.summing import summarize
 from yeban.labels import LabelSet, Status
 

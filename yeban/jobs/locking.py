@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from yeban.accounts.viewer import VISIBLE, Viewer
+from yeban.database.tables.states import JobState
 from yeban.errors import NotFound
-from yeban.jobs.states import JobState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,9 +10,9 @@ from sqlalchemy import text
 
 from yeban.accounts.viewer import OPEN, Viewer
 from yeban.database.engine import Database
+from yeban.database.tables.states import REFINABLE, JobState
 from yeban.errors import Conflict
 from yeban.jobs.locking import lock_job
-from yeban.jobs.states import REFINABLE, JobState
 
 #: Whether a job's embeddings are there. They are forgotten from the first on; a chunk without a scored row has none.
 EMBEDDED = (

@@ -16,9 +16,9 @@ from sqlalchemy import Connection, text
 from yeban.accounts.viewer import OPEN, Viewer
 from yeban.chunks.clock import GRACE_OVER
 from yeban.database.engine import Database
+from yeban.database.tables.states import ENDED
 from yeban.errors import Conflict
 from yeban.jobs.locking import lock_job
-from yeban.jobs.states import ENDED
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from yeban.database.engine import Database
-from yeban.jobs.states import ENDED, JobState
+from yeban.database.tables.states import ENDED, JobState
 from yeban.webhooks.events import EVENT_OF, payload
 
 _BATCH = 100

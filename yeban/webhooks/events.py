@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from yeban.jobs.states import ENDED, JobState
+from yeban.database.tables.states import ENDED, JobState
 
 
 class Event(StrEnum):

@@ -13,7 +13,7 @@ import pytest
 
 from tests.fixtures.waiting import wait_until
 from yeban.chunks import hints
-from yeban.jobs.states import JobState
+from yeban.database.tables.states import JobState
 from yeban.queues import TaskSender
 from yeban.settings import Settings, load_settings
 

@@ -21,8 +21,8 @@ from tests.fixtures.collector import run_collector
 from tests.fixtures.ports import free_port
 from tests.fixtures.scraping import read
 from tests.fixtures.waiting import wait_until
+from yeban.database.tables.states import JobState
 from yeban.embedded import open_servers
-from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
 from yeban.queues import CLASSIFY_TEXT, INTERACTIVE_QUEUE, TaskSender, TextReply, TextRequest, make_celery, make_redis
 from yeban.settings import load_settings

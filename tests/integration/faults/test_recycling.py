@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.fixtures.waiting import wait_until
-from yeban.jobs.states import JobState
+from yeban.database.tables.states import JobState
 from yeban.programs import EXIT_RECYCLED
 
 

@@ -11,10 +11,10 @@ from tests.fixtures.waiting import wait_until
 from yeban.accounts.viewer import Viewer
 from yeban.chunks import leases
 from yeban.database.engine import Database
+from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, InvalidRequest, NotFound
 from yeban.jobs import control, views
 from yeban.jobs.ending import finish_job
-from yeban.jobs.states import JobState
 
 
 def test_cancel_is_immediate_when_nothing_is_claimed(work):

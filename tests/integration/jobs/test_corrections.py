@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from yeban.accounts.viewer import Viewer
+from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, InvalidRequest, NotFound
 from yeban.jobs import control, corrections, results
 from yeban.jobs.corrections import Changed, correct
 from yeban.jobs.ending import finish_job
-from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
 
 

@@ -2,9 +2,9 @@ import threading
 
 import pytest
 
+from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, InvalidRequest, InvalidTable
 from yeban.jobs.creation import NewJob, find_replay
-from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
 
 

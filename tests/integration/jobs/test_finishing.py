@@ -3,9 +3,9 @@ import pytest
 from tests.fixtures.effort import effort
 from yeban.chunks import outcomes
 from yeban.chunks.outcomes import ChunkOutcome, FailureAction, RowResult
+from yeban.database.tables.states import JobState
 from yeban.jobs import results
 from yeban.jobs.ending import finish_job
-from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
 
 

@@ -21,11 +21,11 @@ from tests.fixtures.job_snapshots import check_invariants, empty, snapshot
 from tests.fixtures.jobs import FakeSender, Made
 from tests.fixtures.properties import examples
 from yeban.chunks import hints, leases, outcomes, sweep
+from yeban.database.tables.states import JobState
 from yeban.errors import Conflict
 from yeban.jobs import control, refining, retention
 from yeban.jobs.corrections import correct
 from yeban.jobs.ending import finish_job
-from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
 
 LABELS = LabelSet.of("甲,乙")

@@ -1,8 +1,8 @@
 import threading
 
 from yeban.chunks import leases
+from yeban.database.tables.states import JobState
 from yeban.jobs import control
-from yeban.jobs.states import JobState
 
 
 def test_a_claim_takes_the_chunk_and_starts_the_job(work):

@@ -11,11 +11,11 @@ from tests.fixtures.effort import effort
 from tests.fixtures.waiting import wait_until
 from worker.tasks.finish_job import LEAST_ROWS
 from yeban.accounts.viewer import Viewer
+from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, NotFound
 from yeban.jobs import control, corrections, ending, refining, results
 from yeban.jobs.corrections import correct
 from yeban.jobs.ending import Refinement, finish_job
-from yeban.jobs.states import JobState
 from yeban.labels import LabelSet, Status
 
 THIRD_KIND = range(121, 181)

@@ -3,9 +3,9 @@ import threading
 import pytest
 
 from yeban.accounts.viewer import Viewer
+from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, NotFound
 from yeban.jobs import control, corrections, refining, results, retention, views
-from yeban.jobs.states import JobState
 
 TABLES = ("row", "chunk", "result", "embedding", "refined", "correction")
 

@@ -1,7 +1,7 @@
 import threading
 
 from yeban.chunks import outcomes
-from yeban.jobs.states import JobState
+from yeban.database.tables.states import JobState
 
 
 def _lose(work, sweep, times, ids=None):

@@ -18,10 +18,10 @@ from worker.tasks.finish_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban.chunks import leases
+from yeban.database.tables.states import JobState
 from yeban.errors import EngineUnavailable
 from yeban.jobs import control
 from yeban.jobs.ending import finish_job
-from yeban.jobs.states import JobState
 from yeban.labels import LabelSet
 from yeban.queues import ChunkHint
 

@@ -12,8 +12,8 @@ from flask import Flask
 from web.app import create_app
 from web.monitoring import metrics
 from web.statuses import STATUS, TITLES, retry_after_s, status_of, title_of
+from yeban.database.tables.states import ENDED, JobState
 from yeban.errors import Overloaded, ServiceUnavailable, UnknownColumn, YebanError, error_classes, error_from_code
-from yeban.jobs.states import ENDED, JobState
 from yeban.settings import Settings
 
 _DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text(encoding="utf-8")

@@ -21,8 +21,8 @@ from web.http import parsing
 from web.i18n import library_messages, locale
 from web.i18n.error_messages import CONTEXT, translated
 from web.statuses import TITLES
+from yeban.database.tables.states import JobState
 from yeban.errors import InvalidTable, YebanError
-from yeban.jobs.states import JobState
 from yeban.labels import Label, LabelSet, Status
 from yeban.tabular import ReadOptions, open_table
 

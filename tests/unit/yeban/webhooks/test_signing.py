@@ -4,7 +4,7 @@ import re
 import pytest
 
 from tests.fixtures.receiver import Received
-from yeban.jobs.states import ENDED
+from yeban.database.tables.states import ENDED
 from yeban.webhooks import signing
 from yeban.webhooks.events import EVENT_OF, Event, body
 

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
-from yeban.jobs.states import ChunkState, JobState
+from yeban.database.tables.states import ChunkState, JobState
 from yeban.labels import Status
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from yeban.tables.base import Base
+from yeban.database.tables.base import Base
 
 
 class Account(Base):

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from yeban.tables.base import Base
+from yeban.database.tables.base import Base
 
 
 class Webhook(Base):

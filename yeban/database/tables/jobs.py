@@ -20,9 +20,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, REAL
 from sqlalchemy.orm import Mapped, mapped_column
 
-from yeban.jobs.states import ChunkState, JobState
+from yeban.database.tables.base import Base, one_of
+from yeban.database.tables.states import ChunkState, JobState
 from yeban.labels import Status
-from yeban.tables.base import Base, one_of
 
 
 class Job(Base):
