@@ -18,7 +18,7 @@ from web.monitoring.served_models import served_models
 from web.services import services
 from yeban.drafts import Draft
 from yeban.errors import YebanError
-from yeban.jobs.estimating import estimate
+from yeban.jobs.estimate import estimate
 from yeban.jobs.sources import latest_job_of
 from yeban.labels import DEFAULT_TEMPLATE
 from yeban.programs import BULK_ROLE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from yeban.jobs.estimating import FEWEST_ROWS, FIXED_S, LOOKED_AT_JOBS, Estimate, estimate
+from yeban.jobs.estimate import FEWEST_ROWS, FIXED_S, LOOKED_AT_JOBS, Estimate, estimate
 from yeban.labels import LabelSet
 
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from yeban.jobs.estimating import FIXED_S, LEAST_S, Measured, estimate_by
+from yeban.jobs.estimate import FIXED_S, LEAST_S, Measured, estimate_by
 
 
 class Machine:
