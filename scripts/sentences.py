@@ -33,7 +33,7 @@ UNHEARD = (
     "worker/process_limits.py",
     "worker/monitoring.py",
     "yeban/addresses.py",
-    "yeban/backup.py",
+    "yeban/maintenance/backup.py",
     "yeban/cli/",
     "yeban/client.py",
     "yeban/embedded/",

@@ -15,8 +15,8 @@ from yeban.drafts import keep_draft
 from yeban.errors import ServiceUnavailable
 from yeban.jobs import retention
 from yeban.labels import LabelSet
+from yeban.maintenance.cleanup import tidy
 from yeban.settings import Settings
-from yeban.tidying import tidy
 
 LEFT = {
     "jobs": "SELECT count(*) FROM job",
@@ -85,9 +85,9 @@ def test_what_cannot_be_removed_does_not_keep_the_rest(old, tmp_path, monkeypatc
     monkeypatch.setattr(retention, "purge", broken)
     tidy(old.database, Settings(data_dir=tmp_path), wanted=always)
     assert left(old) == {**dict.fromkeys(LEFT, 0), "jobs": 2, "embeddings": 1}
-    assert [(record.levelno, record.what) for record in caplog.records if record.name == "yeban.tidying"] == [
-        (logging.ERROR, "jobs")
-    ]
+    assert [
+        (record.levelno, record.what) for record in caplog.records if record.name == "yeban.maintenance.cleanup"
+    ] == [(logging.ERROR, "jobs")]
 
 
 def test_a_database_that_is_away_is_told_of_once(old, tmp_path, monkeypatch):
