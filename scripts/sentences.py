@@ -37,7 +37,7 @@ UNHEARD = (
     "yeban/cli/",
     "yeban/client.py",
     "yeban/embedded/",
-    "yeban/redis_url.py",
+    "yeban/messaging/redis_url.py",
     "yeban/database/migrations.py",
     "yeban/settings.py",
     "yeban/stack.py",

@@ -11,7 +11,7 @@ from flask import current_app
 from web.server.admission import Admission
 from yeban.database.engine import Database
 from yeban.errors import phrase
-from yeban.queues import TaskSender, make_redis
+from yeban.messaging.queues import TaskSender, make_redis
 from yeban.settings import Settings
 
 _EXTENSION = "yeban"

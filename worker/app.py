@@ -10,7 +10,7 @@ from kombu.entity import Queue
 
 from worker import broker
 from worker.tasks.grouping import Grouper, GroupPolicy, register
-from yeban.queues import (
+from yeban.messaging.queues import (
     BULK_QUEUE,
     CLASSIFY_CHUNKS,
     CLASSIFY_TEXT,

@@ -93,7 +93,7 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
 def _check_redis(url: str) -> None:
     from redis.exceptions import RedisError  # noqa: PLC0415 - heavy
 
-    from yeban.queues import make_redis, redis_problem  # noqa: PLC0415 - heavy
+    from yeban.messaging.queues import make_redis, redis_problem  # noqa: PLC0415 - heavy
 
     with make_redis(url) as redis:
         try:

@@ -15,7 +15,7 @@ from tests.benchmarks.jobs import await_end, submit
 from yeban.client import Client
 from yeban.database.engine import Database
 from yeban.embedded import find_endpoints
-from yeban.queues import TaskSender
+from yeban.messaging.queues import TaskSender
 from yeban.settings import Settings
 from yeban.stack import run_stack
 

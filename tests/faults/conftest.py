@@ -24,7 +24,7 @@ from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban.jobs.ending import finish_job
-from yeban.queues import ChunkHint, TaskSender
+from yeban.messaging.queues import ChunkHint, TaskSender
 from yeban.settings import Settings
 from yeban.webhooks.announcing import announce
 from yeban.webhooks.delivering import Notifier

@@ -28,7 +28,7 @@ from yeban.accounts import people, tokens
 from yeban.accounts.people import Account, Role
 from yeban.accounts.viewer import OPEN, Viewer
 from yeban.errors import Forbidden, NotFound, RateLimited, Unauthorized
-from yeban.queues import make_redis
+from yeban.messaging.queues import make_redis
 from yeban.settings import Settings
 
 log = logging.getLogger("web.signing_in")  # that of requests is called as this module is

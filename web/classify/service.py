@@ -23,8 +23,8 @@ from yeban.errors import (
     error_from_code,
 )
 from yeban.labels import Decision, LabelSet
+from yeban.messaging.queues import INTERACTIVE_QUEUE, SEND_ERRORS, TextReply, TextRequest
 from yeban.programs import INTERACTIVE_ROLE
-from yeban.queues import INTERACTIVE_QUEUE, SEND_ERRORS, TextReply, TextRequest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from web.auth.authentication import viewer
 from web.jobs.submission import tell_workers
 from web.services import Services
 from yeban.jobs import control, refining
-from yeban.queues import SEND_ERRORS
+from yeban.messaging.queues import SEND_ERRORS
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from web.monitoring.deadline import Bounded
 from web.services import Services
 from yeban.chunks.workers import live_workers
 from yeban.errors import ConfigurationError, ServiceUnavailable
+from yeban.messaging.queues import redis_problem
+from yeban.messaging.tls import tls_failure
 from yeban.programs import ROLES
-from yeban.queues import redis_problem
-from yeban.tls import tls_failure
 
 _EXTENSION = "yeban.health"
 #: Seconds after which a server that says nothing counts as away; a supervisor's own limit is often five.

@@ -23,8 +23,8 @@ from yeban.chunks.workers import WORKER_TIMEOUT_S
 from yeban.database.engine import Database
 from yeban.database.tables.states import ENDED, ChunkState, JobState
 from yeban.errors import ServiceUnavailable
+from yeban.messaging.queues import BULK_QUEUE, INTERACTIVE_QUEUE, UNACKNOWLEDGED_KEY
 from yeban.programs import ROLES
-from yeban.queues import BULK_QUEUE, INTERACTIVE_QUEUE, UNACKNOWLEDGED_KEY
 
 log = logging.getLogger(__name__)
 

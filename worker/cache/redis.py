@@ -23,7 +23,7 @@ import redis
 from numpy.typing import NDArray
 
 from worker.cache.stats import CacheStats
-from yeban.queues import make_redis
+from yeban.messaging.queues import make_redis
 
 log = logging.getLogger(__name__)
 

@@ -31,8 +31,8 @@ from yeban.chunks.outcomes import ALONE_FROM_ATTEMPT, Embedded
 from yeban.database.engine import Database
 from yeban.errors import ServiceUnavailable, phrase
 from yeban.jobs.control import fail_job
+from yeban.messaging.queues import SEND_ERRORS, ChunkHint, TaskSender
 from yeban.programs import BULK_ROLE
-from yeban.queues import SEND_ERRORS, ChunkHint, TaskSender
 
 log = logging.getLogger(__name__)
 

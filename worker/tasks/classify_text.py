@@ -19,8 +19,8 @@ from worker.tasks.slicing import cut
 from yeban import metrics, tracing
 from yeban.errors import EngineFailed, YebanError
 from yeban.labels import LabelSet
+from yeban.messaging.queues import TextReply, TextRequest
 from yeban.programs import INTERACTIVE_ROLE
-from yeban.queues import TextReply, TextRequest
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from yeban import metrics
 from yeban.chunks.clock import PAUSE_OVER
 from yeban.chunks.workers import WORKER_TIMEOUT_S
 from yeban.database.engine import Database
-from yeban.queues import SEND_ERRORS, TaskSender
+from yeban.messaging.queues import SEND_ERRORS, TaskSender
 
 log = logging.getLogger(__name__)
 

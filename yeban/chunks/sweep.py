@@ -27,7 +27,7 @@ from yeban.chunks.outcomes import (
 from yeban.database.engine import Database
 from yeban.database.tables.states import JobState
 from yeban.errors import phrase
-from yeban.queues import TaskSender
+from yeban.messaging.queues import TaskSender
 
 log = logging.getLogger(__name__)
 

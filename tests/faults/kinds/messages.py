@@ -14,7 +14,7 @@ from tests.faults.kinds.registry import NotStruck, Scene, fault
 from tests.faults.stage import Slot
 from yeban.chunks.sweep import sweep
 from yeban.errors import ServiceUnavailable
-from yeban.queues import BULK_QUEUE, CLASSIFY_CHUNKS, FINISH_JOB, SEND_ERRORS
+from yeban.messaging.queues import BULK_QUEUE, CLASSIFY_CHUNKS, FINISH_JOB, SEND_ERRORS
 
 _JUNK = (b"", b"junk", b"\xff\xfe", b"[]", b"7", b"null", b"{}", b'{"body": 7}', b'{"headers": {}, "properties": {}}')
 _ODD_PAYLOADS: tuple[dict[str, object], ...] = (

@@ -14,7 +14,7 @@ import pytest
 from tests.fixtures.waiting import wait_until
 from yeban.chunks import hints
 from yeban.database.tables.states import JobState
-from yeban.queues import TaskSender
+from yeban.messaging.queues import TaskSender
 from yeban.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[3]

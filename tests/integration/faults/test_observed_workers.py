@@ -24,7 +24,15 @@ from tests.fixtures.waiting import wait_until
 from yeban.database.tables.states import JobState
 from yeban.embedded import open_servers
 from yeban.labels import LabelSet
-from yeban.queues import CLASSIFY_TEXT, INTERACTIVE_QUEUE, TaskSender, TextReply, TextRequest, make_celery, make_redis
+from yeban.messaging.queues import (
+    CLASSIFY_TEXT,
+    INTERACTIVE_QUEUE,
+    TaskSender,
+    TextReply,
+    TextRequest,
+    make_celery,
+    make_redis,
+)
 from yeban.settings import load_settings
 
 SECRET = "我的包裹丢了"

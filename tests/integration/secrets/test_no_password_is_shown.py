@@ -17,7 +17,7 @@ from worker.app import bulk_app
 from yeban.cli import doctor
 from yeban.database.engine import Database
 from yeban.database.migrations import migrate
-from yeban.queues import SEND_ERRORS, TaskSender, make_redis, redis_problem
+from yeban.messaging.queues import SEND_ERRORS, TaskSender, make_redis, redis_problem
 from yeban.settings import Settings, load_settings
 
 SECRET = "Gehe1m-7Zq"

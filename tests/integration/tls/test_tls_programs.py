@@ -23,8 +23,8 @@ from yeban.database.engine import Database
 from yeban.database.migrations import migrate
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
+from yeban.messaging.queues import TaskSender
 from yeban.programs import ROLES, Role
-from yeban.queues import TaskSender
 from yeban.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,9 +9,17 @@ from kombu import pools
 
 from tests.fixtures.tls import PASSWORD, Certificates, TlsServer
 from yeban.errors import ServiceUnavailable
-from yeban.queues import BULK_QUEUE, SEND_ERRORS, TaskSender, check_tls, make_celery, make_redis, redis_problem
+from yeban.messaging.queues import (
+    BULK_QUEUE,
+    SEND_ERRORS,
+    TaskSender,
+    check_tls,
+    make_celery,
+    make_redis,
+    redis_problem,
+)
+from yeban.messaging.tls import tls_failure
 from yeban.settings import Settings
-from yeban.tls import tls_failure
 
 StartRedis = Callable[..., TlsServer]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from yeban.queues import INTERACTIVE_QUEUE, TextReply
+from yeban.messaging.queues import INTERACTIVE_QUEUE, TextReply
 
 URL = "/api/v1/classify"
 

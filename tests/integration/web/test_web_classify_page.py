@@ -12,7 +12,7 @@ import uuid
 
 import pytest
 
-from yeban.queues import TextReply
+from yeban.messaging.queues import TextReply
 
 HOSTILE = [
     "<script>alert(1)</script>",

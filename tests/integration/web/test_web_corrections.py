@@ -12,7 +12,7 @@ import redis
 
 from yeban.jobs.ending import Refinement, finish_job
 from yeban.labels import Status
-from yeban.queues import BULK_QUEUE, FINISH_JOB
+from yeban.messaging.queues import BULK_QUEUE, FINISH_JOB
 
 JOBS = "/api/v1/jobs"
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from yeban.queues import BULK_QUEUE
+from yeban.messaging.queues import BULK_QUEUE
 
 CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
 JOBS = "/api/v1/jobs"

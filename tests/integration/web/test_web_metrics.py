@@ -10,7 +10,7 @@ import pytest
 
 from tests.fixtures.scraping import Counting, Scraped, read
 from web.monitoring import health, metrics
-from yeban.queues import BULK_QUEUE, INTERACTIVE_QUEUE, make_redis
+from yeban.messaging.queues import BULK_QUEUE, INTERACTIVE_QUEUE, make_redis
 
 
 @pytest.fixture

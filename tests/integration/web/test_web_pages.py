@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.fixtures.page_checker import checked_page, problems_of
-from yeban.queues import TextReply
+from yeban.messaging.queues import TextReply
 
 CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
 

@@ -24,7 +24,7 @@ import redis
 from tests.fixtures.collector import run_collector
 from tests.fixtures.scraping import Scraped, read
 from tests.fixtures.waiting import wait_until
-from yeban.queues import INTERACTIVE_QUEUE
+from yeban.messaging.queues import INTERACTIVE_QUEUE
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 _PATIENCE_S = 120.0

@@ -20,7 +20,7 @@ from web.drafts import view
 from web.label_sets.input import SEPARATORS, labels_of_form
 from yeban.accounts.viewer import Viewer
 from yeban.chunks.workers import WorkerInfo, beat
-from yeban.queues import TextReply
+from yeban.messaging.queues import TextReply
 
 CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
 SCRIPT = {"HX-Request": "true"}

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from tests.fixtures.waiting import wait_until
-from yeban.queues import BULK_QUEUE, TaskSender
+from yeban.messaging.queues import BULK_QUEUE, TaskSender
 from yeban.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -23,7 +23,7 @@ from yeban.errors import EngineUnavailable
 from yeban.jobs import control
 from yeban.jobs.ending import finish_job
 from yeban.labels import LabelSet
-from yeban.queues import ChunkHint
+from yeban.messaging.queues import ChunkHint
 
 
 class Runner:

@@ -16,7 +16,7 @@ from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban.errors import UnknownModel
 from yeban.labels import LabelSet
-from yeban.queues import TextReply, TextRequest, make_redis
+from yeban.messaging.queues import TextReply, TextRequest, make_redis
 
 
 class Runner:

@@ -18,7 +18,7 @@ from yeban.chunks.outcomes import ChunkOutcome
 from yeban.jobs import control
 from yeban.jobs.ending import finish_job
 from yeban.labels import LabelSet
-from yeban.queues import ChunkHint, TextRequest, make_redis
+from yeban.messaging.queues import ChunkHint, TextRequest, make_redis
 
 
 @pytest.fixture

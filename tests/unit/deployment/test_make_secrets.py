@@ -12,8 +12,8 @@ from sqlalchemy import make_url
 
 from tests.fixtures.waiting import wait_until
 from yeban.embedded import software
-from yeban.queues import BULK_QUEUE, INTERACTIVE_QUEUE, TaskSender, make_redis
-from yeban.redis_url import parse_redis_url
+from yeban.messaging.queues import BULK_QUEUE, INTERACTIVE_QUEUE, TaskSender, make_redis
+from yeban.messaging.redis_url import parse_redis_url
 from yeban.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

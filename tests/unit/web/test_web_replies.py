@@ -13,7 +13,7 @@ from web.classify.service import _read
 from web.http.json import dumps
 from yeban.errors import EngineFailed, YebanError, error_classes
 from yeban.labels import LabelSet
-from yeban.queues import TextReply
+from yeban.messaging.queues import TextReply
 
 LABELS = LabelSet.of("甲,乙")
 ANY = st.recursive(

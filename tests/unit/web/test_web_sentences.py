@@ -35,7 +35,7 @@ OPAQUE = {
         "f\"{where}: {first['loc'][0]}: {what}.\"",
     ],
     "yeban/database/engine.py": ["database_problem(error)"],
-    "yeban/queues.py": ["redis_problem(error)"],
+    "yeban/messaging/queues.py": ["redis_problem(error)"],
     "yeban/tabular/detect.py": ["advice"],
 }
 SENTENCES = sorted({sentence.text for path in sources.sources() for sentence in sources.sentences(path)})

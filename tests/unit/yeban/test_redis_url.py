@@ -9,7 +9,7 @@ from kombu.utils.url import parse_url as kombu_reads
 from redis.connection import parse_url as redis_py_reads
 
 from yeban.errors import ConfigurationError
-from yeban.redis_url import parse_redis_url
+from yeban.messaging.redis_url import parse_redis_url
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from tests.fixtures.properties import examples
 from worker.tasks.grouping import Grouper, GroupPolicy
-from yeban.queues import ChunkHint, TextRequest
+from yeban.messaging.queues import ChunkHint, TextRequest
 
 
 class Payload(BaseModel):

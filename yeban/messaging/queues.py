@@ -19,9 +19,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from yeban.errors import ServiceUnavailable, phrase
-from yeban.redis_url import parse_redis_url
+from yeban.messaging.redis_url import parse_redis_url
+from yeban.messaging.tls import tls_failure
 from yeban.settings import Settings
-from yeban.tls import tls_failure
 
 log = logging.getLogger(__name__)
 
