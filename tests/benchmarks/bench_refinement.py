@@ -27,10 +27,10 @@ from yeban.chunks.outcomes import ChunkOutcome, Embedded, RowResult
 from yeban.database.engine import Database
 from yeban.database.migrations import migrate
 from yeban.embedded import open_servers
-from yeban.jobs import refining
 from yeban.jobs.creation import NewJob, create_job
 from yeban.jobs.views import get_job
 from yeban.labels import LabelSet
+from yeban.results import refinement_data
 from yeban.tabular import ReadOptions, open_table
 
 ROUNDS = 3
@@ -61,7 +61,7 @@ def main() -> None:
             refinement = get_job(database, public_id).refinement
             if refinement is None or refinement["state"] != "done":
                 raise SystemExit(f"not refined: {refinement}")
-            refining.ask_again(database, public_id)
+            refinement_data.ask_again(database, public_id)
         with database.begin() as connection:
             stored = connection.scalar(text("SELECT pg_total_relation_size('embedding')"))
         database.close()

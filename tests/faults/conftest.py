@@ -23,8 +23,8 @@ from web.app import create_app
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
-from yeban.jobs.ending import finish_job
 from yeban.messaging.queues import ChunkHint, TaskSender
+from yeban.results.completion import finish_job
 from yeban.settings import Settings
 from yeban.webhooks.announcing import announce
 from yeban.webhooks.delivering import Notifier

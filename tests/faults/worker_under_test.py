@@ -23,9 +23,10 @@ from worker.lifecycle import WorkerProcess
 from worker.tasks.grouping import Grouper
 from yeban.chunks import leases, outcomes
 from yeban.embedded import find_endpoints
-from yeban.jobs import ending, retention
+from yeban.jobs import retention
 from yeban.logs import configure_logging
 from yeban.programs import BULK_ROLE
+from yeban.results import completion
 from yeban.settings import load_settings
 from yeban.webhooks import announcing, deliveries
 from yeban.webhooks.delivering import Notifier
@@ -71,10 +72,10 @@ def _tell_of_phases(points: Points, process: WorkerProcess) -> None:
     _wrap(points, leases, "claim", before=Phase.HINTED, commit=Phase.CLAIMING, after=Phase.CLAIMED)
     _wrap(points, outcomes, "finish_chunks", commit=Phase.STORING, after=Phase.STORED)
     _wrap_copy(points, outcomes, {"result": (Phase.FENCED, None), "embedding": (None, Phase.COPIED)})
-    ending.ENDER_LEASE_S = _ENDER_LEASE_S
-    _wrap(points, ending, "_take", after=Phase.END_TAKEN, only=lambda job: job is not None)
-    _wrap_copy(points, ending, {"refined": (Phase.END_COPYING, None)})
-    _wrap(points, ending, "_end", commit=Phase.END_STORING, after=Phase.ENDED)
+    completion.ENDER_LEASE_S = _ENDER_LEASE_S
+    _wrap(points, completion, "_take", after=Phase.END_TAKEN, only=lambda job: job is not None)
+    _wrap_copy(points, completion, {"refined": (Phase.END_COPYING, None)})
+    _wrap(points, completion, "_end", commit=Phase.END_STORING, after=Phase.ENDED)
 
     retention.purge = partial(retention.purge, grace_s=_GRACE_S)
     retention._BATCH_ROWS = _PURGED_ROWS

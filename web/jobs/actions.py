@@ -8,8 +8,9 @@ import uuid
 from web.auth.authentication import viewer
 from web.jobs.submission import tell_workers
 from web.services import Services
-from yeban.jobs import control, refining
+from yeban.jobs import control
 from yeban.messaging.queues import SEND_ERRORS
+from yeban.results import refinement_data
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def change(services: Services, job_id: uuid.UUID, action: str) -> None:
 
 def refine_again(services: Services, job_id: uuid.UUID) -> None:
     """Have a completed job refined once more. Raises ``NotFound``, and ``Conflict`` where that cannot be."""
-    internal_id = refining.ask_again(services.database, job_id, viewer=viewer())
+    internal_id = refinement_data.ask_again(services.database, job_id, viewer=viewer())
     try:
         services.sender.finish_job(internal_id)
     except SEND_ERRORS as error:

@@ -20,10 +20,10 @@ from web.jobs.representation import actions, percent, refinable, refinement_json
 from web.services import services
 from yeban.database.tables.states import ENDED
 from yeban.errors import Conflict
-from yeban.jobs import corrections, results
-from yeban.jobs.distribution import distribution
 from yeban.jobs.retention import delete_job
 from yeban.jobs.views import MAX_NAME_CHARS, JobView, get_job, list_jobs
+from yeban.results import corrections, rows
+from yeban.results.distribution import distribution
 
 _PAGE_JOBS = 25
 _UNSURE_ROWS = 5
@@ -169,14 +169,14 @@ def _findings(job: JobView) -> dict[str, Any]:
         "refinement": refinement_json(job),
         "changed_rows": _changed(job),
         "unsure_rows": corrections.suggested(database, job, _UNSURE_ROWS) if job.progress.done else [],
-        "error_rows": results.first_errors(database, job, _ERROR_ROWS) if job.progress.errors else [],
+        "error_rows": rows.first_errors(database, job, _ERROR_ROWS) if job.progress.errors else [],
     }
 
 
-def _changed(job: JobView) -> list[results.TaggedRow]:
+def _changed(job: JobView) -> list[rows.TaggedRow]:
     """The surest of the rows whose label the whole file changed."""
     changed = (job.refinement or {}).get("examples", [])[:_CHANGED_ROWS]
-    return results.rows(services().database, job, changed) if changed else []
+    return rows.rows(services().database, job, changed) if changed else []
 
 
 def _set_file(job: JobView) -> str | None:

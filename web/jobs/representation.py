@@ -8,9 +8,9 @@ from typing import Any
 from flask import url_for
 
 from yeban.database.tables.states import CANCELLABLE, PAUSABLE, REFINABLE, RESUMABLE
-from yeban.jobs.corrections import Correction
-from yeban.jobs.results import TaggedRow
 from yeban.jobs.views import JobView
+from yeban.results.corrections import Correction
+from yeban.results.rows import TaggedRow
 
 _ACTIONS = {"pause": PAUSABLE, "resume": RESUMABLE, "cancel": CANCELLABLE}
 _LONG = {"confusion", "curve"}

@@ -14,8 +14,8 @@ from web.jobs import charts
 from web.results import accuracy
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest
-from yeban.jobs.confusion import confused
 from yeban.jobs.views import JobView, get_job
+from yeban.results.confusion import confused
 
 #: Labels up to which the whole confusion matrix is shown; of more, the largest confusions are listed.
 _MATRIX_LABELS = 15

@@ -20,8 +20,8 @@ from web.openapi.documented import Answer, documented
 from web.results.schemas import RowPage
 from web.services import services
 from yeban.errors import TooLarge
-from yeban.jobs import results
 from yeban.jobs.views import JobView, get_job
+from yeban.results import rows as results
 from yeban.tabular import MAX_XLSX_ROWS
 
 #: Columns and rows, as :func:`web.http.downloads.download` takes them.

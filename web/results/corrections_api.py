@@ -23,9 +23,9 @@ from web.openapi.documented import Answer, documented
 from web.results import schemas as rows
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest
-from yeban.jobs import corrections
-from yeban.jobs.corrections import MAX_AUTHOR_CHARS, MAX_CORRECTIONS
 from yeban.jobs.views import get_job
+from yeban.results import corrections
+from yeban.results.corrections import MAX_AUTHOR_CHARS, MAX_CORRECTIONS
 
 
 class CorrectionsQuery(Fields):

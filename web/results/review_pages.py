@@ -20,9 +20,9 @@ from web.jobs.representation import refinable
 from web.services import services
 from web.statuses import status_of
 from yeban.errors import Conflict, InvalidRequest
-from yeban.jobs import corrections
-from yeban.jobs.results import TaggedRow
 from yeban.jobs.views import JobView, get_job
+from yeban.results import corrections
+from yeban.results.rows import TaggedRow
 
 _TEMPLATE = "review.html"
 _PAGE_ROWS = 10

@@ -39,7 +39,7 @@ def bootstrap(gold: Indices, predicted: Indices, *, n_labels: int, seed: int = 0
 
     A row counts only by its gold and its predicted label, so drawing rows with replacement is drawing how many rows
     each pair of labels gets, which one multinomial does. Macro-F1 is that of
-    :class:`yeban.evaluation.Agreement`: the mean over the labels that occur in the resample.
+    :class:`yeban.results.evaluation.Agreement`: the mean over the labels that occur in the resample.
     """
     pairs, counts = np.unique(gold * n_labels + predicted, return_counts=True)
     gold_of, predicted_of = np.divmod(pairs, n_labels)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from worker.engine.calibration import expected_calibration_error
 from worker.evaluation.bootstrap import Intervals, bootstrap
 from worker.evaluation.selective import Threshold, coverage_curve
-from yeban.evaluation import Agreement
+from yeban.results.evaluation import Agreement
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]

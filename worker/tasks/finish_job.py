@@ -20,10 +20,10 @@ from worker.refinement.sampling import sample
 from worker.refinement.vectors import GEOMETRY_MODEL, dimension_of, unpack
 from worker.tasks.models import Models
 from yeban.database.engine import Database
-from yeban.jobs import refining
-from yeban.jobs.ending import EndingJob, NotRefined, Refinement, finish_job
-from yeban.jobs.refining import Block, Material, ScoredRow
 from yeban.labels import LabelSet, Status
+from yeban.results import refinement_data
+from yeban.results.completion import EndingJob, NotRefined, Refinement, finish_job
+from yeban.results.refinement_data import Block, Material, ScoredRow
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +50,14 @@ class JobEnder:
 
     def _refine(self, job: EndingJob, check: Callable[[], None]) -> Refinement:
         started = time.monotonic()
-        material = refining.survey(self._database, job.id)
+        material = refinement_data.survey(self._database, job.id)
         _check(job, material)
         dimension = dimension_of(material.bytes_a_row)
         corrected = {
             row_no: labels[0] if labels else NONE
-            for row_no, labels in refining.corrected(self._database, job.id).items()
+            for row_no, labels in refinement_data.corrected(self._database, job.id).items()
         }
-        learnt_from = refining.sampled(
+        learnt_from = refinement_data.sampled(
             self._database,
             job.id,
             (sample(job.row_count, (row_no - 1 for row_no in corrected)) + 1).tolist(),
@@ -94,7 +94,7 @@ class JobEnder:
     ) -> Iterator[_Page]:
         for first in range(1, job.row_count + 1, _PAGE_ROWS):
             last = min(first + _PAGE_ROWS - 1, job.row_count)
-            scored, blocks = refining.read_range(self._database, job.id, first, last, chars=MOST_CHARS)
+            scored, blocks = refinement_data.read_range(self._database, job.id, first, last, chars=MOST_CHARS)
             if scored:
                 row_nos = np.array([row.row_no for row in scored])
                 vectors = _placed(blocks, first, last, dimension)[row_nos - first]

@@ -14,7 +14,7 @@ from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import ACTIVE, JobState
 from yeban.errors import NotFound
-from yeban.jobs.refining import EMBEDDED
+from yeban.results.refinement_data import EMBEDDED
 
 #: Length of the window that the rate is measured over.
 RATE_WINDOW_S = 30.0

@@ -6,10 +6,10 @@ import pytest
 
 from tests.fixtures.effort import effort
 from yeban.errors import InvalidRequest
-from yeban.jobs import confusion
-from yeban.jobs.confusion import confused
-from yeban.jobs.corrections import correct
 from yeban.labels import LabelSet
+from yeban.results import confusion
+from yeban.results.confusion import confused
+from yeban.results.corrections import correct
 
 
 def _rows(work, job, gold, predicted, **options):

@@ -14,7 +14,7 @@ from yeban.database.engine import Database
 from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, InvalidRequest, NotFound
 from yeban.jobs import control, views
-from yeban.jobs.ending import finish_job
+from yeban.results.completion import finish_job
 
 
 def test_cancel_is_immediate_when_nothing_is_claimed(work):

@@ -11,21 +11,22 @@ import pytest
 from yeban.accounts.viewer import Viewer
 from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, InvalidRequest, NotFound
-from yeban.jobs import control, corrections, results
-from yeban.jobs.corrections import Changed, correct
-from yeban.jobs.ending import finish_job
+from yeban.jobs import control
 from yeban.labels import LabelSet
+from yeban.results import corrections, rows
+from yeban.results.completion import finish_job
+from yeban.results.corrections import Changed, correct
 
 
 def _final(work, job):
-    return [(row.status, row.labels, row.corrected) for row in results.page(work.database, work.view(job))]
+    return [(row.status, row.labels, row.corrected) for row in rows.page(work.database, work.view(job))]
 
 
 def _export(work, job):
     """The tagged file as a list of what each row has by column."""
     view = work.view(job)
-    columns = results.export_columns(view)
-    return [dict(zip(columns, row, strict=True)) for row in results.export_rows(work.database, view)]
+    columns = rows.export_columns(view)
+    return [dict(zip(columns, row, strict=True)) for row in rows.export_rows(work.database, view)]
 
 
 def test_a_persons_label_wins_over_what_was_predicted(work):
@@ -33,7 +34,7 @@ def test_a_persons_label_wins_over_what_was_predicted(work):
     changed = correct(work.database, job.id, {1: ["乙"], 2: []}, author="小王")
     assert changed == Changed(stored=2, removed=0)
     assert _final(work, job) == [("ok", ("乙",), True), ("abstained", (), True), ("ok", ("甲",), False)]
-    first = results.rows(work.database, work.view(job), [1])[0]
+    first = rows.rows(work.database, work.view(job), [1])[0]
     assert (first.score, first.margin, first.row_labels, first.row_score) == (None, None, ("甲",), pytest.approx(0.9))
     assert work.view(job).corrections == 2
 
@@ -57,7 +58,7 @@ def test_saying_it_again_changes_nothing(work):
 
 def test_the_export_says_which_rows_were_corrected(work):
     job = work.completed(["a,甲", ",乙", "c,乙", "d,甲"])
-    assert "yeban_corrected" not in results.export_columns(work.view(job))
+    assert "yeban_corrected" not in rows.export_columns(work.view(job))
     correct(work.database, job.id, {2: ["乙"], 3: []}, author="小王")
     a, mended, none, _ = _export(work, job)
     assert (a["yeban_status"], a["yeban_label"], a["yeban_predicted"]) == ("ok", "甲", "甲")
@@ -76,7 +77,7 @@ def test_the_export_says_which_rows_were_corrected(work):
 def test_a_corrected_row_says_what_was_predicted_by_whom_and_when_it_was_mended(work):
     job = work.completed(3)
     correct(work.database, job.id, {2: ["乙"]}, author="小王")
-    one, two, _ = results.page(work.database, work.view(job))
+    one, two, _ = rows.page(work.database, work.view(job))
     assert (one.predicted, one.corrected_by, one.corrected_at) == (("甲",), None, None)
     assert (two.labels, two.predicted, two.corrected_by) == (("乙",), ("甲",), "小王")
     assert [two.corrected_at] == work.column("SELECT made_at FROM correction")
@@ -106,20 +107,20 @@ def test_a_corrected_error_is_no_error_any_more(work):
     view = work.view(job)
     assert view.state is JobState.COMPLETED
     assert (view.progress.ok, view.progress.errors) == (3, 0)
-    assert list(results.error_rows(work.database, view)) == []
-    assert results.page(work.database, view, status="error") == []
+    assert list(rows.error_rows(work.database, view)) == []
+    assert rows.page(work.database, view, status="error") == []
     correct(work.database, job.id, {2: None})
     view = work.view(job)
     assert view.state is JobState.COMPLETED_WITH_ERRORS
     assert (view.progress.ok, view.progress.errors) == (2, 1)
-    assert len(list(results.error_rows(work.database, view))) == 1
+    assert len(list(rows.error_rows(work.database, view))) == 1
 
 
 def test_rows_are_found_by_the_status_that_holds(work):
     job = work.completed(4)
     correct(work.database, job.id, {2: [], 3: ["乙"]})
     found = {
-        status: [row.row_no for row in results.page(work.database, work.view(job), status=status)]
+        status: [row.row_no for row in rows.page(work.database, work.view(job), status=status)]
         for status in ("ok", "abstained", "pending")
     }
     assert found == {"ok": [1, 3, 4], "abstained": [2], "pending": []}

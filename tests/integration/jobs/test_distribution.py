@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from yeban.jobs.corrections import correct
-from yeban.jobs.distribution import BINS, LOOKED_AT_ROWS, distribution
 from yeban.labels import LabelSet
+from yeban.results.corrections import correct
+from yeban.results.distribution import BINS, LOOKED_AT_ROWS, distribution
 
 
 def _scores(**bins: int) -> tuple[int, ...]:

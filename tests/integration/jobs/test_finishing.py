@@ -4,9 +4,9 @@ from tests.fixtures.effort import effort
 from yeban.chunks import outcomes
 from yeban.chunks.outcomes import ChunkOutcome, FailureAction, RowResult
 from yeban.database.tables.states import JobState
-from yeban.jobs import results
-from yeban.jobs.ending import finish_job
 from yeban.labels import LabelSet
+from yeban.results import rows as results
+from yeban.results.completion import finish_job
 
 
 def test_finished_chunks_have_one_result_a_row_and_counts(work):

@@ -23,10 +23,11 @@ from tests.fixtures.properties import examples
 from yeban.chunks import hints, leases, outcomes, sweep
 from yeban.database.tables.states import JobState
 from yeban.errors import Conflict
-from yeban.jobs import control, refining, retention
-from yeban.jobs.corrections import correct
-from yeban.jobs.ending import finish_job
+from yeban.jobs import control, retention
 from yeban.labels import LabelSet
+from yeban.results import refinement_data
+from yeban.results.completion import finish_job
+from yeban.results.corrections import correct
 
 LABELS = LabelSet.of("甲,乙")
 
@@ -142,7 +143,7 @@ def test_forgetting_embeddings_and_asking_for_a_refinement_in_any_order(work, da
     first_only = iter([True, False])
     actions = [
         lambda: retention.forget_embeddings(database, 30, wanted=lambda: next(first_only)),
-        lambda: refining.ask_again(database, job.id),
+        lambda: refinement_data.ask_again(database, job.id),
     ]
     with Interleaving(database) as interleaving:
         forgetting, asking = interleaving.run(actions, turns)

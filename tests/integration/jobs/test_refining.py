@@ -13,10 +13,12 @@ from worker.tasks.finish_job import LEAST_ROWS
 from yeban.accounts.viewer import Viewer
 from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, NotFound
-from yeban.jobs import control, corrections, ending, refining, results
-from yeban.jobs.corrections import correct
-from yeban.jobs.ending import Refinement, finish_job
+from yeban.jobs import control
 from yeban.labels import LabelSet, Status
+from yeban.results import completion, corrections, refinement_data
+from yeban.results import rows as results
+from yeban.results.completion import Refinement, finish_job
+from yeban.results.corrections import correct
 
 THIRD_KIND = range(121, 181)
 
@@ -66,7 +68,7 @@ def test_corrections_teach_the_rows_that_are_like_them(work, ended, end_job):
     _corrected_third_kind(work, ended)
     assert _labels(work, ended, others) == before
 
-    assert refining.ask_again(work.database, ended.id) == ended.internal_id
+    assert refinement_data.ask_again(work.database, ended.id) == ended.internal_id
     meanwhile = work.view(ended)
     assert (meanwhile.state, meanwhile.refinement) == (JobState.FINISHING, ended.refinement)
     assert _labels(work, ended, others) == before
@@ -86,7 +88,7 @@ def test_a_correction_taken_back_is_unlearnt(work, ended, end_job):
     for labels in ({}, dict.fromkeys(list(THIRD_KIND)[:8])):
         if labels:
             correct(work.database, ended.id, labels)
-        refining.ask_again(work.database, ended.id)
+        refinement_data.ask_again(work.database, ended.id)
         end_job(ended.internal_id)
     assert _labels(work, ended, THIRD_KIND) == before
 
@@ -94,7 +96,7 @@ def test_a_correction_taken_back_is_unlearnt(work, ended, end_job):
 def test_none_of_these_is_learnt_as_well(work, ended, end_job):
     known, others = list(THIRD_KIND)[:8], list(THIRD_KIND)[8:]
     correct(work.database, ended.id, {row_no: [] for row_no in known})
-    refining.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id)
     end_job(ended.internal_id)
     view = work.view(ended)
     assert _labels(work, ended, known) == [()] * 8
@@ -107,7 +109,7 @@ def test_the_report_says_what_changed_since_the_refinement_before(work, ended, e
     assert ended.refinement["changed_since"] is None
     before = _labels(work, ended, range(1, 181))
     _corrected_third_kind(work, ended)
-    refining.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id)
     end_job(ended.internal_id)
     report = work.view(ended).refinement
     work.execute("DELETE FROM correction")
@@ -116,18 +118,18 @@ def test_the_report_says_what_changed_since_the_refinement_before(work, ended, e
 
 
 def test_rows_corrected_while_a_job_is_refined_count_when_it_is_asked_again(work, ended, end_job):
-    refining.ask_again(work.database, ended.id)
-    scored = refining.corrected
+    refinement_data.ask_again(work.database, ended.id)
+    scored = refinement_data.corrected
 
     def corrected_meanwhile(database, job_id):
         found = scored(database, job_id)
         if not found:
             _corrected_third_kind(work, ended)
-            refining.ask_again(work.database, ended.id)
+            refinement_data.ask_again(work.database, ended.id)
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refining, "corrected", corrected_meanwhile)
+        patch.setattr(refinement_data, "corrected", corrected_meanwhile)
         assert not end_job(ended.internal_id)
     assert work.view(ended).state is JobState.FINISHING
     assert end_job(ended.internal_id)
@@ -135,8 +137,8 @@ def test_rows_corrected_while_a_job_is_refined_count_when_it_is_asked_again(work
 
 
 def test_a_long_refinement_keeps_its_hold_on_the_job(work, ended, monkeypatch):
-    monkeypatch.setattr(ending, "_RENEWALS", 600)  # ten a second
-    refining.ask_again(work.database, ended.id)
+    monkeypatch.setattr(completion, "_RENEWALS", 600)  # ten a second
+    refinement_data.ask_again(work.database, ended.id)
     rivals = []
     renewed = "SELECT ender_until > now() + interval '30 s' FROM job"
 
@@ -166,7 +168,7 @@ def test_the_suggested_rows_are_those_of_the_report_that_nobody_corrected_yet(wo
 def test_corrected_rows_are_not_suggested_anew(work, ended, end_job):
     first = ended.refinement["suggested"][:5]
     correct(work.database, ended.id, {row_no: ["甲"] for row_no in first})
-    refining.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id)
     end_job(ended.internal_id)
     assert not set(first) & set(work.view(ended).refinement["suggested"])
 
@@ -200,7 +202,7 @@ def test_rows_newer_than_the_statistics_are_read_quickly(work):
     # Within a page of 2,000, rows may be compared with one another.
     assert spent.rows < 24_000_000  # 36 million more where a row is compared with all of the file
     with effort(work.database) as spent:
-        assert len(refining.read_range(work.database, job.internal_id, 1, 6_000, chars=100)[0]) == 6_000
+        assert len(refinement_data.read_range(work.database, job.internal_id, 1, 6_000, chars=100)[0]) == 6_000
     assert spent.rows < 1_000_000
 
 
@@ -273,7 +275,7 @@ def test_a_refinement_that_breaks_costs_nothing_but_itself(work, made, three_lab
 
 
 def test_one_that_breaks_when_asked_for_again_takes_the_earlier_decisions_with_it(work, made, ended):
-    refining.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id)
     finish_job(work.database, ended.internal_id)
     rows = results.page(work.database, work.view(ended), limit=180)
     assert not any(row.refined for row in rows)
@@ -285,31 +287,31 @@ def test_one_that_breaks_when_asked_for_again_takes_the_earlier_decisions_with_i
 def test_a_job_that_is_not_completed_is_not_refined(work, verb):
     job = work.job(4)
     with pytest.raises(Conflict, match="is queued"):
-        refining.ask_again(work.database, job.id)
+        refinement_data.ask_again(work.database, job.id)
     verb(work.database, job.id)
     with pytest.raises(Conflict, match="must be completed first"):
-        refining.ask_again(work.database, job.id)
+        refinement_data.ask_again(work.database, job.id)
 
 
 def test_a_job_without_embeddings_is_not_refined_again(work):
     job = work.completed(4)
     assert not job.embedded
     with pytest.raises(Conflict, match="no embeddings"):
-        refining.ask_again(work.database, job.id)
+        refinement_data.ask_again(work.database, job.id)
     assert work.view(job).state is JobState.COMPLETED
 
 
 def test_someone_elses_job_is_not_found(work, ended):
     with pytest.raises(NotFound):
-        refining.ask_again(work.database, ended.id, viewer=Viewer(name="mallory"))
+        refinement_data.ask_again(work.database, ended.id, viewer=Viewer(name="mallory"))
     with pytest.raises(NotFound):
-        refining.ask_again(work.database, uuid.uuid4())
+        refinement_data.ask_again(work.database, uuid.uuid4())
 
 
 def test_asking_again_while_it_goes_on_changes_nothing(work, ended, end_job):
     assert ended.embedded
-    refining.ask_again(work.database, ended.id)
-    assert refining.ask_again(work.database, ended.id) == ended.internal_id
+    refinement_data.ask_again(work.database, ended.id)
+    assert refinement_data.ask_again(work.database, ended.id) == ended.internal_id
     for verb in (control.pause, control.cancel, control.resume):
         with pytest.raises(Conflict, match="finishing"):
             verb(work.database, ended.id)
@@ -318,7 +320,7 @@ def test_asking_again_while_it_goes_on_changes_nothing(work, ended, end_job):
 
 
 def test_a_job_whose_refine_message_was_lost_is_refined(work, ended, end_finished):
-    refining.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id)
     assert end_finished() == 1
     assert work.view(ended).state is JobState.COMPLETED
 
@@ -394,7 +396,7 @@ def test_corrections_during_a_refinement_are_in_the_counts_of_its_end(work, ende
         return Refinement(rows=[], report={"state": "done"})
 
     before = ended.summary["abstained"]
-    refining.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id)
     assert finish_job(work.database, ended.internal_id, refine)
     assert work.view(ended).summary["abstained"] == before + 1
     assert work.view(ended).corrections == 2
@@ -409,6 +411,6 @@ def test_a_job_whose_first_chunk_has_no_scored_row_can_be_refined_again(work, ma
     work.finish(others, made)
     assert end_job(job.internal_id)
     assert work.view(job).embedded
-    refining.ask_again(work.database, job.id)
+    refinement_data.ask_again(work.database, job.id)
     assert end_job(job.internal_id)
     assert work.view(job).refinement["state"] == "done"

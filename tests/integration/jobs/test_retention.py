@@ -5,7 +5,9 @@ import pytest
 from yeban.accounts.viewer import Viewer
 from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, NotFound
-from yeban.jobs import control, corrections, refining, results, retention, views
+from yeban.jobs import control, retention, views
+from yeban.results import corrections, refinement_data
+from yeban.results import rows as results
 
 TABLES = ("row", "chunk", "result", "embedding", "refined", "correction")
 
@@ -38,7 +40,7 @@ def test_a_deleted_job_is_gone_for_everyone_at_once(work, refined):
     for call in (
         lambda: views.get_job(work.database, refined.id),
         lambda: control.resume(work.database, refined.id),
-        lambda: refining.ask_again(work.database, refined.id),
+        lambda: refinement_data.ask_again(work.database, refined.id),
         lambda: corrections.correct(work.database, refined.id, {1: []}),
         lambda: retention.delete_job(work.database, refined.id),
     ):
@@ -153,7 +155,7 @@ def test_forgotten_embeddings_leave_the_job_and_its_refined_rows(work, refined):
     assert (held["embedding"], held["refined"], held["result"]) == (0, 180, 180)
     assert not work.view(refined).embedded
     with pytest.raises(Conflict, match="kept no embeddings"):
-        refining.ask_again(work.database, refined.id)
+        refinement_data.ask_again(work.database, refined.id)
 
 
 def test_a_job_whose_embeddings_are_half_forgotten_cannot_be_refined_and_lose_what_it_has(work, refined):
@@ -161,12 +163,12 @@ def test_a_job_whose_embeddings_are_half_forgotten_cannot_be_refined_and_lose_wh
     steps = iter([True, False])
     assert retention.forget_embeddings(work.database, 30, wanted=lambda: next(steps)) == 2
     with pytest.raises(Conflict, match="kept no embeddings"):
-        refining.ask_again(work.database, refined.id)
+        refinement_data.ask_again(work.database, refined.id)
     assert rows_of(work, refined)["refined"] == 180
 
 
 def test_embeddings_are_not_forgotten_under_a_refinement(work, refined):
-    refining.ask_again(work.database, refined.id)
+    refinement_data.ask_again(work.database, refined.id)
     work.execute("UPDATE job SET ended_at = now() - interval '31 days'")
     assert retention.forget_embeddings(work.database, 30) == 0
 

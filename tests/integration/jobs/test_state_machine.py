@@ -20,7 +20,8 @@ from tests.fixtures.two_worlds import LABELS, LATER, LONG_S, REFINEMENTS, TwoWor
 from yeban.chunks import hints, leases, outcomes, sweep, workers
 from yeban.chunks.outcomes import FailureAction
 from yeban.chunks.workers import WorkerInfo
-from yeban.jobs import control, refining, retention
+from yeban.jobs import control, retention
+from yeban.results import refinement_data
 
 MAX_JOBS = 4
 
@@ -116,7 +117,7 @@ class JobsMachine(TwoWorlds):
     def ask_again(self, data: Any, twice: bool) -> None:
         job = self._job(data)
         for _ in range(1 + twice):
-            self._both(job, job.ask_again, lambda: refining.ask_again(self.database, self.public[job.id]))
+            self._both(job, job.ask_again, lambda: refinement_data.ask_again(self.database, self.public[job.id]))
 
     # Deleting.
 

@@ -27,8 +27,8 @@ from web.monitoring import health, metrics
 from yeban.accounts import passwords
 from yeban.chunks.workers import WorkerInfo, beat
 from yeban.database.engine import Database
-from yeban.jobs.ending import finish_job
 from yeban.messaging.queues import CLASSIFY_TEXT, INTERACTIVE_QUEUE, TextReply, TextRequest
+from yeban.results.completion import finish_job
 from yeban.settings import Settings
 
 CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"

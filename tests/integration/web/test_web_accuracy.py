@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from yeban.jobs.ending import finish_job
+from yeban.results.completion import finish_job
 
 CSV = "text,label\n一,物流\n二,退款\n三,退款\n,退款\n五,别的\n六,\n七,物流\n"
 

@@ -10,9 +10,9 @@ import uuid
 import pytest
 import redis
 
-from yeban.jobs.ending import Refinement, finish_job
 from yeban.labels import Status
 from yeban.messaging.queues import BULK_QUEUE, FINISH_JOB
+from yeban.results.completion import Refinement, finish_job
 
 JOBS = "/api/v1/jobs"
 

@@ -11,10 +11,11 @@ from tests.fixtures.jobs import Made
 from worker.tasks.finish_job import JobEnder
 from worker.tasks.models import Models
 from yeban.accounts.viewer import Viewer
-from yeban.jobs import control, refining
-from yeban.jobs.ending import finish_job
+from yeban.jobs import control
 from yeban.jobs.retention import delete_job
 from yeban.labels import LabelSet
+from yeban.results import refinement_data
+from yeban.results.completion import finish_job
 from yeban.webhooks import endpoints
 from yeban.webhooks.announcing import announce
 
@@ -187,7 +188,7 @@ def test_a_job_that_is_refined_again_is_not_told_again(work, hook, database, mad
     job, end_job = made_file
     assert end_job(job.internal_id)
     assert announce(database) == 1
-    refining.ask_again(database, job.id)
+    refinement_data.ask_again(database, job.id)
     assert announce(database) == 0
     assert end_job(job.internal_id)
     assert announce(database) == 0
@@ -197,7 +198,7 @@ def test_a_job_that_is_refined_again_before_it_was_told_is_told_at_its_end(work,
     hook()
     job, end_job = made_file
     assert end_job(job.internal_id)
-    refining.ask_again(database, job.id)
+    refinement_data.ask_again(database, job.id)
     assert announce(database) == 0
     assert end_job(job.internal_id)
     assert announce(database) == 1

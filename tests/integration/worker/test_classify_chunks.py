@@ -21,9 +21,9 @@ from yeban.chunks import leases
 from yeban.database.tables.states import JobState
 from yeban.errors import EngineUnavailable
 from yeban.jobs import control
-from yeban.jobs.ending import finish_job
 from yeban.labels import LabelSet
 from yeban.messaging.queues import ChunkHint
+from yeban.results.completion import finish_job
 
 
 class Runner:

@@ -16,9 +16,9 @@ from worker.tasks.models import Models
 from yeban.chunks import leases, outcomes
 from yeban.chunks.outcomes import ChunkOutcome
 from yeban.jobs import control
-from yeban.jobs.ending import finish_job
 from yeban.labels import LabelSet
 from yeban.messaging.queues import ChunkHint, TextRequest, make_redis
+from yeban.results.completion import finish_job
 
 
 @pytest.fixture

@@ -18,19 +18,19 @@ PUT_TOGETHER = {
     "web/monitoring/metrics.py": 2,  # a condition that is written once and used twice
     "yeban/drafts.py": 4,  # names of columns that are written once, and the condition of yeban.accounts.viewer
     "yeban/jobs/control.py": 1,  # a condition that is written once and used twice
-    "yeban/jobs/confusion.py": 1,  # fragments of yeban.jobs.final
-    "yeban/jobs/corrections.py": 2,  # fragments of yeban.jobs.final, and the condition of yeban.accounts.viewer
-    "yeban/jobs/ending.py": 1,  # a condition of yeban.chunks.clock
+    "yeban/results/confusion.py": 1,  # fragments of yeban.results.effective
+    "yeban/results/corrections.py": 2,  # fragments of yeban.results.effective, and the condition of yeban.accounts.viewer
+    "yeban/results/completion.py": 1,  # a condition of yeban.chunks.clock
     "yeban/chunks/hints.py": 1,  # a condition of yeban.chunks.clock
     "yeban/chunks/leases.py": 1,  # the same
     "yeban/jobs/locking.py": 1,  # the condition of yeban.accounts.viewer
-    "yeban/jobs/refining.py": 1,  # a condition that views has too
-    "yeban/jobs/results.py": 1,  # fragments of yeban.jobs.final
+    "yeban/results/refinement_data.py": 1,  # a condition that views has too
+    "yeban/results/rows.py": 1,  # fragments of yeban.results.effective
     "yeban/jobs/retention.py": 1,  # a condition of yeban.chunks.clock
-    "yeban/jobs/summing.py": 3,  # fragments of yeban.jobs.final
+    "yeban/results/summary.py": 3,  # fragments of yeban.results.effective
     "yeban/jobs/sources.py": 1,  # the condition of yeban.accounts.viewer
     "yeban/chunks/sweep.py": 1,  # a condition of yeban.chunks.clock
-    "yeban/jobs/views.py": 1,  # a condition of yeban.jobs.refining
+    "yeban/jobs/views.py": 1,  # a condition of yeban.results.refinement_data
     "yeban/webhooks/deliveries.py": 4,  # what is written once and used twice, and the condition of yeban.accounts.viewer
     "yeban/webhooks/endpoints.py": 2,  # the condition of yeban.accounts.viewer
     "yeban/label_sets.py": 3,  # the condition of yeban.accounts.viewer

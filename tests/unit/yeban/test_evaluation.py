@@ -1,6 +1,6 @@
 import pytest
 
-from yeban.evaluation import MAX_CELLS, Agreement, Confusion, curve, thresholds
+from yeban.results.evaluation import MAX_CELLS, Agreement, Confusion, curve, thresholds
 
 
 def _agreement(pairs, labels=("a", "b", "c")):

@@ -5,7 +5,7 @@ import pytest
 
 from worker.evaluation import bootstrap as module
 from worker.evaluation.bootstrap import bootstrap
-from yeban.evaluation import Agreement
+from yeban.results.evaluation import Agreement
 
 
 def labels(rows: int, *, right: float, seed: int, n_labels: int = 3) -> tuple[np.ndarray, np.ndarray]:

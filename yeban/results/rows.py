@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from yeban.database.engine import Database
 from yeban.errors import NotFound
-from yeban.jobs import final
 from yeban.jobs.views import JobView
 from yeban.labels import LABEL_JOINER, LabelSet, Status
+from yeban.results import effective
 
 #: ``yeban_status`` of a row that has no result yet.
 PENDING = "pending"
@@ -56,13 +56,13 @@ class TaggedRow:
 _CONDITIONS = {
     None: "true",
     PENDING: "result.row_no IS NULL",
-    Status.OK: f"{final.STATUS} = 'ok'",
-    Status.ABSTAINED: f"{final.STATUS} = 'abstained'",
+    Status.OK: f"{effective.STATUS} = 'ok'",
+    Status.ABSTAINED: f"{effective.STATUS} = 'abstained'",
     # As the index has it; a correction mends it.
     Status.ERROR: "result.status = 'error' AND correction.row_no IS NULL",
 }
 _COLUMNS = f"""
-    SELECT "row".row_no, file_row, "row".text, gold, cells, coalesce({final.STATUS}, '{PENDING}') AS status,
+    SELECT "row".row_no, file_row, "row".text, gold, cells, coalesce({effective.STATUS}, '{PENDING}') AS status,
         result.status AS row_status, result.score AS row_score, result.margin AS row_margin, scores, error,
         refined.status AS refined_status, refined.label AS refined_label, refined.score AS refined_score,
         refined.margin AS refined_margin,
@@ -71,7 +71,7 @@ _COLUMNS = f"""
 _JOINED = f"""
     {_COLUMNS}
     FROM "row" LEFT JOIN result ON result.job_id = "row".job_id AND result.row_no = "row".row_no
-        AND result.job_id = :job AND result.row_no > :after AND result.row_no <= :last {final.LOOKUPS}
+        AND result.job_id = :job AND result.row_no > :after AND result.row_no <= :last {effective.LOOKUPS}
     WHERE "row".job_id = :job AND "row".row_no > :after AND "row".row_no <= :last
 """
 _SELECT = {
@@ -85,7 +85,7 @@ _SELECT_SOME = text(
     FROM unnest(CAST(:row_nos AS int[])) AS wanted (row_no)
     CROSS JOIN LATERAL (SELECT * FROM "row" WHERE job_id = :job AND row_no = wanted.row_no LIMIT 1) AS "row"
     LEFT JOIN LATERAL (SELECT * FROM result WHERE job_id = :job AND row_no = wanted.row_no LIMIT 1) AS result ON true
-    {final.LOOKUPS}
+    {effective.LOOKUPS}
     """  # noqa: S608  # made of the constants in final
 )
 _FIRST_ERRORS = text(

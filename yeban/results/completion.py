@@ -23,8 +23,8 @@ from yeban.chunks.clock import END_IS_FREE
 from yeban.database.engine import Database, copy_rows
 from yeban.database.tables.states import JobState
 from yeban.errors import ServiceUnavailable
-from yeban.jobs.summing import summarize
 from yeban.labels import LabelSet, Status
+from yeban.results.summary import summarize
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,11 @@ from sqlalchemy import text
 
 from yeban.database.engine import Database
 from yeban.errors import InvalidRequest
-from yeban.jobs import final, results
-from yeban.jobs.results import TaggedRow
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet
+from yeban.results import effective
+from yeban.results import rows as results
+from yeban.results.rows import TaggedRow
 
 #: Rows of the file that one call looks at, at most; the next goes on behind them.
 LOOKED_AT_ROWS = 200_000
@@ -23,11 +24,11 @@ _FIND = text(
     f"""
     SELECT "row".row_no
     FROM "row" CROSS JOIN LATERAL (SELECT * FROM result
-        WHERE result.job_id = "row".job_id AND result.row_no = "row".row_no LIMIT 1) AS result {final.LOOKUPS}
+        WHERE result.job_id = "row".job_id AND result.row_no = "row".row_no LIMIT 1) AS result {effective.LOOKUPS}
     WHERE "row".job_id = :job AND "row".row_no > :after AND "row".row_no <= :last
         AND CASE WHEN CAST(:gold AS text) IS NULL THEN gold <> ALL(CAST(:names AS text[])) ELSE gold = :gold END
-        AND CASE WHEN :label < 0 THEN {final.STATUS} <> 'ok'
-            ELSE {final.STATUS} = 'ok' AND {final.ASSIGNED} = ARRAY[CAST(:label AS int)] END
+        AND CASE WHEN :label < 0 THEN {effective.STATUS} <> 'ok'
+            ELSE {effective.STATUS} = 'ok' AND {effective.ASSIGNED} = ARRAY[CAST(:label AS int)] END
     ORDER BY "row".row_no LIMIT :limit
     """  # noqa: S608  # made of the constants in final
 )

@@ -15,10 +15,10 @@ from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import REFINABLE
 from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
-from yeban.jobs import final, results
-from yeban.jobs.results import TaggedRow
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet, Status
+from yeban.results import effective, rows
+from yeban.results.rows import TaggedRow
 
 #: Rows that one call may correct.
 MAX_CORRECTIONS = 1_000
@@ -140,7 +140,7 @@ def newest(database: Database, job: JobView, limit: int) -> list[TaggedRow]:
     """The rows that were corrected last, the newest first."""
     with database.begin() as connection:
         row_nos = connection.scalars(_NEWEST, {"job": job.internal_id, "limit": limit}).all()
-    return results.rows(database, job, row_nos)
+    return rows.rows(database, job, row_nos)
 
 
 def suggested(database: Database, job: JobView, limit: int, *, skip: int = 0) -> list[TaggedRow]:
@@ -157,7 +157,7 @@ def suggested(database: Database, job: JobView, limit: int, *, skip: int = 0) ->
         statement, chosen = _LEAST_CERTAIN, {"last": LOOKED_AT_ROWS}
     with database.begin() as connection:
         row_nos = connection.scalars(statement, {"job": job.internal_id, "limit": limit, "skip": skip} | chosen).all()
-    return results.rows(database, job, row_nos)
+    return rows.rows(database, job, row_nos)
 
 
 _LOCK_JOB = text(
@@ -167,9 +167,9 @@ _LOCK_JOB = text(
 )
 _STANDING = text(
     f"""
-    SELECT result.row_no, {final.STATUS} AS status, {final.ASSIGNED} AS assigned, {final.BIN} AS bin,
+    SELECT result.row_no, {effective.STATUS} AS status, {effective.ASSIGNED} AS assigned, {effective.BIN} AS bin,
         correction.labels AS corrected
-    FROM result {final.LOOKUPS} WHERE result.job_id = :id AND result.row_no = ANY(:row_nos)
+    FROM result {effective.LOOKUPS} WHERE result.job_id = :id AND result.row_no = ANY(:row_nos)
     """  # noqa: S608  # made of the constants in final
 )
 _STORE = text(

@@ -7,21 +7,21 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from yeban.evaluation import Agreement, Confusion, curve, thresholds
-from yeban.jobs import final
-from yeban.jobs.distribution import BINS
 from yeban.labels import LABEL_JOINER, LabelSet, Status
+from yeban.results import effective
+from yeban.results.distribution import BINS
+from yeban.results.evaluation import Agreement, Confusion, curve, thresholds
 
 _COUNTS = text(
     f"""
-    SELECT {final.STATUS} AS status, NULL AS gold, {final.ASSIGNED} AS assigned, {final.BIN} AS bin, count(*)
-    FROM result {final.JOINS} WHERE result.job_id = :id GROUP BY 1, 2, 3, 4
+    SELECT {effective.STATUS} AS status, NULL AS gold, {effective.ASSIGNED} AS assigned, {effective.BIN} AS bin, count(*)
+    FROM result {effective.JOINS} WHERE result.job_id = :id GROUP BY 1, 2, 3, 4
     """  # noqa: S608  # made of the constants in final
 )
 _COUNTS_WITH_GOLD = text(
     f"""
-    SELECT {final.STATUS} AS status, gold, {final.ASSIGNED} AS assigned, {final.BIN} AS bin, count(*)
-    FROM result {final.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
+    SELECT {effective.STATUS} AS status, gold, {effective.ASSIGNED} AS assigned, {effective.BIN} AS bin, count(*)
+    FROM result {effective.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
     WHERE result.job_id = :id GROUP BY 1, 2, 3, 4
     """  # noqa: S608  # made of the constants in final
 )
@@ -38,7 +38,7 @@ _SCORED_WITH_GOLD = text(
     f"""
     SELECT CAST(floor(CAST(coalesce(refined.score, result.score) AS numeric) * 100) / 100 AS float) AS score, gold,
         coalesce(refined.label, result.label) AS label, count(*)
-    FROM result {final.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
+    FROM result {effective.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
     WHERE result.job_id = :id AND result.status <> 'error' AND correction.row_no IS NULL AND gold IS NOT NULL
     GROUP BY 1, 2, 3
     """  # noqa: S608  # made of the constants in final

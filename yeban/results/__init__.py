@@ -1,0 +1,1 @@
+"""Results of jobs: rows, corrections, summaries and evaluation."""
