@@ -32,7 +32,7 @@ UNHEARD = (
     "worker/lifecycle.py",
     "worker/process_limits.py",
     "worker/monitoring.py",
-    "yeban/addresses.py",
+    "yeban/runtime/local_url.py",
     "yeban/maintenance/backup.py",
     "yeban/cli/",
     "yeban/client.py",
@@ -40,7 +40,7 @@ UNHEARD = (
     "yeban/messaging/redis_url.py",
     "yeban/database/migrations.py",
     "yeban/settings.py",
-    "yeban/stack.py",
+    "yeban/runtime/stack.py",
     "yeban/tracing.py",
     # What builds models, which only the command line does.
     "worker/engine/__main__.py",

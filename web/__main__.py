@@ -15,7 +15,7 @@ from yeban import tracing
 from yeban.embedded import find_endpoints
 from yeban.errors import ConfigurationError
 from yeban.logs import configure_logging, log_uncaught
-from yeban.programs import EXIT_MISCONFIGURED
+from yeban.runtime.programs import EXIT_MISCONFIGURED
 from yeban.settings import load_settings
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from celery import Celery, bootsteps
 
 from yeban.errors import ConfigurationError
-from yeban.programs import Role
+from yeban.runtime.programs import Role
 
 log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
 from yeban.maintenance.cleanup import tidy
 from yeban.messaging.queues import TaskSender, check_tls, make_redis
-from yeban.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role
+from yeban.runtime.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role
 from yeban.settings import Settings
 from yeban.webhooks.announcing import announce
 from yeban.webhooks.delivering import Notifier

@@ -18,7 +18,7 @@ from worker.heartbeat import Heartbeat
 from yeban import __version__, metrics
 from yeban.errors import ConfigurationError
 from yeban.metering import CONTENT_TYPE, exposition
-from yeban.programs import Role
+from yeban.runtime.programs import Role
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.benchmarks.harness import LABELS, Measured, Target, bench_settings, report
 from tests.benchmarks.texts import distinct, write_csv
 from yeban.client import Client
-from yeban.stack import run_stack
+from yeban.runtime.stack import run_stack
 
 ROUNDS = 3
 ROWS = 1_000_000

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.benchmarks.harness import LABELS, Measured, Target, bench_settings, percentile, report
 from tests.benchmarks.texts import distinct, write_csv
 from yeban.client import Client
-from yeban.stack import run_stack
+from yeban.runtime.stack import run_stack
 
 ROUNDS = 3
 REQUESTS = 300

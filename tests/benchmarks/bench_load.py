@@ -18,7 +18,7 @@ from tests.benchmarks.http_users import TOO_MANY, Answers, run_users
 from tests.benchmarks.jobs import await_end, submit
 from tests.benchmarks.texts import distinct, repeating, tickets, write_csv
 from yeban.client import Client
-from yeban.stack import Stack, run_stack
+from yeban.runtime.stack import Stack, run_stack
 
 USERS = 50
 CROWD = 300

@@ -14,7 +14,7 @@ from tests.benchmarks.texts import distinct, write_csv
 from yeban.client import Client
 from yeban.database.engine import Database
 from yeban.embedded import find_endpoints
-from yeban.stack import run_stack
+from yeban.runtime.stack import run_stack
 
 ROWS = 1_000_000
 #: Few enough for a worker's cache, so that the engine costs little and everything else is measured.

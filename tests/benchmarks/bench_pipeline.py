@@ -11,8 +11,8 @@ from tests.benchmarks.texts import distinct, repeating, write_csv
 from worker.engine import Batch, open_classifier
 from yeban.client import Client
 from yeban.labels import LabelSet
+from yeban.runtime.stack import Stack, run_stack
 from yeban.settings import Settings
-from yeban.stack import Stack, run_stack
 
 ROUNDS = 5
 ROWS = 12_000

@@ -21,7 +21,7 @@ from tests.benchmarks.texts import distinct, write_csv
 from yeban.client import Client
 from yeban.database.engine import Database
 from yeban.embedded import find_endpoints
-from yeban.stack import run_stack
+from yeban.runtime.stack import run_stack
 
 ROWS = 1_500
 USERS = 8

@@ -16,8 +16,8 @@ from yeban.client import Client
 from yeban.database.engine import Database
 from yeban.embedded import find_endpoints
 from yeban.messaging.queues import TaskSender
+from yeban.runtime.stack import run_stack
 from yeban.settings import Settings
-from yeban.stack import run_stack
 
 ROWS = 20_000
 HINTS = 10_000

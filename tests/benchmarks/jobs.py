@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.benchmarks.harness import LABELS
 from yeban.client import Client
-from yeban.stack import Stack
+from yeban.runtime.stack import Stack
 
 _POLL_S = 0.25
 _ENDED = {"completed", "completed_with_errors", "failed", "cancelled", "expired"}

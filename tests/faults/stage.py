@@ -31,7 +31,7 @@ from yeban.database.engine import Database
 from yeban.database.migrations import migrate
 from yeban.embedded import Endpoints, open_servers, supervisor
 from yeban.messaging.queues import TaskSender
-from yeban.programs import python_command
+from yeban.runtime.programs import python_command
 from yeban.settings import Settings, load_settings
 
 LEASE_S = 2.0

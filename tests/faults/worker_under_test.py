@@ -25,8 +25,8 @@ from yeban.chunks import leases, outcomes
 from yeban.embedded import find_endpoints
 from yeban.jobs import retention
 from yeban.logs import configure_logging
-from yeban.programs import BULK_ROLE
 from yeban.results import completion
+from yeban.runtime.programs import BULK_ROLE
 from yeban.settings import load_settings
 from yeban.webhooks import announcing, deliveries
 from yeban.webhooks.delivering import Notifier

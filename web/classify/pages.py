@@ -22,7 +22,7 @@ from web.monitoring.served_models import offered_models
 from web.services import services
 from yeban.errors import YebanError
 from yeban.labels import DEFAULT_TEMPLATE
-from yeban.programs import INTERACTIVE_ROLE
+from yeban.runtime.programs import INTERACTIVE_ROLE
 
 _TEMPLATE = "classify.html"
 _RESULT = "classify_result.html"

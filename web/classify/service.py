@@ -24,7 +24,7 @@ from yeban.errors import (
 )
 from yeban.labels import Decision, LabelSet
 from yeban.messaging.queues import INTERACTIVE_QUEUE, SEND_ERRORS, TextReply, TextRequest
-from yeban.programs import INTERACTIVE_ROLE
+from yeban.runtime.programs import INTERACTIVE_ROLE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from yeban.errors import YebanError
 from yeban.jobs.estimate import estimate
 from yeban.jobs.sources import latest_job_of
 from yeban.labels import DEFAULT_TEMPLATE
-from yeban.programs import BULK_ROLE
+from yeban.runtime.programs import BULK_ROLE
 from yeban.tabular import MAX_DISTINCT_TEXTS, Profile
 
 # A file up to this size is counted with the page; a workbook takes longer to read.

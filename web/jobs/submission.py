@@ -26,7 +26,7 @@ from yeban.chunks import hints
 from yeban.errors import InvalidRequest, ServiceUnavailable
 from yeban.jobs.creation import Created, NewJob, create_job, find_replay
 from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS
-from yeban.programs import BULK_ROLE
+from yeban.runtime.programs import BULK_ROLE
 from yeban.settings import Settings
 from yeban.tabular import Header, ReadOptions, open_table
 

@@ -16,7 +16,7 @@ from yeban.chunks.workers import live_workers
 from yeban.errors import ConfigurationError, ServiceUnavailable
 from yeban.messaging.queues import redis_problem
 from yeban.messaging.tls import tls_failure
-from yeban.programs import ROLES
+from yeban.runtime.programs import ROLES
 
 _EXTENSION = "yeban.health"
 #: Seconds after which a server that says nothing counts as away; a supervisor's own limit is often five.

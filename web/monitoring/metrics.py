@@ -24,7 +24,7 @@ from yeban.database.engine import Database
 from yeban.database.tables.states import ENDED, ChunkState, JobState
 from yeban.errors import ServiceUnavailable
 from yeban.messaging.queues import BULK_QUEUE, INTERACTIVE_QUEUE, UNACKNOWLEDGED_KEY
-from yeban.programs import ROLES
+from yeban.runtime.programs import ROLES
 
 log = logging.getLogger(__name__)
 

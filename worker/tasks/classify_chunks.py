@@ -32,7 +32,7 @@ from yeban.database.engine import Database
 from yeban.errors import ServiceUnavailable, phrase
 from yeban.jobs.control import fail_job
 from yeban.messaging.queues import SEND_ERRORS, ChunkHint, TaskSender
-from yeban.programs import BULK_ROLE
+from yeban.runtime.programs import BULK_ROLE
 
 log = logging.getLogger(__name__)
 

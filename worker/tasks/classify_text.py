@@ -20,7 +20,7 @@ from yeban import metrics, tracing
 from yeban.errors import EngineFailed, YebanError
 from yeban.labels import LabelSet
 from yeban.messaging.queues import TextReply, TextRequest
-from yeban.programs import INTERACTIVE_ROLE
+from yeban.runtime.programs import INTERACTIVE_ROLE
 
 log = logging.getLogger(__name__)
 

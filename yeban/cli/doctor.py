@@ -26,9 +26,9 @@ from yeban.embedded import running_endpoints
 from yeban.errors import YebanError
 from yeban.messaging.queues import make_redis, redis_problem
 from yeban.messaging.redis_url import parse_redis_url
-from yeban.programs import ROLES, python_command
+from yeban.runtime.programs import ROLES, python_command
+from yeban.runtime.stack import running_url
 from yeban.settings import Settings, get_settings
-from yeban.stack import running_url
 from yeban.webhooks import deliveries
 
 _EXTRAS = {

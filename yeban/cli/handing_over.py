@@ -9,9 +9,9 @@ import sys
 import click
 
 from yeban.cli.exits import Exit
-from yeban.programs import python_command
+from yeban.runtime.programs import python_command
+from yeban.runtime.stack import require_extras
 from yeban.settings import get_settings
-from yeban.stack import require_extras
 
 
 def hand_over(module: str, *arguments: str) -> int:

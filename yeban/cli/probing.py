@@ -14,9 +14,9 @@ from urllib.request import ProxyHandler, Request, build_opener
 import click
 
 from yeban import __version__
-from yeban.addresses import local_url
 from yeban.cli.exits import Exit
 from yeban.errors import ConfigurationError
+from yeban.runtime.local_url import local_url
 from yeban.settings import get_settings
 
 _HEALTH_PATH = "/healthz"

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from yeban.addresses import local_url
 from yeban.client import Client
 from yeban.errors import ConfigurationError
+from yeban.runtime.local_url import local_url
+from yeban.runtime.stack import run_stack, running_url
 from yeban.settings import Settings, get_settings, load_settings
-from yeban.stack import run_stack, running_url
 
 _GUESTS = "stack.lock"
 _POLL_S = 0.1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.fixtures.waiting import wait_until
 from yeban.database.tables.states import JobState
-from yeban.programs import EXIT_RECYCLED
+from yeban.runtime.programs import EXIT_RECYCLED
 
 
 def _resident_mb(pid: int) -> float:

@@ -24,7 +24,7 @@ from yeban.database.migrations import migrate
 from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
 from yeban.messaging.queues import TaskSender
-from yeban.programs import ROLES, Role
+from yeban.runtime.programs import ROLES, Role
 from yeban.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.waiting import wait_until
-from yeban.addresses import local_url
 from yeban.cli import reaching
 from yeban.cli.reaching import existing_server_url, reach_server
+from yeban.runtime.local_url import local_url
+from yeban.runtime.stack import Stack
 from yeban.settings import Settings, get_settings
-from yeban.stack import Stack
 
 
 class Machine:

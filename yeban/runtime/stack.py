@@ -18,10 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yeban.addresses import local_url
 from yeban.client import Client, wait_until_ready
 from yeban.errors import ConfigurationError, InvalidRequest, ServiceUnavailable
-from yeban.programs import BULK_ROLE, EXIT_MISCONFIGURED, EXIT_RECYCLED, INTERACTIVE_ROLE, python_command
+from yeban.runtime.local_url import local_url
+from yeban.runtime.programs import BULK_ROLE, EXIT_MISCONFIGURED, EXIT_RECYCLED, INTERACTIVE_ROLE, python_command
 from yeban.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _QUOTED_LINES = 5
 _MAX_PORT = 65_535
 # One package of each extra that the programs need, as it is imported.
 _PACKAGES = {"web": "flask", "worker": "numpy"}
-_GUARD = Path(__file__).parent / "embedded" / "guard.py"
+_GUARD = Path(__file__).parents[1] / "embedded" / "guard.py"
 
 
 @dataclass

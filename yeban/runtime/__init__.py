@@ -1,0 +1,1 @@
+"""Programs of one machine and the servers bundled with them."""
