@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from yeban.database.engine import SCHEMA_REVISION, Database
 from yeban.database.migrations import alembic_config, migrate
-from yeban.embedded import open_servers
+from yeban.runtime.servers import open_servers
 from yeban.settings import load_settings
 
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"

@@ -7,10 +7,10 @@ import sys
 import click
 
 from worker.lifecycle import WorkerProcess
-from yeban.embedded import find_endpoints
 from yeban.errors import ConfigurationError, EngineUnavailable, UnknownModel, YebanError
 from yeban.logs import configure_logging, log_uncaught
 from yeban.runtime.programs import EXIT_MISCONFIGURED, ROLES, Role
+from yeban.runtime.servers import find_endpoints
 from yeban.settings import get_settings
 
 #: What starting again does not mend.

@@ -32,11 +32,11 @@ from yeban import tracing
 from yeban.chunks import leases, workers
 from yeban.chunks.sweep import end_finished_jobs, sweep
 from yeban.database.engine import Database
-from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
 from yeban.maintenance.cleanup import tidy
 from yeban.messaging.queues import TaskSender, check_tls, make_redis
 from yeban.runtime.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role
+from yeban.runtime.servers import Endpoints
 from yeban.settings import Settings
 from yeban.webhooks.announcing import announce
 from yeban.webhooks.delivering import Notifier

@@ -13,7 +13,7 @@ from tests.benchmarks.processes import PARTS, peaks, taken
 from tests.benchmarks.texts import distinct, write_csv
 from yeban.client import Client
 from yeban.database.engine import Database
-from yeban.embedded import find_endpoints
+from yeban.runtime.servers import find_endpoints
 from yeban.runtime.stack import run_stack
 
 ROWS = 1_000_000

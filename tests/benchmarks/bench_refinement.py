@@ -26,11 +26,11 @@ from yeban.chunks import leases, outcomes
 from yeban.chunks.outcomes import ChunkOutcome, Embedded, RowResult
 from yeban.database.engine import Database
 from yeban.database.migrations import migrate
-from yeban.embedded import open_servers
 from yeban.jobs.creation import NewJob, create_job
 from yeban.jobs.views import get_job
 from yeban.labels import LabelSet
 from yeban.results import refinement_data
+from yeban.runtime.servers import open_servers
 from yeban.tabular import ReadOptions, open_table
 
 ROUNDS = 3

@@ -14,8 +14,8 @@ from tests.benchmarks.harness import ROOT, Table, Target, bench_settings, report
 from tests.benchmarks.jobs import await_end, submit
 from yeban.client import Client
 from yeban.database.engine import Database
-from yeban.embedded import find_endpoints
 from yeban.messaging.queues import TaskSender
+from yeban.runtime.servers import find_endpoints
 from yeban.runtime.stack import run_stack
 from yeban.settings import Settings
 

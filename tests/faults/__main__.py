@@ -46,7 +46,7 @@ def main() -> int:
             print(f"{strike.at_s:7.1f} s  {strike.kind}")
         return 0
     configure_logging("ERROR")
-    logging.getLogger("yeban.embedded").setLevel(logging.CRITICAL)  # that servers die is what this is about
+    logging.getLogger("yeban.runtime.servers").setLevel(logging.CRITICAL)  # that servers die is what this is about
     # Being told to end is no different from Ctrl-C, also where a shell in the background has that ignored: all that was
     # started is stopped first.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from yeban.embedded.postgres import Postgres
+from yeban.runtime.servers.postgres import Postgres
 
 _LIBRARY = "libfaketimeMT.so.1"
 

@@ -17,11 +17,11 @@ from yeban.accounts import people
 from yeban.database.engine import REACHING, SCHEMA_REVISION, Database
 from yeban.database.migrations import migrate
 from yeban.database.tables.states import JobState
-from yeban.embedded.software import find_postgres
 from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable
 from yeban.jobs import retention, views
 from yeban.maintenance import backup as backups
 from yeban.maintenance.backup import backup, restore
+from yeban.runtime.servers.software import find_postgres
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ from yeban.cli import options
 from yeban.cli.exits import Exit
 from yeban.cli.terminal import console, print_json
 from yeban.database.engine import Database
-from yeban.embedded import running_endpoints
 from yeban.errors import YebanError
 from yeban.messaging.queues import make_redis, redis_problem
 from yeban.messaging.redis_url import parse_redis_url
 from yeban.runtime.programs import ROLES, python_command
+from yeban.runtime.servers import running_endpoints
 from yeban.runtime.stack import running_url
 from yeban.settings import Settings, get_settings
 from yeban.webhooks import deliveries

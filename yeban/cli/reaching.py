@@ -30,7 +30,7 @@ class Reached:
 @contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
     """The database that is configured, or runs here, or is started for the length of the block."""
-    from yeban.embedded import open_servers, running_endpoints  # noqa: PLC0415 - heavy
+    from yeban.runtime.servers import open_servers, running_endpoints  # noqa: PLC0415 - heavy
 
     endpoints = running_endpoints(settings)
     if endpoints is not None:

@@ -17,8 +17,8 @@ from sqlalchemy import URL, text
 from yeban.database.engine import REACHING, Database, parse_database_url
 from yeban.database.migrations import migrate
 from yeban.database.tables import Base
-from yeban.embedded.software import find_postgres
 from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable, YebanError
+from yeban.runtime.servers.software import find_postgres
 
 _MAGIC = b"PGDMP"
 _QUOTED_LINES = 5

@@ -25,7 +25,7 @@ from yeban.runtime.programs import BULK_ROLE, EXIT_MISCONFIGURED, EXIT_RECYCLED,
 from yeban.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
-    from yeban.embedded import Endpoints
+    from yeban.runtime.servers import Endpoints
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _QUOTED_LINES = 5
 _MAX_PORT = 65_535
 # One package of each extra that the programs need, as it is imported.
 _PACKAGES = {"web": "flask", "worker": "numpy"}
-_GUARD = Path(__file__).parents[1] / "embedded" / "guard.py"
+_GUARD = Path(__file__).parent / "servers" / "guard.py"
 
 
 @dataclass
@@ -69,7 +69,7 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
     Raises ``ConfigurationError`` and ``ServiceUnavailable``, naming the log to look at.
     """
     from yeban.database.migrations import migrate  # noqa: PLC0415 - heavy
-    from yeban.embedded import open_servers  # noqa: PLC0415 - heavy, and most commands use a server that runs
+    from yeban.runtime.servers import open_servers  # noqa: PLC0415 - heavy, and most commands use a server that runs
 
     require_extras(*_PACKAGES)
     with open_servers(settings) as endpoints:
@@ -115,7 +115,7 @@ def running_url(settings: Settings) -> str | None:
         url = str(json.loads((settings.data_dir / _STATE).read_text(encoding="utf-8"))["url"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    from yeban.embedded import running_endpoints  # noqa: PLC0415 - heavy
+    from yeban.runtime.servers import running_endpoints  # noqa: PLC0415 - heavy
 
     if running_endpoints(settings) is None:
         return None

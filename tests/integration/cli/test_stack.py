@@ -13,9 +13,9 @@ import pytest
 
 from tests.fixtures.ports import free_port, refusing_port
 from tests.fixtures.waiting import wait_until
-from yeban.embedded import Endpoints
 from yeban.errors import ConfigurationError, ServiceUnavailable
 from yeban.runtime import stack
+from yeban.runtime.servers import Endpoints
 from yeban.runtime.stack import run_stack, running_url
 from yeban.settings import Settings, load_settings
 

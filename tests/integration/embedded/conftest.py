@@ -24,7 +24,7 @@ _REPOSITORY = Path(__file__).resolve().parents[3]
 _OWNER_SCRIPT = """
 import json, os, sys
 import psycopg, redis, sqlalchemy.dialects.postgresql.psycopg
-import yeban.embedded, yeban.embedded.server, yeban.errors
+import yeban.embedded, yeban.runtime.servers.server, yeban.errors
 from pathlib import Path
 from yeban.settings import Settings
 
@@ -35,10 +35,10 @@ if orders["uid"] is not None:
     os.setgid(orders["gid"])
     os.setuid(orders["uid"])
 if orders["watch"]:
-    yeban.embedded.server.WATCH = True
+    yeban.runtime.servers.server.WATCH = True
 settings = Settings(data_dir=Path(orders["data_dir"]), database_url=None, redis_url=None)
 try:
-    with yeban.embedded.open_servers(settings) as endpoints:
+    with yeban.runtime.servers.open_servers(settings) as endpoints:
         print(json.dumps({"database_url": endpoints.database_url, "redis_url": endpoints.redis_url}), flush=True)
         sys.stdin.read()
 except KeyboardInterrupt:

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from yeban.embedded import account, open_servers, places, software
 from yeban.errors import ConfigurationError
+from yeban.runtime.servers import account, open_servers, places, software
 from yeban.settings import Settings
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes to another user")

@@ -16,8 +16,8 @@ import redis
 from sqlalchemy.engine import make_url
 
 from tests.fixtures.waiting import wait_until
-from yeban.embedded import Endpoints, open_servers, running_endpoints, supervisor
 from yeban.errors import ConfigurationError
+from yeban.runtime.servers import Endpoints, open_servers, running_endpoints, supervisor
 from yeban.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("copied_clusters")

@@ -15,8 +15,8 @@ import redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from yeban.embedded import open_servers, running_endpoints
 from yeban.errors import ConfigurationError, ServiceUnavailable
+from yeban.runtime.servers import open_servers, running_endpoints
 from yeban.settings import Settings
 
 Processes = Callable[[], set[int]]

@@ -15,9 +15,9 @@ from sqlalchemy import text
 from tests.fixtures.waiting import wait_until
 from yeban.database import engine
 from yeban.database.tables.states import JobState
-from yeban.embedded import open_servers
 from yeban.errors import ServiceUnavailable
 from yeban.jobs import control
+from yeban.runtime.servers import open_servers
 from yeban.settings import load_settings
 
 COMPLETED = JobState.COMPLETED

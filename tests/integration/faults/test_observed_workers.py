@@ -22,7 +22,6 @@ from tests.fixtures.ports import free_port
 from tests.fixtures.scraping import read
 from tests.fixtures.waiting import wait_until
 from yeban.database.tables.states import JobState
-from yeban.embedded import open_servers
 from yeban.labels import LabelSet
 from yeban.messaging.queues import (
     CLASSIFY_TEXT,
@@ -33,6 +32,7 @@ from yeban.messaging.queues import (
     make_celery,
     make_redis,
 )
+from yeban.runtime.servers import open_servers
 from yeban.settings import load_settings
 
 SECRET = "我的包裹丢了"

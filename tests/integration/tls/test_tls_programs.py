@@ -21,10 +21,10 @@ from worker.lifecycle import WorkerProcess
 from yeban.chunks import hints
 from yeban.database.engine import Database
 from yeban.database.migrations import migrate
-from yeban.embedded import Endpoints
 from yeban.errors import ServiceUnavailable
 from yeban.messaging.queues import TaskSender
 from yeban.runtime.programs import ROLES, Role
+from yeban.runtime.servers import Endpoints
 from yeban.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

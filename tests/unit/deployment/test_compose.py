@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from yeban.cli.main import main
-from yeban.embedded import software
+from yeban.runtime.servers import software
 from yeban.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,9 +11,9 @@ import redis
 from sqlalchemy import make_url
 
 from tests.fixtures.waiting import wait_until
-from yeban.embedded import software
 from yeban.messaging.queues import BULK_QUEUE, INTERACTIVE_QUEUE, TaskSender, make_redis
 from yeban.messaging.redis_url import parse_redis_url
+from yeban.runtime.servers import software
 from yeban.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

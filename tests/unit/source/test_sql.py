@@ -36,7 +36,7 @@ PUT_TOGETHER = {
     "yeban/label_sets.py": 3,  # the condition of yeban.accounts.viewer
 }
 #: Who may speak to the driver: COPY, and starting the bundled server, need more than SQLAlchemy has.
-DRIVER_USERS = {"yeban/database/engine.py", "yeban/embedded/postgres.py"}
+DRIVER_USERS = {"yeban/database/engine.py", "yeban/runtime/servers/postgres.py"}
 
 _STATEMENT = re.compile(r"\b(SELECT\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s)")
 _CONSTANT = re.compile(r"_?[A-Z][A-Z_]*|final\.[A-Z]+|PENDING")

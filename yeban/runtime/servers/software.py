@@ -11,9 +11,9 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yeban.embedded import account as accounts
-from yeban.embedded.places import Places
 from yeban.errors import ConfigurationError
+from yeban.runtime.servers import account as accounts
+from yeban.runtime.servers.places import Places
 
 
 @dataclass(frozen=True, kw_only=True)

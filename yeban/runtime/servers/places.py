@@ -18,9 +18,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from yeban.embedded import account as accounts
-from yeban.embedded.account import Account
 from yeban.errors import ConfigurationError
+from yeban.runtime.servers import account as accounts
+from yeban.runtime.servers.account import Account
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from yeban.embedded import ownership, places, software
-from yeban.embedded.postgres import Postgres
-from yeban.embedded.supervisor import Supervisor
-from yeban.embedded.valkey import Valkey
 from yeban.errors import ConfigurationError
+from yeban.runtime.servers import ownership, places, software
+from yeban.runtime.servers.postgres import Postgres
+from yeban.runtime.servers.supervisor import Supervisor
+from yeban.runtime.servers.valkey import Valkey
 from yeban.settings import Settings
 
 __all__ = ["Endpoints", "find_endpoints", "open_servers", "running_endpoints"]

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from yeban.embedded.server import Server, Stopped
+from yeban.runtime.servers.server import Server, Stopped
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
-from yeban.embedded.places import POSTGRES_SOCKET, Places
-from yeban.embedded.server import NotYet, Server, Stopped
-from yeban.embedded.software import Software
 from yeban.errors import ConfigurationError
+from yeban.runtime.servers.places import POSTGRES_SOCKET, Places
+from yeban.runtime.servers.server import NotYet, Server, Stopped
+from yeban.runtime.servers.software import Software
 
 USER = "yeban"
 DATABASE = "yeban"

@@ -17,8 +17,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from yeban.embedded.places import Places
 from yeban.errors import ConfigurationError, ServiceUnavailable
+from yeban.runtime.servers.places import Places
 
 log = logging.getLogger(__name__)
 

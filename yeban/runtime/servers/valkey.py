@@ -13,10 +13,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from yeban.embedded.places import VALKEY_SOCKET, Places
-from yeban.embedded.server import NotYet, Server
-from yeban.embedded.software import Software
 from yeban.errors import ServiceUnavailable
+from yeban.runtime.servers.places import VALKEY_SOCKET, Places
+from yeban.runtime.servers.server import NotYet, Server
+from yeban.runtime.servers.software import Software
 
 log = logging.getLogger(__name__)
 
