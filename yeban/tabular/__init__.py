@@ -5,10 +5,10 @@ Memory does not grow with the file, but for reading XLSX, where the workbook's t
 
 from yeban.tabular.model import Format, Header, ReadOptions, Row
 from yeban.tabular.profile import MAX_DISTINCT_TEXTS, Profile, profile_table
-from yeban.tabular.reading import Table, open_table
-from yeban.tabular.writing import WriteFormat, write_table
-from yeban.tabular.xlsx_reading import sheet_names
-from yeban.tabular.xlsx_writing import MAX_XLSX_ROWS
+from yeban.tabular.reader import Table, open_table
+from yeban.tabular.writer import WriteFormat, write_table
+from yeban.tabular.xlsx_reader import sheet_names
+from yeban.tabular.xlsx_writer import MAX_XLSX_ROWS
 
 __all__ = [
     "MAX_DISTINCT_TEXTS",

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from yeban.tabular.reading import Table
-from yeban.tokens import about_tokens
+from yeban.tabular.reader import Table
+from yeban.tabular.token_estimate import about_tokens
 
 #: Different texts that are told apart; what comes after them is not looked at for duplicates.
 MAX_DISTINCT_TEXTS = 500_000
@@ -26,7 +26,7 @@ class Profile:
 
     ``unscorable`` have no text, or a line that cannot be read; the others are texts. ``duplicates`` are texts that
     stand in an earlier row already, among the first ``compared`` rows. ``long`` have more tokens than asked for, as
-    :func:`~yeban.tokens.about_tokens` tells them. ``gold`` is how often each label stands in the gold column, most
+    :func:`~yeban.tabular.token_estimate.about_tokens` tells them. ``gold`` is how often each label stands in the gold column, most
     frequent first; it is ``None`` without such a column, and when it holds over :data:`MAX_GOLD_LABELS` different
     values.
     """

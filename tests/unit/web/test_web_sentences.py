@@ -36,7 +36,7 @@ OPAQUE = {
     ],
     "yeban/database/engine.py": ["database_problem(error)"],
     "yeban/messaging/queues.py": ["redis_problem(error)"],
-    "yeban/tabular/detect.py": ["advice"],
+    "yeban/tabular/detection.py": ["advice"],
 }
 SENTENCES = sorted({sentence.text for path in sources.sources() for sentence in sources.sentences(path)})
 MESSAGES = {str(message.id): str(message.string) for message in read("zh") if message.context == CONTEXT}

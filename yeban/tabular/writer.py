@@ -11,7 +11,7 @@ from typing import Literal
 
 from yeban.errors import InvalidRequest
 from yeban.tabular.formulas import guarded
-from yeban.tabular.xlsx_writing import write_xlsx
+from yeban.tabular.xlsx_writer import write_xlsx
 
 WriteFormat = Literal["csv", "xlsx", "jsonl"]
 Cell = str | float | None

@@ -11,11 +11,11 @@ from typing import BinaryIO, Protocol, Self
 from yeban.errors import InvalidRequest, InvalidTable, TooLarge, phrase
 from yeban.tabular.columns import find_gold_column, find_text_column
 from yeban.tabular.delimited import DelimitedReader
-from yeban.tabular.detect import is_xlsx, text_format
+from yeban.tabular.detection import is_xlsx, text_format
 from yeban.tabular.encodings import find_encoding
 from yeban.tabular.jsonl import JsonLinesReader
 from yeban.tabular.model import Format, Header, ReadOptions, Record, Row
-from yeban.tabular.xlsx_reading import XlsxReader
+from yeban.tabular.xlsx_reader import XlsxReader
 
 # Blank rows are held back until a row follows that is not; a file of nothing else must not fill the memory.
 _MAX_HELD_RUNS = 1_000
