@@ -41,7 +41,7 @@ UNHEARD = (
     "yeban/database/migrations.py",
     "yeban/settings.py",
     "yeban/runtime/stack.py",
-    "yeban/tracing.py",
+    "yeban/telemetry/tracing.py",
     # What builds models, which only the command line does.
     "worker/engine/__main__.py",
     "worker/engine/checkpoints/bert_config.py",

@@ -11,12 +11,12 @@ from web.app import create_app
 from web.auth.first_account import make_first_account
 from web.http.hosts_and_headers import check_listen_address
 from web.server.gunicorn import WebServer
-from yeban import tracing
 from yeban.errors import ConfigurationError
-from yeban.logs import configure_logging, log_uncaught
 from yeban.runtime.programs import EXIT_MISCONFIGURED
 from yeban.runtime.servers import find_endpoints
 from yeban.settings import load_settings
+from yeban.telemetry import tracing
+from yeban.telemetry.logs import configure_logging, log_uncaught
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from flask import Flask, Response, g, request
 
 from web.http.request_log import method_of, route_of
-from yeban import tracing
+from yeban.telemetry import tracing
 
 _PARENT = "traceparent"
 

@@ -8,10 +8,10 @@ import click
 
 from worker.lifecycle import WorkerProcess
 from yeban.errors import ConfigurationError, EngineUnavailable, UnknownModel, YebanError
-from yeban.logs import configure_logging, log_uncaught
 from yeban.runtime.programs import EXIT_MISCONFIGURED, ROLES, Role
 from yeban.runtime.servers import find_endpoints
 from yeban.settings import get_settings
+from yeban.telemetry.logs import configure_logging, log_uncaught
 
 #: What starting again does not mend.
 _FOR_A_PERSON = (ConfigurationError, EngineUnavailable, UnknownModel)

@@ -28,7 +28,6 @@ from worker.tasks.classify_text import TextRunner
 from worker.tasks.finish_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
-from yeban import tracing
 from yeban.chunks import leases, workers
 from yeban.chunks.sweep import end_finished_jobs, sweep
 from yeban.database.engine import Database
@@ -38,6 +37,7 @@ from yeban.messaging.queues import TaskSender, check_tls, make_redis
 from yeban.runtime.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role
 from yeban.runtime.servers import Endpoints
 from yeban.settings import Settings
+from yeban.telemetry import tracing
 from yeban.webhooks.announcing import announce
 from yeban.webhooks.delivering import Notifier
 
@@ -285,4 +285,4 @@ def _counters(stores: Stores) -> dict[str, Any]:
 
 
 def _leave_logging_alone(**_: Any) -> None:
-    """See :func:`yeban.logs.configure_logging`."""
+    """See :func:`yeban.telemetry.logs.configure_logging`."""

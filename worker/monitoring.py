@@ -15,10 +15,11 @@ from typing import Any
 
 from worker.engine import Stores
 from worker.heartbeat import Heartbeat
-from yeban import __version__, metrics
+from yeban import __version__
 from yeban.errors import ConfigurationError
 from yeban.metering import CONTENT_TYPE, exposition
 from yeban.runtime.programs import Role
+from yeban.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

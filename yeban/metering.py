@@ -1,4 +1,4 @@
-"""How metrics are counted and shown; which there are stands in :mod:`yeban.metrics`.
+"""How metrics are counted and shown; which there are stands in :mod:`yeban.telemetry.metrics`.
 
 Nothing of prometheus-client is imported before the first observation, so that commands start fast, and so that a
 server of several processes can say first where these put their numbers together.
@@ -139,7 +139,7 @@ def _make() -> dict[str, Any]:
         registry = CollectorRegistry(auto_describe=False)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
-        from yeban.metrics import TABLE  # noqa: PLC0415 - it stands on this module
+        from yeban.telemetry.metrics import TABLE  # noqa: PLC0415 - it stands on this module
 
         made = {name: _made(metric, registry) for name, metric in TABLE.items() if not metric.collected}
         _state.registry, _state.made = registry, made

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.kinds import KINDS
 from tests.faults.processes import ROOT
 from tests.faults.run import Plan, run
-from yeban.logs import configure_logging
+from yeban.telemetry.logs import configure_logging
 
 _PAGE = ROOT / "docs" / "reliability.md"
 _RECORDED = "## A recorded run\n"

@@ -23,11 +23,11 @@ from worker.lifecycle import WorkerProcess
 from worker.tasks.grouping import Grouper
 from yeban.chunks import leases, outcomes
 from yeban.jobs import retention
-from yeban.logs import configure_logging
 from yeban.results import completion
 from yeban.runtime.programs import BULK_ROLE
 from yeban.runtime.servers import find_endpoints
 from yeban.settings import load_settings
+from yeban.telemetry.logs import configure_logging
 from yeban.webhooks import announcing, deliveries
 from yeban.webhooks.delivering import Notifier
 

@@ -23,13 +23,13 @@ from web.http import csrf
 from web.http.htmx import asked_by_htmx
 from web.http.redirects import own_path
 from web.services import services
-from yeban import metrics
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Account, Role
 from yeban.accounts.viewer import OPEN, Viewer
 from yeban.errors import Forbidden, NotFound, RateLimited, Unauthorized
 from yeban.messaging.queues import make_redis
 from yeban.settings import Settings
+from yeban.telemetry import metrics
 
 log = logging.getLogger("web.signing_in")  # that of requests is called as this module is
 

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from web.monitoring.served_models import check_model
 from web.services import Services
-from yeban import tracing
 from yeban.chunks.workers import live_workers
 from yeban.errors import (
     EngineFailed,
@@ -25,6 +24,7 @@ from yeban.errors import (
 from yeban.labels import Decision, LabelSet
 from yeban.messaging.queues import INTERACTIVE_QUEUE, SEND_ERRORS, TextReply, TextRequest
 from yeban.runtime.programs import INTERACTIVE_ROLE
+from yeban.telemetry import tracing
 
 
 @dataclass(frozen=True, kw_only=True)

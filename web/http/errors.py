@@ -16,8 +16,8 @@ from web.http.json import dumps
 from web.i18n.error_messages import translated
 from web.services import services
 from web.statuses import retry_after_s, status_of, title_of
-from yeban import metrics
 from yeban.errors import TooLarge, Unauthorized, YebanError
+from yeban.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import uuid
 
 from flask import Flask, Request, Response, g, request
 
-from yeban import logs, metrics
+from yeban.telemetry import logs, metrics
 
 log = logging.getLogger("web.access")
 

@@ -21,7 +21,6 @@ from web.http.parsing import Fields, take_time, told
 from web.label_sets.input import label_set_of_form
 from web.monitoring.served_models import check_model
 from web.services import Services
-from yeban import metrics
 from yeban.chunks import hints
 from yeban.errors import InvalidRequest, ServiceUnavailable
 from yeban.jobs.creation import Created, NewJob, create_job, find_replay
@@ -29,6 +28,7 @@ from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS
 from yeban.runtime.programs import BULK_ROLE
 from yeban.settings import Settings
 from yeban.tabular import Header, ReadOptions, open_table
+from yeban.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

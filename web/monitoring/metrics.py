@@ -18,13 +18,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from web.monitoring.deadline import Bounded
 from web.services import Services
-from yeban import __version__, logs, metrics
+from yeban import __version__
 from yeban.chunks.workers import WORKER_TIMEOUT_S
 from yeban.database.engine import Database
 from yeban.database.tables.states import ENDED, ChunkState, JobState
 from yeban.errors import ServiceUnavailable
 from yeban.messaging.queues import BULK_QUEUE, INTERACTIVE_QUEUE, UNACKNOWLEDGED_KEY
 from yeban.runtime.programs import ROLES
+from yeban.telemetry import logs, metrics
 
 log = logging.getLogger(__name__)
 

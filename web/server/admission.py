@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from yeban import metrics
 from yeban.errors import NoAnswer, Overloaded
+from yeban.telemetry import metrics
 
 _RETRY_AFTER_S = 1
 #: What is left of the limit when answers take too long. TCP's half would leave workers idle; this is near enough to

@@ -22,8 +22,9 @@ from gunicorn.arbiter import Arbiter
 
 from web.gunicorn_log import GunicornLog
 from web.server.slow_clients import DEADLINES
-from yeban import metering, metrics, tracing
+from yeban import metering
 from yeban.settings import Settings
+from yeban.telemetry import metrics, tracing
 
 _GRACEFUL_S = 30
 _METRICS_PREFIX = "yeban-metrics-"

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from worker.engine.classifier import Batch
 from worker.tasks.in_flight import Work
 from worker.tasks.models import Model, Models, rounded
-from yeban import metrics, tracing
 from yeban.chunks import leases
 from yeban.chunks.leases import Lease, StoredRow
 from yeban.chunks.outcomes import ChunkOutcome, Embedded, RowResult
@@ -23,6 +22,7 @@ from yeban.database.engine import Database
 from yeban.errors import EngineUnavailable, InvalidLabels, InvalidTemplate, ModelUnusable, UnknownModel
 from yeban.jobs.control import fail_job
 from yeban.labels import LabelSet, Status
+from yeban.telemetry import metrics, tracing
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,6 @@ from worker.tasks.in_flight import InFlight, Work
 from worker.tasks.locks import Gate
 from worker.tasks.models import Models
 from worker.tasks.slicing import cut
-from yeban import logs, metrics, tracing
 from yeban.chunks import hints, leases, outcomes
 from yeban.chunks.leases import Lease
 from yeban.chunks.outcomes import ALONE_FROM_ATTEMPT, Embedded
@@ -33,6 +32,7 @@ from yeban.errors import ServiceUnavailable, phrase
 from yeban.jobs.control import fail_job
 from yeban.messaging.queues import SEND_ERRORS, ChunkHint, TaskSender
 from yeban.runtime.programs import BULK_ROLE
+from yeban.telemetry import logs, metrics, tracing
 
 log = logging.getLogger(__name__)
 

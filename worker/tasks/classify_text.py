@@ -16,11 +16,11 @@ from worker.engine.classifier import Batch
 from worker.tasks.in_flight import InFlight, Work
 from worker.tasks.models import Model, Models, rounded
 from worker.tasks.slicing import cut
-from yeban import metrics, tracing
 from yeban.errors import EngineFailed, YebanError
 from yeban.labels import LabelSet
 from yeban.messaging.queues import TextReply, TextRequest
 from yeban.runtime.programs import INTERACTIVE_ROLE
+from yeban.telemetry import metrics, tracing
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from worker.engine.classifier import Batch, Classifier, Plan, RunStats, Scored
 from worker.tasks.in_flight import Work
 from worker.tasks.turns import Turns
-from yeban import metrics, tracing
 from yeban.errors import EngineFailed
+from yeban.telemetry import metrics, tracing
 
 #: Models kept loaded; the least recently used one makes room for another.
 _MAX_LOADED = 3

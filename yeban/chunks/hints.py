@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import text
 
-from yeban import metrics
 from yeban.chunks.clock import PAUSE_OVER
 from yeban.chunks.workers import WORKER_TIMEOUT_S
 from yeban.database.engine import Database
 from yeban.messaging.queues import SEND_ERRORS, TaskSender
+from yeban.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

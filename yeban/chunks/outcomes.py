@@ -11,10 +11,10 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
-from yeban import metrics
 from yeban.chunks.leases import Lease
 from yeban.database.engine import Database, copy_rows
 from yeban.labels import Status
+from yeban.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from yeban import metrics
 from yeban.chunks import hints
 from yeban.chunks.clock import END_IS_FREE
 from yeban.chunks.outcomes import (
@@ -28,6 +27,7 @@ from yeban.database.engine import Database
 from yeban.database.tables.states import JobState
 from yeban.errors import phrase
 from yeban.messaging.queues import TaskSender
+from yeban.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

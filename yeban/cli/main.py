@@ -15,8 +15,8 @@ from yeban import __version__
 from yeban.cli.exits import Exit, status_of
 from yeban.cli.interrupts import interrupt_on_sigterm
 from yeban.errors import ConfigurationError, YebanError
-from yeban.logs import configure_logging
 from yeban.settings import get_settings
+from yeban.telemetry.logs import configure_logging
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 

@@ -10,11 +10,11 @@ import click
 
 from yeban.cli.reaching import database_url
 from yeban.database.migrations import migrate as migrate_database
-from yeban.logs import configure_logging
 from yeban.runtime.programs import ROLES, python_command
 from yeban.runtime.servers import find_endpoints
 from yeban.runtime.stack import require_extras, run_stack
 from yeban.settings import get_settings, load_settings
+from yeban.telemetry.logs import configure_logging
 
 
 @click.command()

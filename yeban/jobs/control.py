@@ -7,12 +7,12 @@ import uuid
 
 from sqlalchemy import text
 
-from yeban import metrics
 from yeban.accounts.viewer import OPEN, Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import CANCELLABLE, ENDED, PAUSABLE, RESUMABLE, JobState
 from yeban.errors import Conflict, phrase
 from yeban.jobs.locking import lock_job
+from yeban.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

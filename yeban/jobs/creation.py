@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
-from yeban import metrics, tracing
 from yeban.database.engine import Database, copy_rows
 from yeban.database.tables import Job
 from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, InvalidRequest, InvalidTable
 from yeban.labels import LabelSet
 from yeban.tabular import Row, Table
+from yeban.telemetry import metrics, tracing
 
 log = logging.getLogger(__name__)
 

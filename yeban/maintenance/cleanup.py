@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from yeban import drafts, label_sets, metrics
+from yeban import drafts, label_sets
 from yeban.accounts import people
 from yeban.database.engine import Database
 from yeban.errors import ServiceUnavailable
 from yeban.jobs import retention
 from yeban.settings import Settings
+from yeban.telemetry import metrics
 from yeban.webhooks import deliveries, endpoints
 
 log = logging.getLogger(__name__)

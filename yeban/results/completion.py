@@ -18,13 +18,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from yeban import logs, metrics, tracing
 from yeban.chunks.clock import END_IS_FREE
 from yeban.database.engine import Database, copy_rows
 from yeban.database.tables.states import JobState
 from yeban.errors import ServiceUnavailable
 from yeban.labels import LabelSet, Status
 from yeban.results.summary import summarize
+from yeban.telemetry import logs, metrics, tracing
 
 log = logging.getLogger(__name__)
 

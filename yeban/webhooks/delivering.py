@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from yeban import metrics, tracing
 from yeban.accounts.viewer import OPEN, Viewer
 from yeban.database.engine import Database
 from yeban.errors import InvalidRequest, ServiceUnavailable
+from yeban.telemetry import metrics, tracing
 from yeban.webhooks import deliveries, signing, targets
 from yeban.webhooks.deliveries import DeliveryState, Message
 from yeban.webhooks.endpoints import find_webhook

@@ -9,10 +9,10 @@ import pytest
 from tests.fixtures.collector import run_collector
 from tests.fixtures.scraping import Counting
 from tests.fixtures.waiting import wait_until
-from yeban import tracing
 from yeban.accounts.viewer import Viewer
 from yeban.errors import NotFound
 from yeban.settings import Settings
+from yeban.telemetry import tracing
 from yeban.webhooks import deliveries, delivering, endpoints
 from yeban.webhooks.announcing import announce
 from yeban.webhooks.deliveries import DELAYS_S, LEASE_S, DeliveryState

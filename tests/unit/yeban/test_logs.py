@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from yeban import logs
 from yeban.errors import EngineFailed, InvalidTable, ServiceUnavailable
+from yeban.telemetry import logs
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "我的包裹丢了"

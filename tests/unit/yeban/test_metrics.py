@@ -13,10 +13,11 @@ import pytest
 import yaml
 
 from tests.fixtures.scraping import Counting, read
-from yeban import metering, metrics
+from yeban import metering
 from yeban.errors import NotFound
 from yeban.metering import exposition
-from yeban.metrics import TABLE
+from yeban.telemetry import metrics
+from yeban.telemetry.metrics import TABLE
 
 ROOT = Path(__file__).resolve().parents[3]
 UNITS = (
@@ -174,5 +175,5 @@ def test_a_folder_that_somebody_else_set_is_not_ours(tmp_path):
 
 
 def test_a_command_that_counts_nothing_does_not_pay_for_it():
-    program = "import sys, yeban.chunks.hints, yeban.tracing; sys.exit('prometheus_client' in sys.modules)"
+    program = "import sys, yeban.chunks.hints, yeban.telemetry.tracing; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False, cwd=ROOT).returncode == 0

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.collector import run_collector
-from yeban import tracing
 from yeban.errors import ConfigurationError
 from yeban.settings import Settings
+from yeban.telemetry import tracing
 
 ROOT = Path(__file__).resolve().parents[3]
 
