@@ -16,7 +16,7 @@ from worker.evaluation.files import LabelledFile, labels_of, read_labelled
 from worker.evaluation.open_set import why_not
 from worker.evaluation.presenting import present
 from worker.evaluation.scoring import open_scorer
-from yeban.cli.exits import Exit, status_of
+from yeban.cli.exit_codes import Exit, status_of
 from yeban.cli.options import read_labels_file
 from yeban.cli.terminal import console, phase, print_json
 from yeban.errors import InvalidLabels, InvalidRequest, YebanError
@@ -26,7 +26,7 @@ from yeban.tabular import ReadOptions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Evaluate and return the exit status, as :class:`~yeban.cli.exits.Exit` has them."""
+    """Evaluate and return the exit status, as :class:`~yeban.cli.exit_codes.Exit` has them."""
     options = _parser().parse_args(arguments)
     try:
         _evaluate(options, get_settings())

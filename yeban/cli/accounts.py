@@ -13,7 +13,7 @@ from rich.table import Table
 
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Role
-from yeban.cli.reaching import database_url
+from yeban.cli.connection import database_url
 from yeban.cli.terminal import console
 from yeban.database.engine import Database
 from yeban.database.migrations import migrate

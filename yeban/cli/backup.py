@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from yeban.cli.connection import database_url
 from yeban.cli.outputs import INPUT, OUTPUT
-from yeban.cli.reaching import database_url
 from yeban.maintenance.backup import backup as write_backup
 from yeban.maintenance.backup import restore as read_backup
 from yeban.settings import get_settings

@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from yeban.cli import options
-from yeban.cli.reaching import open_client, reach_server
+from yeban.cli.connection import open_client, reach_server
 from yeban.cli.terminal import console, phase, print_json
 from yeban.errors import InvalidRequest
 

@@ -19,7 +19,7 @@ from yeban import __version__
 from yeban.accounts.people import is_empty
 from yeban.chunks.workers import live_workers
 from yeban.cli import options
-from yeban.cli.exits import Exit
+from yeban.cli.exit_codes import Exit
 from yeban.cli.terminal import console, print_json
 from yeban.database.engine import Database
 from yeban.errors import YebanError

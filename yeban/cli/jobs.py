@@ -11,8 +11,8 @@ import click
 from rich.table import Table
 
 from yeban.cli import options
+from yeban.cli.connection import existing_server_url, open_client
 from yeban.cli.outputs import INPUT, OUTPUT, check_input, check_output, output_format
-from yeban.cli.reaching import existing_server_url, open_client
 from yeban.cli.report import print_summary, summarise
 from yeban.cli.terminal import console, phase, print_json
 from yeban.client import Client

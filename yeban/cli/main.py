@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from yeban import __version__
-from yeban.cli.exits import Exit, status_of
+from yeban.cli.exit_codes import Exit, status_of
 from yeban.cli.interrupts import interrupt_on_sigterm
 from yeban.errors import ConfigurationError, YebanError
 from yeban.settings import get_settings
@@ -26,16 +26,16 @@ _COMMANDS = {
     "backup": "yeban.cli.backup",
     "classify": "yeban.cli.classify",
     "doctor": "yeban.cli.doctor",
-    "eval": "yeban.cli.evaluation",
+    "eval": "yeban.cli.eval",
     "job": "yeban.cli.jobs",
-    "migrate": "yeban.cli.serving",
+    "migrate": "yeban.cli.services",
     "models": "yeban.cli.models",
-    "probe": "yeban.cli.probing",
+    "probe": "yeban.cli.probe",
     "restore": "yeban.cli.backup",
     "tag": "yeban.cli.tag",
-    "up": "yeban.cli.serving",
-    "web": "yeban.cli.serving",
-    "worker": "yeban.cli.serving",
+    "up": "yeban.cli.services",
+    "web": "yeban.cli.services",
+    "worker": "yeban.cli.services",
 }
 
 

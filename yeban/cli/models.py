@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from yeban.cli import options
-from yeban.cli.exits import Exit
-from yeban.cli.handing_over import hand_over
+from yeban.cli.exit_codes import Exit
+from yeban.cli.worker_programs import hand_over
 
 # What the engine's command ends with when a model could not be built, or is not what it should be.
 _FAILED = 1

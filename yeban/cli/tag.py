@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from yeban.cli import options
-from yeban.cli.exits import Exit
-from yeban.cli.following import Following
+from yeban.cli.connection import open_client, reach_server
+from yeban.cli.exit_codes import Exit
 from yeban.cli.outputs import INPUT, OUTPUT, check_input, check_output, output_format
-from yeban.cli.reaching import open_client, reach_server
+from yeban.cli.progress import Following
 from yeban.cli.report import print_summary, summarise
 from yeban.cli.terminal import console, phase, print_json
 from yeban.errors import InvalidRequest

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Role
 from yeban.cli import main
-from yeban.cli.exits import Exit
+from yeban.cli.exit_codes import Exit
 from yeban.database.engine import Database
 from yeban.settings import get_settings
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from yeban.cli import following
 from yeban.cli import main as cli_main
+from yeban.cli import progress
 from yeban.settings import get_settings
 
 JOB_ID = "0cca0c22-b766-4c38-9543-2470d0a7a180"
@@ -128,8 +128,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         monkeypatch.delenv(name, raising=False)
     # Handlers on the streams of one run would outlive them.
     monkeypatch.setattr(sys.modules["yeban.cli.main"], "configure_logging", lambda *_: None)
-    monkeypatch.setattr(following, "_RETRY_S", 0.01)
-    monkeypatch.setattr(following, "_POLL_S", 0.01)
+    monkeypatch.setattr(progress, "_RETRY_S", 0.01)
+    monkeypatch.setattr(progress, "_POLL_S", 0.01)
     get_settings.cache_clear()
 
     def invoke(*arguments: Any, **options: Any) -> Result:

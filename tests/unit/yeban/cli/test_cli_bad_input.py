@@ -57,7 +57,7 @@ def test_tag_refuses(
     def no_stack(*_args: object, **_options: object) -> None:
         raise AssertionError("started servers for a command that cannot succeed")
 
-    monkeypatch.setattr("yeban.cli.reaching.run_stack", no_stack)
+    monkeypatch.setattr("yeban.cli.connection.run_stack", no_stack)
     Path("link.csv").symlink_to(table)
     Path("folder.csv").mkdir()
     os.mkfifo("pipe")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.waiting import wait_until
-from yeban.cli import reaching
-from yeban.cli.reaching import existing_server_url, reach_server
+from yeban.cli import connection
+from yeban.cli.connection import existing_server_url, reach_server
 from yeban.runtime.local_url import local_url
 from yeban.runtime.stack import Stack
 from yeban.settings import Settings, get_settings
@@ -39,8 +39,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
     made = Machine()
     monkeypatch.setenv("YEBAN_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("YEBAN_MODEL", raising=False)
-    monkeypatch.setattr(reaching, "run_stack", made.run)
-    monkeypatch.setattr(reaching, "running_url", lambda _settings: made.url)
+    monkeypatch.setattr(connection, "run_stack", made.run)
+    monkeypatch.setattr(connection, "running_url", lambda _settings: made.url)
     get_settings.cache_clear()
     yield made
     get_settings.cache_clear()
@@ -114,7 +114,7 @@ def test_two_commands_at_once_start_one_server(machine: Machine, monkeypatch: py
             urls.append(reached.url)
             wait_until(lambda: len(urls) == 2, what="both commands at work")
 
-    monkeypatch.setattr(reaching, "run_stack", slow_run)
+    monkeypatch.setattr(connection, "run_stack", slow_run)
     threads = [threading.Thread(target=command) for _ in range(2)]
     for thread in threads:
         thread.start()

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from yeban import errors
-from yeban.cli import following, main
-from yeban.cli.exits import Exit, status_of
+from yeban.cli import main, progress
+from yeban.cli.exit_codes import Exit, status_of
 
 REFERENCE = (Path(__file__).resolve().parents[4] / "docs/cli.md").read_text(encoding="utf-8")
 STATUSES = {status.value for status in Exit}
@@ -79,7 +79,7 @@ def test_each_error_has_a_status(error: type[errors.YebanError]) -> None:
 
 
 def test_the_reference_knows_how_long_an_outage_may_be() -> None:
-    assert f"tried again for {following.OUTAGE_S:g} seconds" in REFERENCE
+    assert f"tried again for {progress.OUTAGE_S:g} seconds" in REFERENCE
 
 
 def test_the_commands_of_the_examples_are_ones_that_there_are() -> None:

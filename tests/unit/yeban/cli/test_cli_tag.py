@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from tests.unit.yeban.cli.conftest import JOB_ID, TABLE, FakeServer, job
-from yeban.cli import following
+from yeban.cli import progress
 
 JOB = f"/api/v1/jobs/{JOB_ID}"
 Run = Callable[..., Result]
@@ -181,7 +181,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(tag: Run, server: Fake
 def test_a_server_that_stays_away_ends_it_with_where_to_find_the_job(
     tag: Run, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "OUTAGE_S", 0.05)
+    monkeypatch.setattr(progress, "OUTAGE_S", 0.05)
     server.answers["GET", JOB] = lambda: None
 
     ended = tag("--json")
@@ -193,7 +193,7 @@ def test_a_server_that_stays_away_ends_it_with_where_to_find_the_job(
 def test_a_download_that_is_cut_off_leaves_the_old_file_alone(
     tag: Run, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "OUTAGE_S", 0.05)
+    monkeypatch.setattr(progress, "OUTAGE_S", 0.05)
     (tmp_path / "in.tagged.csv").write_text("old")
     server.answers["GET", f"{JOB}/results.csv"] = lambda: None
 

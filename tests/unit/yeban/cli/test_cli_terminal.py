@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tests.unit.yeban.cli.conftest import JOB_ID, Answer, FakeServer, job
 from yeban.cli import main
-from yeban.cli.following import Following
+from yeban.cli.progress import Following
 from yeban.client import Client
 
 Run = Callable[..., Result]

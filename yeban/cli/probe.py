@@ -14,7 +14,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import click
 
 from yeban import __version__
-from yeban.cli.exits import Exit
+from yeban.cli.exit_codes import Exit
 from yeban.errors import ConfigurationError
 from yeban.runtime.local_url import local_url
 from yeban.settings import get_settings

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from yeban.cli.exits import Exit
+from yeban.cli.exit_codes import Exit
 from yeban.runtime.programs import python_command
 from yeban.runtime.stack import require_extras
 from yeban.settings import get_settings

@@ -8,7 +8,7 @@ import time
 
 import click
 
-from yeban.cli.reaching import database_url
+from yeban.cli.connection import database_url
 from yeban.database.migrations import migrate as migrate_database
 from yeban.runtime.programs import ROLES, python_command
 from yeban.runtime.servers import find_endpoints

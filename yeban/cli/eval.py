@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from yeban.cli import options
-from yeban.cli.handing_over import hand_over
 from yeban.cli.outputs import INPUT, check_input
+from yeban.cli.worker_programs import hand_over
 
 
 @click.command()
