@@ -38,8 +38,8 @@ from yeban.runtime.programs import BULK_ROLE, EXIT_RECYCLED, EXIT_STUCK, Role
 from yeban.runtime.servers import Endpoints
 from yeban.settings import Settings
 from yeban.telemetry import tracing
-from yeban.webhooks.announcing import announce
-from yeban.webhooks.delivering import Notifier
+from yeban.webhooks.announcements import announce
+from yeban.webhooks.notifier import Notifier
 
 log = logging.getLogger(__name__)
 

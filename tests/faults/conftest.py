@@ -26,8 +26,8 @@ from worker.tasks.models import Models
 from yeban.messaging.queues import ChunkHint, TaskSender
 from yeban.results.completion import finish_job
 from yeban.settings import Settings
-from yeban.webhooks.announcing import announce
-from yeban.webhooks.delivering import Notifier
+from yeban.webhooks.announcements import announce
+from yeban.webhooks.notifier import Notifier
 
 
 class WebInProcess:

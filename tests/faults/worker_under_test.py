@@ -28,8 +28,8 @@ from yeban.runtime.programs import BULK_ROLE
 from yeban.runtime.servers import find_endpoints
 from yeban.settings import load_settings
 from yeban.telemetry.logs import configure_logging
-from yeban.webhooks import announcing, deliveries
-from yeban.webhooks.delivering import Notifier
+from yeban.webhooks import announcements, deliveries
+from yeban.webhooks.notifier import Notifier
 
 #: Further models that every worker under test has loaded, beside the one of the settings.
 OTHER_MODELS = ("predictable-b",)
@@ -83,7 +83,7 @@ def _tell_of_phases(points: Points, process: WorkerProcess) -> None:
 
     deliveries.LEASE_S, deliveries.DELAYS_S = _MESSAGE_LEASE_S, _DELAYS_S
     deliveries._DUE = deliveries._DUE.replace(*_LONGEST)
-    _wrap(points, announcing, "_enter", after=Phase.TELLING, only=lambda made: made > 0)
+    _wrap(points, announcements, "_enter", after=Phase.TELLING, only=lambda made: made > 0)
     _wrap(points, deliveries, "take", after=Phase.SENDING, only=lambda message: message is not None)
     _wrap(points, deliveries, "enter", before=Phase.SENT)
 

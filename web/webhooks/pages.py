@@ -21,7 +21,7 @@ from web.webhooksample import SAMPLE
 from yeban.errors import Conflict, InvalidRequest, Overloaded
 from yeban.webhooks import deliveries, endpoints
 from yeban.webhooks.failures import Failure
-from yeban.webhooks.sending import Answer
+from yeban.webhooks.sender import Answer
 
 _LIST, _ONE = "webhooks.html", "webhook.html"
 _PAGE_DELIVERIES = 25

@@ -9,9 +9,9 @@ from web.auth.authentication import viewer
 from web.server.admission import Admission
 from web.services import Services
 from yeban.webhooks.deliveries import Delivery
-from yeban.webhooks.delivering import send_test
 from yeban.webhooks.endpoints import Webhook
-from yeban.webhooks.sending import Answer
+from yeban.webhooks.notifier import send_test
+from yeban.webhooks.sender import Answer
 
 # Of a web process; each may keep its request thread for ten seconds.
 _TESTS = Admission("webhook tests", most=4)

@@ -21,11 +21,11 @@ from yeban.database.engine import Database
 from yeban.errors import NotFound
 from yeban.webhooks.endpoints import SECRETS, find_webhook
 from yeban.webhooks.failures import Failure
-from yeban.webhooks.sending import Answer
+from yeban.webhooks.sender import Answer
 
 #: Seconds between a try that failed and the next; three days in all, as Standard Webhooks advises.
 DELAYS_S = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
-#: How long a try may take before another may begin; longer than :data:`yeban.webhooks.sending.LIMIT_S`.
+#: How long a try may take before another may begin; longer than :data:`yeban.webhooks.sender.LIMIT_S`.
 LEASE_S = 60.0
 #: Seconds after which a message that nobody has begun with is late.
 LATE_S = 300.0

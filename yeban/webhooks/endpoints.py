@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, text
 from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.errors import Conflict, NotFound
-from yeban.webhooks.signing import new_secret
+from yeban.webhooks.signatures import new_secret
 from yeban.webhooks.targets import check
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from yeban.accounts import people, tokens
 from yeban.accounts.viewer import Viewer
 from yeban.database.engine import Database
 from yeban.webhooks import endpoints
-from yeban.webhooks.sending import Answer
+from yeban.webhooks.sender import Answer
 
 CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
 #: The same requests each time. Time goes with the examples: these take less than a minute.

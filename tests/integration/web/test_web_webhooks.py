@@ -17,8 +17,8 @@ from web.server.admission import Admission
 from web.webhooks import representation
 from yeban.accounts.viewer import Viewer
 from yeban.webhooks import endpoints
-from yeban.webhooks.announcing import announce
-from yeban.webhooks.delivering import Notifier
+from yeban.webhooks.announcements import announce
+from yeban.webhooks.notifier import Notifier
 
 API = "/api/v1/webhooks"
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{43}=")

@@ -10,7 +10,8 @@ from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.waiting import wait_until
 from yeban.accounts.viewer import OPEN, Viewer
 from yeban.database.engine import Database
-from yeban.webhooks import delivering, endpoints
+from yeban.webhooks import endpoints
+from yeban.webhooks import notifier as delivering
 from yeban.webhooks.endpoints import Created
 
 

@@ -17,7 +17,7 @@ from yeban.labels import LabelSet
 from yeban.results import refinement_data
 from yeban.results.completion import finish_job
 from yeban.webhooks import endpoints
-from yeban.webhooks.announcing import announce
+from yeban.webhooks.announcements import announce
 
 ALICE, BOB = Viewer(name="alice", team="night"), Viewer(name="bob", team="night")
 CAROL = Viewer(name="carol")
@@ -212,7 +212,7 @@ def test_ends_before_the_first_webhook_are_no_news(work, hook, database):
 
 
 def test_more_ends_than_are_told_at_a_time(work, hook, database, monkeypatch):
-    monkeypatch.setattr("yeban.webhooks.announcing._BATCH", 2)
+    monkeypatch.setattr("yeban.webhooks.announcements._BATCH", 2)
     hook()
     for _ in range(5):
         work.completed(1)
@@ -327,7 +327,7 @@ def test_a_failure_in_between_leaves_all_of_it_to_be_told(work, hook, database, 
     hook()
     work.completed(1)
     with monkeypatch.context() as patched:
-        patched.setattr("yeban.webhooks.announcing._TOLD", None)
+        patched.setattr("yeban.webhooks.announcements._TOLD", None)
         with pytest.raises(Exception, match="Not an executable object"):
             announce(database)
     assert told(work) == []

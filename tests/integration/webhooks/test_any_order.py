@@ -16,10 +16,10 @@ from yeban.jobs import control
 from yeban.jobs.retention import delete_job
 from yeban.jobs.views import JobView
 from yeban.webhooks import deliveries, endpoints
-from yeban.webhooks.announcing import announce
+from yeban.webhooks.announcements import announce
 from yeban.webhooks.deliveries import DELAYS_S, Message
 from yeban.webhooks.failures import Failure
-from yeban.webhooks.sending import Answer
+from yeban.webhooks.sender import Answer
 
 T = TypeVar("T")
 

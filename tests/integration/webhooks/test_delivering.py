@@ -13,11 +13,12 @@ from yeban.accounts.viewer import Viewer
 from yeban.errors import NotFound
 from yeban.settings import Settings
 from yeban.telemetry import tracing
-from yeban.webhooks import deliveries, delivering, endpoints
-from yeban.webhooks.announcing import announce
+from yeban.webhooks import deliveries, endpoints
+from yeban.webhooks import notifier as delivering
+from yeban.webhooks.announcements import announce
 from yeban.webhooks.deliveries import DELAYS_S, LEASE_S, DeliveryState
 from yeban.webhooks.failures import Failure
-from yeban.webhooks.sending import LIMIT_S
+from yeban.webhooks.sender import LIMIT_S
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from tests.fixtures.interleaving import Interleaving
 from yeban.accounts.viewer import OPEN, Viewer
 from yeban.errors import Conflict, InvalidRequest, NotFound
-from yeban.webhooks import deliveries, delivering, endpoints
+from yeban.webhooks import deliveries, endpoints, notifier
 
 ALICE, BOB = Viewer(name="alice", team="night"), Viewer(name="bob", team="night")
 CAROL = Viewer(name="carol")
@@ -45,7 +45,7 @@ def test_a_team_shares_its_webhooks_and_nobody_else_sees_them(hook, database):
         lambda: endpoints.end_former_secrets(database, made.id, viewer=CAROL),
         lambda: deliveries.list_deliveries(database, made.id, viewer=CAROL),
         lambda: deliveries.try_again(database, made.id, uuid.uuid4(), viewer=CAROL),
-        lambda: delivering.send_test(database, made.id, private=True, viewer=CAROL),
+        lambda: notifier.send_test(database, made.id, private=True, viewer=CAROL),
         lambda: endpoints.get_webhook(database, uuid.uuid4(), viewer=ALICE),
     ]
     for act in someone_elses:

@@ -7,9 +7,9 @@ import pytest
 
 from tests.fixtures.ports import refusing_port
 from tests.fixtures.receiver import answer
-from yeban.webhooks import addresses, sending
+from yeban.webhooks import addresses, sender
 from yeban.webhooks.failures import Failure
-from yeban.webhooks.sending import send
+from yeban.webhooks.sender import send
 from yeban.webhooks.targets import parse
 
 
@@ -81,7 +81,7 @@ def test_a_receiver_that_says_a_byte_now_and_then_is_given_up_in_time(receiver):
 
 
 def test_a_body_is_not_waited_for(receiver, monkeypatch):
-    monkeypatch.setattr(sending, "_BODY_S", 0.2)
+    monkeypatch.setattr(sender, "_BODY_S", 0.2)
 
     def dribble(handler):
         handler.send_response(200)
@@ -191,7 +191,7 @@ def test_another_address_is_tried_where_one_is_not_reached(receiver, monkeypatch
 
 def test_http_leads_nowhere_outside(monkeypatch):
     called = []
-    monkeypatch.setattr(sending, "_connect", lambda *_: called.append(1))
+    monkeypatch.setattr(sender, "_connect", lambda *_: called.append(1))
     assert post("http://8.8.8.8/").failure is Failure.HTTPS_REQUIRED
     assert called == []
 
@@ -199,7 +199,7 @@ def test_http_leads_nowhere_outside(monkeypatch):
 @pytest.fixture
 def tls_receiver(certificates, start_receiver, monkeypatch):
     """Start a receiver with one of the certificates; only ``ca`` is trusted."""
-    monkeypatch.setattr(sending, "tls_context", lambda: ssl.create_default_context(cafile=str(certificates.ca)))
+    monkeypatch.setattr(sender, "tls_context", lambda: ssl.create_default_context(cafile=str(certificates.ca)))
 
     def start(name):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -241,6 +241,6 @@ def test_https_to_what_speaks_none(receiver):
 
 
 def test_the_default_context_asks_for_a_certificate():
-    context = sending.tls_context()
+    context = sender.tls_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname

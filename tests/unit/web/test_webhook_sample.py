@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from web.webhooksample import SAMPLE
-from yeban.webhooks import signing
+from yeban.webhooks import signatures
 
-SECRET, BODY = signing.new_secret(), '{"type":"job.completed","data":"物流"}'.encode()
+SECRET, BODY = signatures.new_secret(), '{"type":"job.completed","data":"物流"}'.encode()
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def verify() -> Callable[..., bool]:
 
 
 def headers(timestamp: float | None = None) -> dict[str, str]:
-    return signing.headers([SECRET], "b1d64c0e", int(time.time() if timestamp is None else timestamp), BODY)
+    return signatures.headers([SECRET], "b1d64c0e", int(time.time() if timestamp is None else timestamp), BODY)
 
 
 def test_a_message_of_ours_passes(verify):
@@ -38,8 +38,8 @@ def test_one_of_several_signatures_is_enough(verify):
 
 
 def test_while_a_secret_is_changed_either_will_do(verify):
-    former = signing.new_secret()
-    both = signing.headers([SECRET, former], "b1d64c0e", int(time.time()), BODY)
+    former = signatures.new_secret()
+    both = signatures.headers([SECRET, former], "b1d64c0e", int(time.time()), BODY)
     assert verify(SECRET, both, BODY)
     assert verify(former, both, BODY)
 
@@ -63,7 +63,7 @@ def test_headers_that_are_missing_or_junk_are_refused(verify, name, value):
 
 def test_another_body_or_secret_is_refused(verify):
     assert not verify(SECRET, headers(), BODY + b" ")
-    assert not verify(signing.new_secret(), headers(), BODY)
+    assert not verify(signatures.new_secret(), headers(), BODY)
 
 
 def test_it_needs_nothing_but_the_standard_library_and_stands_in_the_document():

@@ -5,20 +5,20 @@ import pytest
 
 from tests.fixtures.receiver import Received
 from yeban.database.tables.states import ENDED
-from yeban.webhooks import signing
+from yeban.webhooks import signatures
 from yeban.webhooks.events import EVENT_OF, Event, body
 
 
 def test_a_signature_is_the_one_that_the_specification_gives():
     # The example that libraries of Standard Webhooks are tested with.
-    found = signing.signature(
+    found = signatures.signature(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'
     )
     assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_secrets_are_long_and_never_the_same():
-    made = {signing.new_secret() for _ in range(50)}
+    made = {signatures.new_secret() for _ in range(50)}
     assert len(made) == 50
     for secret in made:
         assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
@@ -27,22 +27,22 @@ def test_secrets_are_long_and_never_the_same():
 
 @pytest.mark.parametrize("changed", ["id", "timestamp", "body", "secret"])
 def test_a_signature_is_of_all_its_parts(changed):
-    secret = signing.new_secret()
-    headers = signing.headers([secret], "msg", 1_700_000_000, b"{}")
+    secret = signatures.new_secret()
+    headers = signatures.headers([secret], "msg", 1_700_000_000, b"{}")
     content = b"{}"
     if changed == "body":
         content = b"{ }"
     elif changed == "secret":
-        secret = signing.new_secret()
+        secret = signatures.new_secret()
     else:
         headers = {**headers, f"webhook-{changed}": "1"}
-    assert Received("/", signing.headers([secret], "msg", 1, b"{}"), b"{}").is_signed_by(secret)
+    assert Received("/", signatures.headers([secret], "msg", 1, b"{}"), b"{}").is_signed_by(secret)
     assert not Received("/", headers, content).is_signed_by(secret)
 
 
 def test_each_of_several_secrets_signs():
-    first, second, another = (signing.new_secret() for _ in range(3))
-    received = Received("/", signing.headers([first, second], "msg", 1, b"{}"), b"{}")
+    first, second, another = (signatures.new_secret() for _ in range(3))
+    received = Received("/", signatures.headers([first, second], "msg", 1, b"{}"), b"{}")
     assert received.headers["webhook-signature"].count(" ") == 1
     assert received.is_signed_by(first)
     assert received.is_signed_by(second)

@@ -14,12 +14,12 @@ from yeban.accounts.viewer import OPEN, Viewer
 from yeban.database.engine import Database
 from yeban.errors import InvalidRequest, ServiceUnavailable
 from yeban.telemetry import metrics, tracing
-from yeban.webhooks import deliveries, signing, targets
+from yeban.webhooks import deliveries, signatures, targets
 from yeban.webhooks.deliveries import DeliveryState, Message
 from yeban.webhooks.endpoints import find_webhook
 from yeban.webhooks.events import Event, body, payload
 from yeban.webhooks.failures import Failure
-from yeban.webhooks.sending import LIMIT_S, Answer, send
+from yeban.webhooks.sender import LIMIT_S, Answer, send
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Notifier:
 def send_test(database: Database, public_id: uuid.UUID, *, private: bool, viewer: Viewer = OPEN) -> Answer:
     """Send a message that says nothing, now, and tell how that went. Raises ``NotFound``.
 
-    It takes as long as a try may (:data:`~yeban.webhooks.sending.LIMIT_S`); it is not stored, and not repeated.
+    It takes as long as a try may (:data:`~yeban.webhooks.sender.LIMIT_S`); it is not stored, and not repeated.
     """
     with database.begin() as connection:
         webhook = find_webhook(connection, public_id, viewer=viewer)
@@ -150,7 +150,7 @@ def _send(
     except InvalidRequest:  # stored by a version that took more
         return Answer(status=None, failure=Failure.ADDRESS_REFUSED, seconds=0.0)
     sent = body(content)
-    headers = signing.headers(secrets, str(message_id), int(time.time()), sent)
+    headers = signatures.headers(secrets, str(message_id), int(time.time()), sent)
     return send(target, headers, sent, private=private, limit_s=limit_s)
 
 
