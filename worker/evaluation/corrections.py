@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.evaluation.deciding import Prepared, refined
-from worker.refinement.choosing import suggest
-from worker.refinement.fitting import UNKNOWN
+from worker.refinement.refiner import UNKNOWN
+from worker.refinement.review_choice import suggest
 
 Indices = NDArray[np.intp]
 

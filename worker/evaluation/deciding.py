@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from worker.evaluation.files import LabelledFile
 from worker.evaluation.scoring import Scorer
 from worker.refinement import Rows, fit
-from worker.refinement.fitting import UNKNOWN, Examples
-from worker.refinement.sampling import sample
+from worker.refinement.refiner import UNKNOWN, Examples
+from worker.refinement.sample import sample
 from yeban.labels import LabelSet
 
 Floats = NDArray[np.float32]

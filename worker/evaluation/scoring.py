@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from worker.engine import Batch, Classifier, ModelInfo, Stores
 from worker.refinement import Rows
-from worker.refinement.fitting import Examples
+from worker.refinement.refiner import Examples
 from worker.refinement.vectors import GEOMETRY_MODEL, pack, unpack
 from yeban.errors import ModelUnusable
 from yeban.labels import LabelSet

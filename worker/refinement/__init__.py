@@ -5,6 +5,6 @@ of the file what its labels look like in them and decides every row anew, ``vect
 ``choosing`` names the rows that a person should look at.
 """
 
-from worker.refinement.fitting import Examples, Refiner, Rows, fit
+from worker.refinement.refiner import Examples, Refiner, Rows, fit
 
 __all__ = ["Examples", "Refiner", "Rows", "fit"]

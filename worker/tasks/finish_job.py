@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.refinement import Examples, Refiner, Rows, fit
-from worker.refinement.choosing import suggest
-from worker.refinement.fitting import NONE, UNKNOWN
 from worker.refinement.ngrams import MOST_CHARS
-from worker.refinement.sampling import sample
+from worker.refinement.refiner import NONE, UNKNOWN
+from worker.refinement.review_choice import suggest
+from worker.refinement.sample import sample
 from worker.refinement.vectors import GEOMETRY_MODEL, dimension_of, unpack
 from worker.tasks.models import Models
 from yeban.database.engine import Database

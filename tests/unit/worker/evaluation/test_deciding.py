@@ -17,7 +17,7 @@ from worker.evaluation.deciding import (
 )
 from worker.evaluation.files import LabelledFile
 from worker.evaluation.scoring import Scorer
-from worker.refinement import sampling
+from worker.refinement import sample as sampling
 
 MakeFile = Callable[..., LabelledFile]
 

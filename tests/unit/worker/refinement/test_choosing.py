@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from worker.refinement import fit
-from worker.refinement.choosing import suggest
-from worker.refinement.fitting import UNKNOWN
+from worker.refinement.refiner import UNKNOWN
+from worker.refinement.review_choice import suggest
 
 
 def _unknown(count: int):

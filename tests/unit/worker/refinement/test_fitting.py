@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from worker.refinement import Examples, Rows, fit
-from worker.refinement.fitting import NONE, UNKNOWN
+from worker.refinement.refiner import NONE, UNKNOWN
 
 
 def test_a_whole_file_is_tagged_better_than_row_by_row(make_file):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.refinement.fitting import UNKNOWN, Floats, Labels, Rows
+from worker.refinement.refiner import UNKNOWN, Floats, Labels, Rows
 
 _CANDIDATES = 4_000
 _NEIGHBOURS = 20
