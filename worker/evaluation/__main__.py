@@ -11,11 +11,11 @@ import click
 
 from worker.engine.phrasing import FEATURES
 from worker.evaluation.documents import document
-from worker.evaluation.evaluating import Evaluation, Wanted, evaluate
+from worker.evaluation.evaluations import Evaluation, Wanted, evaluate
 from worker.evaluation.files import LabelledFile, labels_of, read_labelled
 from worker.evaluation.open_set import why_not
-from worker.evaluation.presenting import present
-from worker.evaluation.scoring import open_scorer
+from worker.evaluation.scorer import open_scorer
+from worker.evaluation.tables import present
 from yeban.cli.exit_codes import Exit, status_of
 from yeban.cli.options import read_labels_file
 from yeban.cli.terminal import console, phase, print_json

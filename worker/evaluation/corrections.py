@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.evaluation.deciding import Prepared, refined
+from worker.evaluation.decisions import Prepared, refined
 from worker.refinement.refiner import UNKNOWN
 from worker.refinement.review_choice import suggest
 

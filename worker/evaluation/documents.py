@@ -9,8 +9,8 @@ from typing import Any
 
 from worker.engine import ModelInfo
 from worker.evaluation.bootstrap import Interval
-from worker.evaluation.deciding import Setting
-from worker.evaluation.evaluating import Evaluation, Wanted
+from worker.evaluation.decisions import Setting
+from worker.evaluation.evaluations import Evaluation, Wanted
 from worker.evaluation.figures import Figures
 
 #: Gold labels outside the label set that are listed: a wrongly chosen gold column may hold a million.

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from worker.evaluation.deciding import Prepared, Setting, refined
+from worker.evaluation.decisions import Prepared, Setting, refined
 from worker.evaluation.files import LabelledFile
 from worker.evaluation.rejection import Rejection, measure
-from worker.evaluation.scoring import Scorer
+from worker.evaluation.scorer import Scorer
 from yeban.errors import InvalidLabels
 from yeban.labels import LABEL_JOINER
 

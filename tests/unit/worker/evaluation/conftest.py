@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from worker.engine import Batch, Classifier, ModelInfo, Plan, RunStats, Scored
 from worker.engine.calibration import sigmoid, softmax
 from worker.evaluation.files import LabelledFile
-from worker.evaluation.scoring import Scorer
+from worker.evaluation.scorer import Scorer
 from yeban.labels import Label, LabelSet
 
 DIMENSION = 16

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from worker.evaluation.corrections import simulate
-from worker.evaluation.deciding import Setting, decide, prepare
+from worker.evaluation.decisions import Setting, decide, prepare
 from worker.evaluation.files import LabelledFile
-from worker.evaluation.scoring import Scorer
+from worker.evaluation.scorer import Scorer
 
 MakeFile = Callable[..., LabelledFile]
 

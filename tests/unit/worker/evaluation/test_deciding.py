@@ -5,18 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from worker.evaluation import deciding
-from worker.evaluation.deciding import (
-    Setting,
-    add_examples,
-    decide,
-    decide_with_examples,
-    draw,
-    prepare,
-    refined,
-)
+from worker.evaluation import decisions
+from worker.evaluation.decisions import Setting, add_examples, decide, decide_with_examples, draw, prepare, refined
 from worker.evaluation.files import LabelledFile
-from worker.evaluation.scoring import Scorer
+from worker.evaluation.scorer import Scorer
 from worker.refinement import sample as sampling
 
 MakeFile = Callable[..., LabelledFile]
@@ -87,15 +79,15 @@ def test_a_long_file_is_learnt_from_a_sample_and_known_rows_are_in_it(
     rows = prepare(make_file(), scorer, refine=True).rows
     whole = refined(rows)
     learnt_from: list[np.ndarray] = []
-    fit = deciding.fit
+    fit = decisions.fit
 
     def watched(sample, known, examples):
         learnt_from.append(known)
         return fit(sample, known, examples)
 
-    monkeypatch.setattr(deciding, "fit", watched)
+    monkeypatch.setattr(decisions, "fit", watched)
     monkeypatch.setattr(sampling, "SAMPLE_ROWS", 90)
-    monkeypatch.setattr(deciding, "_APPLY_ROWS", 50)
+    monkeypatch.setattr(decisions, "_APPLY_ROWS", 50)
     known = np.full(180, -1)
     known[[0, 100, 179]] = [0, 1, 2]
     from_sample = refined(rows, known)

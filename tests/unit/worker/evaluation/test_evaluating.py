@@ -8,12 +8,12 @@ import pytest
 from rich.console import Console
 
 from tests.unit.worker.evaluation.conftest import PointClassifier
-from worker.evaluation.deciding import Setting
+from worker.evaluation.decisions import Setting
 from worker.evaluation.documents import document
-from worker.evaluation.evaluating import Evaluation, Wanted, evaluate
+from worker.evaluation.evaluations import Evaluation, Wanted, evaluate
 from worker.evaluation.files import LabelledFile
-from worker.evaluation.presenting import present
-from worker.evaluation.scoring import Scorer
+from worker.evaluation.scorer import Scorer
+from worker.evaluation.tables import present
 
 MakeFile = Callable[..., LabelledFile]
 

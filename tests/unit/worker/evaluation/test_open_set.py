@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from worker.evaluation.deciding import prepare
+from worker.evaluation.decisions import prepare
 from worker.evaluation.files import LabelledFile
 from worker.evaluation.open_set import ANY_LABEL, leave_out, why_not
-from worker.evaluation.scoring import Scorer
+from worker.evaluation.scorer import Scorer
 from yeban.errors import InvalidLabels
 from yeban.labels import LabelSet
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.unit.worker.evaluation.conftest import PointClassifier
-from worker.evaluation.scoring import Scorer
+from worker.evaluation.scorer import Scorer
 from yeban.errors import ModelUnusable
 from yeban.labels import Label, LabelSet
 

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from worker.engine import ModelInfo
 from worker.evaluation.bootstrap import Interval
-from worker.evaluation.deciding import Setting
+from worker.evaluation.decisions import Setting
 from worker.evaluation.documents import UNKNOWN_LISTED, means
-from worker.evaluation.evaluating import Evaluation, Wanted
+from worker.evaluation.evaluations import Evaluation, Wanted
 from worker.evaluation.figures import Figures
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.evaluation.files import LabelledFile
-from worker.evaluation.scoring import Scorer
+from worker.evaluation.scorer import Scorer
 from worker.refinement import Rows, fit
 from worker.refinement.refiner import UNKNOWN, Examples
 from worker.refinement.sample import sample

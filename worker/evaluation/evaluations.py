@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker.evaluation.corrections import Corrected, simulate
-from worker.evaluation.deciding import Decided, Setting, decide, decide_with_examples, prepare
+from worker.evaluation.decisions import Decided, Setting, decide, decide_with_examples, prepare
 from worker.evaluation.figures import Figures, judge
 from worker.evaluation.files import LabelledFile
 from worker.evaluation.open_set import LeftOut, leave_out, why_not
-from worker.evaluation.scoring import Scorer
+from worker.evaluation.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
