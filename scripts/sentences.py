@@ -22,7 +22,7 @@ PACKAGES = ("web", "worker", "yeban")
 UNHEARD = (
     "web/__main__.py",
     "web/auth/first_account.py",
-    "web/secretkey.py",
+    "web/auth/sessions.py",
     "web/server/gunicorn.py",
     "worker/__main__.py",
     "worker/app.py",

@@ -5,16 +5,58 @@ from __future__ import annotations
 from flask import Flask
 
 from web import services as service
-from web import spans
-from web.api import api, probes
-from web.auth import authentication, sessions
-from web.http import csrf, hosts_and_headers, parsing, request_log
-from web.http import errors as problems
+from web.auth import account_pages, accounts_pages, authentication, sessions, sign_in_pages
+from web.blueprints import api, pages, probes
+from web.classify import api as classify_api
+from web.classify import pages as classify_pages
+from web.classify import snippets
+from web.drafts import pages as draft_pages
+from web.drafts import upload_page
+from web.http import csrf, errors, hosts_and_headers, parsing, request_log
 from web.i18n import locale
+from web.jobs import api as jobs_api
+from web.jobs import pages as jobs_pages
+from web.jobs import state_labels
 from web.jobs.submission import FORM_BYTES, MAX_FORM_PARTS
-from web.monitoring import health, metrics
-from web.pages import pages
+from web.label_sets import api as label_sets_api
+from web.label_sets import pages as label_sets_pages
+from web.monitoring import api as monitoring_api
+from web.monitoring import description_api, health, metrics
+from web.results import accuracy_api, accuracy_pages, corrections_api, review_pages
+from web.results import api as results_api
+from web.shell import api_docs_page, filters, preferences
+from web.webhooks import api as webhooks_api
+from web.webhooks import pages as webhooks_pages
 from yeban.settings import Settings
+
+#: Modules whose routes and template filters register on the blueprints when imported.
+FEATURES = (
+    account_pages,
+    accounts_pages,
+    sign_in_pages,
+    classify_api,
+    classify_pages,
+    snippets,
+    draft_pages,
+    upload_page,
+    jobs_api,
+    jobs_pages,
+    state_labels,
+    label_sets_api,
+    label_sets_pages,
+    monitoring_api,
+    description_api,
+    accuracy_api,
+    accuracy_pages,
+    corrections_api,
+    review_pages,
+    results_api,
+    api_docs_page,
+    filters,
+    preferences,
+    webhooks_api,
+    webhooks_pages,
+)
 
 # Room for the labels of a request; its text may take twelve bytes a character ("\ud83d\ude00").
 _JSON_BYTES = 2**20
@@ -37,14 +79,13 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     service.install(app.extensions, services)
     health.install(app.extensions, services)
     metrics.install(app.extensions, services)
-    spans.install(app)
     request_log.install(app)
     hosts_and_headers.install(app, settings)
     sessions.install(app, settings)
     authentication.install(app, settings, redis_url)
     csrf.install(app)
     locale.install(app)
-    problems.install(app)
+    errors.install(app)
     parsing.install(app, settings)
     for blueprint in (api, probes, pages):
         app.register_blueprint(blueprint)

@@ -1,4 +1,4 @@
-"""Where the pages' routes hang."""
+"""Blueprints that the features add their routes to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from flask import Blueprint, request
 from web.http import csrf
 
 pages = Blueprint("pages", __name__)
+api = Blueprint("api", __name__, url_prefix="/api/v1")
+#: Health checks and metrics, outside the API's version.
+probes = Blueprint("probes", __name__)
 
 #: Views that take large bodies, and so call :func:`web.http.csrf.protect` themselves, within their limits.
 CHECKED_BY_VIEW = {

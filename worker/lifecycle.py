@@ -21,8 +21,7 @@ from worker.engine import Stores, open_classifier
 from worker.engine.classifier import Classifier
 from worker.heartbeat import LOOP_STALLED_S, Heartbeat
 from worker.monitoring import WorkerServer, WorkerState, stores_by_name
-from worker.priority import give_way
-from worker.process_limits import MemoryLimit
+from worker.process_limits import MemoryLimit, give_way
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.classify_text import TextRunner
 from worker.tasks.finish_job import JobEnder

@@ -17,9 +17,9 @@ from worker.engine import Stores
 from worker.heartbeat import Heartbeat
 from yeban import __version__
 from yeban.errors import ConfigurationError
-from yeban.metering import CONTENT_TYPE, exposition
 from yeban.runtime.programs import Role
 from yeban.telemetry import metrics
+from yeban.telemetry.metrics import CONTENT_TYPE, exposition
 
 log = logging.getLogger(__name__)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 
 from flask import Flask, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from web.secretkey import secret_key
+from yeban.errors import ConfigurationError
 from yeban.settings import Settings
 
 _UNRENEWED = frozenset({"static", "probes.alive", "probes.ready", "probes.show_metrics"})
@@ -38,3 +43,40 @@ def install(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=0
         )
+
+
+_LEAST_CHARS = 32
+_FILE = "secret_key"
+
+
+def secret_key(settings: Settings) -> str:
+    """``YEBAN_SECRET_KEY``, else the key in the data directory, which is made where there is none.
+
+    Raises :class:`~yeban.errors.ConfigurationError` for a short key, and where none can be kept.
+    """
+    if settings.secret_key is not None:
+        if len(settings.secret_key) < _LEAST_CHARS:
+            raise ConfigurationError(f"YEBAN_SECRET_KEY is too short: give {_LEAST_CHARS} random characters or more.")
+        return settings.secret_key
+    path = settings.data_dir / _FILE
+    try:
+        return _kept(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The key that signs sessions cannot be kept in {path}: {error.strerror}. Set YEBAN_SECRET_KEY."
+        ) from error
+
+
+def _kept(path: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text(encoding="ascii")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(prefix=f".{_FILE}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(48))
+        with contextlib.suppress(FileExistsError):  # another process was first; its key holds
+            os.link(draft, path)
+    finally:
+        Path(draft).unlink()
+    return path.read_text(encoding="ascii")

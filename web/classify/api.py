@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from flask import Response
 from pydantic import Field
 
-from web.api.blueprint import api
+from web.blueprints import api
 from web.classify import schemas, service
 from web.classify.service import Classification
 from web.http.json import json_response

@@ -25,7 +25,7 @@ from web.label_sets.input import label_set_of_form, prefill
 from web.services import services
 from yeban.drafts import Draft, delete_draft, get_draft, open_draft
 from yeban.errors import NotFound, YebanError
-from yeban.jobs.sources import job_of_key
+from yeban.jobs.views import job_of_key
 
 _TEMPLATE = "draft.html"
 

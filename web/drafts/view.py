@@ -19,7 +19,7 @@ from web.services import services
 from yeban.drafts import Draft
 from yeban.errors import YebanError
 from yeban.jobs.estimate import estimate
-from yeban.jobs.sources import latest_job_of
+from yeban.jobs.views import latest_job_of
 from yeban.labels import DEFAULT_TEMPLATE
 from yeban.runtime.programs import BULK_ROLE
 from yeban.tabular import MAX_DISTINCT_TEXTS, Profile

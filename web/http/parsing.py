@@ -37,6 +37,9 @@ _DRAINS = threading.BoundedSemaphore(8)
 
 Model = TypeVar("Model", bound=BaseModel)
 
+#: Bytes that a body or a form with a whole label set may have: a character takes up to twelve in either.
+SET_BYTES = 8 * 2**20
+
 
 class _FormParser(FormDataParser):
     """Werkzeug's, whose limits hold for forms of either type, and which says what of a form is too large.

@@ -1,4 +1,4 @@
-"""A number for each request, its log line and its counts: what was asked and how it went, never the content."""
+"""Number, trace, log and count each request: its route and outcome, never its content."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ import logging
 import re
 import time
 import uuid
+from contextlib import AbstractContextManager
+from http import HTTPStatus
 
 from flask import Flask, Request, Response, g, request
 
-from yeban.telemetry import logs, metrics
+from yeban.telemetry import logs, metrics, tracing
 
 log = logging.getLogger("web.access")
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PARENT = "traceparent"  # W3C Trace Context
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def install(app: Flask) -> None:
-    """Number, log and count every request of ``app``."""
+    """Number, trace, log and count every request of ``app``."""
+    app.before_request(_begin_span)
     app.before_request(_begin)
+    app.after_request(_describe_span)
     app.after_request(_end)
+    app.teardown_request(_end_span)
     app.teardown_request(_forget)
 
 
@@ -61,3 +67,28 @@ def _end(response: Response) -> Response:
 
 def _forget(_error: BaseException | None) -> None:
     logs.bind()
+
+
+def _begin_span() -> None:
+    route, method = route_of(request), method_of(request)
+    given = request.headers.get(_PARENT)
+    context: AbstractContextManager[tracing.Span] = tracing.span(
+        f"{method} {route}",
+        {"http.route": route, "http.request.method": method},
+        kind="server",
+        parent=None if given is None else {_PARENT: given},
+    )
+    g.span, g.span_context = context.__enter__(), context
+
+
+def _describe_span(response: Response) -> Response:
+    if (span := g.get("span")) is not None:
+        span.put({"http.response.status_code": response.status_code, "yeban.request.id": g.get("request_id", "")})
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            span.fail(str(response.status_code))
+    return response
+
+
+def _end_span(_error: BaseException | None) -> None:
+    if (context := g.pop("span_context", None)) is not None:
+        context.__exit__(None, None, None)

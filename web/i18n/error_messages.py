@@ -32,7 +32,7 @@ _PLACE = re.compile(r"\{\d+\}")
 _MOST_CHARS = 4_000
 _MOST_NESTED = 3
 _OPENING_QUOTES = tuple("“\"'‘「`")
-# As web.http.parsing lists what is wrong with fields: "threshold: input should be …; text: …"; and "Row 3 (“invoice”): …".
+# As web.http.parsing lists problems of fields: "threshold: input should be …; text: …"; and "Row 3 (“invoice”): …".
 _PLACE_OF_PROBLEM = re.compile(r"([\w.\[\]-]{1,100}|\w+ \d+(?: \(“[^”]{0,100}”\))?): ")
 _CLASSES = frozenset(kind.__name__ for kind in error_classes().values())
 

@@ -10,8 +10,8 @@ from flask import Response, request, url_for
 from pydantic import Field, StringConstraints
 from werkzeug.exceptions import UnsupportedMediaType
 
-from web.api.blueprint import api
 from web.auth.authentication import viewer
+from web.blueprints import api
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, fields, query

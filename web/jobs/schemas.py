@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from web.jobs.accuracy_schemas import JobEvaluation
+from web.label_sets.schemas import JobLabel
 from web.openapi.schema_base import AnswerBody, maybe_absent
 from yeban.database.tables.states import JobState
 
@@ -20,14 +21,6 @@ class JobModel(AnswerBody):
     name: str
     fingerprint: str | None
     """That of the first worker that took a chunk; `null` before."""
-
-
-class JobLabel(AnswerBody):
-    """One of a job's labels."""
-
-    name: str
-    description: str
-    examples: list[str]
 
 
 class JobSource(AnswerBody):

@@ -11,20 +11,19 @@ from typing import Annotated, Any, ClassVar
 from flask import Response, request, url_for
 from pydantic import Field
 
-from web.api.blueprint import api
 from web.auth.authentication import viewer
+from web.blueprints import api
 from web.http import pagination
 from web.http.json import json_response
-from web.http.parsing import Fields, JsonBody, json_body, query, told
+from web.http.parsing import SET_BYTES, Fields, JsonBody, json_body, query, told
 from web.label_sets import schemas
-from web.label_sets.input import SET_BYTES, LabelsField, label_set
+from web.label_sets.input import LabelsField, label_set
 from web.openapi.documented import Answer, Header, documented
 from web.services import services
 from yeban import label_sets
 from yeban.errors import Conflict, InvalidLabels, InvalidTemplate
-from yeban.label_sets import SavedSet
+from yeban.label_sets import MAX_NAME_CHARS, SavedSet
 from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS, LabelSet
-from yeban.labelset_tidying import MAX_NAME_CHARS
 
 
 class SetsQuery(Fields):

@@ -13,8 +13,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from web.http.parsing import JsonBody
 from web.label_sets.input import LabelObject, LabelsField, label_set
 from yeban.errors import InvalidLabels, phrase
+from yeban.label_sets import tidied
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
-from yeban.labelset_tidying import tidied
 
 #: Between the examples of one label in a table.
 EXAMPLE_JOINER = "|"

@@ -32,9 +32,6 @@ from yeban.labels import (
 #: Fields that say what a label set says; a saved one takes their place.
 SET_FIELDS = frozenset({"labels", "template", "multi_label", "threshold"})
 
-#: Bytes that a body or a form with a whole label set may have: a character takes up to twelve in either.
-SET_BYTES = 8 * 2**20
-
 #: What parts the names in a form's field, beside line breaks; a name with one of them is written in a JSON list.
 SEPARATORS = ",，、"
 

@@ -16,16 +16,15 @@ from web.http import csrf, pagination
 from web.http import errors as problems
 from web.http.downloads import disposition
 from web.http.form_values import entered
-from web.http.parsing import Fields, fields, query
+from web.http.parsing import SET_BYTES, Fields, fields, query
 from web.label_sets.form import LabelRow, fields_of_form, rearranged, rows_of_form, rows_of_set, set_of_form
 from web.label_sets.import_export import decoded, exported, imported
-from web.label_sets.input import SEPARATORS, SET_BYTES, find_saved, labels_of_form, reference, values_of
+from web.label_sets.input import SEPARATORS, find_saved, labels_of_form, reference, values_of
 from web.services import services
 from yeban import label_sets
 from yeban.errors import Conflict, InvalidLabels, ServiceUnavailable, YebanError
-from yeban.label_sets import Listed, SavedSet
+from yeban.label_sets import MAX_NAME_CHARS, Listed, SavedSet
 from yeban.labels import MAX_EXAMPLES, MAX_HINT_CHARS, MAX_LABEL_CHARS, MAX_LABELS, LabelSet, split_labels
-from yeban.labelset_tidying import MAX_NAME_CHARS
 
 _PAGE_SETS = 50
 _PICKER_SETS = 200

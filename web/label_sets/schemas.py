@@ -7,12 +7,19 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from web.jobs.schemas import JobLabel
 from web.openapi.schema_base import AnswerBody
 
 _ID = "4a0e3f62-0c1d-4b7a-9e55-6f1c2d3b4a59"
 _PATH = f"/api/v1/label-sets/{_ID}"
 _MOMENT = "2026-11-26T08:15:02+00:00"
+
+
+class JobLabel(AnswerBody):
+    """One of a job's labels."""
+
+    name: str
+    description: str
+    examples: list[str]
 
 
 class LabelSetLinks(AnswerBody):

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from flask import Response
 
-from web.api.blueprint import api, probes
+from web.blueprints import api, probes
 from web.http.json import json_response
 from web.monitoring import schemas
 from web.monitoring.health import health
@@ -16,7 +16,7 @@ from web.monitoring.workers_json import describe as describe_worker
 from web.openapi.documented import Answer, documented
 from web.services import services
 from yeban.chunks.workers import live_workers
-from yeban.metering import CONTENT_TYPE, exposition
+from yeban.telemetry.metrics import CONTENT_TYPE, exposition
 
 
 @api.get("/models")

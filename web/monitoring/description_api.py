@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from web.api.blueprint import api
+from web.blueprints import api
 from web.http.json import json_response
 from web.monitoring.schemas import ApiDescription
 from web.openapi import description

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from web.statuses import STATUS, TITLES
+from web.http.errors import STATUS, TITLES
 from yeban.errors import YebanError, error_classes
 
 #: Codes of failures that are found before any view: by HTTP itself, by Flask, by the guards of the service.

@@ -6,8 +6,8 @@ import uuid
 
 from flask import Response
 
-from web.api.blueprint import api
 from web.auth.authentication import viewer
+from web.blueprints import api
 from web.http.json import json_response
 from web.jobs.accuracy_schemas import JobEvaluation
 from web.openapi.documented import Answer, documented

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from flask import Response
 from pydantic import Field
 
-from web.api.blueprint import api
 from web.auth.authentication import viewer
+from web.blueprints import api
 from web.http import pagination
 from web.http.downloads import Format, download
 from web.http.json import json_response

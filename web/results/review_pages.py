@@ -14,11 +14,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from web.auth.authentication import viewer
 from web.blueprints import pages
 from web.http import errors as problems
+from web.http.errors import status_of
 from web.i18n.error_messages import translated
 from web.jobs.actions import refine_again
 from web.jobs.representation import refinable
 from web.services import services
-from web.statuses import status_of
 from yeban.errors import Conflict, InvalidRequest
 from yeban.jobs.views import JobView, get_job
 from yeban.results import corrections

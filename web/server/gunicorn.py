@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import fcntl
 import json
+import logging
 import os
 import shutil
 import signal
@@ -19,12 +20,12 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
 
-from web.gunicorn_log import GunicornLog
 from web.server.slow_clients import DEADLINES
-from yeban import metering
 from yeban.settings import Settings
 from yeban.telemetry import metrics, tracing
+from yeban.telemetry import metrics as metering
 
 _GRACEFUL_S = 30
 _METRICS_PREFIX = "yeban-metrics-"
@@ -134,3 +135,16 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             self._ready_file.unlink(missing_ok=True)
         if self._metrics is not None:
             shutil.rmtree(self._metrics, ignore_errors=True)
+
+
+class GunicornLog(Logger):  # type: ignore[misc]
+    """Leaves handlers and form to the root logger."""
+
+    def setup(self, cfg: Any) -> None:
+        """Called by gunicorn once it knows its configuration, and again when that is reloaded."""
+        super().setup(cfg)
+        for logger in (self.error_log, self.access_log):
+            logger.handlers.clear()
+            logger.propagate = True
+        # Below that it tells the paths of requests, which are whatever the caller typed.
+        self.error_log.setLevel(max(self.error_log.level, logging.INFO))

@@ -73,3 +73,29 @@ def role(name: Role) -> str:
     """What an account may do, in words."""
     words: dict[Role, str] = {Role.MEMBER: _("member"), Role.ADMIN: _("admin")}
     return words[name]
+
+
+#: What a language counts in, largest first.
+_UNITS = {"en": ((1_000_000, "M"), (1_000, "k")), "zh": ((100_000_000, "亿"), (10_000, "万"))}
+
+
+@pages.app_template_filter()
+def compact(number: int) -> str:
+    """``1234567`` as ``1.2M``, in Chinese ``123万``."""
+    for size, letter in _UNITS[language()]:
+        if number >= size:
+            share = number / size
+            return f"{share:.1f}{letter}" if share < 9.95 else f"{share:.0f}{letter}"
+    return str(number)
+
+
+@pages.app_template_global()
+def navigation() -> list[tuple[str, str]]:
+    """Endpoints and names, in order."""
+    return [
+        ("pages.classify", _("Classify")),
+        ("pages.upload", _("Upload")),
+        ("pages.index_jobs", _("Jobs")),
+        ("pages.index_label_sets", _("Label sets")),
+        ("pages.show_api_docs", _("API")),
+    ]

@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar
 from flask import Response
 from pydantic import Field
 
-from web.api.blueprint import api
 from web.auth.authentication import viewer
+from web.blueprints import api
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, JsonBody, json_body, query, told

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +200,19 @@ def _nli_spec(document: Mapping[str, Any]) -> NliSpec:
 
 
 _SPECS: Mapping[str, Callable[[Mapping[str, Any]], Spec]] = {"embedding": _embedding_spec, "nli": _nli_spec}
+
+
+_PACKAGES = ("onnx", "openvino", "onnxruntime", "tokenizers", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and the packages at hand, and the machine's architecture."""
+    found = {name: version for name in _PACKAGES if (version := _version(name))}
+    return {"python": platform.python_version(), "machine": platform.machine(), **found}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from worker.evaluation.files import LabelledFile
 from worker.evaluation.scorer import Scorer
 from worker.refinement import Rows, fit
-from worker.refinement.refiner import UNKNOWN, Examples
-from worker.refinement.sample import sample
+from worker.refinement.refiner import UNKNOWN, Examples, sample
 from yeban.labels import LabelSet
 
 Floats = NDArray[np.float32]

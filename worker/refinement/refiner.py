@@ -13,7 +13,7 @@ learnt from a sample, and is applied in one pass.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -200,3 +200,15 @@ def _distinct(rows: Rows, labels: Labels) -> tuple[Rows, Labels, Floats]:
         rows, texts=[rows.texts[at] for at in kept_rows], vectors=rows.vectors[kept_rows], scores=rows.scores[kept_rows]
     )
     return distinct, labels[kept_rows], weights
+
+
+#: More rows change little of what is learnt, and cost memory and time.
+SAMPLE_ROWS = 20_000
+
+
+def sample(row_count: int, also: Iterable[int] = ()) -> NDArray[np.intp]:
+    """Places in a file of ``row_count`` rows, in order: drawn evenly, the same each time, and those in ``also``."""
+    if row_count <= SAMPLE_ROWS:
+        return np.arange(row_count)
+    drawn = np.random.default_rng(0).choice(row_count, SAMPLE_ROWS, replace=False)
+    return np.union1d(drawn, np.fromiter(also, np.intp)).astype(np.intp)

@@ -22,8 +22,7 @@ from worker.refinement.vectors import GEOMETRY_MODEL, pack
 from worker.tasks.claimed_chunks import JOB_ERRORS, ChunkReader, ClaimedChunk, ScoredChunk
 from worker.tasks.in_flight import InFlight, Work
 from worker.tasks.locks import Gate
-from worker.tasks.models import Models
-from worker.tasks.slicing import cut
+from worker.tasks.models import Models, cut
 from yeban.chunks import hints, leases, outcomes
 from yeban.chunks.leases import Lease
 from yeban.chunks.outcomes import ALONE_FROM_ATTEMPT, Embedded

@@ -14,8 +14,7 @@ from redis.exceptions import RedisError
 
 from worker.engine.classifier import Batch
 from worker.tasks.in_flight import InFlight, Work
-from worker.tasks.models import Model, Models, rounded
-from worker.tasks.slicing import cut
+from worker.tasks.models import Model, Models, cut, rounded
 from yeban.errors import EngineFailed, YebanError
 from yeban.labels import LabelSet
 from yeban.messaging.queues import TextReply, TextRequest

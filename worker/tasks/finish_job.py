@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from worker.refinement import Examples, Refiner, Rows, fit
 from worker.refinement.ngrams import MOST_CHARS
-from worker.refinement.refiner import NONE, UNKNOWN
+from worker.refinement.refiner import NONE, UNKNOWN, sample
 from worker.refinement.review_choice import suggest
-from worker.refinement.sample import sample
 from worker.refinement.vectors import GEOMETRY_MODEL, dimension_of, unpack
 from worker.tasks.models import Models
 from yeban.database.engine import Database

@@ -7,14 +7,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.classifier import Batch, Classifier, Plan, RunStats, Scored
 from worker.tasks.in_flight import Work
-from worker.tasks.turns import Turns
+from worker.tasks.locks import Turns
 from yeban.errors import EngineFailed
 from yeban.telemetry import metrics, tracing
 
@@ -115,3 +115,21 @@ def rounded(scores: NDArray[np.float32]) -> list[list[float]]:
     """Scores as they are stored and sent: six decimals, so that a decision can be made again from them."""
     rows: list[list[float]] = np.round(scores.astype(np.float64), 6).tolist()
     return rows
+
+
+T = TypeVar("T")
+
+
+def cut(items: Sequence[T], weight: Callable[[T], int], most: int) -> list[list[T]]:
+    """Consecutive parts of ``items`` that weigh at most ``most`` each; what is heavier by itself is a part alone."""
+    parts: list[list[T]] = []
+    filled = 0
+    for item in items:
+        weighs = weight(item)
+        if parts and filled + weighs <= most:
+            parts[-1].append(item)
+            filled += weighs
+        else:
+            parts.append([item])
+            filled = weighs
+    return parts

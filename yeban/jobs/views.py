@@ -14,7 +14,6 @@ from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import ACTIVE, JobState
 from yeban.errors import NotFound
-from yeban.results.refinement_data import EMBEDDED
 
 #: Length of the window that the rate is measured over.
 RATE_WINDOW_S = 30.0
@@ -23,6 +22,11 @@ STEADY_S = 10.0
 STEADY_CHUNKS = 3
 #: Of what is looked for in the names of files.
 MAX_NAME_CHARS = 200
+#: Whether a job's embeddings are there. They are forgotten from the first on; a chunk without a scored row has none.
+EMBEDDED = (
+    "EXISTS (SELECT FROM embedding WHERE job_id = job.id AND first_row ="
+    " (SELECT min(first_row) FROM chunk WHERE job_id = job.id AND ok + abstained > 0))"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,3 +204,33 @@ def _progress(row: Row[Any]) -> Progress:
         rows_per_s=rows_per_s,
         eta_s=eta_s,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierJob:
+    """A job of the same bytes."""
+
+    id: uuid.UUID
+    name: str
+    created_at: datetime
+
+
+def latest_job_of(database: Database, sha256: str, *, viewer: Viewer = OPEN) -> EarlierJob | None:
+    """The viewer's latest job of a file with this checksum, if there is one."""
+    with database.begin() as connection:
+        row = connection.execute(_OF_FILE, {"sha256": sha256, **viewer.parameters}).one_or_none()
+    return None if row is None else EarlierJob(**row._mapping)
+
+
+def job_of_key(database: Database, key: str, *, owner: str) -> uuid.UUID | None:
+    """The job that ``owner`` made under this idempotency key, if it is still there."""
+    with database.begin() as connection:
+        found: uuid.UUID | None = connection.scalar(_OF_KEY, {"owner": owner, "key": key})
+    return found
+
+
+_OF_FILE = text(
+    "SELECT public_id AS id, source_name AS name, created_at FROM job"  # noqa: S608  # the condition of yeban.accounts.viewer
+    f" WHERE source_sha256 = :sha256 AND deleted_at IS NULL AND {VISIBLE} ORDER BY id DESC LIMIT 1"
+)
+_OF_KEY = text("SELECT public_id FROM job WHERE owner = :owner AND idempotency_key = :key AND deleted_at IS NULL")

@@ -13,12 +13,7 @@ from yeban.database.engine import Database
 from yeban.database.tables.states import REFINABLE, JobState
 from yeban.errors import Conflict
 from yeban.jobs.locking import lock_job
-
-#: Whether a job's embeddings are there. They are forgotten from the first on; a chunk without a scored row has none.
-EMBEDDED = (
-    "EXISTS (SELECT FROM embedding WHERE job_id = job.id AND first_row ="
-    " (SELECT min(first_row) FROM chunk WHERE job_id = job.id AND ok + abstained > 0))"
-)
+from yeban.jobs.views import EMBEDDED
 
 
 @dataclass(frozen=True, slots=True)

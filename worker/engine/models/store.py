@@ -80,8 +80,8 @@ def build(
 
     A model that is there and intact is left alone unless ``force``. Its folder appears whole or not
     at all; of several processes that build at once, one does and the others wait for it. Raises
-    :class:`~yeban.errors.UnknownModel` as :func:`~worker.engine.models.recipes.find_recipe` does, which has ``called`` and
-    ``scheme``.
+    :class:`~yeban.errors.UnknownModel` as :func:`~worker.engine.models.recipes.find_recipe` does, which has
+    ``called`` and ``scheme``.
     """
     recipe = find_recipe(name_or_path, called=called, scheme=scheme)
     name = recipe.name

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from worker.engine import built_with
+from worker.engine import manifest
 from worker.engine.checkpoints.bert import Checkpoint, read_checkpoint
 from worker.engine.graphs.bert import Arrays, Geometry
 from worker.engine.graphs.linears import FloatLinears
@@ -71,7 +71,7 @@ def build_into(folder: Path, source: Path, name: str, *, scheme: str | None = No
         files=files,
         parity=parity.measure(folder, spec, variants),
         origin=_origin(checkpoint, source),
-        built={**built_with.versions(), "int8": scheme},
+        built={**manifest.versions(), "int8": scheme},
     )
 
 

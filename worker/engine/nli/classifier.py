@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.engine.calibration import sigmoid, softmax
 from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, Reuse, RunStats, Scored
 from worker.engine.manifest import NliSpec
-from worker.engine.nli import scoring
 from worker.engine.nli.blocks import PairBlock, cut
 from worker.engine.nli.hypotheses import DIGEST_BYTES, Hypotheses, Hypothesis, digest
 from worker.engine.sessions.base import Progress, Session, nothing
@@ -189,11 +189,22 @@ class NliClassifier(Classifier):
     def _scores(self, label_set: LabelSet, logits: Floats) -> Floats:
         spec = self._spec
         if label_set.multi_label or len(label_set) == 1:
-            return scoring.independent(logits, entailment=spec.entailment, contradiction=spec.contradiction)
-        return scoring.exclusive(logits, entailment=spec.entailment)
+            return independent(logits, entailment=spec.entailment, contradiction=spec.contradiction)
+        return exclusive(logits, entailment=spec.entailment)
 
 
 def _guess(text: str) -> int:
     """About how many tokens: a Chinese character, three bytes, is one; of letters, a token takes about four."""
     wide = (len(text.encode("utf-8", "surrogatepass")) - len(text)) // 2
     return max(1, wide + (len(text) - wide) // 4)
+
+
+def exclusive(logits: NDArray[np.float32], *, entailment: int) -> NDArray[np.float32]:
+    """Softmax over labels of the entailment logit: ``(n_texts, n_labels, classes)`` to ``(n_texts, n_labels)``."""
+    return np.asarray(softmax(logits[..., entailment]), np.float32)
+
+
+def independent(logits: NDArray[np.float32], *, entailment: int, contradiction: int) -> NDArray[np.float32]:
+    """Softmax over entailment and contradiction, label by label; shapes as in :func:`exclusive`."""
+    # Of two numbers, the softmax is the logistic function of their difference.
+    return np.asarray(sigmoid(logits[..., entailment] - logits[..., contradiction]), np.float32)

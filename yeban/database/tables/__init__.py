@@ -1,8 +1,9 @@
 """The tables in PostgreSQL, as SQLAlchemy 2 models. What must not be lost is here and nowhere else."""
 
 from yeban.database.tables.base import Base
+from yeban.database.tables.drafts import Draft, DraftPart
 from yeban.database.tables.jobs import Chunk, Correction, Embedding, Job, Refined, Result, Row
-from yeban.database.tables.kept import Draft, DraftPart, LabelSetVersion, SavedLabelSet
+from yeban.database.tables.label_sets import LabelSetVersion, SavedLabelSet
 from yeban.database.tables.people import Account, ApiToken, EndedSession
 from yeban.database.tables.webhooks import Webhook, WebhookDelivery
 from yeban.database.tables.workers import Worker

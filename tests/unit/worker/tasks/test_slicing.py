@@ -1,6 +1,6 @@
 import pytest
 
-from worker.tasks.slicing import cut
+from worker.tasks.models import cut
 
 
 def itself(number: int) -> int:

@@ -1,7 +1,7 @@
 import threading
 
 from tests.fixtures.waiting import wait_until
-from worker.tasks.turns import Turns
+from worker.tasks.locks import Turns
 
 
 def test_turns_go_in_the_order_of_asking_and_one_has_it_at_a_time():

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engine.nli import scoring
+from worker.engine.nli import classifier
 
 LOGIT = st.floats(-30, 30, width=32)
 LOGITS = st.lists(st.tuples(LOGIT, LOGIT, LOGIT), min_size=1, max_size=6)
@@ -20,7 +20,7 @@ def softmax(values: list[float]) -> list[float]:
 @settings(deadline=None)
 @given(LOGITS)
 def test_labels_that_exclude_each_other_share_one_softmax_of_entailment(rows: list[tuple[float, float, float]]) -> None:
-    scores = scoring.exclusive(np.array([rows], np.float32), entailment=1)
+    scores = classifier.exclusive(np.array([rows], np.float32), entailment=1)
 
     assert scores.dtype == np.float32
     assert scores.shape == (1, len(rows))
@@ -32,7 +32,7 @@ def test_labels_that_exclude_each_other_share_one_softmax_of_entailment(rows: li
 def test_independent_labels_have_a_softmax_each_over_contradiction_and_entailment(
     rows: list[tuple[float, float, float]],
 ) -> None:
-    scores = scoring.independent(np.array([rows], np.float32), entailment=0, contradiction=2)
+    scores = classifier.independent(np.array([rows], np.float32), entailment=0, contradiction=2)
 
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores[0], [softmax([row[2], row[0]])[1] for row in rows], atol=1e-6)
@@ -41,10 +41,10 @@ def test_independent_labels_have_a_softmax_each_over_contradiction_and_entailmen
 def test_logits_of_any_size_give_probabilities() -> None:
     logits = np.array([[[1e4, 0, -1e4], [-1e4, 0, 1e4]]], np.float32)
 
-    assert scoring.exclusive(logits, entailment=0).tolist() == [[1, 0]]
-    assert scoring.independent(logits, entailment=0, contradiction=2).tolist() == [[1, 0]]
+    assert classifier.exclusive(logits, entailment=0).tolist() == [[1, 0]]
+    assert classifier.independent(logits, entailment=0, contradiction=2).tolist() == [[1, 0]]
 
 
 def test_no_texts_have_no_scores() -> None:
-    assert scoring.exclusive(np.zeros((0, 4, 3), np.float32), entailment=0).shape == (0, 4)
-    assert scoring.independent(np.zeros((0, 4, 3), np.float32), entailment=0, contradiction=2).shape == (0, 4)
+    assert classifier.exclusive(np.zeros((0, 4, 3), np.float32), entailment=0).shape == (0, 4)
+    assert classifier.independent(np.zeros((0, 4, 3), np.float32), entailment=0, contradiction=2).shape == (0, 4)

@@ -1,0 +1,178 @@
+"""The table of metrics, and what must agree with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.fixtures.scraping import Counting, read
+from yeban.errors import NotFound
+from yeban.telemetry import metrics
+from yeban.telemetry import metrics as metering
+from yeban.telemetry.metrics import TABLE, exposition
+
+ROOT = Path(__file__).resolve().parents[4]
+UNITS = (
+    "_seconds",
+    "_bytes_total",
+    "_total",
+    "_ratio",
+    "_messages",
+    "_bytes",
+    "_members",
+    "_entries",
+    "_processes",
+    "_info",
+)
+UNITLESS = {
+    "yeban_up", "yeban_jobs", "yeban_chunks", "yeban_workers", "yeban_drafts", "yeban_in_progress",
+    "yeban_admission_limit",
+}  # fmt: skip
+LABELS = {
+    "code", "layer", "method", "model", "outcome", "part", "program", "queue", "result", "role", "route", "state",
+    "status", "store", "version", "what",
+}  # fmt: skip
+#: What prometheus-client tells of a process by itself.
+OF_THE_PROCESS = {"process_resident_memory_bytes"}
+
+
+def named_in(text: str) -> set[str]:
+    """The metrics that an expression asks for, by the names they have in the table."""
+    found = set(re.findall(r"\b(?:yeban|process)_[a-z_]+", text))
+    histograms = {name for name, metric in TABLE.items() if metric.kind == "histogram"}
+    return {re.sub(r"_(bucket|sum|count)$", "", name) if name not in TABLE else name for name in found} | (
+        {name for name in found if name in histograms}
+    )
+
+
+def test_names_say_whose_they_are_and_their_unit():
+    for name, metric in TABLE.items():
+        assert re.fullmatch(r"yeban(_[a-z]+)+", name)
+        assert name.endswith(UNITS) or name in UNITLESS, name
+        assert name.endswith("_total") == (metric.kind == "counter"), name
+        assert metric.help.endswith("."), name
+
+
+def test_labels_are_of_those_with_few_values():
+    assert {label for metric in TABLE.values() for label in metric.labels} == LABELS
+
+
+def test_every_metric_of_the_dashboard_exists():
+    dashboard = json.loads((ROOT / "deploy/grafana/yeban.json").read_text(encoding="utf-8"))
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    named = set().union(*map(named_in, expressions))
+    assert named <= set(TABLE) | OF_THE_PROCESS
+    missing = set(TABLE) - named - {"yeban_build_info", "yeban_web_processes"}
+    assert missing == set(), "what is worth counting is worth a panel"
+
+
+def test_every_panel_takes_the_data_source_that_was_chosen():
+    dashboard = json.loads((ROOT / "deploy/grafana/yeban.json").read_text(encoding="utf-8"))
+    assert [one["name"] for one in dashboard["templating"]["list"]] == ["datasource"]
+    used = {panel["datasource"]["uid"] for panel in dashboard["panels"] if panel["type"] != "row"}
+    assert used == {"${datasource}"}
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_every_metric_of_the_alerts_exists_and_every_alert_is_explained():
+    alerts = (ROOT / "deploy/alerts.yml").read_text(encoding="utf-8")
+    rules = re.split(r"- alert: ", alerts)[1:]
+    document = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    assert rules
+    for rule in rules:
+        assert named_in(rule), rule
+        assert named_in(rule) <= set(TABLE)
+        assert f"| `{rule.split()[0]}` |" in document
+
+
+def test_jobs_stand_still_only_where_a_worker_is_scraped():
+    alerts = yaml.safe_load((ROOT / "deploy/alerts.yml").read_text(encoding="utf-8"))
+    rules = {rule["alert"]: rule["expr"] for group in alerts["groups"] for rule in group["rules"]}
+    assert rules["YebanStandsStill"].endswith(" and on() count(yeban_heartbeat_age_seconds) > 0")
+    assert read(exposition().decode())("yeban_heartbeat_age_seconds") is None, "a web, too, would count as a worker"
+
+
+def test_every_metric_is_documented_with_its_labels_and_no_other_is():
+    document = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(yeban_\w+)` \| (.*?) \|", document, re.MULTILINE))
+    assert {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows.items()} == {
+        name: metric.labels for name, metric in TABLE.items()
+    }
+
+
+def test_what_is_counted_is_shown():
+    counted = Counting()
+    metrics.ROWS.add(3, status="ok")
+    metrics.PADDING_RATIO.observe(1.04, model="of a test")
+    assert counted("yeban_rows_total", status="ok") == 3
+    assert counted("yeban_padding_ratio_bucket", model="of a test", le="1.05") == 1
+    assert counted("yeban_padding_ratio_bucket", model="of a test", le="1.02") == 0
+    assert counted("yeban_padding_ratio_sum", model="of a test") == pytest.approx(1.04)
+
+
+def test_states_are_shown_before_they_occur_and_the_process_is_told_of():
+    shown = read(exposition().decode())
+    assert shown("yeban_jobs_ended_total", state="expired") is not None
+    assert shown("yeban_refinements_total", outcome="failed") is not None
+    assert shown("process_resident_memory_bytes") > 1_000_000
+    assert not {name for name in shown.names() if name.endswith("_created")}
+
+
+def test_an_error_is_counted_under_its_code():
+    assert metrics.code_of(NotFound("x")) == "not_found"
+    assert metrics.code_of(RuntimeError("x")) == "internal"
+
+
+def test_the_folder_must_be_known_before_anything_is_counted(tmp_path):
+    metrics.ROWS.add(0, status="ok")
+    with pytest.raises(RuntimeError, match="before"):
+        metering.share(tmp_path)
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from yeban import metering, metrics
+folder = Path(sys.argv[1])
+metering.share(folder)
+children = []
+for number in (1, 2):
+    if not (pid := os.fork()):
+        metrics.ROWS.add(number, status="ok")
+        metrics.WEB_PROCESSES.put(1)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    children.append(pid)
+metrics.WEB_PROCESSES.put(1)
+metering.forget_process(children[0])
+sys.stdout.write(metering.exposition().decode())
+"""
+
+
+def test_processes_that_share_a_folder_add_up_and_the_dead_count_no_more(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    shown = read(ended.stdout)
+    assert shown("yeban_rows_total", status="ok") == 3
+    assert shown("yeban_web_processes") == 2  # one child is known to be dead
+    assert shown("process_resident_memory_bytes") > 1_000_000
+
+
+def test_a_folder_that_somebody_else_set_is_not_ours(tmp_path):
+    program = "from yeban import metrics; metrics.ROWS.add(status='ok')"
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, cwd=ROOT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_counts_nothing_does_not_pay_for_it():
+    program = "import sys, yeban.chunks.hints, yeban.telemetry.tracing; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, cwd=ROOT).returncode == 0

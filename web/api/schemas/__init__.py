@@ -1,1 +1,0 @@
-"""What the API answers, as models: they describe it, and tests hold real answers against them."""
