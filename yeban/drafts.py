@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from sqlalchemy import Connection, Row, text
 
-from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
+from yeban.accounts.viewer import UNRESTRICTED, VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.errors import Conflict, NotFound
 
@@ -77,7 +77,7 @@ def keep_draft(
 
 
 def get_draft(
-    database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN, max_age_s: float = MAX_AGE_S
+    database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED, max_age_s: float = MAX_AGE_S
 ) -> Draft:
     """One draft. Raises :class:`~yeban.errors.NotFound` for someone else's, and for one whose time is over."""
     with database.begin() as connection:
@@ -87,7 +87,7 @@ def get_draft(
     return _draft(row)
 
 
-def list_drafts(database: Database, *, viewer: Viewer = OPEN, max_age_s: float = MAX_AGE_S) -> list[Draft]:
+def list_drafts(database: Database, *, viewer: Viewer = UNRESTRICTED, max_age_s: float = MAX_AGE_S) -> list[Draft]:
     """The drafts that wait, the newest first; of an admin's view the newest :data:`MAX_DRAFTS`."""
     with database.begin() as connection:
         values = {"max_age_s": max_age_s, "limit": MAX_DRAFTS, **viewer.parameters}
@@ -102,7 +102,7 @@ def open_draft(database: Database, draft: Draft) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(_DraftFile(database, draft), buffer_size=1 << 16))
 
 
-def delete_draft(database: Database, public_id: uuid.UUID, *, viewer: Viewer = OPEN) -> bool:
+def delete_draft(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> bool:
     """Delete a draft with its file; whether there was one that is the viewer's."""
     with database.begin() as connection:
         return connection.execute(_DELETE, {"id": public_id, **viewer.parameters}).rowcount > 0

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from tests.fixtures.properties import examples
 from tests.fixtures.waiting import wait_until
 from yeban import label_sets
-from yeban.accounts.viewer import OPEN, Viewer
+from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.errors import Conflict, InvalidLabels, InvalidRequest, InvalidTemplate, NotFound, TooLarge, YebanError
 from yeban.label_sets import tidied
 from yeban.labels import Label, LabelSet
@@ -26,7 +26,7 @@ LONER = Viewer(name="loner")
 _WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 
 
-def _create(database, name="售后", labels="物流,退款", *, viewer=OPEN, **options):
+def _create(database, name="售后", labels="物流,退款", *, viewer=UNRESTRICTED, **options):
     return label_sets.create(database, name, LabelSet.of(labels, **options), viewer=viewer)
 
 
@@ -47,9 +47,9 @@ def test_a_set_is_kept_as_it_was_given(database):
 def test_each_version_stays_as_it_was(database):
     saved = _create(database)
     for number, labels in enumerate(["物流,退款,发票", "发票"], 1):
-        label_sets.save(database, saved.id, LabelSet.of(labels), base=number, viewer=OPEN)
+        label_sets.save(database, saved.id, LabelSet.of(labels), base=number, viewer=UNRESTRICTED)
     names = [
-        label_sets.get_set(database, saved.id, version=version, viewer=OPEN).content.label_set.names
+        label_sets.get_set(database, saved.id, version=version, viewer=UNRESTRICTED).content.label_set.names
         for version in (1, 2, 3)
     ]
     assert names == [("物流", "退款"), ("物流", "退款", "发票"), ("发票",)]
@@ -77,10 +77,10 @@ def test_of_two_who_edit_at_once_the_second_is_told(database):
     saved = _create(database)
     label_sets.save(database, saved.id, LabelSet.of("a"), base=1, viewer=Viewer(name="anna", sees_all=True))
     with pytest.raises(Conflict) as refused:
-        label_sets.save(database, saved.id, LabelSet.of("b"), base=1, viewer=OPEN)
+        label_sets.save(database, saved.id, LabelSet.of("b"), base=1, viewer=UNRESTRICTED)
     assert refused.value.context["version"] == 2
     assert "anna" in refused.value.detail
-    assert label_sets.get_set(database, saved.id, viewer=OPEN).content.label_set.names == ("a",)
+    assert label_sets.get_set(database, saved.id, viewer=UNRESTRICTED).content.label_set.names == ("a",)
 
 
 def test_of_many_who_save_in_the_same_moment_one_wins(database):
@@ -91,7 +91,7 @@ def test_of_many_who_save_in_the_same_moment_one_wins(database):
     def edit(number: int) -> None:
         ready.wait(120)
         try:
-            label_sets.save(database, saved.id, LabelSet.of(f"mine {number}"), base=1, viewer=OPEN)
+            label_sets.save(database, saved.id, LabelSet.of(f"mine {number}"), base=1, viewer=UNRESTRICTED)
             outcomes.append(f"mine {number}")
         except YebanError as error:
             outcomes.append(type(error))
@@ -105,7 +105,7 @@ def test_of_many_who_save_in_the_same_moment_one_wins(database):
     assert len(outcomes) == 6
     assert len(winners) == 1
     assert outcomes.count(Conflict) == 5
-    found = label_sets.get_set(database, saved.id, viewer=OPEN)
+    found = label_sets.get_set(database, saved.id, viewer=UNRESTRICTED)
     assert (found.newest, found.content.label_set.names) == (2, (winners[0],))
 
 
@@ -115,7 +115,7 @@ def test_a_save_waits_for_one_that_is_under_way_and_is_told_of_it(database):
 
     def edit() -> None:
         try:
-            label_sets.save(database, saved.id, LabelSet.of("b"), base=1, viewer=OPEN)
+            label_sets.save(database, saved.id, LabelSet.of("b"), base=1, viewer=UNRESTRICTED)
         except YebanError as error:
             outcome.append(type(error))
 
@@ -141,29 +141,29 @@ def test_a_save_waits_for_one_that_is_under_way_and_is_told_of_it(database):
 
 def test_saving_what_is_there_already_adds_no_version(database):
     saved = _create(database)
-    assert label_sets.save(database, saved.id, saved.content.label_set, base=1, viewer=OPEN) == saved
+    assert label_sets.save(database, saved.id, saved.content.label_set, base=1, viewer=UNRESTRICTED) == saved
 
 
 def test_a_restored_version_is_a_new_one(database):
     saved = _create(database)
-    label_sets.save(database, saved.id, LabelSet.of("other"), base=1, viewer=OPEN)
+    label_sets.save(database, saved.id, LabelSet.of("other"), base=1, viewer=UNRESTRICTED)
     restored = label_sets.restore(database, saved.id, 1, base=2, viewer=Viewer(name="bob", sees_all=True))
     assert (restored.newest, restored.content.label_set.names) == (3, ("物流", "退款"))
-    past = label_sets.list_versions(database, saved.id, viewer=OPEN)
+    past = label_sets.list_versions(database, saved.id, viewer=UNRESTRICTED)
     assert [(version.version, version.labels, version.author) for version in past] == [
         (3, 2, "bob"),
         (2, 1, ""),
         (1, 2, ""),
     ]
     with pytest.raises(NotFound, match="no version 9"):
-        label_sets.restore(database, saved.id, 9, base=3, viewer=OPEN)
+        label_sets.restore(database, saved.id, 9, base=3, viewer=UNRESTRICTED)
 
 
 @pytest.mark.parametrize("version", [0, -1, 2, 2**31, 2**70])
 def test_a_version_that_there_is_not_is_told(database, version):
     saved = _create(database)
     with pytest.raises(NotFound, match="no version"):
-        label_sets.get_set(database, saved.id, version=version, viewer=OPEN)
+        label_sets.get_set(database, saved.id, version=version, viewer=UNRESTRICTED)
 
 
 def test_names_are_unique_for_each_owner(database):
@@ -184,17 +184,17 @@ def test_names_are_unique_for_each_owner(database):
 
 def test_a_deleted_set_is_gone(database):
     saved = _create(database)
-    label_sets.delete(database, saved.id, viewer=OPEN)
+    label_sets.delete(database, saved.id, viewer=UNRESTRICTED)
     with pytest.raises(NotFound):
-        label_sets.get_set(database, saved.id, viewer=OPEN)
+        label_sets.get_set(database, saved.id, viewer=UNRESTRICTED)
     with pytest.raises(NotFound):
-        label_sets.delete(database, saved.id, viewer=OPEN)
-    assert label_sets.list_sets(database, viewer=OPEN).sets == ()
+        label_sets.delete(database, saved.id, viewer=UNRESTRICTED)
+    assert label_sets.list_sets(database, viewer=UNRESTRICTED).sets == ()
 
 
 def test_of_a_deleted_set_nothing_is_kept_and_others_stay(database):
     deleted, kept = _create(database, "one"), _create(database, "another")
-    label_sets.delete(database, deleted.id, viewer=OPEN)
+    label_sets.delete(database, deleted.id, viewer=UNRESTRICTED)
     assert label_sets.remove_deleted(database) == 1
     with database.begin() as connection:
         held = connection.execute(text("SELECT public_id FROM label_set JOIN label_set_version ON label_set_id = id"))
@@ -205,11 +205,11 @@ def test_of_a_deleted_set_nothing_is_kept_and_others_stay(database):
 def test_sets_are_listed_newest_first_in_pages(database):
     for number in range(5):
         _create(database, f"set {number}", ",".join("abcdefghij"))
-    newest = label_sets.list_sets(database, viewer=OPEN).sets[0]
-    label_sets.save(database, newest.id, LabelSet.of("x,y"), base=1, viewer=OPEN)
+    newest = label_sets.list_sets(database, viewer=UNRESTRICTED).sets[0]
+    label_sets.save(database, newest.id, LabelSet.of("x,y"), base=1, viewer=UNRESTRICTED)
     names, before = [], None
     while True:
-        page = label_sets.list_sets(database, viewer=OPEN, before=before, limit=2)
+        page = label_sets.list_sets(database, viewer=UNRESTRICTED, before=before, limit=2)
         names += [(found.name, found.newest, found.labels, found.first_labels) for found in page.sets]
         before = page.next_before
         if before is None:
@@ -226,7 +226,7 @@ def test_a_name_that_is_none_is_refused(database, name):
         _create(database, name)
     saved = _create(database)
     with pytest.raises(InvalidRequest):
-        label_sets.rename(database, saved.id, name, viewer=OPEN)
+        label_sets.rename(database, saved.id, name, viewer=UNRESTRICTED)
 
 
 @pytest.mark.parametrize(
@@ -241,24 +241,24 @@ def test_a_name_that_is_none_is_refused(database, name):
 )
 def test_what_is_wrong_with_a_label_names_it(database, label, problem):
     with pytest.raises(InvalidLabels, match=problem):
-        label_sets.create(database, "x", LabelSet(labels=(Label(name="物 流"), label)), viewer=OPEN)
+        label_sets.create(database, "x", LabelSet(labels=(Label(name="物 流"), label)), viewer=UNRESTRICTED)
 
 
 def test_a_set_has_an_end(database):
     huge = tuple(Label(name=f"{number}", examples=("长" * 500,) * 20) for number in range(31))
     with pytest.raises(TooLarge, match="300000"):
-        label_sets.create(database, "x", LabelSet(labels=huge), viewer=OPEN)
+        label_sets.create(database, "x", LabelSet(labels=huge), viewer=UNRESTRICTED)
 
 
 def test_a_thousand_labels_are_kept(database):
     full = LabelSet(labels=tuple(Label(name=f"{number:04}" + "😀" * 196) for number in range(1000)))
-    saved = label_sets.create(database, "full", full, viewer=OPEN)
-    assert label_sets.get_set(database, saved.id, viewer=OPEN).content.label_set == full
+    saved = label_sets.create(database, "full", full, viewer=UNRESTRICTED)
+    assert label_sets.get_set(database, saved.id, viewer=UNRESTRICTED).content.label_set == full
 
 
 def test_no_such_set(database):
     with pytest.raises(NotFound):
-        label_sets.get_set(database, uuid.uuid4(), viewer=OPEN)
+        label_sets.get_set(database, uuid.uuid4(), viewer=UNRESTRICTED)
 
 
 _STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -278,5 +278,5 @@ def test_whatever_is_stored_is_found_again(database, labels, template, multi_lab
     except (InvalidLabels, InvalidTemplate):
         return
     assert tidied(stored) == stored
-    saved = label_sets.create(database, uuid.uuid4().hex, label_set, viewer=OPEN)
-    assert label_sets.get_set(database, saved.id, viewer=OPEN).content.label_set == stored
+    saved = label_sets.create(database, uuid.uuid4().hex, label_set, viewer=UNRESTRICTED)
+    assert label_sets.get_set(database, saved.id, viewer=UNRESTRICTED).content.label_set == stored

@@ -25,7 +25,7 @@ from web.http.redirects import own_path
 from web.services import services
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Account, Role
-from yeban.accounts.viewer import OPEN, Viewer
+from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.errors import Forbidden, NotFound, RateLimited, Unauthorized
 from yeban.messaging.queues import make_redis
 from yeban.settings import Settings
@@ -178,7 +178,7 @@ def _signed_in(name: str, password: str) -> Account | None:
 
 
 def _let_in() -> None:
-    g.viewer, g.account = OPEN, None
+    g.viewer, g.account = UNRESTRICTED, None
 
 
 def _identify() -> None:

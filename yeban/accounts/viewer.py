@@ -1,10 +1,13 @@
-"""Who asks, and what of the stored is theirs to see and to change."""
+"""The viewer of stored data, and the condition for rows that the viewer may see."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: SQL condition on a table with ``owner`` and ``team``; wants :attr:`Viewer.parameters`.
+from sqlalchemy import ColumnElement, or_, true
+from sqlalchemy.orm import InstrumentedAttribute
+
+#: SQL condition on a table with ``owner`` and ``team``; needs :attr:`Viewer.parameters`.
 VISIBLE = (
     "(CAST(:sees_all AS boolean) OR owner = CAST(:viewer AS text)"
     " OR (CAST(:viewer_team AS text) <> '' AND team = CAST(:viewer_team AS text)))"
@@ -13,9 +16,9 @@ VISIBLE = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Viewer:
-    """Whoever asks. What they make is theirs; what is theirs or their team's they may see and change.
+    """The account a request acts for. Viewers see and change what they or their team own.
 
-    ``name`` is that of an account, ``""`` where there are no accounts; ``sees_all`` is for admins.
+    ``name`` is an account's name, ``""`` where there are no accounts; ``sees_all`` is true for admins.
     """
 
     name: str = ""
@@ -24,9 +27,22 @@ class Viewer:
 
     @property
     def parameters(self) -> dict[str, str | bool]:
-        """What :data:`VISIBLE` wants."""
+        """Parameters of :data:`VISIBLE`."""
         return {"viewer": self.name, "viewer_team": self.team, "sees_all": self.sees_all}
 
 
-#: Whoever asks where there are no accounts: everything is theirs.
-OPEN = Viewer(sees_all=True)
+#: The viewer where there are no accounts: sees and changes everything.
+UNRESTRICTED = Viewer(sees_all=True)
+
+
+def visible(
+    viewer: Viewer, *, owner: InstrumentedAttribute[str], team: InstrumentedAttribute[str]
+) -> ColumnElement[bool]:
+    """Condition for rows of ``viewer``: their own, their team's, or all for an unrestricted viewer.
+
+    ``owner`` and ``team`` are the columns of one table, such as ``Job.owner`` and ``Job.team``.
+    """
+    if viewer.sees_all:
+        return true()
+    own = owner == viewer.name
+    return or_(own, team == viewer.team) if viewer.team else own

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from yeban.accounts.viewer import OPEN, VISIBLE, Viewer
+from yeban.accounts.viewer import UNRESTRICTED, VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.errors import NotFound
 from yeban.webhooks.endpoints import SECRETS, find_webhook
@@ -175,7 +175,12 @@ def delay_before(attempt: int) -> float | None:
 
 
 def list_deliveries(
-    database: Database, webhook_id: uuid.UUID, *, before: int | None = None, limit: int = 50, viewer: Viewer = OPEN
+    database: Database,
+    webhook_id: uuid.UUID,
+    *,
+    before: int | None = None,
+    limit: int = 50,
+    viewer: Viewer = UNRESTRICTED,
 ) -> DeliveryPage:
     """A page of a webhook's deliveries, newest first. Raises ``NotFound``, also for someone else's webhook."""
     with database.begin() as connection:
@@ -193,7 +198,9 @@ def list_deliveries(
     return DeliveryPage(deliveries=found, next_before=found[-1].internal_id if len(rows) > limit else None)
 
 
-def try_again(database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID, *, viewer: Viewer = OPEN) -> Delivery:
+def try_again(
+    database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED
+) -> Delivery:
     """Have a delivery tried now and as often as a new one, whatever became of it.
 
     Raises ``NotFound``, also where the job is someone else's.

@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.scraping import Counting
 from yeban import label_sets
 from yeban.accounts import people
-from yeban.accounts.viewer import OPEN
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.drafts import keep_draft
 from yeban.errors import ServiceUnavailable
 from yeban.jobs import retention
@@ -40,8 +40,8 @@ def old(work):
     work.execute("UPDATE job SET ended_at = now() - interval '3 days' WHERE deleted_at IS NULL")
     keep_draft(database, io.BytesIO(b"text\n1\n"), name="a.csv", sha256="", size_bytes=7)
     work.execute("UPDATE draft SET created_at = now() - interval '25 hours'")
-    made = label_sets.create(database, "set", LabelSet.of("a,b"), viewer=OPEN)
-    label_sets.delete(database, made.id, viewer=OPEN)
+    made = label_sets.create(database, "set", LabelSet.of("a,b"), viewer=UNRESTRICTED)
+    label_sets.delete(database, made.id, viewer=UNRESTRICTED)
     work.execute("INSERT INTO webhook (url, secret) VALUES ('https://example.com', 's')")
     work.execute(
         "INSERT INTO webhook_delivery (webhook_id, job_id, event, payload, made_at) SELECT webhook.id, job.id,"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.waiting import wait_until
-from yeban.accounts.viewer import OPEN, Viewer
+from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.database.engine import Database
 from yeban.webhooks import endpoints
 from yeban.webhooks import notifier as delivering
@@ -37,7 +37,7 @@ def receiver(start_receiver: Callable[..., FakeReceiver]) -> FakeReceiver:
 def hook(database: Database) -> Callable[..., Created]:
     """Make a webhook; private addresses are allowed."""
 
-    def make(url: str = "https://hooks.example/yeban", viewer: Viewer = OPEN) -> Created:
+    def make(url: str = "https://hooks.example/yeban", viewer: Viewer = UNRESTRICTED) -> Created:
         return endpoints.create_webhook(database, url, private=True, viewer=viewer)
 
     return make

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.fixtures.interleaving import Interleaving
-from yeban.accounts.viewer import OPEN, Viewer
+from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.errors import Conflict, InvalidRequest, NotFound
 from yeban.webhooks import deliveries, endpoints, notifier
 
@@ -36,7 +36,7 @@ def test_a_url_that_will_not_do_is_not_stored(database):
 def test_a_team_shares_its_webhooks_and_nobody_else_sees_them(hook, database):
     made = hook(viewer=ALICE).webhook
     assert [webhook.id for webhook in endpoints.list_webhooks(database, viewer=BOB)] == [made.id]
-    assert [webhook.id for webhook in endpoints.list_webhooks(database, viewer=OPEN)] == [made.id]
+    assert [webhook.id for webhook in endpoints.list_webhooks(database, viewer=UNRESTRICTED)] == [made.id]
     assert endpoints.list_webhooks(database, viewer=CAROL) == []
     someone_elses = [
         lambda: endpoints.get_webhook(database, made.id, viewer=CAROL),

@@ -593,13 +593,13 @@ def test_a_draft_of_someone_else_is_not_there(client, draft, filled, monkeypatch
     with database.begin() as connection:
         connection.execute(text("UPDATE draft SET owner = 'anne', team = 'night'"))
     for other in (Viewer(name="carl"), Viewer(name="carl", team="day")):
-        monkeypatch.setattr("web.auth.authentication.OPEN", other)
+        monkeypatch.setattr("web.auth.authentication.UNRESTRICTED", other)
         _page(client.get(place), 404)
         for end in ("", "/preview", "/counts", "/try", "/estimate"):
             _page(client.post(f"{place}{end}", data=form), 404)
         assert client.post(f"{place}/discard").status_code == 303
         assert _drafts(database) == (1, 1), "it is not theirs to discard"
-    monkeypatch.setattr("web.auth.authentication.OPEN", Viewer(name="bert", team="night"))
+    monkeypatch.setattr("web.auth.authentication.UNRESTRICTED", Viewer(name="bert", team="night"))
     assert client.get(place).status_code == 200
     assert client.post(place, data=form).status_code == 303
     with database.begin() as connection:
