@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from sqlalchemy import Connection, Row, text
 
-from yeban.accounts.viewer import UNRESTRICTED, VISIBLE, Viewer
+from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.errors import Conflict, NotFound
 
@@ -45,15 +45,14 @@ class Draft:
     created_at: datetime
 
 
-def keep_draft(
+def store_draft(
     database: Database,
     file: BinaryIO,
     *,
     name: str,
     sha256: str,
     size_bytes: int,
-    owner: str = "",
-    team: str = "",
+    viewer: Viewer,
     most_bytes: int | None = None,
 ) -> Draft:
     """Store ``file``, read from where it stands, in one transaction and in memory that does not grow with it.
@@ -62,23 +61,22 @@ def keep_draft(
     drafts of more than ``most_bytes`` together.
     """
     with database.begin() as connection:
-        _check_room(connection, owner, MAX_DRAFTS - 1, None if most_bytes is None else most_bytes - size_bytes)
+        _check_room(connection, viewer.name, MAX_DRAFTS - 1, None if most_bytes is None else most_bytes - size_bytes)
         row = connection.execute(
-            _INSERT, {"owner": owner, "team": team, "name": name, "sha256": sha256, "size_bytes": size_bytes}
+            _INSERT,
+            {"owner": viewer.name, "team": viewer.team, "name": name, "sha256": sha256, "size_bytes": size_bytes},
         ).one()
         for part_no, content in enumerate(_parts(file)):
             connection.execute(_INSERT_PART, {"draft": row.internal_id, "part": part_no, "content": content})
         # Others of the owner's may have been stored meanwhile. Only now, for a large file takes long, and they would
         # have had to wait.
-        connection.execute(_LOCK, {"owner": owner})
-        _check_room(connection, owner, MAX_DRAFTS, most_bytes)
+        connection.execute(_LOCK, {"owner": viewer.name})
+        _check_room(connection, viewer.name, MAX_DRAFTS, most_bytes)
     log.info("draft kept", extra={"draft": row.internal_id, "bytes": size_bytes})
     return _draft(row)
 
 
-def get_draft(
-    database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED, max_age_s: float = MAX_AGE_S
-) -> Draft:
+def get_draft(database: Database, public_id: uuid.UUID, *, viewer: Viewer, max_age_s: float = MAX_AGE_S) -> Draft:
     """One draft. Raises :class:`~yeban.errors.NotFound` for someone else's, and for one whose time is over."""
     with database.begin() as connection:
         row = connection.execute(_SELECT, {"id": public_id, "max_age_s": max_age_s, **viewer.parameters}).one_or_none()
@@ -87,7 +85,7 @@ def get_draft(
     return _draft(row)
 
 
-def list_drafts(database: Database, *, viewer: Viewer = UNRESTRICTED, max_age_s: float = MAX_AGE_S) -> list[Draft]:
+def list_drafts(database: Database, *, viewer: Viewer, max_age_s: float = MAX_AGE_S) -> list[Draft]:
     """The drafts that wait, the newest first; of an admin's view the newest :data:`MAX_DRAFTS`."""
     with database.begin() as connection:
         values = {"max_age_s": max_age_s, "limit": MAX_DRAFTS, **viewer.parameters}
@@ -102,7 +100,7 @@ def open_draft(database: Database, draft: Draft) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(_DraftFile(database, draft), buffer_size=1 << 16))
 
 
-def delete_draft(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> bool:
+def delete_draft(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> bool:
     """Delete a draft with its file; whether there was one that is the viewer's."""
     with database.begin() as connection:
         return connection.execute(_DELETE, {"id": public_id, **viewer.parameters}).rowcount > 0

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from tests.fixtures.interleaving import Interleaving
 from yeban import drafts
 from yeban.accounts.viewer import Viewer
-from yeban.drafts import MAX_DRAFTS, PART_BYTES, delete_draft, delete_old_drafts, get_draft, keep_draft, open_draft
+from yeban.drafts import MAX_DRAFTS, PART_BYTES, delete_draft, delete_old_drafts, get_draft, open_draft, store_draft
 from yeban.errors import Conflict, NotFound
 from yeban.tabular import ReadOptions, open_table, write_table
 
@@ -28,14 +28,13 @@ def keep(
     viewer: Viewer = ANNE,
     most_bytes: int | None = None,
 ):
-    return keep_draft(
+    return store_draft(
         database,
         io.BytesIO(content),
         name=name,
         sha256=hashlib.sha256(content).hexdigest(),
         size_bytes=len(content),
-        owner=viewer.name,
-        team=viewer.team,
+        viewer=viewer,
         most_bytes=most_bytes,
     )
 
@@ -51,7 +50,7 @@ def test_an_owner_has_so_many_drafts_and_no_more(database):
     keep(database)
 
 
-@pytest.mark.parametrize("viewer", [ANNE, Viewer()])
+@pytest.mark.parametrize("viewer", [ANNE, Viewer(name="")])
 def test_an_owners_drafts_take_so_much_and_no_more(database, viewer):
     def keep_some(size_bytes: int):
         return keep(database, b"x" * size_bytes, viewer=viewer, most_bytes=3_000)
@@ -136,7 +135,7 @@ def test_neither_keeping_nor_reading_holds_the_file_in_memory(database):
 
     tracemalloc.start()
     try:
-        draft = keep_draft(database, Endless(), name="a", sha256="", size_bytes=size)
+        draft = store_draft(database, Endless(), name="a", sha256="", size_bytes=size, viewer=ANNE)
         kept_peak = tracemalloc.get_traced_memory()[1]
         read = 0
         with open_draft(database, draft) as file:
@@ -152,7 +151,7 @@ def test_neither_keeping_nor_reading_holds_the_file_in_memory(database):
 
 def test_a_draft_is_its_owners_and_their_teams(database):
     draft = keep(database, viewer=ANNE)
-    for viewer in (ANNE, BERT, Viewer(sees_all=True)):
+    for viewer in (ANNE, BERT, Viewer(name="", sees_all=True)):
         assert get_draft(database, draft.id, viewer=viewer) == draft
     with pytest.raises(NotFound, match="Upload the file again"):
         get_draft(database, draft.id, viewer=CARL)
@@ -165,15 +164,15 @@ def test_a_draft_is_its_owners_and_their_teams(database):
 
 def test_no_such_draft(database):
     with pytest.raises(NotFound):
-        get_draft(database, uuid.uuid4())
-    assert not delete_draft(database, uuid.uuid4())
+        get_draft(database, uuid.uuid4(), viewer=ANNE)
+    assert not delete_draft(database, uuid.uuid4(), viewer=ANNE)
 
 
 def test_who_reads_a_draft_that_is_deleted_is_told(database):
     draft = keep(database, b"x" * 3 * PART_BYTES)
     with open_draft(database, draft) as file:
         assert file.read(10)
-        delete_draft(database, draft.id)
+        delete_draft(database, draft.id, viewer=ANNE)
         with pytest.raises(NotFound):
             file.read()
 
@@ -183,8 +182,8 @@ def test_a_draft_lasts_a_day(database):
     grow_old(database, old, 86_401)
     grow_old(database, young, 86_300)
     with pytest.raises(NotFound):
-        get_draft(database, old.id)
-    assert get_draft(database, young.id).id == young.id
+        get_draft(database, old.id, viewer=ANNE)
+    assert get_draft(database, young.id, viewer=ANNE).id == young.id
     assert delete_old_drafts(database) == 1
     assert delete_old_drafts(database) == 0
     assert counts(database) == (1, 1)
@@ -211,5 +210,5 @@ def test_a_file_that_breaks_off_leaves_nothing_behind(database):
             return super().read(size)
 
     with pytest.raises(OSError, match="gone"):
-        keep_draft(database, Broken(b"x" * 3 * PART_BYTES), name="a", sha256="", size_bytes=3)
+        store_draft(database, Broken(b"x" * 3 * PART_BYTES), name="a", sha256="", size_bytes=3, viewer=ANNE)
     assert counts(database) == (0, 0)

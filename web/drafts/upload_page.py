@@ -16,7 +16,7 @@ from web.http import errors as problems
 from web.http.htmx import asked_by_htmx
 from web.jobs.submission import expect_upload, source_of
 from web.services import services
-from yeban.drafts import Draft, keep_draft, list_drafts
+from yeban.drafts import Draft, list_drafts, store_draft
 from yeban.errors import InvalidTable, ServiceUnavailable, YebanError
 
 _TEMPLATE = "upload.html"
@@ -39,14 +39,13 @@ def upload_file() -> AnyResponse:
             source = source_of(request.files.getlist("file"))
             if source.size_bytes == 0:
                 raise InvalidTable("The file is empty.")
-            draft = keep_draft(
+            draft = store_draft(
                 services().database,
                 source.file,
                 name=source.name,
                 sha256=source.sha256,
                 size_bytes=source.size_bytes,
-                owner=viewer().name,
-                team=viewer().team,
+                viewer=viewer(),
                 most_bytes=_DRAFTS_OF_LARGEST_SIZE * services().settings.max_upload_mb * 2**20,
             )
     except RequestEntityTooLarge:

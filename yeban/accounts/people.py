@@ -52,9 +52,7 @@ class Account:
         return Viewer(name=self.name, team=self.team, sees_all=self.role is Role.ADMIN)
 
 
-def create_account(
-    database: Database, name: str, password: str, *, role: Role = Role.MEMBER, team: str = ""
-) -> Account:
+def create_account(database: Database, name: str, password: str, *, role: Role, team: str = "") -> Account:
     """Make an account. Raises ``InvalidRequest`` for a name, team or password that is none, ``Conflict`` for a name
     that is taken.
     """

@@ -21,7 +21,7 @@ class Viewer:
     ``name`` is an account's name, ``""`` where there are no accounts; ``sees_all`` is true for admins.
     """
 
-    name: str = ""
+    name: str
     team: str = ""
     sees_all: bool = False
 
@@ -32,7 +32,7 @@ class Viewer:
 
 
 #: The viewer where there are no accounts: sees and changes everything.
-UNRESTRICTED = Viewer(sees_all=True)
+UNRESTRICTED = Viewer(name="", sees_all=True)
 
 
 def visible(

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from yeban.accounts.viewer import UNRESTRICTED, VISIBLE, Viewer
+from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.errors import NotFound
 from yeban.webhooks.endpoints import SECRETS, find_webhook
@@ -180,7 +180,7 @@ def list_deliveries(
     *,
     before: int | None = None,
     limit: int = 50,
-    viewer: Viewer = UNRESTRICTED,
+    viewer: Viewer,
 ) -> DeliveryPage:
     """A page of a webhook's deliveries, newest first. Raises ``NotFound``, also for someone else's webhook."""
     with database.begin() as connection:
@@ -198,9 +198,7 @@ def list_deliveries(
     return DeliveryPage(deliveries=found, next_before=found[-1].internal_id if len(rows) > limit else None)
 
 
-def try_again(
-    database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED
-) -> Delivery:
+def try_again(database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID, *, viewer: Viewer) -> Delivery:
     """Have a delivery tried now and as often as a new one, whatever became of it.
 
     Raises ``NotFound``, also where the job is someone else's.

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from yeban.accounts.viewer import UNRESTRICTED, VISIBLE, Viewer
+from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.errors import Conflict, NotFound
 from yeban.webhooks.signatures import new_secret
@@ -77,7 +77,7 @@ _SELECT = f"""
 """  # noqa: S608  # the condition of yeban.accounts.viewer
 
 
-def create_webhook(database: Database, url: str, *, private: bool, viewer: Viewer = UNRESTRICTED) -> Created:
+def create_webhook(database: Database, url: str, *, private: bool, viewer: Viewer) -> Created:
     """Have the ends of the viewer's jobs, or of their team's, told to ``url``; ``private`` as in ``targets.check``.
 
     Raises ``InvalidRequest`` for a URL that will not do, and ``Conflict`` when there are :data:`MAX_WEBHOOKS` already.
@@ -102,7 +102,7 @@ def create_webhook(database: Database, url: str, *, private: bool, viewer: Viewe
     return Created(webhook=_view(row), secret=secret)
 
 
-def list_webhooks(database: Database, *, viewer: Viewer = UNRESTRICTED) -> list[Webhook]:
+def list_webhooks(database: Database, *, viewer: Viewer) -> list[Webhook]:
     """The viewer's webhooks and their team's, the oldest first."""
     with database.begin() as connection:
         rows = connection.execute(
@@ -111,7 +111,7 @@ def list_webhooks(database: Database, *, viewer: Viewer = UNRESTRICTED) -> list[
         return [_view(row) for row in rows]
 
 
-def get_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> Webhook:
+def get_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> Webhook:
     """One webhook. Raises ``NotFound``, also for someone else's."""
     with database.begin() as connection:
         row = connection.execute(
@@ -122,7 +122,7 @@ def get_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UN
     return _view(row)
 
 
-def find_webhook(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> Found:
+def find_webhook(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer) -> Found:
     """One webhook with its secret, inside a transaction. Raises ``NotFound``, also for someone else's."""
     row = connection.execute(
         text(f"SELECT id, public_id, url, {SECRETS} AS secrets FROM webhook WHERE public_id = :id AND {VISIBLE}"),  # noqa: S608
@@ -133,7 +133,7 @@ def find_webhook(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer
     return Found(internal_id=row.id, id=row.public_id, url=row.url, secrets=tuple(row.secrets))
 
 
-def delete_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> None:
+def delete_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
     """Delete a webhook with its deliveries, those that wait among them. Raises ``NotFound``."""
     with database.begin() as connection:
         found = find_webhook(connection, public_id, viewer=viewer)
@@ -141,7 +141,7 @@ def delete_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer =
     log.info("webhook deleted", extra={"webhook": str(found.id)})
 
 
-def rotate_secret(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> str:
+def rotate_secret(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> str:
     """Sign with a new secret from now on, and return it; the former one signs too for :data:`FORMER_HOURS`.
 
     Raises ``NotFound``.
@@ -176,7 +176,7 @@ def rotate_secret(database: Database, public_id: uuid.UUID, *, viewer: Viewer = 
     return secret
 
 
-def end_former_secrets(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> None:
+def end_former_secrets(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
     """Sign with nothing but the newest secret from now on. Raises ``NotFound``."""
     with database.begin() as connection:
         found = find_webhook(connection, public_id, viewer=viewer)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from yeban.accounts.viewer import UNRESTRICTED, Viewer
+from yeban.accounts.viewer import Viewer
 from yeban.database.engine import Database
 from yeban.errors import InvalidRequest, ServiceUnavailable
 from yeban.telemetry import metrics, tracing
@@ -122,7 +122,7 @@ class Notifier:
         return False
 
 
-def send_test(database: Database, public_id: uuid.UUID, *, private: bool, viewer: Viewer = UNRESTRICTED) -> Answer:
+def send_test(database: Database, public_id: uuid.UUID, *, private: bool, viewer: Viewer) -> Answer:
     """Send a message that says nothing, now, and tell how that went. Raises ``NotFound``.
 
     It takes as long as a try may (:data:`~yeban.webhooks.sender.LIMIT_S`); it is not stored, and not repeated.

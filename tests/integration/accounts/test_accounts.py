@@ -30,7 +30,7 @@ def admin(database):
 
 @pytest.fixture
 def member(database, admin):
-    return people.create_account(database, "小王", PASSWORD, team="售后")
+    return people.create_account(database, "小王", PASSWORD, team="售后", role=Role.MEMBER)
 
 
 def test_only_the_right_password_signs_in(database, member):
@@ -50,23 +50,23 @@ def test_names_that_look_alike_are_one(database, admin):
     assert admin.name == "boss"
     assert people.sign_in(database, "ＢＯＳＳ", PASSWORD) == admin
     with pytest.raises(Conflict, match="boss"):
-        people.create_account(database, "BOSS", PASSWORD)
+        people.create_account(database, "BOSS", PASSWORD, role=Role.MEMBER)
 
 
 @pytest.mark.parametrize("name", ["", " ", "-x", "a/b", "a\nb", "x" * 65, "<b>", "a  b"])
 def test_what_is_no_name_is_refused(database, name):
     with pytest.raises(InvalidRequest, match="name has"):
-        people.create_account(database, name, PASSWORD)
+        people.create_account(database, name, PASSWORD, role=Role.MEMBER)
 
 
 @pytest.mark.parametrize("password", ["", "short", "aaaaaaaaaaaa", "my boss is boss", "x" * 201])
 def test_a_password_that_guards_nothing_is_refused(database, password):
     with pytest.raises(InvalidRequest, match="assword"):
-        people.create_account(database, "boss", password)
+        people.create_account(database, "boss", password, role=Role.MEMBER)
 
 
 def test_a_short_name_may_be_a_part_of_a_password(database):
-    assert people.create_account(database, "a", PASSWORD).name == "a"
+    assert people.create_account(database, "a", PASSWORD, role=Role.MEMBER).name == "a"
 
 
 def test_no_password_and_no_token_is_kept_as_it_is(database, member):

@@ -29,7 +29,7 @@ def test_accounts_are_looked_at_only_where_they_are_asked_for(findings, work):
     assert state == "problem"
     assert "yeban account add" in detail
     assert findings(accounts=True, admin_password="a long one")["accounts"][0] == "note"
-    people.create_account(work.database, "boss", "correct horse battery")
+    people.create_account(work.database, "boss", "correct horse battery", role=people.Role.MEMBER)
     assert findings(accounts=True)["accounts"][0] == "ok"
 
 

@@ -136,7 +136,7 @@ def test_a_damaged_backup_does_not_cost_the_accounts_that_are_there(work, url, o
     backup(url, whole)
     (tmp_path / "cut.dump").write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
     migrate(empty_url)
-    people.create_account(other.database, "wang", "correct horse battery")
+    people.create_account(other.database, "wang", "correct horse battery", role=people.Role.MEMBER)
     with pytest.raises(ServiceUnavailable, match="pg_restore failed"):
         restore(empty_url, tmp_path / "cut.dump")
     assert [account.name for account in people.list_accounts(other.database)] == ["wang"]

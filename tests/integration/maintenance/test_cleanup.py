@@ -11,7 +11,7 @@ from tests.fixtures.scraping import Counting
 from yeban import label_sets
 from yeban.accounts import people
 from yeban.accounts.viewer import UNRESTRICTED
-from yeban.drafts import keep_draft
+from yeban.drafts import store_draft
 from yeban.errors import ServiceUnavailable
 from yeban.jobs import retention
 from yeban.labels import LabelSet
@@ -38,7 +38,7 @@ def old(work):
     work.execute("UPDATE job SET deleted_at = now() - interval '1 hour' WHERE deleted_at IS NOT NULL")
     work.execute("INSERT INTO embedding SELECT id, 1, 2, 'x', '' FROM job WHERE deleted_at IS NULL")
     work.execute("UPDATE job SET ended_at = now() - interval '3 days' WHERE deleted_at IS NULL")
-    keep_draft(database, io.BytesIO(b"text\n1\n"), name="a.csv", sha256="", size_bytes=7)
+    store_draft(database, io.BytesIO(b"text\n1\n"), name="a.csv", sha256="", size_bytes=7, viewer=UNRESTRICTED)
     work.execute("UPDATE draft SET created_at = now() - interval '25 hours'")
     made = label_sets.create(database, "set", LabelSet.of("a,b"), viewer=UNRESTRICTED)
     label_sets.delete(database, made.id, viewer=UNRESTRICTED)

@@ -10,7 +10,7 @@ from tests.fixtures.interleaving import Interleaving
 from tests.fixtures.jobs import Made
 from worker.tasks.finish_job import JobEnder
 from worker.tasks.models import Models
-from yeban.accounts.viewer import Viewer
+from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.jobs import control
 from yeban.jobs.retention import delete_job
 from yeban.labels import LabelSet
@@ -225,11 +225,11 @@ def test_a_webhook_is_told_of_the_jobs_of_its_owner_or_team(work, hook, database
     hooks = {
         name: hook(f"https://{name}.example/", viewer).webhook
         for name, viewer in {
-            "alice": ALICE, "bob-alone": Viewer(name="bob"), "carol": CAROL, "nobody": Viewer(),
+            "alice": ALICE, "bob-alone": Viewer(name="bob"), "carol": CAROL, "nobody": Viewer(name=""),
         }.items()
     }  # fmt: skip
     # The last is of a member of the team, but was made before they were one.
-    jobs = {viewer: work.completed(1) for viewer in (ALICE, BOB, CAROL, Viewer(), Viewer(name="alice"))}
+    jobs = {viewer: work.completed(1) for viewer in (ALICE, BOB, CAROL, Viewer(name=""), Viewer(name="alice"))}
     for viewer, job in jobs.items():
         own(work, job, viewer)
     announce(database)
@@ -316,11 +316,12 @@ def test_a_webhook_that_is_deleted_meanwhile_is_no_failure(work, hook, database,
     work.completed(1)
     with Interleaving(database) as interleaving:
         actors = interleaving.run(
-            [lambda: announce(database), lambda: endpoints.delete_webhook(database, deleted.id)], turns
+            [lambda: announce(database), lambda: endpoints.delete_webhook(database, deleted.id, viewer=UNRESTRICTED)],
+            turns,
         )
     assert [actor.error for actor in actors] == [None, None]
     assert len(told(work)) == 1
-    assert [webhook.id for webhook in endpoints.list_webhooks(database)] == [kept.id]
+    assert [webhook.id for webhook in endpoints.list_webhooks(database, viewer=UNRESTRICTED)] == [kept.id]
 
 
 def test_a_failure_in_between_leaves_all_of_it_to_be_told(work, hook, database, monkeypatch):

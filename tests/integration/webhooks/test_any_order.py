@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.fixtures.jobs import Work
 from tests.fixtures.properties import examples
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.jobs import control
 from yeban.jobs.retention import delete_job
 from yeban.jobs.views import JobView
@@ -101,7 +102,9 @@ class TellingMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.webhooks) < MOST)
     @rule()
     def add_webhook(self) -> None:
-        made = endpoints.create_webhook(self.database, "https://hooks.example/x", private=False).webhook
+        made = endpoints.create_webhook(
+            self.database, "https://hooks.example/x", private=False, viewer=UNRESTRICTED
+        ).webhook
         (key,) = self.work.column("SELECT id FROM webhook WHERE public_id = :id", id=made.id)
         self.webhooks[key] = made.id
 
@@ -109,7 +112,7 @@ class TellingMachine(RuleBasedStateMachine):
     @rule(which=WHICH)
     def delete_webhook(self, which: int) -> None:
         key = _one(sorted(self.webhooks), which)
-        endpoints.delete_webhook(self.database, self.webhooks.pop(key))
+        endpoints.delete_webhook(self.database, self.webhooks.pop(key), viewer=UNRESTRICTED)
         self.told = {id_: told for id_, told in self.told.items() if told.webhook != key}
 
     # Telling.
@@ -172,7 +175,7 @@ class TellingMachine(RuleBasedStateMachine):
     def try_again(self, which: int) -> None:
         key = _one([id_ for id_, told in self.told.items() if told.attempt], which)
         (public_id,) = self.work.column("SELECT public_id FROM webhook_delivery WHERE id = :id", id=key)
-        deliveries.try_again(self.database, self.webhooks[self.told[key].webhook], public_id)
+        deliveries.try_again(self.database, self.webhooks[self.told[key].webhook], public_id, viewer=UNRESTRICTED)
         self.told[key].attempt, self.told[key].waits, self.told[key].due = 0, True, True
         self.told[key].arrived = False
 

@@ -29,8 +29,8 @@ def test_a_webhook_is_made_and_listed_without_its_secret(hook, database, work):
 
 def test_a_url_that_will_not_do_is_not_stored(database):
     with pytest.raises(InvalidRequest):
-        endpoints.create_webhook(database, "http://127.0.0.1/", private=False)
-    assert endpoints.list_webhooks(database) == []
+        endpoints.create_webhook(database, "http://127.0.0.1/", private=False, viewer=UNRESTRICTED)
+    assert endpoints.list_webhooks(database, viewer=UNRESTRICTED) == []
 
 
 def test_a_team_shares_its_webhooks_and_nobody_else_sees_them(hook, database):
@@ -52,12 +52,12 @@ def test_a_team_shares_its_webhooks_and_nobody_else_sees_them(hook, database):
         with pytest.raises(NotFound):
             act()
     endpoints.delete_webhook(database, made.id, viewer=BOB)
-    assert endpoints.list_webhooks(database) == []
+    assert endpoints.list_webhooks(database, viewer=UNRESTRICTED) == []
 
 
 def _signs_with(database, webhook_id):
     with database.begin() as connection:
-        return endpoints.find_webhook(connection, webhook_id).secrets
+        return endpoints.find_webhook(connection, webhook_id, viewer=UNRESTRICTED).secrets
 
 
 def _let_pass(work, hours):
@@ -68,44 +68,47 @@ def _let_pass(work, hours):
 def test_a_new_secret_takes_the_place_of_the_old_which_signs_for_a_day_more(hook, database, work):
     created = hook()
     assert created.webhook.former_until is None
-    secret = endpoints.rotate_secret(database, created.webhook.id)
+    secret = endpoints.rotate_secret(database, created.webhook.id, viewer=UNRESTRICTED)
     assert secret != created.secret
     assert work.column("SELECT secret FROM webhook") == [secret]
     assert _signs_with(database, created.webhook.id) == (secret, created.secret)
-    until = endpoints.get_webhook(database, created.webhook.id).former_until
+    until = endpoints.get_webhook(database, created.webhook.id, viewer=UNRESTRICTED).former_until
     assert timedelta(hours=23, minutes=58) < until - datetime.now(UTC) <= timedelta(hours=24, minutes=2)
     _let_pass(work, 25)
     assert _signs_with(database, created.webhook.id) == (secret,)
-    assert endpoints.get_webhook(database, created.webhook.id).former_until is None
+    assert endpoints.get_webhook(database, created.webhook.id, viewer=UNRESTRICTED).former_until is None
 
 
 def test_who_makes_another_secret_at_once_does_not_lose_the_one_that_the_receiver_knows(hook, database):
     created = hook()
-    made = [created.secret, *(endpoints.rotate_secret(database, created.webhook.id) for _ in range(2))]
+    made = [
+        created.secret,
+        *(endpoints.rotate_secret(database, created.webhook.id, viewer=UNRESTRICTED) for _ in range(2)),
+    ]
     assert _signs_with(database, created.webhook.id) == tuple(reversed(made))
-    made += [endpoints.rotate_secret(database, created.webhook.id) for _ in range(4)]
+    made += [endpoints.rotate_secret(database, created.webhook.id, viewer=UNRESTRICTED) for _ in range(4)]
     assert _signs_with(database, created.webhook.id) == tuple(reversed(made[-5:]))
 
 
 def test_former_secrets_end_at_once_where_somebody_asks_for_it(hook, database, work):
     created, other = hook(), hook()
-    secret = endpoints.rotate_secret(database, created.webhook.id)
-    endpoints.rotate_secret(database, other.webhook.id)
+    secret = endpoints.rotate_secret(database, created.webhook.id, viewer=UNRESTRICTED)
+    endpoints.rotate_secret(database, other.webhook.id, viewer=UNRESTRICTED)
     for _ in range(2):
-        endpoints.end_former_secrets(database, created.webhook.id)
+        endpoints.end_former_secrets(database, created.webhook.id, viewer=UNRESTRICTED)
         assert _signs_with(database, created.webhook.id) == (secret,)
     assert work.column("SELECT secret FROM webhook_former_secret") == [other.secret]
 
 
 def test_former_secrets_are_not_kept_for_longer_than_they_sign(hook, database, work):
     created = hook()
-    endpoints.rotate_secret(database, created.webhook.id)
+    endpoints.rotate_secret(database, created.webhook.id, viewer=UNRESTRICTED)
     assert endpoints.forget_former_secrets(database) == 0
     _let_pass(work, 25)
     assert endpoints.forget_former_secrets(database) == 1
     assert work.column("SELECT secret FROM webhook_former_secret") == []
-    endpoints.rotate_secret(database, created.webhook.id)
-    endpoints.delete_webhook(database, created.webhook.id)
+    endpoints.rotate_secret(database, created.webhook.id, viewer=UNRESTRICTED)
+    endpoints.delete_webhook(database, created.webhook.id, viewer=UNRESTRICTED)
     assert work.column("SELECT secret FROM webhook_former_secret") == []
 
 
@@ -117,4 +120,4 @@ def test_there_are_twenty_at_most_for_each_owner_also_at_once(hook, database):
         actors = interleaving.run([lambda: hook(viewer=ALICE)] * 2, [0, 1] * 10)
     assert [type(actor.error) for actor in actors if actor.error] == [Conflict]
     hook(viewer=BOB)
-    assert len(endpoints.list_webhooks(database)) == endpoints.MAX_WEBHOOKS + 1
+    assert len(endpoints.list_webhooks(database, viewer=UNRESTRICTED)) == endpoints.MAX_WEBHOOKS + 1

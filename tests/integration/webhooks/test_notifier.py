@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.collector import run_collector
 from tests.fixtures.scraping import Counting
 from tests.fixtures.waiting import wait_until
-from yeban.accounts.viewer import Viewer
+from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.errors import NotFound
 from yeban.settings import Settings
 from yeban.telemetry import tracing
@@ -31,7 +31,7 @@ def told(work, hook, database, receiver):
 
 
 def of(database, created):
-    return deliveries.list_deliveries(database, created.webhook.id).deliveries
+    return deliveries.list_deliveries(database, created.webhook.id, viewer=UNRESTRICTED).deliveries
 
 
 def let_pass(work, seconds):
@@ -57,7 +57,7 @@ def test_a_message_arrives_signed_and_is_not_sent_again(told, receiver, database
     assert (delivery.state, delivery.status, delivery.attempt, delivery.error, delivery.next_at) == (
         DeliveryState.DELIVERED, 200, 1, None, None,
     )  # fmt: skip
-    assert endpoints.get_webhook(database, told.webhook.id).delivered_at == delivery.delivered_at
+    assert endpoints.get_webhook(database, told.webhook.id, viewer=UNRESTRICTED).delivered_at == delivery.delivered_at
 
 
 def test_a_try_is_traced_without_what_may_be_a_secret(work, hook, database, receiver, notify):
@@ -106,7 +106,7 @@ def test_what_failed_is_tried_again_under_the_same_id_for_three_days_and_then_gi
     notify()
     (delivery,) = of(database, told)
     assert (delivery.state, delivery.attempt) == (DeliveryState.GIVEN_UP, len(DELAYS_S) + 1)
-    assert endpoints.get_webhook(database, told.webhook.id).given_up == 1
+    assert endpoints.get_webhook(database, told.webhook.id, viewer=UNRESTRICTED).given_up == 1
     let_pass(work, 1e6)
     notify()
     assert len(receiver.received) == len(DELAYS_S) + 1
@@ -115,7 +115,7 @@ def test_what_failed_is_tried_again_under_the_same_id_for_three_days_and_then_gi
 
 
 def test_while_a_secret_is_changed_messages_are_signed_with_both(told, receiver, database, notify):
-    secret = endpoints.rotate_secret(database, told.webhook.id)
+    secret = endpoints.rotate_secret(database, told.webhook.id, viewer=UNRESTRICTED)
     notify()
     (got,) = receiver.received
     assert got.is_signed_by(secret)
@@ -153,7 +153,10 @@ def test_gone_is_gone(told, receiver, work, database, hook, notify):
     receiver.behave = lambda handler: handler.wfile.write(
         b"HTTP/1.1 %d X\r\n\r\n" % (410 if handler.path == "/hook" else 200)
     )
-    wait_until(lambda: notify() or not endpoints.get_webhook(database, other.webhook.id).waiting, what="all sent")
+    wait_until(
+        lambda: notify() or not endpoints.get_webhook(database, other.webhook.id, viewer=UNRESTRICTED).waiting,
+        what="all sent",
+    )
     assert [got.path for got in receiver.received].count("/hook") == 1
     assert {(found.state, found.error) for found in of(database, told)} == {(DeliveryState.GIVEN_UP, "gone")}
     assert sorted(found.status or 0 for found in of(database, told)) == [0, 0, 0, 410]
@@ -214,7 +217,7 @@ def test_two_notifiers_lose_nothing_and_double_nothing(work, hook, receiver, dat
     def over():
         for notifier in notifiers:
             notifier.turn()
-        return not endpoints.get_webhook(database, created.webhook.id).waiting
+        return not endpoints.get_webhook(database, created.webhook.id, viewer=UNRESTRICTED).waiting
 
     wait_until(over, what="all sent")
     assert len(receiver.received) == 30
@@ -236,7 +239,10 @@ def test_receivers_that_hang_do_not_hold_up_the_others(work, hook, receiver, sta
 
     def arrived():
         notifier.turn()
-        return all(one.received for one in hanging) and not endpoints.get_webhook(database, quick.webhook.id).waiting
+        return (
+            all(one.received for one in hanging)
+            and not endpoints.get_webhook(database, quick.webhook.id, viewer=UNRESTRICTED).waiting
+        )
 
     wait_until(arrived, what="the quick receiver's messages, with the others in hand")
     notifier.turn()
@@ -256,8 +262,8 @@ def test_a_webhook_that_fails_does_not_hold_up_another_of_its_host(work, hook, r
     )
     notify()
     assert [got.path for got in receiver.received].count("/broken") == 1
-    assert endpoints.get_webhook(database, broken.webhook.id).waiting == 5
-    assert endpoints.get_webhook(database, sound.webhook.id).waiting == 0
+    assert endpoints.get_webhook(database, broken.webhook.id, viewer=UNRESTRICTED).waiting == 5
+    assert endpoints.get_webhook(database, sound.webhook.id, viewer=UNRESTRICTED).waiting == 0
 
 
 def test_those_who_have_waited_longest_come_first(work, hook, database, monkeypatch, start_notifier):
@@ -287,12 +293,12 @@ def test_a_person_may_have_it_tried_again(told, receiver, work, database, notify
     work.execute("UPDATE webhook_delivery SET attempt = 10, next_at = NULL")
     (delivery,) = of(database, told)
     assert delivery.state is DeliveryState.GIVEN_UP
-    again = deliveries.try_again(database, told.webhook.id, delivery.id)
+    again = deliveries.try_again(database, told.webhook.id, delivery.id, viewer=UNRESTRICTED)
     assert (again.state, again.attempt, again.status) == (DeliveryState.WAITING, 0, 500)
     receiver.behave = 200
     notify()
     assert of(database, told)[0].state is DeliveryState.DELIVERED
-    deliveries.try_again(database, told.webhook.id, delivery.id)
+    deliveries.try_again(database, told.webhook.id, delivery.id, viewer=UNRESTRICTED)
     notify()
     assert [got.id for got in receiver.received] == [str(delivery.id)] * 3
 
@@ -302,7 +308,7 @@ def test_a_delivery_is_found_under_its_own_webhook_only(told, hook, database):
     other = hook(viewer=Viewer(name="other"))
     for webhook, number in ((other.webhook, delivery.id), (told.webhook, uuid.uuid4())):
         with pytest.raises(NotFound):
-            deliveries.try_again(database, webhook.id, number)
+            deliveries.try_again(database, webhook.id, number, viewer=UNRESTRICTED)
 
 
 def test_pages_of_deliveries(work, hook, database):
@@ -310,8 +316,10 @@ def test_pages_of_deliveries(work, hook, database):
     for _ in range(5):
         work.completed(1)
     announce(database)
-    first = deliveries.list_deliveries(database, created.webhook.id, limit=3)
-    rest = deliveries.list_deliveries(database, created.webhook.id, limit=3, before=first.next_before)
+    first = deliveries.list_deliveries(database, created.webhook.id, limit=3, viewer=UNRESTRICTED)
+    rest = deliveries.list_deliveries(
+        database, created.webhook.id, limit=3, before=first.next_before, viewer=UNRESTRICTED
+    )
     numbers = [one.internal_id for one in (*first.deliveries, *rest.deliveries)]
     assert numbers == sorted(numbers, reverse=True)
     assert (len(numbers), rest.next_before) == (5, None)
@@ -337,14 +345,14 @@ def test_what_is_settled_is_kept_for_thirty_days(work, hook, database, monkeypat
 
 
 def test_a_deleted_webhook_is_told_nothing_more(told, receiver, database, notify):
-    endpoints.delete_webhook(database, told.webhook.id)
+    endpoints.delete_webhook(database, told.webhook.id, viewer=UNRESTRICTED)
     notify()
     assert receiver.received == []
 
 
 def test_a_webhook_that_is_deleted_while_it_is_told_is_no_failure(told, receiver, database, notify, caplog):
     receiver.behave = lambda handler: (
-        endpoints.delete_webhook(database, told.webhook.id),
+        endpoints.delete_webhook(database, told.webhook.id, viewer=UNRESTRICTED),
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n"),
     )
     notify()
@@ -383,13 +391,16 @@ def test_tries_are_counted(told, receiver, work, database, notify):
 
 def test_a_test_is_sent_at_once_signed_and_not_stored(hook, receiver, database, work):
     created = hook(receiver.url())
-    found = delivering.send_test(database, created.webhook.id, private=True)
+    found = delivering.send_test(database, created.webhook.id, private=True, viewer=UNRESTRICTED)
     assert (found.status, found.failure) == (200, None)
     (got,) = receiver.received
     assert got.is_signed_by(created.secret)
     assert (got.json["type"], got.json["data"]) == ("webhook.test", {"webhook": str(created.webhook.id)})
     assert work.column("SELECT id FROM webhook_delivery") == []
-    assert delivering.send_test(database, created.webhook.id, private=False).failure is Failure.ADDRESS_REFUSED
+    assert (
+        delivering.send_test(database, created.webhook.id, private=False, viewer=UNRESTRICTED).failure
+        is Failure.ADDRESS_REFUSED
+    )
 
 
 def test_stopping_waits_for_what_is_being_sent(told, receiver, database, start_notifier):
@@ -397,6 +408,6 @@ def test_stopping_waits_for_what_is_being_sent(told, receiver, database, start_n
     notifier.turn()
     notifier.stop(20)
     assert of(database, told)[0].state is DeliveryState.DELIVERED
-    deliveries.try_again(database, told.webhook.id, of(database, told)[0].id)
+    deliveries.try_again(database, told.webhook.id, of(database, told)[0].id, viewer=UNRESTRICTED)
     notifier.turn()
     assert notifier._serving == {}

@@ -211,7 +211,7 @@ def test_a_session_is_a_cookie_that_scripts_and_other_sites_do_not_get(accounts,
 
 
 def test_behind_a_proxy_that_speaks_https_the_cookie_never_goes_without_it(make_app, database):
-    people.create_account(database, "wang", PASSWORD)
+    people.create_account(database, "wang", PASSWORD, role=people.Role.MEMBER)
     client = make_app(accounts=True, proxies=1).test_client()
     headers = {"X-Forwarded-Proto": "https"}
     token = token_of(client.get("/sign-in", headers=headers).text)
@@ -391,7 +391,7 @@ def test_a_long_name_takes_no_room(accounts, person, redis_url):
 
 
 def test_wrong_tokens_are_held_up_and_hold_nobody_elses_up(accounts, database):
-    account = people.create_account(database, "wang", PASSWORD)
+    account = people.create_account(database, "wang", PASSWORD, role=people.Role.MEMBER)
     _, secret = tokens.create_token(database, account, "export")
     client = accounts.test_client()
     wrong = {"Authorization": f"Bearer {secret[:-5]}wrong"}
@@ -404,14 +404,14 @@ def test_wrong_tokens_are_held_up_and_hold_nobody_elses_up(accounts, database):
 def test_guessing_is_held_up_while_redis_is_away_too(make_app, database, monkeypatch):
     # A process by itself counts in windows that begin with the clock's; one must not end meanwhile.
     monkeypatch.setattr(memory, "time", SimpleNamespace(time=lambda: 1_800_000_100.0))
-    people.create_account(database, "wang", PASSWORD)
+    people.create_account(database, "wang", PASSWORD, role=people.Role.MEMBER)
     client = make_app(accounts=True, redis_url="redis://127.0.0.1:1/0").test_client()
     statuses = [_sign_in(client, "wang", "wrong password").status_code for _ in range(6)]
     assert statuses == [401] * 5 + [429]
 
 
 def test_an_account_asks_only_so_often(make_app, database):
-    account = people.create_account(database, "wang", PASSWORD)
+    account = people.create_account(database, "wang", PASSWORD, role=people.Role.MEMBER)
     _, secret = tokens.create_token(database, account, "loop")
     client = make_app(accounts=True, rate_requests=3, rate_uploads=1).test_client()
     bearer = {"Authorization": f"Bearer {secret}"}
@@ -484,7 +484,7 @@ def test_a_page_that_was_left_open_overnight_is_told_that_its_session_ended(acco
 
 
 def test_a_part_refused_before_its_view_leaves_the_page_as_it_is(make_app, database):
-    people.create_account(database, "wang", PASSWORD)
+    people.create_account(database, "wang", PASSWORD, role=people.Role.MEMBER)
     client = make_app(accounts=True, rate_texts=1).test_client()
     _sign_in(client, "wang")
     script = {"HX-Request": "true", "X-CSRF-Token": token_of(client.get("/account").text)}

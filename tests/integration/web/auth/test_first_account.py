@@ -30,7 +30,7 @@ def test_it_is_made_with_the_configured_password_once(settings, database_url, da
 
 
 def test_none_is_made_where_there_are_some(settings, database_url, database):
-    people.create_account(database, "boss", PASSWORD)
+    people.create_account(database, "boss", PASSWORD, role=people.Role.MEMBER)
     make_first_account(settings.model_copy(update={"admin_password": PASSWORD}), database_url)
     assert [account.name for account in people.list_accounts(database)] == ["boss"]
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.fixtures.page_checker import form_fields
 from web.http import pagination
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.webhooks import endpoints
 
 SET = {"name": "售后", "labels": ["物流", "退款"]}
@@ -43,7 +44,9 @@ def things(client, upload, tag, database):
         "job_id": job_id,
         "draft_id": draft.rpartition("/")[2],
         "label_set_id": client.post("/api/v1/label-sets", json=SET).json["id"],
-        "webhook_id": str(endpoints.create_webhook(database, "https://a.example/", private=True).webhook.id),
+        "webhook_id": str(
+            endpoints.create_webhook(database, "https://a.example/", private=True, viewer=UNRESTRICTED).webhook.id
+        ),
         "delivery_id": str(uuid.uuid4()),
         "token_id": "1",
         "name": "a",

@@ -250,7 +250,7 @@ def test_the_pages_head_leads_to_it(client):
 
 def test_with_accounts_the_page_is_for_those_who_are_signed_in_and_its_samples_have_a_token(make_app, database):
     app = make_app(accounts=True)
-    account = people.create_account(database, "wang", "correct horse battery")
+    account = people.create_account(database, "wang", "correct horse battery", role=people.Role.MEMBER)
     _, secret = tokens.create_token(database, account, "sample")
     client = app.test_client()
     assert client.get("/docs/api").status_code == 303

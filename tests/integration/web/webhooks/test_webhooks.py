@@ -15,7 +15,7 @@ from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.waiting import wait_until
 from web.server.admission import Admission
 from web.webhooks import representation
-from yeban.accounts.viewer import Viewer
+from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.webhooks import endpoints
 from yeban.webhooks.announcements import announce
 from yeban.webhooks.notifier import Notifier
@@ -228,7 +228,7 @@ def test_who_has_left_a_team_does_not_see_its_jobs_in_what_was_told(client, data
 
 def test_the_twenty_first_is_refused(client, database):
     for _ in range(20):
-        endpoints.create_webhook(database, "https://a.example/", private=True)
+        endpoints.create_webhook(database, "https://a.example/", private=True, viewer=UNRESTRICTED)
     response = client.post(API, json={"url": "https://a.example/"})
     assert (response.status_code, response.json["code"]) == (409, "conflict")
     page = client.post("/webhooks", data={"url": "https://b.example/"})
