@@ -1,1 +1,1 @@
-"""Who may sign in: people with passwords, and programs with tokens."""
+"""Accounts, passwords and API tokens."""

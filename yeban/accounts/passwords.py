@@ -1,4 +1,4 @@
-"""Passwords: what may be one, and how it is kept (argon2id, with the parameters of RFC 9106's second choice)."""
+"""Passwords: rules, and hashes by argon2id with the second recommended parameters of RFC 9106."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from yeban.errors import InvalidRequest, Overloaded
 LEAST_CHARS = 10
 MOST_CHARS = 200
 
-#: A shorter name is a part of nearly every password.
+# Shorter names occur in many good passwords by chance.
 _NAME_CHARS = 4
 
 _hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
-# Each takes 64 MiB and a tenth of a second; whoever tries passwords must not get all the memory.
+# A hash takes 64 MiB and a tenth of a second; guessing passwords must not exhaust the memory.
 _HASHING = threading.BoundedSemaphore(2)
-_PATIENCE_S = 5.0
+_MAX_WAIT_S = 5.0
 
 
 def check_password(password: str, *, name: str) -> None:
-    """Refuse a password that is too short to guard anything. Raises :class:`~yeban.errors.InvalidRequest`."""
+    """Raise :class:`~yeban.errors.InvalidRequest` for a weak password."""
     if not LEAST_CHARS <= len(password) <= MOST_CHARS:
         raise InvalidRequest(f"A password has {LEAST_CHARS} to {MOST_CHARS} characters.", field="password")
     has_name = len(name) >= _NAME_CHARS and name.lower() in password.lower()
@@ -37,37 +37,37 @@ def check_password(password: str, *, name: str) -> None:
 
 
 def hash_password(password: str) -> str:
-    """What is kept of a password."""
+    """Hash a password for storage."""
     with _turn():
         return _hasher.hash(password)
 
 
-def matches(kept: str | None, password: str) -> bool:
-    """Whether ``password`` is the one that ``kept`` was made of; takes as long where there is none (``None``).
+def matches(password_hash: str | None, password: str) -> bool:
+    """Check ``password`` against a stored hash, in the same time without one (``None``).
 
-    Raises :class:`~yeban.errors.Overloaded` where too many passwords are being tried.
+    Raises :class:`~yeban.errors.Overloaded` when too many passwords are being checked.
     """
     with _turn():
         try:
-            return _hasher.verify(kept or _nobodys(), password[:MOST_CHARS]) and kept is not None
+            return _hasher.verify(password_hash or _dummy_hash(), password[:MOST_CHARS]) and password_hash is not None
         except (VerificationError, InvalidHashError):
             return False
 
 
-def is_outdated(kept: str) -> bool:
-    """Whether it was made with weaker parameters than a new one is."""
-    return _hasher.check_needs_rehash(kept)
+def is_outdated(password_hash: str) -> bool:
+    """Report whether a stored hash has weaker parameters than a new one."""
+    return _hasher.check_needs_rehash(password_hash)
 
 
 @lru_cache(maxsize=1)
-def _nobodys() -> str:
+def _dummy_hash() -> str:
     return _hasher.hash("no account has this password")
 
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    if not _HASHING.acquire(timeout=_PATIENCE_S):
-        raise Overloaded("Too many people sign in at once; try again in a moment.", retry_after_s=_PATIENCE_S)
+    if not _HASHING.acquire(timeout=_MAX_WAIT_S):
+        raise Overloaded("Too many people sign in at once; try again in a moment.", retry_after_s=_MAX_WAIT_S)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Accounts of people: making, finding, changing and disabling them."""
+"""Accounts of people: create, find, change and disable them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import logging
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, delete, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from yeban.accounts import passwords
 from yeban.accounts.viewer import Viewer
-from yeban.database.engine import Database
+from yeban.database import tables
+from yeban.database.engine import Database, lock_name
 from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
 
 log = logging.getLogger(__name__)
@@ -23,50 +25,49 @@ log = logging.getLogger(__name__)
 _MAX_NAME_CHARS = 64
 # One line of letters of any script, digits and what stands in names of mail boxes.
 _NAME = re.compile(r"[^\W_](?:[\w.@+-]| (?! ))*", re.UNICODE)
-# Whoever changes who is an admin waits for whoever else does.
-_LOCK = 0x59454242
+#: How long an ended session is remembered; its cookie expires within hours.
+_ENDED_SESSION_AGE = timedelta(days=2)
 
 
 class Role(StrEnum):
-    """What a person may do."""
+    """The permissions of a person."""
 
-    MEMBER = "member"  # sees what is theirs and their team's
-    ADMIN = "admin"  # sees everything, and looks after the accounts
+    MEMBER = "member"  # sees their own and their team's data
+    ADMIN = "admin"  # sees everything and manages accounts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """A person who may sign in, or might, while ``disabled_at`` is set."""
+    """A person who can sign in unless ``disabled_at`` is set."""
 
     id: int
     name: str
     role: Role
-    team: str  # whose members see each other's jobs; "" for none
+    team: str  # members of a team see each other's jobs; "" for none
     created_at: datetime
     disabled_at: datetime | None
-    sessions_from: datetime  # sessions that began before are no longer valid
+    sessions_from: datetime  # earlier sessions are invalid
 
     @property
     def viewer(self) -> Viewer:
-        """What of the stored is theirs."""
+        """The viewer this account acts as."""
         return Viewer(name=self.name, team=self.team, sees_all=self.role is Role.ADMIN)
 
 
 def create_account(database: Database, name: str, password: str, *, role: Role, team: str = "") -> Account:
-    """Make an account. Raises ``InvalidRequest`` for a name, team or password that is none, ``Conflict`` for a name
-    that is taken.
+    """Create an account.
+
+    Raises ``InvalidRequest`` for an invalid name, team or password, and ``Conflict`` if the name is taken.
     """
     name, team = _checked(name, phrase("name")), _checked_team(team)
     passwords.check_password(password, name=name)
-    kept = passwords.hash_password(password)
+    password_hash = passwords.hash_password(password)
     try:
         with database.begin() as connection:
             row = connection.execute(
-                text(
-                    "INSERT INTO account (name, password_hash, role, team) VALUES (:name, :kept, :role, :team)"
-                    " RETURNING *"
-                ),
-                {"name": name, "kept": kept, "role": role.value, "team": team},
+                insert(tables.Account)
+                .values(name=name, password_hash=password_hash, role=role, team=team)
+                .returning(tables.Account)
             ).one()
     except IntegrityError as error:
         raise Conflict(f"There is an account “{name}” already.") from error
@@ -75,128 +76,128 @@ def create_account(database: Database, name: str, password: str, *, role: Role, 
 
 
 def sign_in(database: Database, name: str, password: str) -> Account | None:
-    """The account with this name and password, unless it is disabled; ``None`` says no more than that it is not so."""
+    """Return the account with this name and password, or ``None`` if they do not match or it is disabled."""
     with database.begin() as connection:
         row = connection.execute(
-            text("SELECT * FROM account WHERE name = :name"), {"name": normal_name(name)[:_MAX_NAME_CHARS]}
+            select(tables.Account).where(tables.Account.name == normal_name(name)[:_MAX_NAME_CHARS])
         ).one_or_none()
-    # Asked in any case: how long it takes must not tell which names there are.
-    right = passwords.matches(None if row is None else row.password_hash, password)
-    if row is None or not right or row.disabled_at is not None:
+    # Hash even without an account: the response time must not reveal which names exist.
+    correct = passwords.matches(None if row is None else row.password_hash, password)
+    if row is None or not correct or row.disabled_at is not None:
         return None
     if passwords.is_outdated(row.password_hash):
-        with database.begin() as connection:
-            connection.execute(
-                text("UPDATE account SET password_hash = :kept WHERE id = :id"),
-                {"id": row.id, "kept": passwords.hash_password(password)},
-            )
+        _update(database, row.id, password_hash=passwords.hash_password(password))
     return account_of_row(row)
 
 
 def account_of_session(database: Database, account_id: int, session_id: str) -> Account | None:
-    """The account with this number, unless it is disabled or the session was ended."""
+    """Return the account of a session, or ``None`` if it is disabled or the session was ended."""
     with database.begin() as connection:
         row = connection.execute(
-            text(
-                "SELECT * FROM account WHERE id = :id AND disabled_at IS NULL"
-                " AND NOT EXISTS (SELECT FROM ended_session WHERE ended_session.id = :session)"
-            ),
-            {"id": account_id, "session": session_id},
+            select(tables.Account).where(
+                tables.Account.id == account_id,
+                tables.Account.disabled_at.is_(None),
+                ~exists().where(tables.EndedSession.id == session_id),
+            )
         ).one_or_none()
     return None if row is None else account_of_row(row)
 
 
 def end_session(database: Database, session_id: str) -> None:
-    """Take this session for ended from now on, whoever has kept its cookie."""
+    """Reject this session from now on, even from a kept copy of its cookie."""
     with database.begin() as connection:
-        connection.execute(
-            text("INSERT INTO ended_session (id) VALUES (:id) ON CONFLICT DO NOTHING"), {"id": session_id}
-        )
+        connection.execute(insert(tables.EndedSession).values(id=session_id).on_conflict_do_nothing())
 
 
 def forget_ended_sessions(database: Database) -> int:
-    """Forget those whose cookies have expired meanwhile: they live for hours. Returns how many."""
+    """Delete ended sessions whose cookies have expired. Returns the number deleted."""
     with database.begin() as connection:
-        return connection.execute(text("DELETE FROM ended_session WHERE ended_at < now() - interval '2 days'")).rowcount
+        return connection.execute(
+            delete(tables.EndedSession).where(tables.EndedSession.ended_at < func.now() - _ENDED_SESSION_AGE)
+        ).rowcount
 
 
 def get_account(database: Database, name: str) -> Account:
-    """The account with this name. Raises ``NotFound``."""
+    """Return the account with this name. Raises ``NotFound``."""
     with database.begin() as connection:
-        row = connection.execute(
-            text("SELECT * FROM account WHERE name = :name"), {"name": normal_name(name)}
-        ).one_or_none()
+        row = connection.execute(select(tables.Account).where(tables.Account.name == normal_name(name))).one_or_none()
     if row is None:
         raise NotFound(f"There is no account “{name[:_MAX_NAME_CHARS]}”.")
     return account_of_row(row)
 
 
 def list_accounts(database: Database) -> list[Account]:
-    """All accounts, by name."""
+    """All accounts, ordered by name."""
     with database.begin() as connection:
-        return [account_of_row(row) for row in connection.execute(text("SELECT * FROM account ORDER BY name"))]
+        return [account_of_row(row) for row in connection.execute(select(tables.Account).order_by(tables.Account.name))]
 
 
 def is_empty(database: Database) -> bool:
-    """Whether nobody has an account."""
+    """Report whether no account exists."""
     with database.begin() as connection:
-        return not connection.scalar(text("SELECT EXISTS (SELECT FROM account)"))
+        return connection.scalar(select(tables.Account.id).limit(1)) is None
 
 
 def change_password(database: Database, account: Account, password: str, *, revoke_tokens: bool = False) -> None:
-    """Give an account another password and end its sessions, and its tokens if so wanted. Raises ``InvalidRequest``."""
+    """Set a new password and end all sessions; revoke the account's tokens on request. Raises ``InvalidRequest``."""
     passwords.check_password(password, name=account.name)
-    kept = passwords.hash_password(password)
+    password_hash = passwords.hash_password(password)
     with database.begin() as connection:
         connection.execute(
-            text("UPDATE account SET password_hash = :kept, sessions_from = clock_timestamp() WHERE id = :id"),
-            {"id": account.id, "kept": kept},
+            update(tables.Account)
+            .where(tables.Account.id == account.id)
+            .values(password_hash=password_hash, sessions_from=func.clock_timestamp())
         )
         if revoke_tokens:
             connection.execute(
-                text("UPDATE api_token SET revoked_at = now() WHERE account_id = :id AND revoked_at IS NULL"),
-                {"id": account.id},
+                update(tables.ApiToken)
+                .where(tables.ApiToken.account_id == account.id, tables.ApiToken.revoked_at.is_(None))
+                .values(revoked_at=func.now())
             )
     log.info("password changed", extra={"account": account.id})
 
 
 def end_sessions(database: Database, account: Account) -> None:
-    """Sign an account out wherever it is signed in."""
-    with database.begin() as connection:
-        connection.execute(
-            text("UPDATE account SET sessions_from = clock_timestamp() WHERE id = :id"), {"id": account.id}
-        )
+    """Sign an account out everywhere."""
+    _update(database, account.id, sessions_from=func.clock_timestamp())
 
 
 def change_account(database: Database, account: Account, *, role: Role, team: str, disabled: bool) -> Account:
-    """Change what an account may do; jobs stay with the team they were made in.
+    """Change an account's permissions; existing jobs keep their team.
 
-    A disabled account can do nothing, its tokens included. Raises ``InvalidRequest``, and ``Conflict`` where no admin
-    would be left.
+    A disabled account can do nothing, nor can its tokens. Raises ``InvalidRequest``, and ``Conflict`` if no admin
+    would remain.
     """
     team = _checked_team(team)
+    values: dict[str, Any] = {"role": role, "team": team, "disabled_at": None}
+    if disabled:
+        values |= {
+            "disabled_at": func.coalesce(tables.Account.disabled_at, func.now()),
+            "sessions_from": func.clock_timestamp(),
+        }
     with database.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        lock_name(connection, "admins")  # or two concurrent changes could each remove the other's last admin
         row = connection.execute(
-            text(
-                "UPDATE account SET role = :role, team = :team, disabled_at = CASE WHEN NOT :disabled THEN NULL"
-                " ELSE coalesce(disabled_at, now()) END, sessions_from = CASE WHEN :disabled THEN clock_timestamp()"
-                " ELSE sessions_from END WHERE id = :id RETURNING *"
-            ),
-            {"id": account.id, "role": role.value, "team": team, "disabled": disabled},
+            update(tables.Account).where(tables.Account.id == account.id).values(values).returning(tables.Account)
         ).one()
         _check_an_admin_is_left(connection)
     log.info("account changed", extra={"account": account.id, "role": role.value, "disabled": disabled})
     return account_of_row(row)
 
 
+def _update(database: Database, account_id: int, **values: Any) -> None:
+    with database.begin() as connection:
+        connection.execute(update(tables.Account).where(tables.Account.id == account_id).values(values))
+
+
 def _check_an_admin_is_left(connection: Connection) -> None:
-    if not connection.scalar(text("SELECT EXISTS (SELECT FROM account WHERE role = 'admin' AND disabled_at IS NULL)")):
+    admins = exists().where(tables.Account.role == Role.ADMIN, tables.Account.disabled_at.is_(None))
+    if not connection.scalar(select(admins)):
         raise Conflict("This is the last admin; make somebody else one first.")
 
 
-def account_of_row(row: Row[Any]) -> Account:
-    """An account from a row of its table."""
+def account_of_row(row: Row[*tuple[Any, ...]]) -> Account:
+    """Build an account from a row of its table."""
     return Account(
         id=row.id,
         name=row.name,
@@ -209,7 +210,7 @@ def account_of_row(row: Row[Any]) -> Account:
 
 
 def normal_name(name: str) -> str:
-    """A name as it is stored: capitals and full-width letters are as others. PostgreSQL stores no NUL character."""
+    """Normalise a name for storage: NFKC, lower case, without the NUL that PostgreSQL cannot store."""
     return unicodedata.normalize("NFKC", name).replace("\x00", "").strip().lower()
 
 

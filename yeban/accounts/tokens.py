@@ -1,4 +1,4 @@
-"""Tokens, with which programs sign in as the account that made them."""
+"""API tokens: programs sign in as the account that created them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,36 @@ import logging
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, func, insert, or_, select, update
 
 from yeban.accounts.people import Account, account_of_row
 from yeban.database.engine import Database
+from yeban.database.tables import Account as AccountTable
+from yeban.database.tables import ApiToken
 from yeban.errors import Conflict, InvalidRequest, NotFound
 
 log = logging.getLogger(__name__)
 
-#: How a token begins, so that people and scanners for leaked secrets recognise it.
+#: Prefix of every token, so that people and secret scanners recognise it.
 PREFIX = "yeban_"
 MAX_TOKENS = 50
 
 _MAX_NAME_CHARS = 100
-# yeban_<10 characters by which it is found>_<256 random bits>
+# yeban_<10 characters to look it up by>_<256 random bits>
 _TOKEN = re.compile(rf"{PREFIX}([a-z2-7]{{10}})_([A-Za-z0-9_-]{{43}})")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+# Finer would cost a write per request, and a program may send a hundred a second.
+_USED_AT_RESOLUTION = timedelta(minutes=1)
+
+_UNEXPIRED = or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > func.now())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """What is known of a token once it has been shown. ``prefix`` is its beginning, as lists show it."""
+    """A stored token without its secret. ``prefix`` is its public beginning."""
 
     id: int
     name: str
@@ -45,86 +51,75 @@ class Token:
 def create_token(
     database: Database, account: Account, name: str, *, expires_at: datetime | None = None
 ) -> tuple[Token, str]:
-    """A new token of ``account``, and the secret itself, which cannot be had again.
+    """Create a token of ``account``. Returns it with its secret, which is not stored.
 
-    Raises ``InvalidRequest``, and ``Conflict`` for an account that has :data:`MAX_TOKENS` already.
+    Raises ``InvalidRequest``, and ``Conflict`` for an account with :data:`MAX_TOKENS` valid tokens.
     """
     name = name.strip()
     if not 1 <= len(name) <= _MAX_NAME_CHARS or "\x00" in name:
         raise InvalidRequest(f"Name the token, in at most {_MAX_NAME_CHARS} characters.", field="name")
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise InvalidRequest("The token would have expired already.", field="expires_at")
-    found_by = "".join(secrets.choice(_ALPHABET) for _ in range(10))
-    secret = f"{PREFIX}{found_by}_{secrets.token_urlsafe(32)}"
+    prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
+    secret = f"{PREFIX}{prefix}_{secrets.token_urlsafe(32)}"
     with database.begin() as connection:
-        connection.execute(text("SELECT FROM account WHERE id = :id FOR UPDATE"), {"id": account.id})
+        connection.execute(select(AccountTable.id).where(AccountTable.id == account.id).with_for_update())
         valid = connection.scalar(
-            text(
-                "SELECT count(*) FROM api_token WHERE account_id = :id AND revoked_at IS NULL"
-                " AND (expires_at IS NULL OR expires_at > now())"
-            ),
-            {"id": account.id},
+            select(func.count()).where(ApiToken.account_id == account.id, ApiToken.revoked_at.is_(None), _UNEXPIRED)
         )
         if valid is not None and valid >= MAX_TOKENS:
             raise Conflict(f"An account has at most {MAX_TOKENS} tokens; revoke one first.", limit=MAX_TOKENS)
         row = connection.execute(
-            text(
-                "INSERT INTO api_token (account_id, name, prefix, sha256, expires_at)"
-                " VALUES (:account, :name, :prefix, :sha256, :expires_at) RETURNING *"
-            ),
-            {
-                "account": account.id,
-                "name": name,
-                "prefix": found_by,
-                "sha256": _digest(secret),
-                "expires_at": expires_at,
-            },
+            insert(ApiToken)
+            .values(account_id=account.id, name=name, prefix=prefix, sha256=_digest(secret), expires_at=expires_at)
+            .returning(ApiToken)
         ).one()
     log.info("token created", extra={"account": account.id, "token": row.id})
     return _token(row), secret
 
 
 def account_of(database: Database, secret: str) -> Account | None:
-    """Whose token this is; ``None`` for what is none, is revoked or expired, or whose account is disabled."""
+    """Return the account of a token; ``None`` if the token is invalid, expired or revoked, or the account disabled."""
     shape = _TOKEN.fullmatch(secret)
     if shape is None:
         return None
+    stale = or_(ApiToken.used_at.is_(None), ApiToken.used_at < func.now() - _USED_AT_RESOLUTION)
     with database.begin() as connection:
         row = connection.execute(
-            text(
-                "SELECT account.*, api_token.id AS token_id, sha256,"
-                " used_at IS NULL OR used_at < now() - interval '1 minute' AS stale"
-                " FROM api_token JOIN account ON account.id = account_id"
-                " WHERE prefix = :prefix AND revoked_at IS NULL AND disabled_at IS NULL"
-                " AND (expires_at IS NULL OR expires_at > now())"
-            ),
-            {"prefix": shape[1]},
+            select(AccountTable, ApiToken.id.label("token_id"), ApiToken.sha256, stale.label("stale"))
+            .join(ApiToken, ApiToken.account_id == AccountTable.id)
+            .where(
+                ApiToken.prefix == shape[1],
+                ApiToken.revoked_at.is_(None),
+                AccountTable.disabled_at.is_(None),
+                _UNEXPIRED,
+            )
         ).one_or_none()
         if row is None or not hmac.compare_digest(row.sha256, _digest(secret)):
             return None
-        if row.stale:  # not at each request: a program may ask a hundred times a second
-            connection.execute(text("UPDATE api_token SET used_at = now() WHERE id = :id"), {"id": row.token_id})
+        if row.stale:
+            connection.execute(update(ApiToken).where(ApiToken.id == row.token_id).values(used_at=func.now()))
     return account_of_row(row)
 
 
 def list_tokens(database: Database, account: Account) -> list[Token]:
-    """The tokens of an account that are not revoked, the newest first."""
+    """The unrevoked tokens of an account, newest first."""
     with database.begin() as connection:
         rows = connection.execute(
-            text("SELECT * FROM api_token WHERE account_id = :id AND revoked_at IS NULL ORDER BY id DESC"),
-            {"id": account.id},
+            select(ApiToken)
+            .where(ApiToken.account_id == account.id, ApiToken.revoked_at.is_(None))
+            .order_by(ApiToken.id.desc())
         )
         return [_token(row) for row in rows]
 
 
 def revoke_token(database: Database, account: Account, token_id: int) -> None:
-    """Make a token of ``account`` invalid at once. Raises ``NotFound``."""
+    """Invalidate a token of ``account`` at once. Raises ``NotFound``."""
     with database.begin() as connection:
         revoked = connection.execute(
-            text(
-                "UPDATE api_token SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id AND account_id = :account"
-            ),
-            {"id": token_id, "account": account.id},
+            update(ApiToken)
+            .where(ApiToken.id == token_id, ApiToken.account_id == account.id)
+            .values(revoked_at=func.coalesce(ApiToken.revoked_at, func.now()))
         ).rowcount
     if not revoked:
         raise NotFound("There is no such token.")
