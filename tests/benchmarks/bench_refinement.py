@@ -22,6 +22,7 @@ from worker.engine import Batch, open_classifier
 from worker.refinement.vectors import pack
 from worker.tasks.finish_job import JobEnder
 from worker.tasks.models import Models
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import leases, outcomes
 from yeban.chunks.outcomes import ChunkOutcome, Embedded, RowResult
 from yeban.database.engine import Database
@@ -53,15 +54,15 @@ def main() -> None:
         public_id = _make(database, row_count, settings.data_dir, settings.model_dir)
         seconds = []
         for _ in range(ROUNDS + 1):
-            job = get_job(database, public_id)
+            job = get_job(database, public_id, viewer=UNRESTRICTED)
             started = time.perf_counter()
             if not ender(job.internal_id):
                 raise SystemExit("the job could not be ended")
             seconds.append(time.perf_counter() - started)
-            refinement = get_job(database, public_id).refinement
+            refinement = get_job(database, public_id, viewer=UNRESTRICTED).refinement
             if refinement is None or refinement["state"] != "done":
                 raise SystemExit(f"not refined: {refinement}")
-            refinement_data.ask_again(database, public_id)
+            refinement_data.ask_again(database, public_id, viewer=UNRESTRICTED)
         with database.begin() as connection:
             stored = connection.scalar(text("SELECT pg_total_relation_size('embedding')"))
         database.close()
@@ -96,12 +97,18 @@ def _make(database: Database, row_count: int, folder: Path, model_dir: Path) -> 
     file = folder / "made.csv"
     write_csv(file, distinct(row_count, "r"))
     new = NewJob(
-        label_set=label_set, model="e5-small", source_name="made.csv", source_sha256="0" * 64, chunk_rows=_CHUNK_ROWS
+        label_set=label_set,
+        model="e5-small",
+        source_name="made.csv",
+        source_sha256="0" * 64,
+        chunk_rows=_CHUNK_ROWS,
+        owner="",
+        team="",
     )
     read = ReadOptions(text_column="text")
     with file.open("rb") as source, open_table(source, file.name, read) as table:
         public_id = create_job(database, new, table, "0" * 64).public_id
-    job_id = get_job(database, public_id).internal_id
+    job_id = get_job(database, public_id, viewer=UNRESTRICTED).internal_id
     with database.begin() as connection:
         chunk_ids = list(
             connection.scalars(text("SELECT id FROM chunk WHERE job_id = :id ORDER BY id"), {"id": job_id})

@@ -7,7 +7,7 @@ import uuid
 
 from sqlalchemy import text
 
-from yeban.accounts.viewer import UNRESTRICTED, Viewer
+from yeban.accounts.viewer import Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import CANCELLABLE, ENDED, PAUSABLE, RESUMABLE, JobState
 from yeban.errors import Conflict, phrase
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _IS_WORKED_ON = "EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')"
 
 
-def pause(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> None:
+def pause(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
     """Claim nothing more of this job until it is resumed; what is claimed now finishes.
 
     Pausing a paused job changes nothing. Raises ``NotFound``, ``Conflict``.
@@ -36,7 +36,7 @@ def pause(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRI
     )
 
 
-def cancel(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> None:
+def cancel(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
     """Stop a job for good, keeping its finished rows; cancelled at once, or when claimed chunks have ended.
 
     Cancelling twice changes nothing. Raises ``NotFound``, ``Conflict``.
@@ -56,7 +56,7 @@ def cancel(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTR
     )
 
 
-def resume(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> None:
+def resume(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
     """Take a stopped job up again; only rows without a result are run.
 
     Resuming an active job changes nothing. Raises ``NotFound``, and ``Conflict`` for a completed job.

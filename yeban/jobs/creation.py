@@ -36,8 +36,8 @@ class NewJob:
     source_name: str
     source_sha256: str
     chunk_rows: int
-    owner: str = ""
-    team: str = ""
+    owner: str
+    team: str
     idempotency_key: str | None = None
     start_at: datetime | None = None
     expires_at: datetime | None = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from yeban.accounts.viewer import UNRESTRICTED, Viewer
+from yeban.accounts.viewer import Viewer
 from yeban.chunks.clock import GRACE_OVER
 from yeban.database.engine import Database
 from yeban.database.tables.states import ENDED
@@ -32,7 +32,7 @@ _ENDED = [state.value for state in sorted(ENDED)]
 _HIDE = "UPDATE job SET deleted_at = now(), idempotency_key = NULL"
 
 
-def delete_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> None:
+def delete_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
     """Delete an ended job with its rows and results. Raises ``NotFound``, and ``Conflict`` for one that may go on."""
     with database.begin() as connection:
         job = lock_job(connection, public_id, viewer=viewer)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from yeban.accounts.viewer import UNRESTRICTED, VISIBLE, Viewer
+from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import ACTIVE, JobState
 from yeban.errors import NotFound
@@ -101,13 +101,13 @@ _SELECT = f"""
 """  # noqa: S608  # a constant
 
 
-def get_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> JobView:
+def get_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> JobView:
     """One job. Raises ``NotFound``, also for someone else's."""
     with database.begin() as connection:
         return find_job(connection, public_id, viewer=viewer)
 
 
-def find_job(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> JobView:
+def find_job(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer) -> JobView:
     """As :func:`get_job`, inside a transaction."""
     row = connection.execute(
         text(f"{_SELECT} AND public_id = :id AND {VISIBLE}"),
@@ -121,7 +121,7 @@ def find_job(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer = U
 def list_jobs(
     database: Database,
     *,
-    viewer: Viewer = UNRESTRICTED,
+    viewer: Viewer,
     states: Sequence[JobState] = (),
     name: str = "",
     before: int | None = None,
@@ -215,7 +215,7 @@ class EarlierJob:
     created_at: datetime
 
 
-def latest_job_of(database: Database, sha256: str, *, viewer: Viewer = UNRESTRICTED) -> EarlierJob | None:
+def latest_job_of(database: Database, sha256: str, *, viewer: Viewer) -> EarlierJob | None:
     """The viewer's latest job of a file with this checksum, if there is one."""
     with database.begin() as connection:
         row = connection.execute(_OF_FILE, {"sha256": sha256, **viewer.parameters}).one_or_none()

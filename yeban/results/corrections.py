@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from yeban.accounts.viewer import UNRESTRICTED, VISIBLE, Viewer
+from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import REFINABLE
 from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
@@ -57,7 +57,7 @@ def correct(
     corrections: Mapping[int, Sequence[str] | None],
     *,
     author: str = "",
-    viewer: Viewer = UNRESTRICTED,
+    viewer: Viewer,
 ) -> Changed:
     """Give rows the labels that they ought to have, by row number; all of them, or none if one cannot be.
 

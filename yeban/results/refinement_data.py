@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from yeban.accounts.viewer import UNRESTRICTED, Viewer
+from yeban.accounts.viewer import Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import REFINABLE, JobState
 from yeban.errors import Conflict
@@ -141,7 +141,7 @@ def read_range(
     return [ScoredRow(*row) for row in rows], [Block(*block) for block in blocks]
 
 
-def ask_again(database: Database, public_id: uuid.UUID, *, viewer: Viewer = UNRESTRICTED) -> int:
+def ask_again(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> int:
     """Let a completed job be refined once more, with what people corrected meanwhile; returns its internal number.
 
     It stays readable. Asking again while that goes on begins it anew, since rows may have been corrected meanwhile.

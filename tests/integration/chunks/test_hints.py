@@ -1,5 +1,6 @@
 import uuid
 
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import hints, workers
 from yeban.chunks.workers import WorkerInfo
 from yeban.jobs import control
@@ -52,7 +53,7 @@ def test_two_equal_jobs_share_the_window_equally(work, sender):
 def test_a_paused_jobs_hints_do_not_hold_the_window(work, sender):
     paused = work.job(100, chunk_rows=1)
     hints.top_up(work.database, sender)
-    control.pause(work.database, paused.id)
+    control.pause(work.database, paused.id, viewer=UNRESTRICTED)
     other = work.job(100, chunk_rows=1)
     sender.hinted.clear()
     hints.top_up(work.database, sender)
@@ -62,9 +63,9 @@ def test_a_paused_jobs_hints_do_not_hold_the_window(work, sender):
 def test_a_resumed_job_is_hinted_at_once(work, sender):
     job = work.job(3, chunk_rows=1)
     hints.top_up(work.database, sender)
-    control.pause(work.database, job.id)
+    control.pause(work.database, job.id, viewer=UNRESTRICTED)
     assert work.claim(sender.hinted) == []
-    control.resume(work.database, job.id)
+    control.resume(work.database, job.id, viewer=UNRESTRICTED)
     sender.hinted.clear()
     assert hints.top_up(work.database, sender) == 3
 

@@ -1,5 +1,6 @@
 import threading
 
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import leases
 from yeban.database.tables.states import JobState
 from yeban.jobs import control
@@ -39,8 +40,8 @@ def test_many_claimers_at_once_share_the_chunks_without_overlap(work):
 
 def test_chunks_of_a_paused_or_cancelled_job_are_not_claimed(work):
     paused, cancelled = work.job(4), work.job(4)
-    control.pause(work.database, paused.id)
-    control.cancel(work.database, cancelled.id)
+    control.pause(work.database, paused.id, viewer=UNRESTRICTED)
+    control.cancel(work.database, cancelled.id, viewer=UNRESTRICTED)
     assert work.claim(work.chunk_ids(paused) + work.chunk_ids(cancelled)) == []
 
 
@@ -77,15 +78,15 @@ def test_the_first_worker_pins_the_model_for_all(work):
 def test_only_leases_of_active_jobs_are_kept_and_the_others_are_given_back_untried(work):
     active, paused, cancelled = work.job(8), work.job(4), work.job(4)
     taken = work.claim([chunk_id for job in (active, paused, cancelled) for chunk_id in work.chunk_ids(job)])
-    control.pause(work.database, paused.id)
-    control.cancel(work.database, cancelled.id)
+    control.pause(work.database, paused.id, viewer=UNRESTRICTED)
+    control.cancel(work.database, cancelled.id, viewer=UNRESTRICTED)
 
     kept = leases.keep_wanted(work.database, taken)
 
     assert {lease.chunk_id for lease in kept} == set(work.chunk_ids(active))
     assert work.column("SELECT state FROM chunk WHERE job_id = :id", id=paused.internal_id) == ["queued"]
     assert work.column("SELECT attempt FROM chunk WHERE state = 'queued'") == [0, 0]
-    control.resume(work.database, paused.id)
+    control.resume(work.database, paused.id, viewer=UNRESTRICTED)
     assert [lease.attempt for lease in work.claim(work.chunk_ids(paused))] == [1]
 
 

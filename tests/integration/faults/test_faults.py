@@ -13,6 +13,7 @@ import redis
 from sqlalchemy import text
 
 from tests.fixtures.waiting import wait_until
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.database import engine
 from yeban.database.tables.states import JobState
 from yeban.errors import ServiceUnavailable
@@ -116,7 +117,7 @@ def test_a_cancel_takes_hold_before_a_slow_group_is_through(work, submit, start_
     worker = start_worker(allowed=12, heavy=True, YEBAN_LEASE_S="60")
     wait_until(lambda: work.view(job).progress.done > 0, what="the first results")
     worker.await_calls(2)
-    control.cancel(work.database, job.id)
+    control.cancel(work.database, job.id, viewer=UNRESTRICTED)
     worker.allow(ALL)
     cancelled = await_state(job, JobState.CANCELLED)
     assert cancelled.progress.done == len(work.results(job)) <= 32
@@ -160,7 +161,7 @@ def test_a_process_that_stands_still_in_a_transaction_loses_its_locks(work, monk
     def hold_a_row_lock_and_stand_still() -> None:
         with frozen.begin() as connection:
             connection.execute(text("UPDATE job SET error = 'x'"))
-            control.cancel(work.database, job.id)  # waits for that lock
+            control.cancel(work.database, job.id, viewer=UNRESTRICTED)  # waits for that lock
             connection.execute(text("SELECT 1"))
 
     with pytest.raises(ServiceUnavailable):
@@ -266,27 +267,27 @@ def test_a_small_job_behind_a_huge_one_ends_soon(work, submit, start_worker, awa
     assert huge_now.state is JobState.RUNNING
     assert huge_now.progress.done - done_before < 20_000
     assert_one_result_a_row(work, small)
-    control.cancel(work.database, huge.id)
+    control.cancel(work.database, huge.id, viewer=UNRESTRICTED)
 
 
 def test_cancel_pause_and_resume_while_workers_run(work, submit, start_worker, await_state):
     job = submit(600, chunk_rows=8, refine=False)
     worker = start_worker(allowed=40, YEBAN_LEASE_S="60")
     wait_until(lambda: work.view(job).progress.done > 0, what="the first results")
-    control.pause(work.database, job.id)
+    control.pause(work.database, job.id, viewer=UNRESTRICTED)
     worker.allow(100)
     wait_until(lambda: not work.column("SELECT id FROM chunk WHERE state = 'leased'"), what="the last claimed chunk")
     held = work.view(job)
     assert 0 < held.progress.done < 600
     assert held.state is JobState.PAUSED
-    control.resume(work.database, job.id)
+    control.resume(work.database, job.id, viewer=UNRESTRICTED)
     worker.allow(200)
     wait_until(lambda: work.view(job).progress.done > held.progress.done, what="progress after resume")
-    control.cancel(work.database, job.id)
+    control.cancel(work.database, job.id, viewer=UNRESTRICTED)
     worker.allow(ALL)
     cancelled = await_state(job, JobState.CANCELLED)
     assert cancelled.progress.done == len(work.results(job)) < 600
-    control.resume(work.database, job.id)
+    control.resume(work.database, job.id, viewer=UNRESTRICTED)
     await_state(job, COMPLETED)
     assert_one_result_a_row(work, job)
 

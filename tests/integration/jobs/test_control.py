@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from tests.fixtures.jobs import Work
 from tests.fixtures.waiting import wait_until
-from yeban.accounts.viewer import Viewer
+from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.chunks import leases
 from yeban.database.engine import Database
 from yeban.database.tables.states import JobState
@@ -19,7 +19,7 @@ from yeban.results.completion import finish_job
 
 def test_cancel_is_immediate_when_nothing_is_claimed(work):
     job = work.job(4)
-    control.cancel(work.database, job.id)
+    control.cancel(work.database, job.id, viewer=UNRESTRICTED)
     view = work.view(job)
     assert view.state is JobState.CANCELLED
     assert "ended_at" in view.times
@@ -60,7 +60,7 @@ def test_no_result_is_added_to_a_job_once_it_is_cancelled(work, sweep, late_clai
     job = work.job(8)
     first, second = work.chunk_ids(job)
     work.finish(work.claim([first]))
-    cancelling = threading.Thread(target=control.cancel, args=[work.database, job.id])
+    cancelling = threading.Thread(target=control.cancel, args=[work.database, job.id], kwargs={"viewer": UNRESTRICTED})
     with late_claim([second]) as held:
         cancelling.start()
         waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -86,7 +86,7 @@ def test_claims_of_one_job_do_not_wait_for_one_another(work, late_claim):
 def test_cancel_waits_for_claimed_chunks_and_keeps_their_results(work, sweep):
     job = work.job(8)
     held = work.claim(work.chunk_ids(job)[:1])
-    control.cancel(work.database, job.id)
+    control.cancel(work.database, job.id, viewer=UNRESTRICTED)
     assert work.view(job).state is JobState.CANCELLING
     work.finish(held)
     sweep()
@@ -98,8 +98,8 @@ def test_resume_runs_only_what_is_missing(work):
     job = work.job(8)
     ids = work.chunk_ids(job)
     work.finish(work.claim(ids[:1]))
-    control.cancel(work.database, job.id)
-    control.resume(work.database, job.id)
+    control.cancel(work.database, job.id, viewer=UNRESTRICTED)
+    control.resume(work.database, job.id, viewer=UNRESTRICTED)
     rest = work.claim(ids)
     assert [lease.chunk_id for lease in rest] == ids[1:]
     work.finish(rest)
@@ -111,11 +111,11 @@ def test_resume_runs_only_what_is_missing(work):
 def test_a_paused_job_lets_claimed_chunks_finish_and_goes_on_when_resumed(work, sweep, end_finished):
     job = work.job(4)
     held = work.claim(work.chunk_ids(job))
-    control.pause(work.database, job.id)
+    control.pause(work.database, job.id, viewer=UNRESTRICTED)
     work.finish(held)
     sweep()
     assert work.view(job).state is JobState.PAUSED
-    control.resume(work.database, job.id)
+    control.resume(work.database, job.id, viewer=UNRESTRICTED)
     assert end_finished() == 1
     assert work.view(job).state is JobState.COMPLETED
 
@@ -123,7 +123,7 @@ def test_a_paused_job_lets_claimed_chunks_finish_and_goes_on_when_resumed(work, 
 def test_asking_twice_is_harmless(work):
     job = work.job(4)
     for verb in (control.pause, control.pause, control.resume, control.resume, control.cancel, control.cancel):
-        verb(work.database, job.id)
+        verb(work.database, job.id, viewer=UNRESTRICTED)
     assert work.view(job).state is JobState.CANCELLED
 
 
@@ -133,7 +133,7 @@ def test_a_completed_job_cannot_be_changed(work):
     finish_job(work.database, job.internal_id)
     for verb, word in ((control.pause, "paused"), (control.cancel, "cancelled"), (control.resume, "resumed")):
         with pytest.raises(Conflict, match=f"completed cannot be {word}"):
-            verb(work.database, job.id)
+            verb(work.database, job.id, viewer=UNRESTRICTED)
 
 
 def test_someone_elses_job_is_not_found(work):
@@ -142,7 +142,7 @@ def test_someone_elses_job_is_not_found(work):
         with pytest.raises(NotFound):
             verb(work.database, job.id, viewer=Viewer(name="mallory"))
         with pytest.raises(NotFound):
-            verb(work.database, uuid.uuid4())
+            verb(work.database, uuid.uuid4(), viewer=UNRESTRICTED)
 
 
 def test_a_failed_job_keeps_its_reason_and_may_be_resumed(work):
@@ -150,7 +150,7 @@ def test_a_failed_job_keeps_its_reason_and_may_be_resumed(work):
     control.fail_job(work.database, job.internal_id, "no model")
     view = work.view(job)
     assert (view.state, view.error) == (JobState.FAILED, "no model")
-    control.resume(work.database, job.id)
+    control.resume(work.database, job.id, viewer=UNRESTRICTED)
     assert (work.view(job).state, work.view(job).error) == (JobState.QUEUED, None)
 
 
@@ -185,20 +185,22 @@ def test_impossible_times_are_refused(work, times):
 
 def test_jobs_are_listed_newest_first_in_pages(work):
     made = [work.job(1).id for _ in range(5)]
-    first = views.list_jobs(work.database, limit=2)
-    second = views.list_jobs(work.database, limit=2, before=first.next_before)
-    third = views.list_jobs(work.database, limit=2, before=second.next_before)
+    first = views.list_jobs(work.database, limit=2, viewer=UNRESTRICTED)
+    second = views.list_jobs(work.database, limit=2, before=first.next_before, viewer=UNRESTRICTED)
+    third = views.list_jobs(work.database, limit=2, before=second.next_before, viewer=UNRESTRICTED)
     assert [view.id for page in (first, second, third) for view in page.jobs] == made[::-1]
     assert third.next_before is None
-    control.cancel(work.database, made[1])
-    assert [view.id for view in views.list_jobs(work.database, states=[JobState.CANCELLED]).jobs] == [made[1]]
+    control.cancel(work.database, made[1], viewer=UNRESTRICTED)
+    assert [
+        view.id for view in views.list_jobs(work.database, states=[JobState.CANCELLED], viewer=UNRESTRICTED).jobs
+    ] == [made[1]]
 
 
 def test_after_resume_only_what_was_done_since_counts_for_the_rate(work):
     job = work.job(100, chunk_rows=10)
     work.finish(work.claim(work.chunk_ids(job)[:4]))
-    control.pause(work.database, job.id)
-    control.resume(work.database, job.id)
+    control.pause(work.database, job.id, viewer=UNRESTRICTED)
+    control.resume(work.database, job.id, viewer=UNRESTRICTED)
     work.claim(work.chunk_ids(job)[4:5])
     assert work.view(job).progress.rows_per_s is None
 
@@ -210,7 +212,7 @@ def test_a_resumed_job_has_all_its_attempts_again(work, sweep):
         work.let_leases_run_out()
         sweep()
     control.fail_job(work.database, job.internal_id, "no model")
-    control.resume(work.database, job.id)
+    control.resume(work.database, job.id, viewer=UNRESTRICTED)
     assert [lease.attempt for lease in work.claim(work.chunk_ids(job))] == [1]
 
 
@@ -279,7 +281,7 @@ def test_jobs_are_found_by_a_part_of_their_files_name(work):
         work.execute("UPDATE job SET source_name = :name WHERE id = :id", name=name, id=job.internal_id)
 
     def found(name: str) -> list[int]:
-        page = views.list_jobs(work.database, name=name).jobs
+        page = views.list_jobs(work.database, name=name, viewer=UNRESTRICTED).jobs
         return sorted(made.index(job) for job in made if job.id in {view.id for view in page})
 
     assert [found(name) for name in ("", "TICKET", "十一", "_", "%", "none")] == [[0, 1, 2], [0, 1], [0], [1], [1], []]

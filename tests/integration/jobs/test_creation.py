@@ -52,6 +52,8 @@ def test_find_replay_answers_before_the_file_is_read(work):
         source_name="made.csv",
         source_sha256="0" * 64,
         chunk_rows=4,
+        owner="",
+        team="",
         idempotency_key="k",
     )
     found = find_replay(work.database, new, new.request_sha256({}))

@@ -20,6 +20,7 @@ from tests.fixtures.job_model import COMPLETED, STOPPED
 from tests.fixtures.job_snapshots import check_invariants, empty, snapshot
 from tests.fixtures.jobs import FakeSender, Made
 from tests.fixtures.properties import examples
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import hints, leases, outcomes, sweep
 from yeban.database.tables.states import JobState
 from yeban.errors import Conflict
@@ -52,11 +53,11 @@ class Scene:
             "keep wanted": lambda: leases.keep_wanted(self.database, self.held),
             "release": lambda: leases.release(self.database, self.held),
             "renew": lambda: leases.renew(self.database, [self.held[0].token], lease_s=60),
-            "pause": lambda: control.pause(self.database, self.job.id),
-            "cancel": lambda: control.cancel(self.database, self.job.id),
-            "resume": lambda: control.resume(self.database, self.job.id),
+            "pause": lambda: control.pause(self.database, self.job.id, viewer=UNRESTRICTED),
+            "cancel": lambda: control.cancel(self.database, self.job.id, viewer=UNRESTRICTED),
+            "resume": lambda: control.resume(self.database, self.job.id, viewer=UNRESTRICTED),
             "fail job": lambda: control.fail_job(self.database, self.job.internal_id, "no model"),
-            "correct": lambda: correct(self.database, self.job.id, {1: ["乙"], 2: []}),
+            "correct": lambda: correct(self.database, self.job.id, {1: ["乙"], 2: []}, viewer=UNRESTRICTED),
             "hint": lambda: hints.take_hints(self.database),
             "drop hints": lambda: hints.drop_hints(self.database, self.ids),
             "sweep": lambda: _sweep(self.database),
@@ -89,7 +90,7 @@ def test_whatever_meets(scene, database, names, before, turns):
     if before == "lost lease":
         now.work.let_leases_run_out()
     elif before == "paused":
-        control.pause(database, now.job.id)
+        control.pause(database, now.job.id, viewer=UNRESTRICTED)
     elif before == "last chunk":
         now.work.finish(now.work.claim(now.ids))
     elif before == "live worker":
@@ -118,10 +119,10 @@ def test_whatever_meets(scene, database, names, before, turns):
 def test_a_claim_and_a_cancel_in_any_order_then_a_sweep(scene, database, turns):
     """A sweep while the claim is not committed must not call the job cancelled: its results would come later."""
     now = scene()
-    control.cancel(database, now.job.id)
-    control.resume(database, now.job.id)
+    control.cancel(database, now.job.id, viewer=UNRESTRICTED)
+    control.resume(database, now.job.id, viewer=UNRESTRICTED)
     now.work.finish(now.held)
-    actions = [now.claim, lambda: control.cancel(database, now.job.id), lambda: _sweep(database)]
+    actions = [now.claim, lambda: control.cancel(database, now.job.id, viewer=UNRESTRICTED), lambda: _sweep(database)]
     with Interleaving(database) as interleaving:
         actors = interleaving.run(actions, [*turns, *[2] * 12])
     assert [actor.error for actor in actors] == [None] * 3
@@ -143,7 +144,7 @@ def test_forgetting_embeddings_and_asking_for_a_refinement_in_any_order(work, da
     first_only = iter([True, False])
     actions = [
         lambda: retention.forget_embeddings(database, 30, wanted=lambda: next(first_only)),
-        lambda: refinement_data.ask_again(database, job.id),
+        lambda: refinement_data.ask_again(database, job.id, viewer=UNRESTRICTED),
     ]
     with Interleaving(database) as interleaving:
         forgetting, asking = interleaving.run(actions, turns)
@@ -196,11 +197,11 @@ class RudeWorker(threading.Thread):
         job = self._chance.choice(self._jobs)
         wanted = {self._chance.randint(1, 12): ["乙"], self._chance.randint(1, 12): []}
         self._chance.choice([
-            lambda: control.pause(self._database, job.id),
-            lambda: control.cancel(self._database, job.id),
-            lambda: control.resume(self._database, job.id),
-            lambda: control.resume(self._database, job.id),
-            lambda: correct(self._database, job.id, wanted),
+            lambda: control.pause(self._database, job.id, viewer=UNRESTRICTED),
+            lambda: control.cancel(self._database, job.id, viewer=UNRESTRICTED),
+            lambda: control.resume(self._database, job.id, viewer=UNRESTRICTED),
+            lambda: control.resume(self._database, job.id, viewer=UNRESTRICTED),
+            lambda: correct(self._database, job.id, wanted, viewer=UNRESTRICTED),
         ])()  # fmt: skip
 
     def _system(self) -> None:
@@ -236,7 +237,7 @@ def _comes_to_its_end(work: Any, job: Any) -> None:
         if state in COMPLETED:
             return
         if state in STOPPED:
-            control.resume(work.database, job.id)
+            control.resume(work.database, job.id, viewer=UNRESTRICTED)
         work.execute("UPDATE chunk SET not_before = NULL")
         work.execute("UPDATE job SET ender_until = NULL, ender_token = NULL")
         work.let_leases_run_out()

@@ -17,6 +17,7 @@ from tests.fixtures.job_model import ACTIVE, COMPLETED, ENDED, STOPPED, Chunk, J
 from tests.fixtures.jobs import FakeSender
 from tests.fixtures.properties import examples
 from tests.fixtures.two_worlds import LABELS, LATER, LONG_S, REFINEMENTS, TwoWorlds
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import hints, leases, outcomes, sweep, workers
 from yeban.chunks.outcomes import FailureAction
 from yeban.chunks.workers import WorkerInfo
@@ -74,7 +75,11 @@ class JobsMachine(TwoWorlds):
         job = self._job(data)
 
         for _ in range(1 + twice):
-            self._both(job, getattr(job, verb), lambda: getattr(control, verb)(self.database, self.public[job.id]))
+            self._both(
+                job,
+                getattr(job, verb),
+                lambda: getattr(control, verb)(self.database, self.public[job.id], viewer=UNRESTRICTED),
+            )
 
     @precondition(lambda self: self.world.jobs)
     @rule(data=st.data())
@@ -117,7 +122,11 @@ class JobsMachine(TwoWorlds):
     def ask_again(self, data: Any, twice: bool) -> None:
         job = self._job(data)
         for _ in range(1 + twice):
-            self._both(job, job.ask_again, lambda: refinement_data.ask_again(self.database, self.public[job.id]))
+            self._both(
+                job,
+                job.ask_again,
+                lambda: refinement_data.ask_again(self.database, self.public[job.id], viewer=UNRESTRICTED),
+            )
 
     # Deleting.
 
@@ -126,7 +135,9 @@ class JobsMachine(TwoWorlds):
     def delete_job(self, data: Any, twice: bool) -> None:
         job = self._job(data)
         for _ in range(1 + twice):
-            self._both(job, job.delete, lambda: retention.delete_job(self.database, self.public[job.id]))
+            self._both(
+                job, job.delete, lambda: retention.delete_job(self.database, self.public[job.id], viewer=UNRESTRICTED)
+            )
 
     @precondition(lambda self: any(job.state in ENDED for job in self.world.jobs.values()))
     @rule(data=st.data())
@@ -334,7 +345,7 @@ class JobsMachine(TwoWorlds):
             missing = job.row_count - len(job.results)
             self._check_view(job)
             if job.state in STOPPED:
-                control.resume(self.database, self.public[job.id])
+                control.resume(self.database, self.public[job.id], viewer=UNRESTRICTED)
                 job.resume()
                 assert job.row_count - len(job.results) == missing
         self.all_is_well()

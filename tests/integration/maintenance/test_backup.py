@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 
 from tests.fixtures.jobs import Work
 from yeban.accounts import people
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.database.engine import REACHING, SCHEMA_REVISION, Database
 from yeban.database.migrations import migrate
 from yeban.database.tables.states import JobState
@@ -98,7 +99,7 @@ def test_a_database_that_was_migrated_but_has_no_jobs_can_be_restored_into(work,
     backup(url, tmp_path / "yeban.dump")
     migrate(empty_url)
     assert restore(empty_url, tmp_path / "yeban.dump") == 1
-    assert views.get_job(other.database, job.id).progress.done == 4
+    assert views.get_job(other.database, job.id, viewer=UNRESTRICTED).progress.done == 4
     assert other.database.schema_revision() == SCHEMA_REVISION
 
 
@@ -106,7 +107,7 @@ def test_a_database_whose_jobs_are_all_deleted_can_be_restored_into(work, url, o
     job = work.completed(4)
     backup(url, tmp_path / "yeban.dump")
     migrate(empty_url)
-    retention.delete_job(other.database, other.completed(2).id)
+    retention.delete_job(other.database, other.completed(2).id, viewer=UNRESTRICTED)
     assert other.column("SELECT count(*) FROM job") == [1]
     assert restore(empty_url, tmp_path / "yeban.dump") == 1
     assert other.view(job) == work.view(job)

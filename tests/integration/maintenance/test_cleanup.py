@@ -33,7 +33,7 @@ LEFT = {
 def old(work):
     """Something of each kind that has had its time, and a job that has its webhook's message."""
     database = work.database
-    retention.delete_job(database, work.completed(2).id)
+    retention.delete_job(database, work.completed(2).id, viewer=UNRESTRICTED)
     work.completed(2)
     work.execute("UPDATE job SET deleted_at = now() - interval '1 hour' WHERE deleted_at IS NOT NULL")
     work.execute("INSERT INTO embedding SELECT id, 1, 2, 'x', '' FROM job WHERE deleted_at IS NULL")

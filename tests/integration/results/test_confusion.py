@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fixtures.effort import effort
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.errors import InvalidRequest
 from yeban.labels import LabelSet
 from yeban.results import confusion
@@ -68,7 +69,7 @@ def test_every_cell_has_its_rows(work, judged):
 
 
 def test_rows_are_found_by_what_holds_now(work, judged):
-    correct(work.database, judged.id, {2: ["乙"], 7: []})
+    correct(work.database, judged.id, {2: ["乙"], 7: []}, viewer=UNRESTRICTED)
     assert _rows(work, judged, 1, 1) == [2]
     assert _rows(work, judged, 1, None) == [5, 7]
     assert _rows(work, judged, 1, 0) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.labels import LabelSet
 from yeban.results.corrections import correct
 from yeban.results.distribution import BINS, LOOKED_AT_ROWS, distribution
@@ -25,7 +26,7 @@ def test_while_a_job_runs_it_is_of_the_rows_that_are_done(work):
 
 def test_at_the_end_it_is_of_all_rows_and_of_what_holds(work):
     job = work.completed(["a,甲", ",乙", "c,乙", "d,甲"])
-    correct(work.database, job.id, {1: ["乙"], 3: []})
+    correct(work.database, job.id, {1: ["乙"], 3: []}, viewer=UNRESTRICTED)
     found = distribution(work.database, work.view(job))
     assert (found.rows, found.whole, found.labels) == (4, True, {"甲": 1, "乙": 1})
     assert (found.abstained, found.errors) == (1, 1)
@@ -65,5 +66,5 @@ def test_a_summary_of_an_earlier_version_is_made_up_for(work):
     work.execute("UPDATE job SET summary = summary - 'scores'")
     found = distribution(work.database, work.view(job))
     assert (found.rows, found.whole, found.scores) == (3, False, _scores(b18=3))
-    correct(work.database, job.id, {1: ["乙"]})
+    correct(work.database, job.id, {1: ["乙"]}, viewer=UNRESTRICTED)
     assert work.view(job).summary["labels"] == {"甲": 2, "乙": 1}

@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.effort import effort
 from tests.fixtures.waiting import wait_until
 from worker.tasks.finish_job import LEAST_ROWS
-from yeban.accounts.viewer import Viewer
+from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, NotFound
 from yeban.jobs import control
@@ -28,7 +28,7 @@ def _labels(work, job, row_nos):
 
 
 def _corrected_third_kind(work, job, count=8):
-    correct(work.database, job.id, {row_no: ["丙"] for row_no in list(THIRD_KIND)[:count]})
+    correct(work.database, job.id, {row_no: ["丙"] for row_no in list(THIRD_KIND)[:count]}, viewer=UNRESTRICTED)
 
 
 def test_a_jobs_end_refines_it_and_keeps_what_each_row_says_by_itself(work, made, ended):
@@ -68,7 +68,7 @@ def test_corrections_teach_the_rows_that_are_like_them(work, ended, end_job):
     _corrected_third_kind(work, ended)
     assert _labels(work, ended, others) == before
 
-    assert refinement_data.ask_again(work.database, ended.id) == ended.internal_id
+    assert refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED) == ended.internal_id
     meanwhile = work.view(ended)
     assert (meanwhile.state, meanwhile.refinement) == (JobState.FINISHING, ended.refinement)
     assert _labels(work, ended, others) == before
@@ -87,16 +87,16 @@ def test_a_correction_taken_back_is_unlearnt(work, ended, end_job):
     _corrected_third_kind(work, ended)
     for labels in ({}, dict.fromkeys(list(THIRD_KIND)[:8])):
         if labels:
-            correct(work.database, ended.id, labels)
-        refinement_data.ask_again(work.database, ended.id)
+            correct(work.database, ended.id, labels, viewer=UNRESTRICTED)
+        refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
         end_job(ended.internal_id)
     assert _labels(work, ended, THIRD_KIND) == before
 
 
 def test_none_of_these_is_learnt_as_well(work, ended, end_job):
     known, others = list(THIRD_KIND)[:8], list(THIRD_KIND)[8:]
-    correct(work.database, ended.id, {row_no: [] for row_no in known})
-    refinement_data.ask_again(work.database, ended.id)
+    correct(work.database, ended.id, {row_no: [] for row_no in known}, viewer=UNRESTRICTED)
+    refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
     end_job(ended.internal_id)
     view = work.view(ended)
     assert _labels(work, ended, known) == [()] * 8
@@ -109,7 +109,7 @@ def test_the_report_says_what_changed_since_the_refinement_before(work, ended, e
     assert ended.refinement["changed_since"] is None
     before = _labels(work, ended, range(1, 181))
     _corrected_third_kind(work, ended)
-    refinement_data.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
     end_job(ended.internal_id)
     report = work.view(ended).refinement
     work.execute("DELETE FROM correction")
@@ -118,14 +118,14 @@ def test_the_report_says_what_changed_since_the_refinement_before(work, ended, e
 
 
 def test_rows_corrected_while_a_job_is_refined_count_when_it_is_asked_again(work, ended, end_job):
-    refinement_data.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
     scored = refinement_data.corrected
 
     def corrected_meanwhile(database, job_id):
         found = scored(database, job_id)
         if not found:
             _corrected_third_kind(work, ended)
-            refinement_data.ask_again(work.database, ended.id)
+            refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
         return found
 
     with pytest.MonkeyPatch.context() as patch:
@@ -138,7 +138,7 @@ def test_rows_corrected_while_a_job_is_refined_count_when_it_is_asked_again(work
 
 def test_a_long_refinement_keeps_its_hold_on_the_job(work, ended, monkeypatch):
     monkeypatch.setattr(completion, "_RENEWALS", 600)  # ten a second
-    refinement_data.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
     rivals = []
     renewed = "SELECT ender_until > now() + interval '30 s' FROM job"
 
@@ -159,7 +159,7 @@ def test_the_suggested_rows_are_those_of_the_report_that_nobody_corrected_yet(wo
     assert len(set(listed)) == len(listed) >= 10
     shown = corrections.suggested(work.database, ended, 3)
     assert [row.row_no for row in shown] == listed[:3]
-    correct(work.database, ended.id, {listed[0]: ["甲"], listed[2]: []})
+    correct(work.database, ended.id, {listed[0]: ["甲"], listed[2]: []}, viewer=UNRESTRICTED)
     shown = corrections.suggested(work.database, work.view(ended), 3)
     assert [row.row_no for row in shown] == [listed[1], listed[3], listed[4]]
     assert corrections.suggested(work.database, work.view(ended), 3, skip=1)[0].row_no == listed[3]
@@ -167,14 +167,14 @@ def test_the_suggested_rows_are_those_of_the_report_that_nobody_corrected_yet(wo
 
 def test_corrected_rows_are_not_suggested_anew(work, ended, end_job):
     first = ended.refinement["suggested"][:5]
-    correct(work.database, ended.id, {row_no: ["甲"] for row_no in first})
-    refinement_data.ask_again(work.database, ended.id)
+    correct(work.database, ended.id, {row_no: ["甲"] for row_no in first}, viewer=UNRESTRICTED)
+    refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
     end_job(ended.internal_id)
     assert not set(first) & set(work.view(ended).refinement["suggested"])
 
 
 def test_refined_and_corrected_rows_stand_in_the_export(work, ended):
-    correct(work.database, ended.id, {1: ["丙"]})
+    correct(work.database, ended.id, {1: ["丙"]}, viewer=UNRESTRICTED)
     view = work.view(ended)
     columns = results.export_columns(view)
     assert columns[-6:-2] == ["yeban_row_label", "yeban_row_score", "yeban_predicted", "yeban_corrected"]
@@ -193,7 +193,7 @@ def test_rows_newer_than_the_statistics_are_read_quickly(work):
     work.finish(work.claim(work.chunk_ids(job)))
     decided = [(row_no, Status.OK, 1, 0.9, 0.8) for row_no in range(1, 6_001)]
     finish_job(work.database, job.internal_id, lambda *_: Refinement(rows=decided, report={"state": "done"}))
-    correct(work.database, job.id, {row_no: ["甲"] for row_no in range(1, 1_001)})
+    correct(work.database, job.id, {row_no: ["甲"] for row_no in range(1, 1_001)}, viewer=UNRESTRICTED)
     job = work.view(job)
     with effort(work.database) as spent:
         assert sum(1 for _ in results.stream(work.database, job)) == 6_000
@@ -275,7 +275,7 @@ def test_a_refinement_that_breaks_costs_nothing_but_itself(work, made, three_lab
 
 
 def test_one_that_breaks_when_asked_for_again_takes_the_earlier_decisions_with_it(work, made, ended):
-    refinement_data.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
     finish_job(work.database, ended.internal_id)
     rows = results.page(work.database, work.view(ended), limit=180)
     assert not any(row.refined for row in rows)
@@ -287,17 +287,17 @@ def test_one_that_breaks_when_asked_for_again_takes_the_earlier_decisions_with_i
 def test_a_job_that_is_not_completed_is_not_refined(work, verb):
     job = work.job(4)
     with pytest.raises(Conflict, match="is queued"):
-        refinement_data.ask_again(work.database, job.id)
-    verb(work.database, job.id)
+        refinement_data.ask_again(work.database, job.id, viewer=UNRESTRICTED)
+    verb(work.database, job.id, viewer=UNRESTRICTED)
     with pytest.raises(Conflict, match="must be completed first"):
-        refinement_data.ask_again(work.database, job.id)
+        refinement_data.ask_again(work.database, job.id, viewer=UNRESTRICTED)
 
 
 def test_a_job_without_embeddings_is_not_refined_again(work):
     job = work.completed(4)
     assert not job.embedded
     with pytest.raises(Conflict, match="no embeddings"):
-        refinement_data.ask_again(work.database, job.id)
+        refinement_data.ask_again(work.database, job.id, viewer=UNRESTRICTED)
     assert work.view(job).state is JobState.COMPLETED
 
 
@@ -305,22 +305,22 @@ def test_someone_elses_job_is_not_found(work, ended):
     with pytest.raises(NotFound):
         refinement_data.ask_again(work.database, ended.id, viewer=Viewer(name="mallory"))
     with pytest.raises(NotFound):
-        refinement_data.ask_again(work.database, uuid.uuid4())
+        refinement_data.ask_again(work.database, uuid.uuid4(), viewer=UNRESTRICTED)
 
 
 def test_asking_again_while_it_goes_on_changes_nothing(work, ended, end_job):
     assert ended.embedded
-    refinement_data.ask_again(work.database, ended.id)
-    assert refinement_data.ask_again(work.database, ended.id) == ended.internal_id
+    refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
+    assert refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED) == ended.internal_id
     for verb in (control.pause, control.cancel, control.resume):
         with pytest.raises(Conflict, match="finishing"):
-            verb(work.database, ended.id)
+            verb(work.database, ended.id, viewer=UNRESTRICTED)
     assert end_job(ended.internal_id)
     assert not end_job(ended.internal_id)
 
 
 def test_a_job_whose_refine_message_was_lost_is_refined(work, ended, end_finished):
-    refinement_data.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
     assert end_finished() == 1
     assert work.view(ended).state is JobState.COMPLETED
 
@@ -392,11 +392,11 @@ def test_another_takes_over_from_an_ender_that_vanished(work, made, three_labels
 
 def test_corrections_during_a_refinement_are_in_the_counts_of_its_end(work, ended):
     def refine(_job, _keep):
-        correct(work.database, ended.id, {1: ["丙"], 2: []})
+        correct(work.database, ended.id, {1: ["丙"], 2: []}, viewer=UNRESTRICTED)
         return Refinement(rows=[], report={"state": "done"})
 
     before = ended.summary["abstained"]
-    refinement_data.ask_again(work.database, ended.id)
+    refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
     assert finish_job(work.database, ended.internal_id, refine)
     assert work.view(ended).summary["abstained"] == before + 1
     assert work.view(ended).corrections == 2
@@ -411,6 +411,6 @@ def test_a_job_whose_first_chunk_has_no_scored_row_can_be_refined_again(work, ma
     work.finish(others, made)
     assert end_job(job.internal_id)
     assert work.view(job).embedded
-    refinement_data.ask_again(work.database, job.id)
+    refinement_data.ask_again(work.database, job.id, viewer=UNRESTRICTED)
     assert end_job(job.internal_id)
     assert work.view(job).refinement["state"] == "done"

@@ -105,14 +105,14 @@ def test_what_has_not_ended_is_not_told(work, hook, database):
     job = work.job(4)
     work.claim(work.chunk_ids(job))
     paused = work.job(4)
-    control.pause(database, paused.id)
+    control.pause(database, paused.id, viewer=UNRESTRICTED)
     assert announce(database) == 0
 
 
 def test_every_way_to_end_has_its_event(work, hook, database, sweep):
     hook()
     work.completed(["a,甲", ",甲"])
-    control.cancel(database, work.job(4).id)
+    control.cancel(database, work.job(4).id, viewer=UNRESTRICTED)
     control.fail_job(database, work.job(4).internal_id, "The engine failed: 包裹三天没动了")
     late = work.job(4)
     work.execute("UPDATE job SET expires_at = now() - interval '1 s' WHERE id = :id", id=late.internal_id)
@@ -130,7 +130,7 @@ def test_counts_are_of_what_was_done(work, hook, database):
     hook()
     job = work.job(["a,甲", ",甲", "c,甲", "d,甲"], chunk_rows=2)
     work.finish(work.claim(work.chunk_ids(job)[:1]))
-    control.cancel(database, job.id)
+    control.cancel(database, job.id, viewer=UNRESTRICTED)
     announce(database)
     data = payloads(work)[0]["data"]
     assert {name: data[name] for name in ("rows", "done", "ok", "abstained", "errors")} == {
@@ -153,9 +153,9 @@ def test_nothing_that_stands_in_a_ticket_or_names_its_file_is_told(work, hook, d
 def test_a_job_that_is_resumed_and_ends_again_is_told_again(work, hook, database):
     hook()
     job = work.job(4)
-    control.cancel(database, job.id)
+    control.cancel(database, job.id, viewer=UNRESTRICTED)
     announce(database)
-    control.resume(database, job.id)
+    control.resume(database, job.id, viewer=UNRESTRICTED)
     assert announce(database) == 0
     work.finish(work.claim(work.chunk_ids(job)))
     assert finish_job(database, job.internal_id)
@@ -166,11 +166,11 @@ def test_a_job_that_is_resumed_and_ends_again_is_told_again(work, hook, database
 def test_a_job_that_is_resumed_is_told_again_though_the_clock_was_set_back(work, hook, database):
     hook()
     job = work.job(4)
-    control.cancel(database, job.id)
+    control.cancel(database, job.id, viewer=UNRESTRICTED)
     announce(database)
     work.execute("UPDATE job SET announced_at = now() + interval '1 hour', ended_at = now() + interval '1 hour'")
-    control.resume(database, job.id)
-    control.cancel(database, job.id)
+    control.resume(database, job.id, viewer=UNRESTRICTED)
+    control.cancel(database, job.id, viewer=UNRESTRICTED)
     announce(database)
     assert [line.split(" ")[1] for line in told(work)] == ["job.cancelled"] * 2
 
@@ -188,7 +188,7 @@ def test_a_job_that_is_refined_again_is_not_told_again(work, hook, database, mad
     job, end_job = made_file
     assert end_job(job.internal_id)
     assert announce(database) == 1
-    refinement_data.ask_again(database, job.id)
+    refinement_data.ask_again(database, job.id, viewer=UNRESTRICTED)
     assert announce(database) == 0
     assert end_job(job.internal_id)
     assert announce(database) == 0
@@ -198,7 +198,7 @@ def test_a_job_that_is_refined_again_before_it_was_told_is_told_at_its_end(work,
     hook()
     job, end_job = made_file
     assert end_job(job.internal_id)
-    refinement_data.ask_again(database, job.id)
+    refinement_data.ask_again(database, job.id, viewer=UNRESTRICTED)
     assert announce(database) == 0
     assert end_job(job.internal_id)
     assert announce(database) == 1
@@ -293,7 +293,7 @@ def test_a_deleted_job_takes_its_deliveries_along(work, hook, database):
     hook()
     job = work.completed(4)
     announce(database)
-    delete_job(database, job.id)
+    delete_job(database, job.id, viewer=UNRESTRICTED)
     work.execute("DELETE FROM job")
     assert told(work) == []
 

@@ -17,6 +17,7 @@ from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.finish_job import JobEnder
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import leases
 from yeban.database.tables.states import JobState
 from yeban.errors import EngineUnavailable
@@ -251,15 +252,15 @@ def test_a_cancel_or_pause_takes_hold_between_slices(work, heavy, held):
     cancelled, paused = work.job(12), work.job(12)
     thread = heavy.in_thread(cancelled, paused)
     wait_until(lambda: held.begun == 1, what="the first slice")
-    control.cancel(work.database, cancelled.id)
-    control.pause(work.database, paused.id)
+    control.cancel(work.database, cancelled.id, viewer=UNRESTRICTED)
+    control.pause(work.database, paused.id, viewer=UNRESTRICTED)
     held.let(9)
     thread.join(120)
     assert held.begun == 1
     assert states(work, cancelled) == ["done", "queued", "queued"]
     assert states(work, paused) == ["queued"] * 3
     assert set(work.column("SELECT attempt FROM chunk WHERE state = 'queued'")) == {0}
-    control.resume(work.database, paused.id)
+    control.resume(work.database, paused.id, viewer=UNRESTRICTED)
     heavy(paused)
     assert [row for row, _ in work.results(paused)] == list(range(1, 13))
 
@@ -271,7 +272,7 @@ def test_what_waited_long_for_the_engine_is_asked_for_again_before_it_is_scored(
     wait_until(lambda: held.begun == 1, what="the first group in the engine")
     threads.append(heavy.in_thread(second))
     wait_until(lambda: states(work, second) == ["leased"], what="the second group behind it")
-    control.cancel(work.database, second.id)
+    control.cancel(work.database, second.id, viewer=UNRESTRICTED)
     held.let(9)
     for thread in threads:
         thread.join(120)

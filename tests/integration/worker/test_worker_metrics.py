@@ -13,6 +13,7 @@ from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.classify_text import TextRunner
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
+from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import leases, outcomes
 from yeban.chunks.outcomes import ChunkOutcome
 from yeban.jobs import control
@@ -114,8 +115,8 @@ def test_hints_that_are_sent_and_lost(work, counted, sweep):
 
 def test_jobs_that_end_unfinished(work, counted, sweep):
     cancelled, expired = work.job(4), work.job(4)
-    control.cancel(work.database, cancelled.id)
-    control.cancel(work.database, cancelled.id)
+    control.cancel(work.database, cancelled.id, viewer=UNRESTRICTED)
+    control.cancel(work.database, cancelled.id, viewer=UNRESTRICTED)
     work.execute(f"UPDATE job SET expires_at = now() WHERE id = {expired.internal_id}")  # noqa: S608
     sweep()
     assert counted("yeban_jobs_ended_total", state="cancelled") == 1
