@@ -70,7 +70,7 @@ class FakeInteractiveWorker(threading.Thread):
 def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash passwords as weakly as can be: how strong they are is tested elsewhere."""
     monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    passwords._nobodys.cache_clear()
+    passwords._dummy_hash.cache_clear()
 
 
 @pytest.fixture(autouse=True)
