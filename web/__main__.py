@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
+import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from web.app import create_app
-from web.auth.first_account import make_first_account
-from web.http.hosts_and_headers import check_listen_address
-from web.server.gunicorn import WebServer
 from yeban.errors import ConfigurationError
 from yeban.runtime.programs import EXIT_MISCONFIGURED
-from yeban.runtime.servers import find_endpoints
-from yeban.settings import load_settings
-from yeban.telemetry import tracing
+from yeban.settings import Settings, load_settings
 from yeban.telemetry.logs import configure_logging, log_uncaught
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_FOLDER_PREFIX = "yeban-metrics-"
 
 
 def main() -> int:
@@ -31,18 +37,70 @@ def main() -> int:
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
         configure_logging(settings.log_level, settings.log_format)
         log_uncaught()
-        check_listen_address(settings)
-        tracing.check(settings)
-        endpoints = find_endpoints(settings)
-        urls = endpoints.database_url, endpoints.redis_url
-        create_app(settings, *urls)  # a malformed URL ends it here, and not in every process
-        if settings.accounts:
-            make_first_account(settings, endpoints.database_url)
+        _serve(settings, options.ready_file)
     except ConfigurationError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201
         return EXIT_MISCONFIGURED
-    WebServer(settings, lambda: create_app(settings, *urls), options.ready_file).run()
     return 0
+
+
+def _serve(settings: Settings, ready_file: Path | None) -> None:
+    """Serve until stopped. Raises ``ConfigurationError``."""
+    metrics_folder = _share_metrics(settings)
+    try:
+        # Only now, since prometheus-client looks for its folder when it is imported.
+        from web.server.gunicorn import WebServer
+
+        server = WebServer(settings, _check(settings), ready_file=ready_file, metrics_folder=metrics_folder)
+    except ConfigurationError:
+        if metrics_folder is not None:
+            shutil.rmtree(metrics_folder)
+        raise
+    server.run()
+
+
+def _check(settings: Settings) -> Callable[[], Flask]:
+    """Check the configuration and return a function that makes the app. Raises ``ConfigurationError``."""
+    from web.app import create_app
+    from web.auth.first_account import make_first_account
+    from web.http.hosts_and_headers import check_listen_address
+    from yeban.runtime.servers import find_endpoints
+    from yeban.telemetry import tracing
+
+    check_listen_address(settings)
+    tracing.check(settings)
+    endpoints = find_endpoints(settings)
+    urls = endpoints.database_url, endpoints.redis_url
+    create_app(settings, *urls)  # reports a malformed URL once, not from every process
+    if settings.accounts:
+        make_first_account(settings, endpoints.database_url)
+    return lambda: create_app(settings, *urls)
+
+
+def _share_metrics(settings: Settings) -> Path | None:
+    """Make the folder in which several web processes add up their metrics, if there are several.
+
+    Folders of killed servers are removed: they may lie in a temporary directory that is never emptied. The kernel holds
+    a lock on a folder for as long as its server or one of its processes lives.
+    """
+    os.environ.pop(_FOLDER_VARIABLE, None)
+    if settings.web_processes == 1:
+        return None
+    for path in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError):  # the server lives, or the folder belongs to another account
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(lock).st_uid == os.geteuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path)
+            finally:
+                os.close(lock)
+    # Renamed once it is locked, so that no other server takes it for a leftover.
+    draft = Path(tempfile.mkdtemp(prefix="yeban-new-metrics-"))
+    fcntl.flock(os.open(draft, os.O_RDONLY), fcntl.LOCK_EX)
+    folder = draft.rename(draft.with_name(f"{_FOLDER_PREFIX}{draft.name.rpartition('-')[2]}"))
+    os.environ[_FOLDER_VARIABLE] = str(folder)
+    return folder
 
 
 if __name__ == "__main__":

@@ -163,15 +163,15 @@ def _signed_in(name: str, password: str) -> Account | None:
     try:
         limits.count_attempt(name, address)
     except RateLimited:
-        metrics.SIGN_INS.add(outcome="held_up")
+        metrics.SIGN_INS.labels(outcome="held_up").inc()
         log.warning("sign-in held up", extra={"address": address})
         raise
     found = people.sign_in(services().database, name, password)
     if found is None:
-        metrics.SIGN_INS.add(outcome="refused")
+        metrics.SIGN_INS.labels(outcome="refused").inc()
         log.warning("sign-in refused", extra={"address": address})
         return None
-    metrics.SIGN_INS.add(outcome="signed_in")
+    metrics.SIGN_INS.labels(outcome="signed_in").inc()
     log.info("signed in", extra={"account": found.id, "address": address})
     limits.forgive(name, address)
     return found
@@ -248,7 +248,7 @@ def _since(found: Account) -> str:
 def _of_token(secret: str | None) -> Account:
     found = None if secret is None else tokens.account_of(services().database, secret)
     if found is None:
-        metrics.WRONG_TOKENS.add()
+        metrics.WRONG_TOKENS.inc()
         log.warning("wrong token", extra={"address": _address()})
         # Not before it is looked up: many programs may have one address, and a token of 256 bits is not guessed.
         _limits().count_wrong_token(_address())

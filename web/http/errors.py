@@ -65,7 +65,7 @@ def part(template: str, error: YebanError, **values: Any) -> Response:
 
 def count(code: str) -> None:
     """Count an answer that is an error."""
-    metrics.ERRORS.add(program="web", code=code)
+    metrics.ERRORS.labels(program="web", code=code).inc()
 
 
 def headers_of(error: YebanError) -> dict[str, str]:

@@ -51,8 +51,8 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     seconds = time.perf_counter() - g.started
     route, method = route_of(request), method_of(request)
-    metrics.HTTP_REQUESTS.add(route=route, method=method, status=str(response.status_code))
-    metrics.HTTP_SECONDS.observe(seconds, route=route, method=method)
+    metrics.HTTP_REQUESTS.labels(route=route, method=method, status=str(response.status_code)).inc()
+    metrics.HTTP_SECONDS.labels(route=route, method=method).observe(seconds)
     log.info(
         "request",
         extra={

@@ -181,7 +181,7 @@ def submit(
         check(table.header)
         created = create_job(services.database, new, table, request_sha256)
     if not created.replayed:
-        metrics.UPLOADED_BYTES.add(source.size_bytes)
+        metrics.UPLOADED_BYTES.inc(source.size_bytes)
     tell_workers(services)
     return created
 

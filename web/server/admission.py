@@ -87,8 +87,8 @@ class Admission:
                 self._tell()
 
     def _tell(self) -> None:
-        metrics.IN_PROGRESS.put(self._in_progress, what=self._what)
-        metrics.ADMISSION_LIMIT.put(self.limit, what=self._what)
+        metrics.IN_PROGRESS.labels(what=self._what).set(self._in_progress)
+        metrics.ADMISSION_LIMIT.labels(what=self._what).set(self.limit)
 
     def _adapt(self, started: float, *, late: bool) -> None:
         if self._target_s is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import fcntl
 import json
 import logging
 import os
@@ -12,7 +10,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,14 +18,13 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from prometheus_client.multiprocess import mark_process_dead
 
 from web.server.slow_clients import DEADLINES
 from yeban.settings import Settings
 from yeban.telemetry import metrics, tracing
-from yeban.telemetry import metrics as metering
 
 _GRACEFUL_S = 30
-_METRICS_PREFIX = "yeban-metrics-"
 
 # A process whose master was killed would keep the port for as long as its requests last.
 _PR_SET_PDEATHSIG = 1
@@ -44,46 +40,27 @@ def _stop_tracing(_arbiter: Arbiter, _worker: Any) -> None:
 
 
 def _forget_process(_arbiter: Arbiter, worker: Any) -> None:
-    metering.forget_process(worker.pid)
-
-
-def _make_metrics_folder() -> Path:
-    """A folder for the metrics of this server's processes. Those of servers that were killed are removed: a temporary
-    folder may be one that is kept.
-
-    The kernel holds a lock on it for as long as this process or one that it forked lives.
-    """
-    for path in Path(tempfile.gettempdir()).glob(f"{_METRICS_PREFIX}*"):
-        with contextlib.suppress(OSError):  # that of a server that runs, or of another account
-            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                if os.fstat(lock).st_uid == os.geteuid():
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(path)
-            finally:
-                os.close(lock)
-    # It gets its name once it is locked, so that no other server takes it for one that was left behind.
-    draft = Path(tempfile.mkdtemp(prefix="yeban-new-metrics-"))
-    fcntl.flock(os.open(draft, os.O_RDONLY), fcntl.LOCK_EX)
-    return draft.rename(draft.with_name(f"{_METRICS_PREFIX}{draft.name.rpartition('-')[2]}"))
+    mark_process_dead(worker.pid)
 
 
 class WebServer(BaseApplication):  # type: ignore[misc]
     """``web_processes`` processes with ``web_threads`` threads each, on one listening socket.
 
     Once it listens, the address is written to standard output and to ``ready_file``, as ``{"url": …}``;
-    the file is taken away at the end, and so is the folder in which several processes put their metrics together.
+    the file is removed at the end, and so is ``metrics_folder``, in which several processes add up their metrics.
     """
 
-    def __init__(self, settings: Settings, make_app: Callable[[], Flask], ready_file: Path | None = None) -> None:
+    def __init__(
+        self, settings: Settings, make_app: Callable[[], Flask], *, ready_file: Path | None, metrics_folder: Path | None
+    ) -> None:
         """``make_app`` is called in each process, so that no connection is shared between them."""
         self._settings = settings
         self._make_app = make_app
         self._ready_file = ready_file
         DEADLINES.shorten(settings.client_timeout_s)
-        self._metrics = _make_metrics_folder() if settings.web_processes > 1 else None
-        if self._metrics is not None:
-            metering.share(self._metrics)
+        self._metrics_folder = metrics_folder
+        if metrics_folder is not None:
+            mark_process_dead(os.getpid())  # this process serves no requests: its memory and gauges do not count
         super().__init__()
 
     def load_config(self) -> None:
@@ -107,16 +84,17 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             "post_fork": _end_with_master,
             "when_ready": self._announce,
             "worker_exit": _stop_tracing,
-            "child_exit": _forget_process,
             "on_exit": self._retract,
         }
+        if self._metrics_folder is not None:
+            options["child_exit"] = _forget_process
         for name, value in options.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
         tracing.start(self._settings, "yeban-web", f"{socket.gethostname()}:{os.getpid()}")
-        metrics.WEB_PROCESSES.put(1)
+        metrics.WEB_PROCESSES.set(1)
         return self._make_app()
 
     def _announce(self, arbiter: Arbiter) -> None:
@@ -133,8 +111,8 @@ class WebServer(BaseApplication):  # type: ignore[misc]
     def _retract(self, _arbiter: Arbiter) -> None:
         if self._ready_file is not None:
             self._ready_file.unlink(missing_ok=True)
-        if self._metrics is not None:
-            shutil.rmtree(self._metrics, ignore_errors=True)
+        if self._metrics_folder is not None:
+            shutil.rmtree(self._metrics_folder, ignore_errors=True)
 
 
 class GunicornLog(Logger):  # type: ignore[misc]

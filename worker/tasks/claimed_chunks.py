@@ -105,7 +105,7 @@ class ChunkReader:
             try:
                 usable.append((of_job, *self._model_and_labels(of_job[0], work)))
             except JOB_ERRORS as error:
-                metrics.ERRORS.add(program="worker", code=error.code)
+                metrics.ERRORS.labels(program="worker", code=error.code).inc()
                 log.error("job cannot be scored", extra={"job": job_id, "code": error.code})
                 fail_job(self._database, job_id, error.detail)
                 leases.release(self._database, of_job)

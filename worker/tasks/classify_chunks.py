@@ -102,7 +102,7 @@ class ChunkRunner:
                 span.put({"yeban.chunks": len(claimed), "yeban.job.ids": jobs})
             if not claimed:
                 return
-            metrics.GROUP_MEMBERS.observe(len(claimed), role=BULK_ROLE)
+            metrics.GROUP_MEMBERS.labels(role=BULK_ROLE).observe(len(claimed))
             work = held.enter_context(self._in_flight.hold(claimed[0].token))
             suspect = self._run_together(claimed, work)
         if suspect is not None:
@@ -145,7 +145,7 @@ class ChunkRunner:
             # Whatever an engine raises is about the rows or the engine, never a reason to lose the group.
             if not self._in_flight.abandoned:
                 chunks = [item.lease.chunk_id for item in items]
-                metrics.ERRORS.add(program="worker", code=metrics.code_of(error))
+                metrics.ERRORS.labels(program="worker", code=metrics.code_of(error)).inc()
                 log.warning("engine call failed", exc_info=True, extra={"chunks": chunks})
             self._recover(items, f"{type(error).__name__}: {error}"[:_MAX_REASON_CHARS], work)
             return
@@ -173,7 +173,7 @@ class ChunkRunner:
                 plan = model.plan([item.batch() for item in wanted])
             turn = time.monotonic()
             for item in wanted:
-                metrics.QUEUE_SECONDS.observe(turn - item.claimed_at, role=BULK_ROLE)
+                metrics.QUEUE_SECONDS.labels(role=BULK_ROLE).observe(turn - item.claimed_at)
             scored = model.run(plan, work)
         made = scored.vectors or [None] * len(wanted)
         return [

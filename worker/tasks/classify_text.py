@@ -55,9 +55,9 @@ class TextRunner:
             if request.deadline > now:
                 by_model[request.model].append(request)
         begun = sum(map(len, by_model.values()))
-        metrics.LATE_TEXTS.add(len(group) - begun)
+        metrics.LATE_TEXTS.inc(len(group) - begun)
         if by_model:
-            metrics.GROUP_MEMBERS.observe(begun, role=INTERACTIVE_ROLE)
+            metrics.GROUP_MEMBERS.labels(role=INTERACTIVE_ROLE).observe(begun)
             carriers = [request.trace for request in group if request.trace]
             facts: dict[str, tracing.Value] = {"yeban.texts": len(group)}
             with (
@@ -99,7 +99,7 @@ class TextRunner:
             with model.turn(work):
                 turn = time.time()
                 live = [one for one in asked if one.request.deadline > turn]
-                metrics.LATE_TEXTS.add(len(asked) - len(live))
+                metrics.LATE_TEXTS.inc(len(asked) - len(live))
                 if not live:
                     return []
                 if len(live) < len(asked):
@@ -114,7 +114,7 @@ class TextRunner:
         inference_ms = (time.time() - turn + planned - started) * 1000
         queued_s = [max(0.0, started - one.request.sent_at + turn - planned) for one in live]
         for seconds in queued_s:
-            metrics.QUEUE_SECONDS.observe(seconds, role=INTERACTIVE_ROLE)
+            metrics.QUEUE_SECONDS.labels(role=INTERACTIVE_ROLE).observe(seconds)
         info = model.classifier.info
         return [
             (
@@ -151,5 +151,5 @@ class TextRunner:
 def _refusal(error: Exception) -> TextReply:
     if not isinstance(error, YebanError):
         error = EngineFailed("The engine could not score this text.")
-    metrics.ERRORS.add(program="worker", code=error.code)
+    metrics.ERRORS.labels(program="worker", code=error.code).inc()
     return TextReply(error_code=error.code, error_detail=error.detail)

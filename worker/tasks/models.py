@@ -101,14 +101,14 @@ class Models:
 
 
 def _count(model: str, stats: RunStats) -> None:
-    metrics.TOKENISE_SECONDS.observe(stats.plan_s, model=model)
-    metrics.INFERENCE_SECONDS.observe(stats.engine_s, model=model)
-    metrics.TEXTS.add(stats.texts, model=model)
-    metrics.TRUNCATED_TEXTS.add(stats.truncated_texts, model=model)
-    metrics.TOKENS.add(stats.tokens, model=model)
-    metrics.PADDED_TOKENS.add(stats.padded_tokens, model=model)
+    metrics.TOKENISE_SECONDS.labels(model=model).observe(stats.plan_s)
+    metrics.INFERENCE_SECONDS.labels(model=model).observe(stats.engine_s)
+    metrics.TEXTS.labels(model=model).inc(stats.texts)
+    metrics.TRUNCATED_TEXTS.labels(model=model).inc(stats.truncated_texts)
+    metrics.TOKENS.labels(model=model).inc(stats.tokens)
+    metrics.PADDED_TOKENS.labels(model=model).inc(stats.padded_tokens)
     if stats.tokens:  # none where the cache knew everything
-        metrics.PADDING_RATIO.observe(stats.padded_tokens / stats.tokens, model=model)
+        metrics.PADDING_RATIO.labels(model=model).observe(stats.padded_tokens / stats.tokens)
 
 
 def rounded(scores: NDArray[np.float32]) -> list[list[float]]:

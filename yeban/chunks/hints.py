@@ -95,5 +95,5 @@ def top_up(database: Database, sender: TaskSender) -> int:
         log.warning("hints not sent, will retry", extra={"chunk_count": len(chunk_ids), "error": str(error)})
         drop_hints(database, chunk_ids)
         return 0
-    metrics.HINTS_SENT.add(len(chunk_ids))
+    metrics.HINTS_SENT.inc(len(chunk_ids))
     return len(chunk_ids)

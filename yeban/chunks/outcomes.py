@@ -108,7 +108,7 @@ def finish_chunks(database: Database, outcomes: Sequence[ChunkOutcome]) -> list[
         complete = list(connection.scalars(_COMPLETE, {"ids": jobs})) if jobs else []
     if len(stored) < len(outcomes):
         lost = [outcome.lease.chunk_id for outcome in outcomes if outcome.lease.key not in kept]
-        metrics.CHUNKS_LATE.add(len(lost))
+        metrics.CHUNKS_LATE.inc(len(lost))
         log.warning("late results dropped, the lease was lost", extra={"chunks": lost})
     _count(stored)
     return complete
@@ -147,12 +147,12 @@ def tell_failure(chunk_id: int, action: FailureAction) -> None:
     """Count and log what became of a chunk, once that is committed."""
     match action:
         case FailureAction.RETRIED:
-            metrics.CHUNKS_RETRIED.add()
+            metrics.CHUNKS_RETRIED.inc()
         case FailureAction.BISECTED:
-            metrics.CHUNKS_BISECTED.add()
+            metrics.CHUNKS_BISECTED.inc()
         case FailureAction.QUARANTINED:
-            metrics.ROWS_QUARANTINED.add()
-            metrics.ROWS.add(status=Status.ERROR.value)
+            metrics.ROWS_QUARANTINED.inc()
+            metrics.ROWS.labels(status=Status.ERROR.value).inc()
             # Without the reason, which may quote the row; it stands in the row's result.
             log.error("row quarantined", extra={"chunk": chunk_id})
 
@@ -236,10 +236,10 @@ def _mark_done(connection: Connection, outcomes: Sequence[ChunkOutcome]) -> set[
 
 
 def _count(stored: Sequence[ChunkOutcome]) -> None:
-    metrics.CHUNKS_DONE.add(len(stored))
+    metrics.CHUNKS_DONE.inc(len(stored))
     statuses = Counter(result.status for outcome in stored for result in outcome.results)
     for status, count in statuses.items():
-        metrics.ROWS.add(count, status=status.value)
+        metrics.ROWS.labels(status=status.value).inc(count)
 
 
 def _copied(outcomes: Sequence[ChunkOutcome]) -> Iterable[tuple[object, ...]]:

@@ -84,10 +84,10 @@ def end_finished_jobs(database: Database, end_job: Callable[[int], bool]) -> int
 
 
 def _count(swept: Swept) -> None:
-    metrics.LEASES_EXPIRED.add(swept.lost_leases)
-    metrics.HINTS_LOST.add(swept.lost_hints)
-    metrics.JOBS_ENDED.add(swept.expired_jobs, state=JobState.EXPIRED.value)
-    metrics.JOBS_ENDED.add(swept.cancelled, state=JobState.CANCELLED.value)
+    metrics.LEASES_EXPIRED.inc(swept.lost_leases)
+    metrics.HINTS_LOST.inc(swept.lost_hints)
+    metrics.JOBS_ENDED.labels(state=JobState.EXPIRED.value).inc(swept.expired_jobs)
+    metrics.JOBS_ENDED.labels(state=JobState.CANCELLED.value).inc(swept.cancelled)
 
 
 def _start_due_jobs(database: Database) -> int:

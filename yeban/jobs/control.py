@@ -94,7 +94,7 @@ def fail_job(database: Database, job_id: int, reason: str) -> None:
             ),
             {"id": job_id, "reason": reason},
         )
-    metrics.JOBS_ENDED.add(failed.rowcount, state=JobState.FAILED.value)
+    metrics.JOBS_ENDED.labels(state=JobState.FAILED.value).inc(failed.rowcount)
 
 
 def _change(
@@ -119,7 +119,7 @@ def _change(
         if also is not None:
             connection.execute(text(also), {"id": job.id})
     if state in ENDED:
-        metrics.JOBS_ENDED.add(state=state.value)
+        metrics.JOBS_ENDED.labels(state=state.value).inc()
     log.info("job changed", extra={"job": job.id, "state": state.value})
 
 

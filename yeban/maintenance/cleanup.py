@@ -38,7 +38,7 @@ def tidy(database: Database, settings: Settings, *, wanted: Wanted) -> None:
         if not wanted():
             return
         try:
-            metrics.REMOVED.add(remove(), what=what)
+            metrics.REMOVED.labels(what=what).inc(remove())
         except ServiceUnavailable:
             raise
         except Exception:

@@ -144,7 +144,7 @@ def _refined(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine
         refinement = _refined_or_not(database, job, token, refine)
         outcome = str(refinement.report["state"])
         span.put({"yeban.outcome": outcome})
-    metrics.REFINEMENTS.add(outcome=outcome)
+    metrics.REFINEMENTS.labels(outcome=outcome).inc()
     if outcome == "done":
         metrics.REFINEMENT_SECONDS.observe(time.monotonic() - started)
     return refinement
@@ -196,7 +196,7 @@ def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refineme
                 "refinement": None if refinement is None else json.dumps(refinement.report),
             },
         )
-    metrics.JOBS_ENDED.add(state=state.value)
+    metrics.JOBS_ENDED.labels(state=state.value).inc()
     log.info("job ended", extra={"state": state.value, "rows": job.row_count, "errors": summary["errors"]})
     return True
 

@@ -112,7 +112,7 @@ class Notifier:
         with self._asking:
             state = deliveries.enter(self._database, message, answer)
         metrics.WEBHOOK_SECONDS.observe(answer.seconds)
-        metrics.WEBHOOK_TRIES.add(outcome="failed" if state is DeliveryState.WAITING else state.value)
+        metrics.WEBHOOK_TRIES.labels(outcome="failed" if state is DeliveryState.WAITING else state.value).inc()
         facts = {"delivery": str(message.id), "host": host, "attempt": message.attempt, "status": answer.status}
         if answer.failure is None:
             log.info("webhook delivered", extra=facts)

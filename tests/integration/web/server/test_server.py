@@ -145,6 +145,11 @@ def test_several_processes_add_their_metrics_up_and_leave_no_folder_behind(serve
     assert list(folder.iterdir()) == []
 
 
+def test_a_folder_named_in_the_environment_belongs_to_another_program(serve, tmp_path):
+    _process, _ready, client = serve(PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "other"))
+    assert read(client.get("/metrics").text)("yeban_web_processes") == 1
+
+
 def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_and_that_of_one_that_runs_is_not(
     serve, tmp_path
 ):

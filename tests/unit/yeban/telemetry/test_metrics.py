@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client.metrics import MetricWrapperBase
 
 from tests.fixtures.scraping import Counting, read
 from yeban.errors import NotFound
 from yeban.telemetry import metrics
-from yeban.telemetry import metrics as metering
-from yeban.telemetry.metrics import TABLE, exposition
+from yeban.telemetry.metrics import Collected, exposition
 
 ROOT = Path(__file__).resolve().parents[4]
 UNITS = (
@@ -39,24 +39,46 @@ LABELS = {
     "code", "layer", "method", "model", "outcome", "part", "program", "queue", "result", "role", "route", "state",
     "status", "store", "version", "what",
 }  # fmt: skip
-#: What prometheus-client tells of a process by itself.
+#: prometheus-client's own metrics of a process.
 OF_THE_PROCESS = {"process_resident_memory_bytes"}
 
 
+@dataclass(frozen=True)
+class Declared:
+    """A metric that ``yeban.telemetry.metrics`` declares."""
+
+    type: str
+    help: str
+    labels: tuple[str, ...]
+
+
+def declared() -> dict[str, Declared]:
+    """Every declared metric by its name."""
+    found = {}
+    for value in vars(metrics).values():
+        if isinstance(value, Collected):
+            found[value.name] = Declared(value.family([]).type, value.help, value.labels)
+        elif isinstance(value, MetricWrapperBase):
+            (family,) = value.describe()
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            found[name] = Declared(family.type, family.documentation, tuple(value._labelnames))
+    return found
+
+
+TABLE = declared()
+
+
 def named_in(text: str) -> set[str]:
-    """The metrics that an expression asks for, by the names they have in the table."""
+    """The metrics in an expression, by their declared names."""
     found = set(re.findall(r"\b(?:yeban|process)_[a-z_]+", text))
-    histograms = {name for name, metric in TABLE.items() if metric.kind == "histogram"}
-    return {re.sub(r"_(bucket|sum|count)$", "", name) if name not in TABLE else name for name in found} | (
-        {name for name in found if name in histograms}
-    )
+    return {name if name in TABLE else re.sub(r"_(bucket|sum|count)$", "", name) for name in found}
 
 
 def test_names_say_whose_they_are_and_their_unit():
     for name, metric in TABLE.items():
         assert re.fullmatch(r"yeban(_[a-z]+)+", name)
         assert name.endswith(UNITS) or name in UNITLESS, name
-        assert name.endswith("_total") == (metric.kind == "counter"), name
+        assert name.endswith("_total") == (metric.type == "counter"), name
         assert metric.help.endswith("."), name
 
 
@@ -109,8 +131,8 @@ def test_every_metric_is_documented_with_its_labels_and_no_other_is():
 
 def test_what_is_counted_is_shown():
     counted = Counting()
-    metrics.ROWS.add(3, status="ok")
-    metrics.PADDING_RATIO.observe(1.04, model="of a test")
+    metrics.ROWS.labels(status="ok").inc(3)
+    metrics.PADDING_RATIO.labels(model="of a test").observe(1.04)
     assert counted("yeban_rows_total", status="ok") == 3
     assert counted("yeban_padding_ratio_bucket", model="of a test", le="1.05") == 1
     assert counted("yeban_padding_ratio_bucket", model="of a test", le="1.02") == 0
@@ -130,29 +152,23 @@ def test_an_error_is_counted_under_its_code():
     assert metrics.code_of(RuntimeError("x")) == "internal"
 
 
-def test_the_folder_must_be_known_before_anything_is_counted(tmp_path):
-    metrics.ROWS.add(0, status="ok")
-    with pytest.raises(RuntimeError, match="before"):
-        metering.share(tmp_path)
-
-
 FORKED = """
 import os, sys
 from pathlib import Path
-from yeban import metering, metrics
-folder = Path(sys.argv[1])
-metering.share(folder)
+folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
+from prometheus_client.multiprocess import mark_process_dead
+from yeban.telemetry import metrics
 children = []
 for number in (1, 2):
     if not (pid := os.fork()):
-        metrics.ROWS.add(number, status="ok")
-        metrics.WEB_PROCESSES.put(1)
+        metrics.ROWS.labels(status="ok").inc(number)
+        metrics.WEB_PROCESSES.set(1)
         os._exit(0)
     os.waitpid(pid, 0)
     children.append(pid)
-metrics.WEB_PROCESSES.put(1)
-metering.forget_process(children[0])
-sys.stdout.write(metering.exposition().decode())
+metrics.WEB_PROCESSES.set(1)
+mark_process_dead(children[0])
+sys.stdout.write(metrics.exposition().decode())
 """
 
 
@@ -166,13 +182,8 @@ def test_processes_that_share_a_folder_add_up_and_the_dead_count_no_more(tmp_pat
     assert shown("process_resident_memory_bytes") > 1_000_000
 
 
-def test_a_folder_that_somebody_else_set_is_not_ours(tmp_path):
-    program = "from yeban import metrics; metrics.ROWS.add(status='ok')"
-    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, cwd=ROOT)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_command_that_counts_nothing_does_not_pay_for_it():
-    program = "import sys, yeban.chunks.hints, yeban.telemetry.tracing; sys.exit('prometheus_client' in sys.modules)"
+def test_the_command_line_does_not_import_metrics_or_traces():
+    program = (
+        "import sys, yeban.cli.main; sys.exit(any(n.startswith(('prometheus', 'opentelemetry')) for n in sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False, cwd=ROOT).returncode == 0
