@@ -15,7 +15,7 @@ from tests.fixtures.waiting import wait_until
 from yeban import label_sets
 from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.errors import Conflict, InvalidLabels, InvalidRequest, InvalidTemplate, NotFound, TooLarge, YebanError
-from yeban.label_sets import tidied
+from yeban.label_sets import normalized
 from yeban.labels import Label, LabelSet
 
 ANNA = Viewer(name="anna", team="care")
@@ -210,7 +210,7 @@ def test_sets_are_listed_newest_first_in_pages(database):
     names, before = [], None
     while True:
         page = label_sets.list_sets(database, viewer=UNRESTRICTED, before=before, limit=2)
-        names += [(found.name, found.newest, found.labels, found.first_labels) for found in page.sets]
+        names += [(found.name, found.newest, found.labels, tuple(found.first_labels)) for found in page.sets]
         before = page.next_before
         if before is None:
             break
@@ -274,9 +274,9 @@ _STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 def test_whatever_is_stored_is_found_again(database, labels, template, multi_label, threshold):
     try:
         label_set = LabelSet(labels=tuple(labels), template=template, multi_label=multi_label, threshold=threshold)
-        stored = tidied(label_set)
+        stored = normalized(label_set)
     except (InvalidLabels, InvalidTemplate):
         return
-    assert tidied(stored) == stored
+    assert normalized(stored) == stored
     saved = label_sets.create(database, uuid.uuid4().hex, label_set, viewer=UNRESTRICTED)
     assert label_sets.get_set(database, saved.id, viewer=UNRESTRICTED).content.label_set == stored

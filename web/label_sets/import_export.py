@@ -13,7 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from web.http.parsing import JsonBody
 from web.label_sets.input import LabelObject, LabelsField, label_set
 from yeban.errors import InvalidLabels, phrase
-from yeban.label_sets import tidied
+from yeban.label_sets import normalized
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 
 #: Between the examples of one label in a table.
@@ -59,7 +59,7 @@ def imported(document: str) -> tuple[str, LabelSet]:
     """
     document = document.removeprefix("\ufeff")
     name, found = _of_json(document) if document.lstrip()[:1] in {"{", "["} else ("", _of_table(document))
-    return name, tidied(found)
+    return name, normalized(found)
 
 
 def decoded(content: bytes) -> str:

@@ -23,7 +23,7 @@ from web.label_sets.input import SEPARATORS, find_saved, labels_of_form, referen
 from web.services import services
 from yeban import label_sets
 from yeban.errors import Conflict, InvalidLabels, ServiceUnavailable, YebanError
-from yeban.label_sets import MAX_NAME_CHARS, Listed, SavedSet
+from yeban.label_sets import MAX_NAME_CHARS, SavedSet, SetSummary
 from yeban.labels import MAX_EXAMPLES, MAX_HINT_CHARS, MAX_LABEL_CHARS, MAX_LABELS, LabelSet, split_labels
 
 _PAGE_SETS = 50
@@ -169,7 +169,7 @@ def export_label_set(label_set_id: uuid.UUID) -> Response:
 
 
 @pages.app_template_global()
-def saved_label_sets() -> Sequence[Listed]:
+def saved_label_sets() -> Sequence[SetSummary]:
     """What a form may be filled in from, the newest sets first; nothing while the database is away."""
     try:
         return label_sets.list_sets(services().database, viewer=viewer(), limit=_PICKER_SETS).sets
