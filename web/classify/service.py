@@ -7,6 +7,8 @@ import uuid
 from dataclasses import dataclass
 from typing import cast
 
+from opentelemetry.trace import SpanKind
+from opentelemetry.util.types import Attributes
 from pydantic import ValidationError
 
 from web.monitoring.served_models import check_model
@@ -86,8 +88,8 @@ def classify(
             limit=most,
         )
     model = check_model(services, model, role=INTERACTIVE_ROLE)
-    facts: dict[str, tracing.Value] = {"yeban.model": model, "yeban.labels": len(label_set)}
-    with services.texts.admit(), tracing.span("ask a worker", facts, kind="producer"):
+    facts: Attributes = {"yeban.model": model, "yeban.labels": len(label_set)}
+    with services.texts.admit(), tracing.span("ask a worker", facts, kind=SpanKind.PRODUCER):
         reply = _ask(services, text, label_set, model, wait_s or settings.interactive_deadline_ms / 1000)
     scores = reply.scores
     return Classification(

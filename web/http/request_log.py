@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from http import HTTPStatus
 
 from flask import Flask, Request, Response, g, request
+from opentelemetry.trace import Span, SpanKind
 
 from yeban.telemetry import logs, metrics, tracing
 
@@ -72,10 +73,10 @@ def _forget(_error: BaseException | None) -> None:
 def _begin_span() -> None:
     route, method = route_of(request), method_of(request)
     given = request.headers.get(_PARENT)
-    context: AbstractContextManager[tracing.Span] = tracing.span(
+    context: AbstractContextManager[Span] = tracing.span(
         f"{method} {route}",
         {"http.route": route, "http.request.method": method},
-        kind="server",
+        kind=SpanKind.SERVER,
         parent=None if given is None else {_PARENT: given},
     )
     g.span, g.span_context = context.__enter__(), context
@@ -83,9 +84,11 @@ def _begin_span() -> None:
 
 def _describe_span(response: Response) -> Response:
     if (span := g.get("span")) is not None:
-        span.put({"http.response.status_code": response.status_code, "yeban.request.id": g.get("request_id", "")})
+        span.set_attributes(
+            {"http.response.status_code": response.status_code, "yeban.request.id": g.get("request_id", "")}
+        )
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            span.fail(str(response.status_code))
+            tracing.fail(span, str(response.status_code))
     return response
 
 

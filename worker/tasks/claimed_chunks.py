@@ -111,7 +111,7 @@ class ChunkReader:
                 leases.release(self._database, of_job)
         with tracing.span("read") as span:
             rows = leases.read_rows(self._database, [lease for of_job, _, _ in usable for lease in of_job])
-            span.put({"yeban.rows": sum(map(len, rows.values()))})
+            span.set_attributes({"yeban.rows": sum(map(len, rows.values()))})
         return [
             ClaimedChunk(
                 lease=lease, model=model, label_set=label_set, rows=rows[lease.chunk_id], claimed_at=claimed_at

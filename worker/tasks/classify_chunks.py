@@ -16,6 +16,7 @@ from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
+from opentelemetry.trace import SpanKind
 
 from worker.engine.classifier import Batch
 from worker.refinement.vectors import GEOMETRY_MODEL, pack
@@ -78,8 +79,8 @@ class ChunkRunner:
     def __call__(self, group: Sequence[ChunkHint]) -> None:
         """Look at the hinted chunks. Never raises for what leases and the sweep will recover."""
         chunk_ids = list(dict.fromkeys(hint.chunk_id for hint in group))
-        facts: dict[str, tracing.Value] = {"yeban.chunk.ids": chunk_ids}
-        with logs.bound(chunks=chunk_ids), tracing.span("chunk group", facts, kind="consumer"):
+        facts = {"yeban.chunk.ids": chunk_ids}
+        with logs.bound(chunks=chunk_ids), tracing.span("chunk group", facts, kind=SpanKind.CONSUMER):
             self._look_at(chunk_ids)
 
     def _look_at(self, chunk_ids: Sequence[int]) -> None:
@@ -99,7 +100,7 @@ class ChunkRunner:
             with tracing.span("claim") as span:
                 claimed = leases.claim(self._database, chunk_ids, worker_id=self._worker_id, lease_s=self._lease_s)
                 jobs = sorted({lease.job_id for lease in claimed})
-                span.put({"yeban.chunks": len(claimed), "yeban.job.ids": jobs})
+                span.set_attributes({"yeban.chunks": len(claimed), "yeban.job.ids": jobs})
             if not claimed:
                 return
             metrics.GROUP_MEMBERS.labels(role=BULK_ROLE).observe(len(claimed))

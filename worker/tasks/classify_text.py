@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from opentelemetry.trace import SpanKind
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -59,9 +60,9 @@ class TextRunner:
         if by_model:
             metrics.GROUP_MEMBERS.labels(role=INTERACTIVE_ROLE).observe(begun)
             carriers = [request.trace for request in group if request.trace]
-            facts: dict[str, tracing.Value] = {"yeban.texts": len(group)}
+            facts = {"yeban.texts": len(group)}
             with (
-                tracing.span("text group", facts, kind="consumer", links=carriers),
+                tracing.span("text group", facts, kind=SpanKind.CONSUMER, links=carriers),
                 self._in_flight.hold(uuid.uuid4()) as work,
             ):
                 for name, requests in by_model.items():

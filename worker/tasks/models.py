@@ -50,7 +50,7 @@ class Model:
             if not all(np.isfinite(scores).all() for scores in scored.scores):
                 raise EngineFailed("The engine returned scores that are not finite.")
             stats = scored.stats
-            span.put({"yeban.texts": stats.texts, "yeban.tabular.token_estimate": stats.tokens})
+            span.set_attributes({"yeban.texts": stats.texts, "yeban.tokens": stats.tokens})
         _count(self.classifier.info.name, stats)
         return scored
 

@@ -155,7 +155,7 @@ def create_job(database: Database, new: NewJob, table: Table, request_sha256: st
             ),
             {"job": job.id, "rows": rows, "step": new.chunk_rows},
         )
-        span.put({"yeban.job.id": job.id, "yeban.rows": rows})
+        span.set_attributes({"yeban.job.id": job.id, "yeban.rows": rows})
     metrics.JOBS_CREATED.inc()
     metrics.UPLOADED_ROWS.inc(rows)
     log.info("job created", extra={"job": job.id, "public_id": str(job.public_id), "rows": rows})

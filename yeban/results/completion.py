@@ -143,7 +143,7 @@ def _refined(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine
     with tracing.span("refine") as span:
         refinement = _refined_or_not(database, job, token, refine)
         outcome = str(refinement.report["state"])
-        span.put({"yeban.outcome": outcome})
+        span.set_attributes({"yeban.outcome": outcome})
     metrics.REFINEMENTS.labels(outcome=outcome).inc()
     if outcome == "done":
         metrics.REFINEMENT_SECONDS.observe(time.monotonic() - started)

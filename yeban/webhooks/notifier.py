@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from opentelemetry.trace import SpanKind
+from opentelemetry.util.types import Attributes
+
 from yeban.accounts.viewer import Viewer
 from yeban.database.engine import Database
 from yeban.errors import InvalidRequest, ServiceUnavailable
@@ -96,19 +99,19 @@ class Notifier:
 
     def _deliver(self, host: str, message: Message) -> bool:
         # The host alone, in spans and in the log: a path may be a secret.
-        known: dict[str, str | int] = {
+        known: Attributes = {
             "yeban.delivery.id": str(message.id),
             "server.address": host,
             "yeban.attempt": message.attempt,
         }
-        with tracing.span("tell a webhook", known, kind="producer") as span:
+        with tracing.span("tell a webhook", known, kind=SpanKind.PRODUCER) as span:
             answer = _send(
                 message.url, message.secrets, message.id, message.payload, private=self._private, limit_s=self._limit_s
             )
             if answer.status is not None:
-                span.put({"http.response.status_code": answer.status})
+                span.set_attributes({"http.response.status_code": answer.status})
             if answer.failure is not None:
-                span.fail(answer.failure.value)
+                tracing.fail(span, answer.failure.value)
         with self._asking:
             state = deliveries.enter(self._database, message, answer)
         metrics.WEBHOOK_SECONDS.observe(answer.seconds)
