@@ -7,13 +7,14 @@ An error's sentence is an f-string where it is raised. Here it becomes a message
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from web.i18n import library_messages
-from yeban.errors import error_classes, phrase
+from yeban.errors import error_classes, msg
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("web", "worker", "yeban")
@@ -36,7 +37,7 @@ UNHEARD = (
     "yeban/maintenance/backup.py",
     "yeban/cli/",
     "yeban/client.py",
-    "yeban/embedded/",
+    "yeban/runtime/servers/",
     "yeban/messaging/redis_url.py",
     "yeban/database/migrations.py",
     "yeban/settings.py",
@@ -104,13 +105,12 @@ def opaque(path: Path) -> list[str]:
 
 
 def _shown(tree: ast.Module) -> Iterator[ast.expr]:
-    makers = _makers(tree)
     for call in sorted(_calls(tree), key=lambda node: (node.lineno, node.col_offset)):
         name = _name(call)
-        if call.args and (name in _ERRORS or name in makers or name == phrase.__name__):
-            given = call.args[0]
-            if not (isinstance(given, ast.Name) and given.id in makers.values()):
-                yield given
+        if name == msg.__name__:
+            yield call
+        elif call.args and name in _ERRORS and not _has_message(call.args[0]):
+            yield call.args[0]
         yield from (keyword.value for keyword in call.keywords if keyword.arg == "custom_error_message")
     # What a pydantic validator raises; it is shown without pydantic's "Value error, ".
     for node in ast.walk(tree):
@@ -118,18 +118,6 @@ def _shown(tree: ast.Module) -> Iterator[ast.expr]:
             for raised in (inner.exc for inner in ast.walk(node) if isinstance(inner, ast.Raise)):
                 if isinstance(raised, ast.Call) and ast.unparse(raised.func) == "ValueError" and raised.args:
                     yield raised.args[0]
-
-
-def _makers(tree: ast.Module) -> dict[str, str]:
-    """Functions of a module that hand their first parameter to an error, and that parameter's name."""
-    found = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.args.args:
-            first = node.args.args[0].arg
-            handed = (call.args[0] for call in _calls(node) if call.args and _name(call) in _ERRORS)
-            if any(isinstance(given, ast.Name) and given.id == first for given in handed):
-                found[node.name] = first
-    return found
 
 
 def _calls(tree: ast.AST) -> list[ast.Call]:
@@ -173,6 +161,8 @@ def _wordings(expression: ast.expr) -> list[list[_Part]]:
     """All that the expression may say: a choice of words in it makes several wordings."""
     if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
         return [[expression.value]]
+    if isinstance(expression, ast.Call) and _name(expression) == msg.__name__:
+        return _wordings(_filled(expression))
     if isinstance(expression, ast.JoinedStr):
         return _joined(_of_value(value) for value in expression.values)
     if isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.Add):
@@ -180,6 +170,22 @@ def _wordings(expression: ast.expr) -> list[list[_Part]]:
     if isinstance(expression, ast.IfExp):
         return [*_wordings(expression.body), *_wordings(expression.orelse)]
     return [[expression]]
+
+
+def _has_message(expression: ast.expr) -> bool:
+    return any(_name(call) == msg.__name__ for call in _calls(expression))
+
+
+def _filled(call: ast.Call) -> ast.expr:
+    """The f-string that a call of ``msg`` stands for."""
+    values = {keyword.arg: keyword.value for keyword in call.keywords}
+    parts = re.split(r"%\((\w+)\)s", str(ast.literal_eval(call.args[0])))
+    return ast.JoinedStr(
+        [
+            ast.FormattedValue(values[part], -1) if number % 2 else ast.Constant(part.replace("%%", "%"))
+            for number, part in enumerate(parts)
+        ]
+    )
 
 
 def _of_value(value: ast.expr) -> list[list[_Part]]:

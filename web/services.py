@@ -10,7 +10,7 @@ from flask import current_app
 
 from web.server.admission import Admission
 from yeban.database.engine import Database
-from yeban.errors import phrase
+from yeban.errors import msg
 from yeban.messaging.queues import TaskSender, make_redis
 from yeban.settings import Settings
 
@@ -60,12 +60,12 @@ def open_services(settings: Settings, database_url: str, redis_url: str) -> Serv
         redis=client,
         sender=TaskSender.connect("yeban-web", settings, redis_url),
         texts=Admission(
-            phrase("texts"),
+            msg("texts"),
             most=max(_LEAST_TEXTS, int(_WAITING_SHARE * settings.web_threads)),
             least=_LEAST_TEXTS,
             target_s=settings.interactive_target_ms / 1000,
         ),
-        uploads=Admission(phrase("uploads"), most=min(settings.upload_limit, max(1, settings.web_threads // 4))),
+        uploads=Admission(msg("uploads"), most=min(settings.upload_limit, max(1, settings.web_threads // 4))),
     )
 
 

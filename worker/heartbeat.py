@@ -17,7 +17,7 @@ from typing import Any
 
 from celery import Celery, bootsteps
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.runtime.programs import Role
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,11 @@ class Heartbeat:
                 self._path.unlink()
         except OSError as error:
             raise ConfigurationError(
-                f"YEBAN_HEARTBEAT_FILE: cannot write {self._path}: {error.strerror}. Name a file in a folder of yours."
+                msg(
+                    "YEBAN_HEARTBEAT_FILE: cannot write %(path)s: %(reason)s. Name a file in a folder of yours.",
+                    path=self._path,
+                    reason=error.strerror,
+                )
             ) from error
 
     def tick(self) -> None:

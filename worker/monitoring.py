@@ -16,7 +16,7 @@ from typing import Any
 from worker.engine import Stores
 from worker.heartbeat import Heartbeat
 from yeban import __version__
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.runtime.programs import Role
 from yeban.telemetry import metrics
 from yeban.telemetry.metrics import CONTENT_TYPE, exposition
@@ -90,8 +90,13 @@ class WorkerServer(ThreadingHTTPServer):
             super().__init__((host.strip("[]"), port), _Handler)
         except OSError as error:
             raise ConfigurationError(
-                f"Port {port} of {host} cannot serve metrics ({error.strerror}). Each worker of a machine needs a port "
-                "of its own: set YEBAN_METRICS_PORT to another."
+                msg(
+                    "Port %(port)s of %(host)s cannot serve metrics (%(reason)s). Each worker of a machine "
+                    "needs a port of its own: set YEBAN_METRICS_PORT to another.",
+                    port=port,
+                    host=host,
+                    reason=error.strerror,
+                )
             ) from error
 
     def server_bind(self) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,13 @@ class MemoryLimit:
         """Raise :class:`~yeban.errors.ConfigurationError` if a process that has only just loaded is over the limit."""
         if self._limit_mb is not None and (taken := self._resident()) > self._limit_mb:
             raise ConfigurationError(
-                f"YEBAN_MAX_RSS_MB={self._limit_mb}, but with its model loaded this worker takes {taken:.0f} MiB; set"
-                f" it to {2 * taken:.0f} or more, or unset it."
+                msg(
+                    "YEBAN_MAX_RSS_MB=%(limit_mb)s, but with its model loaded this worker takes %(taken)s "
+                    "MiB; set it to %(suggested)s or more, or unset it.",
+                    limit_mb=self._limit_mb,
+                    taken=f"{taken:.0f}",
+                    suggested=f"{2 * taken:.0f}",
+                )
             )
 
     def check(self) -> None:

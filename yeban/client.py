@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx
 
-from yeban.errors import InvalidRequest, ServiceUnavailable, YebanError, error_classes, error_from_code
+from yeban.errors import InvalidRequest, Message, ServiceUnavailable, YebanError, error_classes, error_from_code, msg
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 # An upload is answered when its last row is stored; a million rows take about a minute.
@@ -33,7 +33,7 @@ class Client:
     def __init__(self, url: str, *, token: str | None = None) -> None:
         """``url`` is the server's root, such as ``http://127.0.0.1:8400``; ``token`` is for one with accounts."""
         if not url.startswith(("http://", "https://")):
-            raise InvalidRequest(f"{url!r} is not a server URL; it starts with http:// or https://.")
+            raise InvalidRequest(msg("%(url)s is not a server URL; it starts with http:// or https://.", url=repr(url)))
         try:
             # A proxy from the environment must not come between us and a server on this machine.
             self._http = httpx.Client(
@@ -44,9 +44,9 @@ class Client:
                 headers={} if token is None else {"Authorization": f"Bearer {token}"},
             )
         except httpx.InvalidURL as error:
-            raise InvalidRequest(f"{url!r} is not a server URL: {error}.") from error
+            raise InvalidRequest(msg("%(url)s is not a server URL: %(error)s.", url=repr(url), error=error)) from error
         if not self._http.base_url.host:
-            raise InvalidRequest(f"{url!r} is not a server URL: it names no host.")
+            raise InvalidRequest(msg("%(url)s is not a server URL: it names no host.", url=repr(url)))
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +66,7 @@ class Client:
         try:
             source = file.open("rb")
         except OSError as error:
-            raise InvalidRequest(f"Cannot read {file}: {error.strerror}.") from error
+            raise InvalidRequest(msg("Cannot read %(file)s: %(reason)s.", file=file, reason=error.strerror)) from error
         with source:
             return self._json(
                 "POST",
@@ -168,7 +168,9 @@ class Client:
                 Path(draft.name).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise InvalidRequest(f"Cannot write {target}: {error.strerror or error}.") from error
+            raise InvalidRequest(
+                msg("Cannot write %(target)s: %(reason)s.", target=target, reason=error.strerror or error)
+            ) from error
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -176,14 +178,20 @@ class Client:
             yield
         except httpx.TransportError as error:
             raise ServiceUnavailable(
-                f"No answer from the Yeban server at {self._http.base_url}: {error or type(error).__name__}. "
-                "Is it running (`yeban up`)?"
+                msg(
+                    "No answer from the Yeban server at %(base_url)s: %(reason)s. Is it running (`yeban up`)?",
+                    base_url=self._http.base_url,
+                    reason=error or type(error).__name__,
+                )
             ) from error
         except httpx.DecodingError as error:
             raise self._stranger(str(error)) from error
         except UnicodeEncodeError as error:
             raise InvalidRequest(
-                "The text or a label holds bytes that this system's locale cannot read; use one with UTF-8, as C.UTF-8."
+                msg(
+                    "The text or a label holds bytes that this system's locale cannot read; use one with "
+                    "UTF-8, as C.UTF-8."
+                )
             ) from error
 
     def _raise_for_problem(self, response: httpx.Response) -> None:
@@ -191,16 +199,20 @@ class Client:
             return
         try:
             problem = response.json()
-            detail, code = str(problem["detail"]), str(problem["code"])
+            message, code = Message.verbatim(str(problem["detail"])), str(problem["code"])
         except (ValueError, KeyError, TypeError):
             raise self._stranger(f"{response.status_code} {response.reason_phrase}") from None
         if code not in error_classes() and response.is_client_error:
-            raise InvalidRequest(detail)
-        raise error_from_code(code, detail)
+            raise InvalidRequest(message)
+        raise error_from_code(code, message)
 
     def _stranger(self, answer: str) -> YebanError:
         return ServiceUnavailable(
-            f"What answers at {self._http.base_url} does not speak as a Yeban server does ({answer}). Is the URL right?"
+            msg(
+                "What answers at %(base_url)s does not speak as a Yeban server does (%(answer)s). Is the URL right?",
+                base_url=self._http.base_url,
+                answer=answer,
+            )
         )
 
 
@@ -213,7 +225,13 @@ def wait_until_ready(client: Client, timeout_s: float, still_alive: Callable[[],
             return
         still_alive()
         if time.monotonic() > deadline:
-            raise ServiceUnavailable(f"Yeban was not ready within {timeout_s:g} s: {answer or 'no answer'}.")
+            raise ServiceUnavailable(
+                msg(
+                    "Yeban was not ready within %(timeout_s)s s: %(answer)s.",
+                    timeout_s=f"{timeout_s:g}",
+                    answer=answer or "no answer",
+                )
+            )
         time.sleep(0.1)
 
 

@@ -21,7 +21,7 @@ from yeban.accounts.viewer import Viewer, visible
 from yeban.database import tables
 from yeban.database.engine import Database, lock_name
 from yeban.database.tables import DraftPart
-from yeban.errors import Conflict, NotFound
+from yeban.errors import Conflict, NotFound, msg
 
 log = logging.getLogger(__name__)
 
@@ -216,13 +216,18 @@ def _check_room(connection: Connection, owner: str, most: int, most_bytes: int |
     ).one()
     if count > most:
         raise Conflict(
-            f"{MAX_DRAFTS} uploaded files wait already; start or discard one first. None waits longer than a day.",
+            msg(
+                "%(max_drafts)s uploaded files wait already; start or discard one first. None waits longer than a day.",
+                max_drafts=MAX_DRAFTS,
+            ),
             limit=MAX_DRAFTS,
         )
     if most_bytes is not None and size_bytes > most_bytes:
         raise Conflict(
-            "The uploaded files that wait take too much room together with this one; start or discard one first. "
-            "None waits longer than a day."
+            msg(
+                "The uploaded files that wait take too much room together with this one; start or "
+                "discard one first. None waits longer than a day."
+            )
         )
 
 
@@ -236,5 +241,7 @@ def _draft(row: Row[*tuple[Any, ...]]) -> Draft:
 
 def _gone() -> NotFound:
     return NotFound(
-        "There is no such upload, or it became a job, was discarded, or is older than a day. Upload the file again."
+        msg(
+            "There is no such upload, or it became a job, was discarded, or is older than a day. Upload the file again."
+        )
     )

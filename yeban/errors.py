@@ -6,22 +6,95 @@ how each maps to an HTTP status is the web's business.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self, TypeAlias
+
+#: A value of a message: a message of its own, a list of them, or plain JSON.
+Parameter: TypeAlias = "Message | tuple[Message, ...] | str | int | float | bool | None"
+
+
+@dataclass(frozen=True)
+class Message:
+    """A sentence for people: an English gettext message id and its parameters.
+
+    ``id`` has ``%(name)s`` placeholders, and ``%%`` for a percent sign. ``str(message)`` is the English sentence;
+    ``web.i18n.messages.translated`` is the sentence in the reader's language.
+    """
+
+    id: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.id % {name: _english(value) for name, value in self.parameters.items()}
+
+    @classmethod
+    def verbatim(cls, text: str) -> Self:
+        """A message that says ``text`` in every language."""
+        return cls(text.replace("%", "%%"))
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"id": …, "parameters": {…}}``, with nested messages in the same form."""
+        return {"id": self.id, "parameters": {name: _to_json(value) for name, value in self.parameters.items()}}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The message that ``to_json`` wrote."""
+        return cls(document["id"], {name: _from_json(value) for name, value in document["parameters"].items()})
+
+
+def msg(message_id: str, /, **parameters: object) -> Message:
+    """A message; ``scripts/translate`` extracts the literal id of each call into the catalogue.
+
+    An error as a parameter becomes its message; other values that are not JSON become ``str(value)``.
+    """
+    return Message(message_id, {name: _parameter(value) for name, value in parameters.items()})
+
+
+def _parameter(value: object) -> Parameter:
+    if isinstance(value, YebanError):
+        return value.message
+    if value is None or isinstance(value, Message | bool | int | float):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(item, Message) for item in value):
+        return tuple(value)
+    return str(value)
+
+
+def _english(value: Parameter) -> object:
+    return "; ".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _to_json(value: Parameter) -> Any:
+    if isinstance(value, Message):
+        return value.to_json()
+    return [item.to_json() for item in value] if isinstance(value, tuple) else value
+
+
+def _from_json(value: Any) -> Parameter:
+    if isinstance(value, dict):
+        return Message.from_json(value)
+    return tuple(map(Message.from_json, value)) if isinstance(value, list) else value
 
 
 class YebanError(Exception):
     """Base of all expected failures.
 
-    ``detail`` is one sentence for a person: what is wrong, where, and what to do.
+    ``message`` is one sentence for a person: what is wrong, where, and what to do.
     ``context`` holds JSON-serialisable facts for programs (``row``, ``column``, ``limit``, …).
     """
 
     code: ClassVar[str] = "internal"
 
-    def __init__(self, detail: str, **context: Any) -> None:
-        super().__init__(detail)
-        self.detail = detail
+    def __init__(self, message: Message, **context: Any) -> None:
+        super().__init__(message)
+        self.message = message
         self.context = context
+
+    @property
+    def detail(self) -> str:
+        """The message in English."""
+        return str(self.message)
 
 
 class InvalidRequest(YebanError):
@@ -138,9 +211,9 @@ class ConfigurationError(YebanError):
     code = "configuration"
 
 
-def error_from_code(code: str, detail: str) -> YebanError:
+def error_from_code(code: str, message: Message) -> YebanError:
     """The error that ``code`` stands for, as when a worker's answer names one; an unknown code gives the base."""
-    return error_classes().get(code, YebanError)(detail)
+    return error_classes().get(code, YebanError)(message)
 
 
 def error_classes() -> dict[str, type[YebanError]]:
@@ -149,11 +222,3 @@ def error_classes() -> dict[str, type[YebanError]]:
     for known in found:
         found.extend(known.__subclasses__())
     return {error.code: error for error in found}
-
-
-def phrase(text: str) -> str:
-    """``text`` itself. Marks words that pages show in the reader's language, where no error's first argument does.
-
-    What is an error's first argument is found without it (``scripts/translate``).
-    """
-    return text

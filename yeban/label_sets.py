@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from yeban.accounts.viewer import Viewer, visible
 from yeban.database.engine import Database
 from yeban.database.tables import LabelSetVersion, SavedLabelSet
-from yeban.errors import Conflict, InvalidLabels, InvalidRequest, NotFound, TooLarge, phrase
+from yeban.errors import Conflict, InvalidLabels, InvalidRequest, NotFound, TooLarge, msg
 from yeban.labels import MAX_EXAMPLES, MAX_HINT_CHARS, Label, LabelSet
 
 MAX_NAME_CHARS = 100
@@ -180,8 +180,21 @@ def save(
         now = _find(connection, public_id, None, viewer)
         if base != now.newest:
             raise Conflict(
-                f"Version {now.newest} of “{now.name}” was saved meanwhile"
-                f"{f' by {now.content.author}' if now.content.author else ''}; yours was made from version {base}.",
+                msg(
+                    "Version %(newest)s of “%(now)s” was saved meanwhile by %(author)s; yours was made from "
+                    "version %(base)s.",
+                    newest=now.newest,
+                    now=now.name,
+                    author=now.content.author,
+                    base=base,
+                )
+                if now.content.author
+                else msg(
+                    "Version %(newest)s of “%(now)s” was saved meanwhile; yours was made from version %(base)s.",
+                    newest=now.newest,
+                    now=now.name,
+                    base=base,
+                ),
                 version=now.newest,
             )
         if name is not None:
@@ -274,22 +287,35 @@ def _unique_name(name: str) -> Iterator[None]:
     except IntegrityError as error:
         if _UNIQUE_NAME not in str(error.orig):
             raise
-        raise Conflict(f"There is a label set “{name}” already; choose another name.", name=name) from None
+        raise Conflict(
+            msg("There is a label set “%(name)s” already; choose another name.", name=name), name=name
+        ) from None
 
 
 def _not_found(public_id: uuid.UUID) -> NotFound:
-    return NotFound(f"There is no label set {public_id}; it may have been deleted.", label_set=str(public_id))
+    return NotFound(
+        msg("There is no label set %(public_id)s; it may have been deleted.", public_id=public_id),
+        label_set=str(public_id),
+    )
 
 
 def _no_version(public_id: uuid.UUID, version: int | None) -> NotFound:
-    return NotFound(f"The label set {public_id} has no version {version}.", label_set=str(public_id))
+    return NotFound(
+        msg("The label set %(public_id)s has no version %(version)s.", public_id=public_id, version=version),
+        label_set=str(public_id),
+    )
 
 
 def _normalized_name(name: str) -> str:
     """Join the name into one line. Raises ``InvalidRequest`` unless it has 1 to :data:`MAX_NAME_CHARS` characters."""
     name = _on_one_line(name)
     if not 1 <= len(name) <= MAX_NAME_CHARS or "\x00" in name:
-        raise InvalidRequest(f"A label set's name has 1 to {MAX_NAME_CHARS} characters, and no NUL.", field="name")
+        raise InvalidRequest(
+            msg(
+                "A label set's name has 1 to %(max_name_chars)s characters, and no NUL.", max_name_chars=MAX_NAME_CHARS
+            ),
+            field="name",
+        )
     return name
 
 
@@ -303,7 +329,11 @@ def normalized(label_set: LabelSet) -> LabelSet:
     chars = sum(len(part) for label in labels for part in (label.name, label.description, *label.examples))
     if chars > MAX_SET_CHARS:
         raise TooLarge(
-            f"The label set has {chars} characters; the limit is {MAX_SET_CHARS}. Leave out some examples.",
+            msg(
+                "The label set has %(chars)s characters; the limit is %(max_set_chars)s. Leave out some examples.",
+                chars=chars,
+                max_set_chars=MAX_SET_CHARS,
+            ),
             limit=MAX_SET_CHARS,
         )
     # This checks the names again: two may have become equal.
@@ -315,21 +345,34 @@ def _normalized_label(label: Label) -> Label:
     examples = tuple(line for line in map(_on_one_line, label.examples) if line)
     if len(examples) > MAX_EXAMPLES:
         raise InvalidLabels(
-            f"The label “{name}” has {len(examples)} examples; the limit is {MAX_EXAMPLES}.",
+            msg(
+                "The label “%(name)s” has %(count)s examples; the limit is %(max_examples)s.",
+                name=name,
+                count=len(examples),
+                max_examples=MAX_EXAMPLES,
+            ),
             label=name,
             limit=MAX_EXAMPLES,
         )
     description = _on_one_line(label.description)
-    texts = [(phrase("The description"), description), *((phrase("An example"), example) for example in examples)]
+    texts = [(msg("The description"), description), *((msg("An example"), example) for example in examples)]
     for what, value in texts:
         if len(value) > MAX_HINT_CHARS:
             raise InvalidLabels(
-                f"{what} of the label “{name}” has {len(value)} characters; the limit is {MAX_HINT_CHARS}.",
+                msg(
+                    "%(what)s of the label “%(name)s” has %(count)s characters; the limit is %(max_hint_chars)s.",
+                    what=what,
+                    name=name,
+                    count=len(value),
+                    max_hint_chars=MAX_HINT_CHARS,
+                ),
                 label=name,
                 limit=MAX_HINT_CHARS,
             )
         if "\x00" in value:
-            raise InvalidLabels(f"{what} of the label “{name}” holds a NUL character.", label=name)
+            raise InvalidLabels(
+                msg("%(what)s of the label “%(name)s” holds a NUL character.", what=what, name=name), label=name
+            )
     return Label(name=name, description=description, examples=examples)
 
 

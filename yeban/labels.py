@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from yeban.errors import InvalidLabels, InvalidRequest, InvalidTemplate
+from yeban.errors import InvalidLabels, InvalidRequest, InvalidTemplate, msg
 
 MAX_LABELS = 1_000
 MAX_LABEL_CHARS = 200
@@ -65,12 +65,19 @@ class LabelSet:
         _check_template(self.template)
         if self.multi_label and (joined := next((name for name in names if LABEL_JOINER in name), None)) is not None:
             raise InvalidLabels(
-                f"The label “{joined}” holds a {LABEL_JOINER}, which stands between the labels of one text.",
+                msg(
+                    "The label “%(joined)s” holds a %(label_joiner)s, which stands between the labels of one text.",
+                    joined=joined,
+                    label_joiner=LABEL_JOINER,
+                ),
                 label=joined,
             )
         if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
             raise InvalidRequest(
-                f"The threshold must be a probability between 0 and 1, not {self.threshold}.", field="threshold"
+                msg(
+                    "The threshold must be a probability between 0 and 1, not %(threshold)s.", threshold=self.threshold
+                ),
+                field="threshold",
             )
         object.__setattr__(self, "_names", names)
 
@@ -190,38 +197,53 @@ def split_labels(text: str) -> list[str]:
 def check_count(labels: int) -> None:
     """Refuse more labels than a set may have, before millions of them are made. Raises ``InvalidLabels``."""
     if labels > MAX_LABELS:
-        raise InvalidLabels(f"{labels} labels are over the limit of {MAX_LABELS}.", limit=MAX_LABELS)
+        raise InvalidLabels(
+            msg("%(labels)s labels are over the limit of %(max_labels)s.", labels=labels, max_labels=MAX_LABELS),
+            limit=MAX_LABELS,
+        )
 
 
 def _check_names(names: tuple[str, ...]) -> None:
     if not names:
-        raise InvalidLabels("Give at least one label.", field="labels")
+        raise InvalidLabels(msg("Give at least one label."), field="labels")
     check_count(len(names))
     seen: set[str] = set()
     for name in names:
         if not name.strip():
-            raise InvalidLabels("A label must not be blank.", field="labels")
+            raise InvalidLabels(msg("A label must not be blank."), field="labels")
         if len(name) > MAX_LABEL_CHARS:
             raise InvalidLabels(
-                f"The label “{name[:20]}…” has {len(name)} characters; the limit is {MAX_LABEL_CHARS}.",
+                msg(
+                    "The label “%(name)s…” has %(count)s characters; the limit is %(max_label_chars)s.",
+                    name=name[:20],
+                    count=len(name),
+                    max_label_chars=MAX_LABEL_CHARS,
+                ),
                 limit=MAX_LABEL_CHARS,
             )
         if "\x00" in name:
-            raise InvalidLabels(f"The label {name!r} holds a NUL character.", field="labels")
+            raise InvalidLabels(msg("The label %(name)s holds a NUL character.", name=repr(name)), field="labels")
         if name in seen:
-            raise InvalidLabels(f"The label “{name}” is given twice; keep one.", label=name)
+            raise InvalidLabels(msg("The label “%(name)s” is given twice; keep one.", name=name), label=name)
         seen.add(name)
 
 
 def _check_template(template: str) -> None:
     if template.count("{}") != 1:
         raise InvalidTemplate(
-            f"The template {template!r} must contain {{}} exactly once, where the label goes.", field="template"
+            msg(
+                "The template %(template)s must contain {} exactly once, where the label goes.", template=repr(template)
+            ),
+            field="template",
         )
     if len(template) > MAX_TEMPLATE_CHARS:
         raise InvalidTemplate(
-            f"The template has {len(template)} characters; the limit is {MAX_TEMPLATE_CHARS}.",
+            msg(
+                "The template has %(count)s characters; the limit is %(max_template_chars)s.",
+                count=len(template),
+                max_template_chars=MAX_TEMPLATE_CHARS,
+            ),
             limit=MAX_TEMPLATE_CHARS,
         )
     if "\x00" in template:
-        raise InvalidTemplate("The template holds a NUL character.", field="template")
+        raise InvalidTemplate(msg("The template holds a NUL character."), field="template")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 
 PREFIX = "YEBAN_"
 _SECRETS = ("database_url", "redis_url", "secret_key", "admin_password", "token")
@@ -169,7 +169,7 @@ def load_settings(**overrides: Any) -> Settings:
         problems = "; ".join(
             f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()
         )
-        raise ConfigurationError(f"Bad settings: {problems}.") from error
+        raise ConfigurationError(msg("Bad settings: %(problems)s.", problems=problems)) from error
 
 
 @lru_cache(maxsize=1)
@@ -184,11 +184,18 @@ def _secret_from_file(name: str) -> str | None:
     if not path:
         return None
     if os.environ.get(variable):
-        raise ConfigurationError(f"Set either {variable} or {variable}_FILE, not both.")
+        raise ConfigurationError(msg("Set either %(variable)s or %(variable)s_FILE, not both.", variable=variable))
     try:
         secret = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ConfigurationError(f"{variable}_FILE: cannot read {path}: {error.strerror}.") from error
+        raise ConfigurationError(
+            msg(
+                "%(variable)s_FILE: cannot read %(path)s: %(reason)s.",
+                variable=variable,
+                path=path,
+                reason=error.strerror,
+            )
+        ) from error
     if not secret:
-        raise ConfigurationError(f"{variable}_FILE: there is nothing in {path}.")
+        raise ConfigurationError(msg("%(variable)s_FILE: there is nothing in %(path)s.", variable=variable, path=path))
     return secret

@@ -15,7 +15,7 @@ from web.http import errors as problems
 from web.http.parsing import Fields, fields
 from web.services import services
 from yeban.accounts import passwords, people, tokens
-from yeban.errors import InvalidRequest, RateLimited, Unauthorized, YebanError
+from yeban.errors import InvalidRequest, RateLimited, Unauthorized, YebanError, msg
 
 _TEMPLATE = "account.html"
 
@@ -51,7 +51,7 @@ def change_password() -> AnyResponse:
         form = fields(PasswordForm, request.form)
         authentication.check_password(account, form.present)
         if form.password != form.again:
-            raise InvalidRequest("The two new passwords are not the same.", field="again")
+            raise InvalidRequest(msg("The two new passwords are not the same."), field="again")
         people.change_password(services().database, account, form.password, revoke_tokens=form.revoke_tokens)
     except (InvalidRequest, RateLimited, Unauthorized) as error:
         return problems.page(_TEMPLATE, error, **_shown())

@@ -26,7 +26,7 @@ from web.services import services
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Account, Role
 from yeban.accounts.viewer import UNRESTRICTED, Viewer
-from yeban.errors import Forbidden, NotFound, RateLimited, Unauthorized
+from yeban.errors import Forbidden, NotFound, RateLimited, Unauthorized, msg
 from yeban.messaging.queues import make_redis
 from yeban.settings import Settings
 from yeban.telemetry import metrics
@@ -99,7 +99,7 @@ def viewer() -> Viewer:
     """Whoever asks; every query for what is stored is made on their behalf."""
     found: Viewer | None = g.viewer
     if found is None:
-        raise Unauthorized("Sign in first.")
+        raise Unauthorized(msg("Sign in first."))
     return found
 
 
@@ -112,7 +112,7 @@ def account() -> Account:
     """Whose session or token this is. Raises ``NotFound`` where there are no accounts."""
     found: Account | None = g.account
     if found is None:
-        raise NotFound("There are no accounts here: the server is open to whoever uses this machine.")
+        raise NotFound(msg("There are no accounts here: the server is open to whoever uses this machine."))
     return found
 
 
@@ -129,14 +129,14 @@ def is_signed_in() -> bool:
 def check_password(found: Account, password: str) -> None:
     """Ask a person who is signed in for the password once more. Raises ``Unauthorized``, ``RateLimited``."""
     if _signed_in(found.name, password) is None:
-        raise Unauthorized("The present password is wrong.")
+        raise Unauthorized(msg("The present password is wrong."))
 
 
 def begin_session(name: str, password: str) -> Account:
     """Sign a person in. Raises ``Unauthorized``, and ``RateLimited`` after too many failures."""
     found = _signed_in(name, password)
     if found is None:
-        raise Unauthorized("The name or the password is wrong.")
+        raise Unauthorized(msg("The name or the password is wrong."))
     continue_session(found)
     return found
 
@@ -204,7 +204,7 @@ def _check() -> Response | None:
     if g.account is None:
         return _ask_to_sign_in()
     if endpoint in ADMINS_ONLY and g.account.role is not Role.ADMIN:
-        raise Forbidden("This is for admins.")
+        raise Forbidden(msg("This is for admins."))
     kind = "requests"
     if request.method == "POST":
         kind = "texts" if endpoint in _TEXTS else "uploads" if endpoint in _UPLOADS else kind
@@ -214,7 +214,7 @@ def _check() -> Response | None:
 
 def _ask_to_sign_in() -> Response:
     if request.path.startswith(_API):
-        raise Unauthorized("Send a token: Authorization: Bearer yeban_….")
+        raise Unauthorized(msg("Send a token: Authorization: Bearer yeban_…."))
     # Such come from a page that is open; a page may ask several times before it leaves.
     if (asked_by_htmx() or request.method == "POST") and not session.get("_flashes"):
         flash(_("Your session has ended. Sign in again."))
@@ -252,7 +252,7 @@ def _of_token(secret: str | None) -> Account:
         log.warning("wrong token", extra={"address": _address()})
         # Not before it is looked up: many programs may have one address, and a token of 256 bits is not guessed.
         _limits().count_wrong_token(_address())
-        raise Unauthorized("The token is none, or it is revoked or expired.")
+        raise Unauthorized(msg("The token is none, or it is revoked or expired."))
     return found
 
 

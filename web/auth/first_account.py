@@ -7,7 +7,7 @@ import logging
 from yeban.accounts import people
 from yeban.accounts.people import Role
 from yeban.database.engine import Database
-from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable
+from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable, msg
 from yeban.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def make_first_account(settings: Settings, database_url: str) -> None:
     except Conflict:
         return  # another web server was first
     except InvalidRequest as error:
-        raise ConfigurationError(f"YEBAN_ADMIN_PASSWORD: {error.detail}") from error
+        raise ConfigurationError(msg("YEBAN_ADMIN_PASSWORD: %(problem)s", problem=error.message)) from error
     except (ConfigurationError, ServiceUnavailable) as error:  # the schema or the database may come later
         log.warning("it is not known whether there are accounts: %s", error.detail)
     finally:

@@ -12,7 +12,7 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import RateLimiter, SlidingWindowCounterRateLimiter
 
-from yeban.errors import RateLimited, phrase
+from yeban.errors import Message, RateLimited, msg
 from yeban.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ class RateLimits:
         self._shared = SlidingWindowCounterRateLimiter(shared)
         self._client = client
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._kinds: dict[str, tuple[RateLimitItem, str]] = {
-            "texts": (RateLimitItemPerMinute(settings.rate_texts), phrase("texts a minute")),
-            "uploads": (RateLimitItemPerHour(settings.rate_uploads), phrase("uploads an hour")),
-            "requests": (RateLimitItemPerMinute(settings.rate_requests), phrase("requests a minute")),
+        self._kinds: dict[str, tuple[RateLimitItem, Message]] = {
+            "texts": (RateLimitItemPerMinute(settings.rate_texts), msg("texts a minute")),
+            "uploads": (RateLimitItemPerHour(settings.rate_uploads), msg("uploads an hour")),
+            "requests": (RateLimitItemPerMinute(settings.rate_requests), msg("requests a minute")),
         }
 
     def count(self, kind: str, who: str, *, times: int = 1) -> None:
@@ -50,7 +50,12 @@ class RateLimits:
         item, words = self._kinds[kind]
         if wait_s := self._hit(item, kind, who, times=times):
             raise RateLimited(
-                f"{item.amount} {words} are the most; try again in {wait_s} s.",
+                msg(
+                    "%(amount)s %(words)s are the most; try again in %(wait_s)s s.",
+                    amount=item.amount,
+                    words=words,
+                    wait_s=wait_s,
+                ),
                 limit=item.amount,
                 retry_after_s=wait_s,
             )
@@ -63,7 +68,10 @@ class RateLimits:
         for item, keys in limits:
             if wait_s := self._hit(item, *keys):
                 raise RateLimited(
-                    f"Too many attempts to sign in have failed; try again in {-(-wait_s // 60)} minutes.",
+                    msg(
+                        "Too many attempts to sign in have failed; try again in %(minutes)s minutes.",
+                        minutes=-(-wait_s // 60),
+                    ),
                     retry_after_s=wait_s,
                 )
 
@@ -86,7 +94,9 @@ class RateLimits:
     def count_wrong_token(self, address: str) -> None:
         """Count a token that is none. Raises :class:`~yeban.errors.RateLimited` after too many."""
         if wait_s := self._hit(_WRONG_TOKENS, "tokens", address):
-            raise RateLimited(f"Too many wrong tokens were sent; try again in {wait_s} s.", retry_after_s=wait_s)
+            raise RateLimited(
+                msg("Too many wrong tokens were sent; try again in %(wait_s)s s.", wait_s=wait_s), retry_after_s=wait_s
+            )
 
     def _hit(self, item: RateLimitItem, *keys: str, times: int = 1) -> int:
         """Count ``times`` more; 0 where that may be, else the seconds after which it may, 1 at least."""

@@ -13,7 +13,7 @@ from flask import Flask, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.settings import Settings
 
 _UNRENEWED = frozenset({"static", "probes.alive", "probes.ready", "probes.show_metrics"})
@@ -56,14 +56,23 @@ def secret_key(settings: Settings) -> str:
     """
     if settings.secret_key is not None:
         if len(settings.secret_key) < _LEAST_CHARS:
-            raise ConfigurationError(f"YEBAN_SECRET_KEY is too short: give {_LEAST_CHARS} random characters or more.")
+            raise ConfigurationError(
+                msg(
+                    "YEBAN_SECRET_KEY is too short: give %(least_chars)s random characters or more.",
+                    least_chars=_LEAST_CHARS,
+                )
+            )
         return settings.secret_key
     path = settings.data_dir / _FILE
     try:
         return _kept(path)
     except OSError as error:
         raise ConfigurationError(
-            f"The key that signs sessions cannot be kept in {path}: {error.strerror}. Set YEBAN_SECRET_KEY."
+            msg(
+                "The key that signs sessions cannot be kept in %(path)s: %(reason)s. Set YEBAN_SECRET_KEY.",
+                path=path,
+                reason=error.strerror,
+            )
         ) from error
 
 

@@ -27,6 +27,7 @@ from yeban.errors import (
     NotFound,
     Overloaded,
     UnknownModel,
+    msg,
 )
 from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS, LabelSet
 
@@ -83,7 +84,7 @@ def _label_set(body: ClassifyBody) -> LabelSet:
     if body.label_set is not None:
         return find_saved(reference(body.label_set)).content.label_set
     if body.labels is None:
-        raise InvalidRequest("Give labels, or the label_set that has them.", field="labels")
+        raise InvalidRequest(msg("Give labels, or the label_set that has them."), field="labels")
     return label_set(body.labels, template=body.template, multi_label=body.multi_label, threshold=body.threshold)
 
 

@@ -17,11 +17,13 @@ from yeban.chunks.workers import live_workers
 from yeban.errors import (
     EngineFailed,
     InvalidRequest,
+    Message,
     NoAnswer,
     Overloaded,
     ServiceUnavailable,
     TooLarge,
     error_from_code,
+    msg,
 )
 from yeban.labels import Decision, LabelSet
 from yeban.messaging.queues import INTERACTIVE_QUEUE, SEND_ERRORS, TextReply, TextRequest
@@ -70,10 +72,14 @@ def classify(
     started = time.perf_counter()
     settings = services.settings
     if not text.strip():
-        raise InvalidRequest("Give a text that is not blank.", field="text")
+        raise InvalidRequest(msg("Give a text that is not blank."), field="text")
     if len(text) > settings.max_text_chars:
         raise TooLarge(
-            f"The text has {len(text)} characters; the limit is {settings.max_text_chars}.",
+            msg(
+                "The text has %(count)s characters; the limit is %(max_text_chars)s.",
+                count=len(text),
+                max_text_chars=settings.max_text_chars,
+            ),
             field="text",
             limit=settings.max_text_chars,
         )
@@ -82,8 +88,12 @@ def classify(
     chars = label_chars(label_set)
     if chars > most:
         raise TooLarge(
-            f"The labels have {chars} characters together; the limit for a single text is "
-            f"{most}. A job takes longer label sets.",
+            msg(
+                "The labels have %(chars)s characters together; the limit for a single text is %(most)s. "
+                "A job takes longer label sets.",
+                chars=chars,
+                most=most,
+            ),
             field="labels",
             limit=most,
         )
@@ -118,12 +128,14 @@ def _ask(services: Services, text: str, label_set: LabelSet, model: str, wait_s:
         waiting = services.redis.llen(INTERACTIVE_QUEUE)
         if waiting >= settings.interactive_queue_limit:
             raise Overloaded(
-                f"{waiting} texts are waiting already; try again in a second.", waiting=waiting, retry_after_s=1
+                msg("%(waiting)s texts are waiting already; try again in a second.", waiting=waiting),
+                waiting=waiting,
+                retry_after_s=1,
             )
         services.sender.classify_text(request)
         answer = _awaited(services, request)
     except SEND_ERRORS as error:
-        raise ServiceUnavailable("Redis did not answer, so the text could not be sent to a worker.") from error
+        raise ServiceUnavailable(msg("Redis did not answer, so the text could not be sent to a worker.")) from error
     if answer is None:
         raise _no_answer(services, wait_s)
     return _read(answer[1], label_set)
@@ -143,11 +155,18 @@ def _read(answer: bytes, label_set: LabelSet) -> TextReply:
     try:
         reply = TextReply.model_validate_json(answer)
     except ValidationError as error:
-        raise EngineFailed("The worker's answer could not be read; web and worker may differ in version.") from error
+        raise EngineFailed(
+            msg("The worker's answer could not be read; web and worker may differ in version.")
+        ) from error
     if reply.error_code is not None:
-        raise error_from_code(reply.error_code, reply.error_detail or "The worker could not score this text.")
+        raise error_from_code(
+            reply.error_code,
+            Message.verbatim(reply.error_detail)
+            if reply.error_detail
+            else msg("The worker could not score this text."),
+        )
     if len(reply.scores) != len(label_set) or not all(0.0 <= score <= 1.0 for score in reply.scores):
-        raise EngineFailed(f"The worker did not answer with {len(label_set)} probabilities.")
+        raise EngineFailed(msg("The worker did not answer with %(count)s probabilities.", count=len(label_set)))
     return reply
 
 
@@ -157,5 +176,9 @@ def _no_answer(services: Services, wait_s: float) -> NoAnswer:
     except ServiceUnavailable:
         served = True  # unknown: say only what is known
     if served:
-        return NoAnswer(f"No worker answered within {wait_s:g} s; they may be busy. Try again.")
-    return NoAnswer(f"No worker answered within {wait_s:g} s: no interactive worker is running.")
+        return NoAnswer(
+            msg("No worker answered within %(wait_s)s s; they may be busy. Try again.", wait_s=f"{wait_s:g}")
+        )
+    return NoAnswer(
+        msg("No worker answered within %(wait_s)s s: no interactive worker is running.", wait_s=f"{wait_s:g}")
+    )

@@ -16,7 +16,7 @@ from web.blueprints import pages
 from web.drafts.preview import Reading
 from web.http.parsing import Fields, fields
 from web.jobs.submission import JobFields
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, msg
 
 _OPTIONS = ("format", "encoding", "delimiter", "sheet")
 _COLUMNS = ("text_column", "gold_column", "id_column", "columns")
@@ -70,7 +70,7 @@ def job_fields(form: DraftForm) -> JobFields:
         start_at = next_time(form.tonight_at or time.fromisoformat(TONIGHT))
     elif form.start == "at":
         if form.start_at is None:
-            raise InvalidRequest("Give the date and time at which the job is to begin.", field="start_at")
+            raise InvalidRequest(msg("Give the date and time at which the job is to begin."), field="start_at")
         start_at = form.start_at
     given = {name: getattr(form, name) for name in JobFields.model_fields}
     return JobFields(**{**given, "start_at": start_at})
@@ -84,10 +84,10 @@ def check_times(asked: JobFields, now: datetime | None = None) -> None:
     now = now or datetime.now().astimezone()
     # A field has minutes only: the present one is meant by whoever chooses it.
     if asked.start_at is not None and asked.start_at <= now - timedelta(minutes=1):
-        raise InvalidRequest("The time to begin is past; choose a later one, or begin now.", field="start_at")
+        raise InvalidRequest(msg("The time to begin is past; choose a later one, or begin now."), field="start_at")
     if asked.expires_at is not None and asked.expires_at <= max(now, asked.start_at or now):
         raise InvalidRequest(
-            "The time to give up must be in the future, and after the time to begin.", field="expires_at"
+            msg("The time to give up must be in the future, and after the time to begin."), field="expires_at"
         )
 
 

@@ -15,7 +15,7 @@ from web.jobs.submission import read_options
 from web.services import Services
 from yeban.chunks.workers import live_workers
 from yeban.drafts import Draft, open_draft
-from yeban.errors import InvalidRequest, UnknownColumn, YebanError
+from yeban.errors import InvalidRequest, UnknownColumn, YebanError, msg
 from yeban.labels import LABEL_JOINER
 from yeban.tabular import Header, Profile, Row, Table, open_table, profile_table, sheet_names
 
@@ -155,13 +155,17 @@ def check_columns(reading: Reading, header: Header) -> None:
     """Raise :class:`~yeban.errors.InvalidRequest` where the columns that were chosen are another header's."""
     if reading.columns not in {None, fingerprint(header.columns)}:
         raise InvalidRequest(
-            "Read so, the file has other columns than those you chose from; look at them once more.", field="columns"
+            msg("Read so, the file has other columns than those you chose from; look at them once more."),
+            field="columns",
         )
     for name, index in (("text_column", header.text_index), ("gold_column", header.gold_index)):
         wanted = getattr(reading, name)
         if wanted is not None and wanted.startswith("#") and index is not None and wanted != f"#{index + 1}":
             raise InvalidRequest(
-                f"The column {wanted} cannot be told from a column of that name; rename it in the file.", field=name
+                msg(
+                    "The column %(name)s cannot be told from a column of that name; rename it in the file.", name=wanted
+                ),
+                field=name,
             )
 
 

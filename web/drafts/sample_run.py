@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from web.classify import service
 from web.classify.service import Classification
 from web.services import Services
-from yeban.errors import NoAnswer, ServiceUnavailable, TooLarge, YebanError
+from yeban.errors import NoAnswer, ServiceUnavailable, TooLarge, YebanError, msg
 from yeban.labels import LABEL_JOINER, LabelSet
 from yeban.tabular import Row
 
@@ -69,8 +69,12 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
     chars = max(service.label_chars(label_set), 1)
     if chars > budget:
         raise TooLarge(
-            f"The labels have {chars} characters together; rows can be tried with up to {budget}. "
-            "The job takes these labels all the same.",
+            msg(
+                "The labels have %(chars)s characters together; rows can be tried with up to %(budget)s. "
+                "The job takes these labels all the same.",
+                chars=chars,
+                budget=budget,
+            ),
             field="labels",
             limit=budget,
         )

@@ -17,7 +17,7 @@ from web.http.htmx import asked_by_htmx
 from web.jobs.submission import expect_upload, source_of
 from web.services import services
 from yeban.drafts import Draft, list_drafts, store_draft
-from yeban.errors import InvalidTable, ServiceUnavailable, YebanError
+from yeban.errors import InvalidTable, ServiceUnavailable, YebanError, msg
 
 _TEMPLATE = "upload.html"
 # What an owner's drafts may take together, in uploads of the largest size.
@@ -38,7 +38,7 @@ def upload_file() -> AnyResponse:
             csrf.protect()
             source = source_of(request.files.getlist("file"))
             if source.size_bytes == 0:
-                raise InvalidTable("The file is empty.")
+                raise InvalidTable(msg("The file is empty."))
             draft = store_draft(
                 services().database,
                 source.file,

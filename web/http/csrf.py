@@ -6,7 +6,7 @@ from flask import Flask, g, request
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from wtforms.validators import ValidationError
 
-from yeban.errors import Forbidden
+from yeban.errors import Forbidden, msg
 
 #: The form field and the header that hold the token; htmx sends the header.
 FIELD = "csrf_token"
@@ -31,7 +31,9 @@ def protect(*, read_form: bool = True) -> None:
         validate_csrf(token)
     except ValidationError:
         g.form_refused = True
-        raise Forbidden("This form is no longer valid, or cookies are switched off; load the page again.") from None
+        raise Forbidden(
+            msg("This form is no longer valid, or cookies are switched off; load the page again.")
+        ) from None
 
 
 def was_refused() -> bool:

@@ -16,7 +16,7 @@ from web.http.json import dumps
 from web.i18n.error_messages import translated
 from web.services import services
 from yeban import errors
-from yeban.errors import TooLarge, Unauthorized, YebanError, phrase
+from yeban.errors import Message, TooLarge, Unauthorized, YebanError, msg
 from yeban.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -44,14 +44,14 @@ def install(app: Flask) -> None:
 def answer(error: YebanError) -> Response:
     """The answer to an expected failure."""
     count(error.code)
-    problem = {"title": title_of(error), "detail": error.detail, "code": error.code}
+    problem = {"title": str(title_of(error)), "detail": error.detail, "code": error.code}
     return _respond(status_of(error), {**error.context, **problem}, headers_of(error))
 
 
 def page(template: str, error: YebanError, **values: Any) -> Response:
     """A page that shows ``error`` beside what was entered."""
     count(error.code)
-    problem = _for_people({"title": title_of(error), "detail": error.detail})
+    problem = _for_people({"title": str(title_of(error)), "detail": error.detail})
     rendered = render_template(template, problem=problem, **values)
     return Response(rendered, status_of(error), headers_of(error), content_type=_HTML)
 
@@ -84,10 +84,13 @@ def upload_too_large() -> TooLarge:
     if request.mimetype == "multipart/form-data":
         megabytes = services().settings.max_upload_mb
         return TooLarge(
-            f"The upload is larger than {megabytes} MiB; split the file, or raise YEBAN_MAX_UPLOAD_MB.",
+            msg(
+                "The upload is larger than %(megabytes)s MiB; split the file, or raise YEBAN_MAX_UPLOAD_MB.",
+                megabytes=megabytes,
+            ),
             limit=megabytes * 2**20,
         )
-    return TooLarge(f"The request is larger than {limit} bytes.", limit=limit)
+    return TooLarge(msg("The request is larger than %(limit)s bytes.", limit=limit), limit=limit)
 
 
 def _http_error(error: HTTPException) -> AnyResponse:
@@ -108,7 +111,10 @@ def _http_error(error: HTTPException) -> AnyResponse:
 def _unexpected(error: Exception) -> Response:
     log.error("unexpected error", exc_info=error, extra={"request_id": g.request_id})
     return answer(
-        YebanError(f"Something went wrong here; the log has it under request {g.request_id}.", request_id=g.request_id)
+        YebanError(
+            msg("Something went wrong here; the log has it under request %(request_id)s.", request_id=g.request_id),
+            request_id=g.request_id,
+        )
     )
 
 
@@ -156,27 +162,27 @@ STATUS: dict[type[YebanError], HTTPStatus] = {
     YebanError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
-TITLES: dict[type[YebanError], str] = {
-    errors.InvalidRequest: phrase("The request is not valid"),
-    errors.InvalidLabels: phrase("The labels are not valid"),
-    errors.InvalidTemplate: phrase("The template is not valid"),
-    errors.InvalidTable: phrase("The file cannot be read as a table"),
-    errors.UnknownColumn: phrase("The table has no such column"),
-    errors.UnknownModel: phrase("There is no such model"),
-    errors.TooLarge: phrase("Too large"),
-    errors.NotFound: phrase("Not found"),
-    errors.Unauthorized: phrase("Not signed in"),
-    errors.RateLimited: phrase("Too many requests"),
-    errors.Forbidden: phrase("Not allowed"),
-    errors.Conflict: phrase("Not possible now"),
-    errors.Overloaded: phrase("Too many requests are waiting"),
-    errors.NoAnswer: phrase("No worker answered in time"),
-    errors.ServiceUnavailable: phrase("A server that is needed cannot be reached"),
-    errors.ModelUnusable: phrase("The model cannot be used"),
-    errors.EngineUnavailable: phrase("The engine cannot run here"),
-    errors.EngineFailed: phrase("The model failed"),
-    errors.ConfigurationError: phrase("The service is not configured rightly"),
-    YebanError: phrase("Something went wrong"),
+TITLES: dict[type[YebanError], Message] = {
+    errors.InvalidRequest: msg("The request is not valid"),
+    errors.InvalidLabels: msg("The labels are not valid"),
+    errors.InvalidTemplate: msg("The template is not valid"),
+    errors.InvalidTable: msg("The file cannot be read as a table"),
+    errors.UnknownColumn: msg("The table has no such column"),
+    errors.UnknownModel: msg("There is no such model"),
+    errors.TooLarge: msg("Too large"),
+    errors.NotFound: msg("Not found"),
+    errors.Unauthorized: msg("Not signed in"),
+    errors.RateLimited: msg("Too many requests"),
+    errors.Forbidden: msg("Not allowed"),
+    errors.Conflict: msg("Not possible now"),
+    errors.Overloaded: msg("Too many requests are waiting"),
+    errors.NoAnswer: msg("No worker answered in time"),
+    errors.ServiceUnavailable: msg("A server that is needed cannot be reached"),
+    errors.ModelUnusable: msg("The model cannot be used"),
+    errors.EngineUnavailable: msg("The engine cannot run here"),
+    errors.EngineFailed: msg("The model failed"),
+    errors.ConfigurationError: msg("The service is not configured rightly"),
+    YebanError: msg("Something went wrong"),
 }
 
 
@@ -185,8 +191,8 @@ def status_of(error: YebanError) -> HTTPStatus:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
-def title_of(error: YebanError) -> str:
-    """A heading that is the same for every error of a kind, in English."""
+def title_of(error: YebanError) -> Message:
+    """A heading that is the same for every error of a kind."""
     return next(TITLES[kind] for kind in type(error).__mro__ if kind in TITLES)
 
 

@@ -8,7 +8,7 @@ import socket
 from flask import Flask, Response, request
 from werkzeug.exceptions import Forbidden, MisdirectedRequest
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.settings import Settings
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -36,9 +36,12 @@ def check_listen_address(settings: Settings) -> None:
     if settings.accounts or is_loopback(settings.host):
         return
     raise ConfigurationError(
-        f"YEBAN_HOST={settings.host} can be reached from other machines, and without accounts whoever reaches it can "
-        "read every ticket. Keep 127.0.0.1; or set YEBAN_ACCOUNTS=true, and make the first account with "
-        "`yeban account add NAME --admin`."
+        msg(
+            "YEBAN_HOST=%(host)s can be reached from other machines, and without accounts whoever "
+            "reaches it can read every ticket. Keep 127.0.0.1; or set YEBAN_ACCOUNTS=true, and make "
+            "the first account with `yeban account add NAME --admin`.",
+            host=settings.host,
+        )
     )
 
 

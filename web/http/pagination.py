@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, msg
 
 _MAX_KEY = 2**63 - 1
 
@@ -40,5 +40,5 @@ def decode(kind: str, cursor: str | None) -> int | None:
     except (binascii.Error, UnicodeError, ValueError):
         found, key = "", ""
     if found != kind or not (key.isdigit() and len(key) < 20 and int(key) <= _MAX_KEY):
-        raise InvalidRequest("The cursor is none that this list gave out; start without one.", field="cursor")
+        raise InvalidRequest(msg("The cursor is none that this list gave out; start without one."), field="cursor")
     return int(key)

@@ -20,7 +20,7 @@ from werkzeug.formparser import FormDataParser
 
 from web.http import csrf
 from web.server.slow_clients import DEADLINES
-from yeban.errors import InvalidRequest, TooLarge
+from yeban.errors import InvalidRequest, TooLarge, msg
 from yeban.settings import Settings
 
 #: Fields that a form without files may have: a thousand labels with all that is said of them, and room.
@@ -53,9 +53,12 @@ class _FormParser(FormDataParser):
         while part := stream.read(_READ_BYTES):
             body += part
             if most is not None and len(body) > most:
-                raise TooLarge(f"The form is larger than {most} bytes.", limit=most)
+                raise TooLarge(msg("The form is larger than %(most)s bytes.", most=most), limit=most)
         if body.count(b"&") >= MAX_FORM_FIELDS:
-            raise TooLarge(f"The form has more than {MAX_FORM_FIELDS} fields.", limit=MAX_FORM_FIELDS)
+            raise TooLarge(
+                msg("The form has more than %(max_form_fields)s fields.", max_form_fields=MAX_FORM_FIELDS),
+                limit=MAX_FORM_FIELDS,
+            )
         _, form, files = super()._parse_urlencoded(io.BytesIO(body), *how)
         return stream, form, files
 
@@ -67,7 +70,10 @@ class _FormParser(FormDataParser):
             if body.is_too_large:
                 raise
             raise TooLarge(
-                f"The form has more than {self.max_form_parts} fields, or one of them, or its header, is too large."
+                msg(
+                    "The form has more than %(max_form_parts)s fields, or one of them, or its header, is too large.",
+                    max_form_parts=self.max_form_parts,
+                )
             ) from None
         return stream, form, files
 
@@ -164,7 +170,14 @@ def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
         if known is not None and known.annotation == list[str]:
             given[name] = filled
         elif len(found) > 1:
-            raise InvalidRequest(f"The field {name[:100]!r} is given {len(found)} times; give it once.", field=name)
+            raise InvalidRequest(
+                msg(
+                    "The field %(name)s is given %(count)s times; give it once.",
+                    name=repr(name[:100]),
+                    count=len(found),
+                ),
+                field=name,
+            )
         elif filled or known is None:
             given[name] = found[0]
     try:
@@ -261,4 +274,4 @@ def _invalid(error: ValidationError) -> InvalidRequest:
         problems.append((place, what[0].lower() + what[1:]))
     sentence = "; ".join(f"{place}: {what}" if place else what for place, what in problems)
     context: dict[str, Any] = {"field": problems[0][0]} if problems[0][0] else {}
-    return InvalidRequest(f"{sentence}.", **context)
+    return InvalidRequest(msg("%(sentence)s.", sentence=sentence), **context)

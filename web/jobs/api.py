@@ -33,6 +33,7 @@ from yeban.errors import (
     Overloaded,
     UnknownColumn,
     UnknownModel,
+    msg,
 )
 from yeban.jobs.retention import delete_job
 from yeban.jobs.views import MAX_NAME_CHARS, get_job, list_jobs
@@ -95,7 +96,9 @@ def create_job() -> Response:
         values = fields(JobFields, request.form)
         refuse_both(values)
         if strange := [name for name in request.files if name != "file"]:
-            raise InvalidRequest(f"There is no file field {strange[0][:100]!r}; send one file, in the field “file”.")
+            raise InvalidRequest(
+                msg("There is no file field %(name)s; send one file, in the field “file”.", name=repr(strange[0][:100]))
+            )
         source = source_of(request.files.getlist("file"))
         created = submit(services(), source, values, request.headers.get("Idempotency-Key"))
     headers = {"Location": url_for("api.show_job", job_id=created.public_id)}

@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 
 from web.blueprints import pages
 from yeban.database.tables.states import ENDED, JobState
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, msg
 from yeban.jobs.views import JobView
 
 ALL, OPEN, OVER = "all", "open", "ended"
@@ -61,7 +61,8 @@ def states_of(choice: str) -> list[JobState]:
         return sorted(ENDED)
     if choice not in set(JobState):
         raise InvalidRequest(
-            f"There is no state {choice[:_MAX_SHOWN]!r} of jobs; choose one of the list.", field="state"
+            msg("There is no state %(choice)s of jobs; choose one of the list.", choice=repr(choice[:_MAX_SHOWN])),
+            field="state",
         )
     return [JobState(choice)]
 

@@ -22,7 +22,7 @@ from web.label_sets.input import label_set_of_form
 from web.monitoring.served_models import check_model
 from web.services import Services
 from yeban.chunks import hints
-from yeban.errors import InvalidRequest, ServiceUnavailable
+from yeban.errors import InvalidRequest, ServiceUnavailable, msg
 from yeban.jobs.creation import Created, NewJob, create_job, find_replay
 from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS
 from yeban.runtime.programs import BULK_ROLE
@@ -121,7 +121,9 @@ def source_of(files: Sequence[FileStorage]) -> Source:
     chosen = [file for file in files if file.filename]
     if len(chosen) != 1:
         raise InvalidRequest(
-            f"The upload has {'no file' if not chosen else f'{len(chosen)} files'}; send one, in the field “file”.",
+            msg("The upload has no file; send one, in the field “file”.")
+            if not chosen
+            else msg("The upload has %(count)s files; send one, in the field “file”.", count=len(chosen)),
             field="file",
         )
     stream = cast("BinaryIO", chosen[0].stream)
@@ -156,7 +158,9 @@ def submit(
     ``Conflict`` for a key used otherwise before.
     """
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
-        raise InvalidRequest("An Idempotency-Key has 1 to 200 printable ASCII characters.", field="Idempotency-Key")
+        raise InvalidRequest(
+            msg("An Idempotency-Key has 1 to 200 printable ASCII characters."), field="Idempotency-Key"
+        )
     settings = services.settings
     new = NewJob(
         label_set=label_set_of_form(fields),

@@ -10,7 +10,7 @@ from pydantic import Field
 from werkzeug.datastructures import MultiDict
 
 from web.http.parsing import Fields, fields
-from yeban.errors import InvalidLabels
+from yeban.errors import InvalidLabels, msg
 from yeban.labels import DEFAULT_TEMPLATE, MAX_LABELS, Label, LabelSet
 
 #: Rows that the form may have, blank ones among them.
@@ -49,7 +49,14 @@ def rows_of_form(form: MultiDict[str, str]) -> list[LabelRow]:
     """The rows, blank ones included. Raises :class:`~yeban.errors.InvalidLabels` for more than :data:`MAX_ROWS`."""
     columns = [form.getlist(name) for name in _ROW_FIELDS]
     if (rows := max(map(len, columns))) > MAX_ROWS:
-        raise InvalidLabels(f"The form has {rows} rows; a label set has {MAX_LABELS} labels at most.", limit=MAX_LABELS)
+        raise InvalidLabels(
+            msg(
+                "The form has %(rows)s rows; a label set has %(max_labels)s labels at most.",
+                rows=rows,
+                max_labels=MAX_LABELS,
+            ),
+            limit=MAX_LABELS,
+        )
     return [
         LabelRow(label=label, description=description, examples=examples)
         for label, description, examples in zip_longest(*columns, fillvalue="")
@@ -76,7 +83,9 @@ def set_of_form(rows: Sequence[LabelRow], asked: SetForm) -> LabelSet:
         if row.blank:
             continue
         if not row.label.strip():
-            raise InvalidLabels(f"Row {number} has no name; give it one, or remove it.", field="label")
+            raise InvalidLabels(
+                msg("Row %(number)s has no name; give it one, or remove it.", number=number), field="label"
+            )
         labels.append(
             Label(
                 name=row.label.strip(),

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from web.http.parsing import JsonBody
 from web.label_sets.input import LabelObject, LabelsField, label_set
-from yeban.errors import InvalidLabels, phrase
+from yeban.errors import InvalidLabels, Message, msg
 from yeban.label_sets import normalized
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 
@@ -73,7 +73,7 @@ def decoded(content: bytes) -> str:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise InvalidLabels("The file is neither UTF-8 nor GB18030; save it as UTF-8.")
+    raise InvalidLabels(msg("The file is neither UTF-8 nor GB18030; save it as UTF-8."))
 
 
 def _of_json(document: str) -> tuple[str, LabelSet]:
@@ -88,28 +88,32 @@ def _of_json(document: str) -> tuple[str, LabelSet]:
     return given.name, content
 
 
-def _what_is_wrong(error: ValidationError, document: str) -> str:
+def _what_is_wrong(error: ValidationError, document: str) -> Message:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     if first["type"] == "json_invalid":
-        return phrase(f"This is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}.")
+        return msg("This is not JSON: %(problem)s.", problem=first["msg"].removeprefix("Invalid JSON: "))
     place = [part for part in first["loc"] if not str(part).startswith("@")]
     what = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
     what = what[0].lower() + what[1:]
     if place[:1] == ["labels"]:
         place = place[1:]
     if place and isinstance(place[0], int):
-        where = [_nth(document, place[0]), *map(str, place[1:])]
+        where = [str(_nth(document, place[0])), *map(str, place[1:])]
     else:
         where = list(map(str, place)) or ["labels"]
-    return f"{': '.join(where)}: {what}."
+    return msg("%(problem)s.", problem=f"{': '.join(where)}: {what}")
 
 
-def _nth(document: str, index: int) -> str:
+def _nth(document: str, index: int) -> Message:
     """The label as a person finds it: by its number, and its name if it has one."""
     whole = json.loads(document)
     label = (whole["labels"] if isinstance(whole, dict) else whole)[index]
     name = label.get("name") if isinstance(label, dict) else None
-    return phrase(f"Label {index + 1}{f' (“{name[:40]}”)' if isinstance(name, str) and name else ''}")
+    return (
+        msg("Label %(number)s (“%(name)s”)", number=index + 1, name=name[:40])
+        if isinstance(name, str) and name
+        else msg("Label %(number)s", number=index + 1)
+    )
 
 
 def _of_table(document: str) -> LabelSet:
@@ -117,13 +121,17 @@ def _of_table(document: str) -> LabelSet:
     columns = [_COLUMNS.get(cell.strip().lower(), cell.strip()) for cell in header]
     if "name" not in columns:
         raise InvalidLabels(
-            "The first row has to name the columns: name, and if you like description and examples. "
-            "JSON begins with { or [."
+            msg(
+                "The first row has to name the columns: name, and if you like description and examples. "
+                "JSON begins with { or [."
+            )
         )
     if unknown := [column for column in columns if column not in _COLUMNS.values()]:
-        raise InvalidLabels(f"There is no column “{unknown[0][:40]}”; there are name, description and examples.")
+        raise InvalidLabels(
+            msg("There is no column “%(name)s”; there are name, description and examples.", name=unknown[0][:40])
+        )
     if len(set(columns)) < len(columns):
-        raise InvalidLabels("A column stands twice in the first row.")
+        raise InvalidLabels(msg("A column stands twice in the first row."))
     labels = []
     for number, line in enumerate(lines, 2):
         if not any(cell.strip() for cell in line):
@@ -131,10 +139,14 @@ def _of_table(document: str) -> LabelSet:
         row = dict(zip(columns, line, strict=False))
         name = row["name"].strip() if len(line) >= 1 and "name" in row else ""
         if not name:
-            raise InvalidLabels(f"Row {number} has no name.")
+            raise InvalidLabels(msg("Row %(number)s has no name.", number=number))
         if any(cell.strip() for cell in line[len(columns) :]):
             raise InvalidLabels(
-                f"Row {number} (“{name[:40]}”) has more cells than the first row; put text with commas in quotes."
+                msg(
+                    "Row %(number)s (“%(name)s”) has more cells than the first row; put text with commas in quotes.",
+                    number=number,
+                    name=name[:40],
+                )
             )
         labels.append(_label(number, name, row))
     return label_set(labels, template=DEFAULT_TEMPLATE, multi_label=False, threshold=None)
@@ -147,8 +159,10 @@ def _label(number: int, name: str, row: dict[str, str]) -> LabelObject:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         what = first["msg"][0].lower() + first["msg"][1:]
-        where = phrase(f"Row {number} (“{name[:40]}”)")
-        raise InvalidLabels(f"{where}: {first['loc'][0]}: {what}.", label=name[:200]) from None
+        where = msg("Row %(number)s (“%(name)s”)", number=number, name=name[:40])
+        raise InvalidLabels(
+            msg("%(where)s: %(field)s: %(what)s.", where=where, field=first["loc"][0], what=what), label=name[:200]
+        ) from None
 
 
 def _lines(document: str) -> Sequence[list[str]]:
@@ -157,4 +171,4 @@ def _lines(document: str) -> Sequence[list[str]]:
     try:
         return list(csv.reader(io.StringIO(document.strip("\r\n"), newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
-        raise InvalidLabels(f"This is neither JSON nor a table: {error}.") from None
+        raise InvalidLabels(msg("This is neither JSON nor a table: %(error)s.", error=error)) from None

@@ -15,7 +15,7 @@ from web.auth.authentication import viewer
 from web.http.parsing import JsonBody, told
 from web.services import services
 from yeban import label_sets
-from yeban.errors import InvalidLabels, InvalidRequest, NotFound
+from yeban.errors import InvalidLabels, InvalidRequest, NotFound, msg
 from yeban.label_sets import SavedSet
 from yeban.labels import (
     DEFAULT_TEMPLATE,
@@ -121,7 +121,9 @@ def labels_of_form(values: Sequence[str]) -> str | Sequence[str | LabelObject]:
         return _FROM_JSON.validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise InvalidLabels(f"The labels begin with [ but are no JSON list of labels: {first['msg']}.") from None
+        raise InvalidLabels(
+            msg("The labels begin with [ but are no JSON list of labels: %(problem)s.", problem=first["msg"])
+        ) from None
 
 
 def labels_text(names: Sequence[str], joiner: str = "\n") -> str:
@@ -170,7 +172,7 @@ def reference(given: str | LabelSetObject) -> Reference:
     if isinstance(given, LabelSetObject):
         found = reference(given.id)
         if found.version is not None and given.version is not None:
-            raise InvalidRequest("label_set: the version is given twice.", field="label_set")
+            raise InvalidRequest(msg("label_set: the version is given twice."), field="label_set")
         return found if given.version is None else Reference(id=found.id, version=given.version)
     parts = _REFERENCE.fullmatch(given)
     try:
@@ -179,7 +181,7 @@ def reference(given: str | LabelSetObject) -> Reference:
         return Reference(id=uuid.UUID(parts[1]), version=int(parts[2]) if parts[2] else None)
     except ValueError:
         raise InvalidRequest(
-            "label_set: give the id of a label set, or the id, @ and the number of a version.", field="label_set"
+            msg("label_set: give the id of a label set, or the id, @ and the number of a version."), field="label_set"
         ) from None
 
 
@@ -224,7 +226,8 @@ def refuse_both(asked: BaseModel) -> None:
     given = {name for name in asked.model_fields_set if getattr(asked, name) is not None}
     if "label_set" in given and (other := sorted(given & SET_FIELDS)):
         raise InvalidRequest(
-            f"Give either label_set or {', '.join(other)}: a saved label set has them already.", field="label_set"
+            msg("Give either label_set or %(other)s: a saved label set has them already.", other=", ".join(other)),
+            field="label_set",
         )
 
 

@@ -22,7 +22,7 @@ from web.label_sets.import_export import decoded, exported, imported
 from web.label_sets.input import SEPARATORS, find_saved, labels_of_form, reference, values_of
 from web.services import services
 from yeban import label_sets
-from yeban.errors import Conflict, InvalidLabels, ServiceUnavailable, YebanError
+from yeban.errors import Conflict, InvalidLabels, ServiceUnavailable, YebanError, msg
 from yeban.label_sets import MAX_NAME_CHARS, SavedSet, SetSummary
 from yeban.labels import MAX_EXAMPLES, MAX_HINT_CHARS, MAX_LABEL_CHARS, MAX_LABELS, LabelSet, split_labels
 
@@ -85,7 +85,7 @@ def import_label_set() -> AnyResponse:
         if file is not None and file.filename:
             document = decoded(file.stream.read())
         if not document.strip():
-            raise InvalidLabels("There is nothing to import: choose a file, or paste its text.")
+            raise InvalidLabels(msg("There is nothing to import: choose a file, or paste its text."))
         name, content = imported(document)
     except YebanError as error:
         # A file of megabytes is corrected where it is, not in a field of the page.

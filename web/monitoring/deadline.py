@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from yeban.errors import ServiceUnavailable
+from yeban.errors import ServiceUnavailable, msg
 
 T = TypeVar("T")
 
@@ -54,7 +54,11 @@ class Bounded(Generic[T]):
         except TimeoutError as error:
             if answer.done():  # it was the question that ended so
                 raise
-            raise ServiceUnavailable(f"{self._what} did not answer within {self._timeout_s:g} s.") from error
+            raise ServiceUnavailable(
+                msg(
+                    "%(what)s did not answer within %(timeout_s)s s.", what=self._what, timeout_s=f"{self._timeout_s:g}"
+                )
+            ) from error
 
     def _run(self, answer: Future[T]) -> None:
         try:

@@ -68,7 +68,7 @@ class Health:
         try:
             self._services.redis.ping()
         except (RedisError, OSError) as error:
-            return "Redis did not answer." if tls_failure(error) is None else redis_problem(error)
+            return "Redis did not answer." if tls_failure(error) is None else str(redis_problem(error))
         return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from web.services import Services
 from yeban.chunks.workers import WorkerInfo, live_workers
-from yeban.errors import ServiceUnavailable, UnknownModel
+from yeban.errors import ServiceUnavailable, UnknownModel, msg
 
 
 def check_model(services: Services, name: str | None, *, role: str) -> str:
@@ -21,7 +21,10 @@ def check_model(services: Services, name: str | None, *, role: str) -> str:
     known = _known(services, role)
     if name in known:
         return name
-    raise UnknownModel(f"No worker serves a model {name[:100]!r}; there is: {', '.join(known)}.", models=known)
+    raise UnknownModel(
+        msg("No worker serves a model %(name)s; there is: %(known)s.", name=repr(name[:100]), known=", ".join(known)),
+        models=known,
+    )
 
 
 def served_models(services: Services, *, role: str) -> list[str]:

@@ -56,7 +56,7 @@ def title_of_code(code: str) -> str:
     error = error_classes().get(code)
     if error is None:
         return HTTP_CODES[code].phrase
-    return next(TITLES[kind] for kind in error.__mro__ if kind in TITLES)
+    return str(next(TITLES[kind] for kind in error.__mro__ if kind in TITLES))
 
 
 def _status(error: type[YebanError]) -> HTTPStatus:

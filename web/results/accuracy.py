@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yeban.database.tables.states import ENDED
-from yeban.errors import Conflict
+from yeban.errors import Conflict, msg
 from yeban.jobs.views import JobView
 
 #: What stands for a gold label outside the label set, and for rows without a label, in place of a label's number.
@@ -54,13 +54,18 @@ def names_of(job: JobView) -> list[str]:
 def evaluation_of(job: JobView) -> dict[str, Any]:
     """The job's evaluation. Raises ``Conflict`` where there is none, or not yet, and says why."""
     if job.gold_index is None:
-        raise Conflict("The job has no gold column: hand the file in with one, and its accuracy is told.")
+        raise Conflict(msg("The job has no gold column: hand the file in with one, and its accuracy is told."))
     evaluation: dict[str, Any] | None = (job.summary or {}).get("evaluation")
     if evaluation is None:
         raise Conflict(
-            f"The accuracy of a job that is {job.state} is not known; resume it, and it is told at the end."
+            msg(
+                "The accuracy of a job that is %(state)s is not known; resume it, and it is told at the end.",
+                state=job.state,
+            )
             if job.state in ENDED
-            else f"The accuracy of a job that is {job.state} is not known; it is told at the job's end.",
+            else msg(
+                "The accuracy of a job that is %(state)s is not known; it is told at the job's end.", state=job.state
+            ),
             state=job.state,
         )
     return evaluation

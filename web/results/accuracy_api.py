@@ -14,7 +14,7 @@ from web.openapi.documented import Answer, documented
 from web.results import accuracy
 from web.results.api import DownloadQuery, Table, sent
 from web.services import services
-from yeban.errors import Conflict
+from yeban.errors import Conflict, msg
 from yeban.jobs.views import JobView, get_job
 
 
@@ -67,5 +67,7 @@ def download_confusion(job_id: uuid.UUID) -> Response:
 def _confusion_table(job: JobView) -> Table:
     confusions = accuracy.confusions_of(accuracy.evaluation_of(job))
     if confusions is None:
-        raise Conflict("The job has no confusions: several of its labels may apply, or it ended under an old version.")
+        raise Conflict(
+            msg("The job has no confusions: several of its labels may apply, or it ended under an old version.")
+        )
     return accuracy.CONFUSION_COLUMNS, accuracy.confusion_table(job, confusions)

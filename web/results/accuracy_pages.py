@@ -13,7 +13,7 @@ from web.http import pagination
 from web.jobs import charts
 from web.results import accuracy
 from web.services import services
-from yeban.errors import Conflict, InvalidRequest
+from yeban.errors import Conflict, InvalidRequest, msg
 from yeban.jobs.views import JobView, get_job
 from yeban.results.confusion import confused
 
@@ -74,7 +74,12 @@ def _number(field: str, absent: str) -> int | None:
         return None
     if not (value.isascii() and value.isdigit() and len(value) < 5):
         raise InvalidRequest(
-            f"In the address, {field} is the number of a label, from 0 on, or “{absent}”; open a cell of the matrix.",
+            msg(
+                "In the address, %(field)s is the number of a label, from 0 on, or “%(absent)s”; open a "
+                "cell of the matrix.",
+                field=field,
+                absent=absent,
+            ),
             field=field,
         )
     return int(value)

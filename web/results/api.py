@@ -19,7 +19,7 @@ from web.jobs.representation import row_json
 from web.openapi.documented import Answer, documented
 from web.results.schemas import RowPage
 from web.services import services
-from yeban.errors import TooLarge
+from yeban.errors import TooLarge, msg
 from yeban.jobs.views import JobView, get_job
 from yeban.results import rows as results
 from yeban.tabular import MAX_XLSX_ROWS
@@ -110,7 +110,12 @@ def download_xlsx(job_id: uuid.UUID) -> Response:
     rows = get_job(services().database, job_id, viewer=viewer()).progress.rows
     if rows > MAX_XLSX_ROWS:
         raise TooLarge(
-            f"The job has {rows} rows and a workbook holds {MAX_XLSX_ROWS}; take the CSV.", limit=MAX_XLSX_ROWS
+            msg(
+                "The job has %(rows)s rows and a workbook holds %(max_xlsx_rows)s; take the CSV.",
+                rows=rows,
+                max_xlsx_rows=MAX_XLSX_ROWS,
+            ),
+            limit=MAX_XLSX_ROWS,
         )
     return _tagged(job_id, "xlsx")
 

@@ -22,7 +22,7 @@ from web.jobs.representation import correction_json, job_json, row_json
 from web.openapi.documented import Answer, documented
 from web.results import schemas as rows
 from web.services import services
-from yeban.errors import Conflict, InvalidRequest
+from yeban.errors import Conflict, InvalidRequest, msg
 from yeban.jobs.views import get_job
 from yeban.results import corrections
 from yeban.results.corrections import MAX_AUTHOR_CHARS, MAX_CORRECTIONS
@@ -105,7 +105,9 @@ def correct(job_id: uuid.UUID) -> Response:
     if len(wanted) < len(body.corrections):
         given = [item.row for item in body.corrections]
         doubled = next(row for row in given if given.count(row) > 1)
-        raise InvalidRequest(f"Row {doubled} is given twice; give it once.", field="corrections", row=doubled)
+        raise InvalidRequest(
+            msg("Row %(doubled)s is given twice; give it once.", doubled=doubled), field="corrections", row=doubled
+        )
     database = services().database
     changed = corrections.correct(database, job_id, wanted, author=author(body.author), viewer=viewer())
     return json_response({**asdict(changed), "job": job_json(get_job(database, job_id, viewer=viewer()))})

@@ -19,7 +19,7 @@ from web.i18n.error_messages import translated
 from web.jobs.actions import refine_again
 from web.jobs.representation import refinable
 from web.services import services
-from yeban.errors import Conflict, InvalidRequest
+from yeban.errors import Conflict, InvalidRequest, msg
 from yeban.jobs.views import JobView, get_job
 from yeban.results import corrections
 from yeban.results.rows import TaggedRow
@@ -133,9 +133,11 @@ def _decided(job: JobView, form: MultiDict[str, str], shown: list[int]) -> dict[
 
 def _name(names: list[str], value: str, row_no: int) -> str:
     if value == _NONE:
-        raise InvalidRequest(f"Row {row_no}: choose labels, or none of these, but not both.", row=row_no)
+        raise InvalidRequest(
+            msg("Row %(row_no)s: choose labels, or none of these, but not both.", row_no=row_no), row=row_no
+        )
     if not (value.isascii() and value.isdigit() and len(value) < 5 and int(value) < len(names)):
-        raise InvalidRequest(f"Row {row_no}: that is no label of this job.", row=row_no)
+        raise InvalidRequest(msg("Row %(row_no)s: that is no label of this job.", row_no=row_no), row=row_no)
     return names[int(value)]
 
 

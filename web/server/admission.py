@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from yeban.errors import NoAnswer, Overloaded
+from yeban.errors import Message, NoAnswer, Overloaded, msg
 from yeban.telemetry import metrics
 
 _RETRY_AFTER_S = 1
@@ -30,7 +30,7 @@ class Admission:
 
     def __init__(
         self,
-        what: str,
+        what: Message,
         *,
         most: int,
         least: int = 1,
@@ -68,7 +68,11 @@ class Admission:
         with self._lock:
             if self._in_progress >= self.limit:
                 raise Overloaded(
-                    f"{self._in_progress} {self._what} are in progress already; try again in a second.",
+                    msg(
+                        "%(in_progress)s %(what)s are in progress already; try again in a second.",
+                        in_progress=self._in_progress,
+                        what=self._what,
+                    ),
                     waiting=self._in_progress,
                     retry_after_s=_RETRY_AFTER_S,
                 )
@@ -87,8 +91,8 @@ class Admission:
                 self._tell()
 
     def _tell(self) -> None:
-        metrics.IN_PROGRESS.labels(what=self._what).set(self._in_progress)
-        metrics.ADMISSION_LIMIT.labels(what=self._what).set(self.limit)
+        metrics.IN_PROGRESS.labels(what=str(self._what)).set(self._in_progress)
+        metrics.ADMISSION_LIMIT.labels(what=str(self._what)).set(self.limit)
 
     def _adapt(self, started: float, *, late: bool) -> None:
         if self._target_s is None:

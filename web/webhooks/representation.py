@@ -8,13 +8,14 @@ from typing import Any
 from web.auth.authentication import viewer
 from web.server.admission import Admission
 from web.services import Services
+from yeban.errors import msg
 from yeban.webhooks.deliveries import Delivery
 from yeban.webhooks.endpoints import Webhook
 from yeban.webhooks.notifier import send_test
 from yeban.webhooks.sender import Answer
 
 # Of a web process; each may keep its request thread for ten seconds.
-_TESTS = Admission("webhook tests", most=4)
+_TESTS = Admission(msg("webhook tests"), most=4)
 
 
 def webhook_json(webhook: Webhook) -> dict[str, Any]:

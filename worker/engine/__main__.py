@@ -20,7 +20,7 @@ from worker.engine.sessions import SESSIONS, Choice, Session, available_sessions
 from worker.engine.sessions.devices import find_devices
 from worker.engine.sessions.machine import this_machine
 from worker.engine.sessions.selection import select
-from yeban.errors import ModelUnusable, UnknownModel, YebanError
+from yeban.errors import ModelUnusable, UnknownModel, YebanError, msg
 from yeban.settings import get_settings
 
 
@@ -113,7 +113,13 @@ def _build_engine(name: str, model_dir: Path, *, max_batch: int | None, as_json:
     manifest = store.load(folder)
     spec = manifest.spec
     if not isinstance(spec, NliSpec):
-        raise ModelUnusable(f"{manifest.name} is of the kind {manifest.kind}; engines are built of cross-encoders.")
+        raise ModelUnusable(
+            msg(
+                "%(manifest)s is of the kind %(kind)s; engines are built of cross-encoders.",
+                manifest=manifest.name,
+                kind=manifest.kind,
+            )
+        )
     # As if there were an engine: says at once what else is missing to run one.
     wanted = (trt_engines.PRECISION,)
     choose({"tensorrt": wanted}, session="tensorrt", device="cuda", engines=wanted, machine=machine)

@@ -14,7 +14,7 @@ from typing import Any
 from worker.engine.calibration import Calibration
 from worker.engine.phrasing import Phrasing, Phrasings
 from worker.engine.tokenisers.library import Frame
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, msg
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA = 3
@@ -118,7 +118,15 @@ class Manifest:
         for variant in self.variants:
             if variant.precision == precision and session in variant.sessions:
                 return variant
-        raise ModelUnusable(f"{self.name} has no {precision} build for {session}.", model=self.name)
+        raise ModelUnusable(
+            msg(
+                "%(name)s has no %(precision)s build for %(session)s.",
+                name=self.name,
+                precision=precision,
+                session=session,
+            ),
+            model=self.name,
+        )
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -129,18 +137,37 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         document = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelUnusable(f"{folder} holds no built model: it has no {MANIFEST_FILE}.") from None
+        raise ModelUnusable(
+            msg(
+                "%(folder)s holds no built model: it has no %(manifest_file)s.",
+                folder=folder,
+                manifest_file=MANIFEST_FILE,
+            )
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelUnusable(f"{folder / MANIFEST_FILE} cannot be read ({error}); build the model again.") from error
+        raise ModelUnusable(
+            msg("%(path)s cannot be read (%(error)s); build the model again.", path=folder / MANIFEST_FILE, error=error)
+        ) from error
     try:
         if document["schema"] != SCHEMA:
             raise ModelUnusable(
-                f"{folder} was built by another release (schema {document['schema']}, not {SCHEMA}); build it again.",
+                msg(
+                    "%(folder)s was built by another release (schema %(document)s, not %(schema)s); build it again.",
+                    folder=folder,
+                    document=document["schema"],
+                    schema=SCHEMA,
+                ),
                 schema=document["schema"],
             )
         return _from_document(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelUnusable(f"{folder / MANIFEST_FILE} is malformed ({error!r}); build the model again.") from error
+        raise ModelUnusable(
+            msg(
+                "%(path)s is malformed (%(error)s); build the model again.",
+                path=folder / MANIFEST_FILE,
+                error=repr(error),
+            )
+        ) from error
 
 
 def fingerprint(spec: Spec, files: Iterable[FileRecord]) -> str:

@@ -19,7 +19,7 @@ from worker.evaluation.tables import present
 from yeban.cli.exit_codes import Exit, status_of
 from yeban.cli.options import read_labels_file
 from yeban.cli.terminal import console, phase, print_json
-from yeban.errors import InvalidLabels, InvalidRequest, YebanError
+from yeban.errors import InvalidLabels, InvalidRequest, YebanError, msg
 from yeban.labels import DEFAULT_TEMPLATE, Label, split_labels
 from yeban.settings import Settings, get_settings
 from yeban.tabular import ReadOptions
@@ -89,11 +89,11 @@ def _wanted(options: argparse.Namespace) -> Wanted:
     """Raises ``InvalidRequest``."""
     for name in ("examples", "corrections", "seed"):
         if getattr(options, name) < 0:
-            raise InvalidRequest(f"--{name} takes a number from 0 on.", field=name)
+            raise InvalidRequest(msg("--%(name)s takes a number from 0 on.", name=name), field=name)
     if options.precision is not None and not 0 < options.precision <= 1:
-        raise InvalidRequest("--precision takes a number over 0 and up to 1.", field="precision")
+        raise InvalidRequest(msg("--precision takes a number over 0 and up to 1."), field="precision")
     if options.corrections and options.no_refine:
-        raise InvalidRequest("Corrections teach by refinement; drop --no-refine or --corrections.")
+        raise InvalidRequest(msg("Corrections teach by refinement; drop --no-refine or --corrections."))
     return Wanted(
         refine=not options.no_refine,
         examples=options.examples,
@@ -129,7 +129,7 @@ def _check_left_out(files: Sequence[LabelledFile], labels: Sequence[str]) -> Non
     for label in labels:
         reasons = [why_not(file, label) for file in files]
         if None not in reasons:
-            raise InvalidLabels(f"{files[0].name}: {reasons[0]}", label=label)
+            raise InvalidLabels(msg("%(name)s: %(reason)s", name=files[0].name, reason=reasons[0]), label=label)
 
 
 if __name__ == "__main__":

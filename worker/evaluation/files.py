@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yeban.errors import InvalidLabels, InvalidTable, YebanError
+from yeban.errors import InvalidLabels, InvalidTable, YebanError, msg
 from yeban.labels import Label, LabelSet
 from yeban.tabular import ReadOptions, open_table
 
@@ -58,9 +58,11 @@ def read_labelled(
     try:
         return _read(path, options, labels, template)
     except OSError as error:
-        raise InvalidTable(f"Cannot read {path}: {error.strerror or str(error).rstrip('.')}.") from error
+        raise InvalidTable(
+            msg("Cannot read %(path)s: %(reason)s.", path=path, reason=error.strerror or str(error).rstrip("."))
+        ) from error
     except YebanError as error:
-        raise type(error)(f"{path.name}: {error.detail}", **error.context) from error
+        raise type(error)(msg("%(path)s: %(problem)s", path=path.name, problem=error), **error.context) from error
 
 
 def _read(path: Path, options: ReadOptions, labels: Sequence[Label] | None, template: str) -> LabelledFile:
@@ -75,13 +77,20 @@ def _read(path: Path, options: ReadOptions, labels: Sequence[Label] | None, temp
                 texts.append(row.text)
                 golds.append(row.gold)
     if not golds:
-        raise InvalidTable(f"No row has both a text and a right label in the column “{options.gold_column}”.")
+        raise InvalidTable(
+            msg(
+                "No row has both a text and a right label in the column “%(gold_column)s”.",
+                gold_column=options.gold_column,
+            )
+        )
     found = sorted(set(golds))
     label_set = LabelSet(
         labels=tuple(labels) if labels is not None else tuple(Label(name=name) for name in found), template=template
     )
     if len(label_set) < 2:
-        raise InvalidLabels(f"There is one label, “{label_set.names[0]}”; at least two are needed to tell apart.")
+        raise InvalidLabels(
+            msg("There is one label, “%(name)s”; at least two are needed to tell apart.", name=label_set.names[0])
+        )
     candidates = set(label_set.names)
     others = tuple(name for name in found if name not in candidates)
     number_of = {name: number for number, name in enumerate((*label_set.names, *others))}
@@ -109,7 +118,7 @@ def _label(item: str | dict[str, Any]) -> Label:
         return Label(name=item.strip())
     name, description, examples = str(item["name"]).strip(), item.get("description") or "", item.get("examples") or []
     if not isinstance(description, str):
-        raise InvalidLabels(f"The description of the label “{name}” is not a text.", label=name)
+        raise InvalidLabels(msg("The description of the label “%(name)s” is not a text.", name=name), label=name)
     if not isinstance(examples, list) or not all(isinstance(example, str) for example in examples):
-        raise InvalidLabels(f"The examples of the label “{name}” are not a list of texts.", label=name)
+        raise InvalidLabels(msg("The examples of the label “%(name)s” are not a list of texts.", name=name), label=name)
     return Label(name=name, description=description, examples=tuple(examples))

@@ -10,7 +10,7 @@ from worker.evaluation.decisions import Prepared, Setting, refined
 from worker.evaluation.files import LabelledFile
 from worker.evaluation.rejection import Rejection, measure
 from worker.evaluation.scorer import Scorer
-from yeban.errors import InvalidLabels
+from yeban.errors import InvalidLabels, msg
 from yeban.labels import LABEL_JOINER
 
 #: The largest of the scores that each label has by itself, as in a multi-label job.
@@ -39,7 +39,7 @@ def leave_out(prepared: Prepared, scorer: Scorer, label: str) -> LeftOut:
     """Decide the file without ``label``. Raises ``InvalidLabels`` for :func:`why_not`."""
     file = prepared.file
     if (reason := why_not(file, label)) is not None:
-        raise InvalidLabels(f"{file.name}: {reason}", label=label)
+        raise InvalidLabels(msg("%(file)s: %(reason)s", file=file.name, reason=reason), label=label)
     kept = [number for number, name in enumerate(file.label_set.names) if name != label]
     remaining = replace(file.label_set, labels=tuple(file.label_set.labels[number] for number in kept))
     own = scorer.scores(file.texts, remaining)

@@ -12,7 +12,7 @@ from worker.engine import Batch, Classifier, ModelInfo, Stores
 from worker.refinement import Rows
 from worker.refinement.refiner import Examples
 from worker.refinement.vectors import GEOMETRY_MODEL, pack, unpack
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, msg
 from yeban.labels import LabelSet
 from yeban.settings import Settings
 
@@ -101,7 +101,7 @@ class Scorer:
                 self._geometry = self._open_geometry()
             vectors = None if self._geometry is None else self._geometry.embed(texts)
         if vectors is None:
-            raise ModelUnusable("There is no model that embeds the texts, which refinement needs.")
+            raise ModelUnusable(msg("There is no model that embeds the texts, which refinement needs."))
         return vectors
 
 

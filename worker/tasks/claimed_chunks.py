@@ -19,7 +19,7 @@ from yeban.chunks import leases
 from yeban.chunks.leases import Lease, StoredRow
 from yeban.chunks.outcomes import ChunkOutcome, Embedded, RowResult
 from yeban.database.engine import Database
-from yeban.errors import EngineUnavailable, InvalidLabels, InvalidTemplate, ModelUnusable, UnknownModel
+from yeban.errors import EngineUnavailable, InvalidLabels, InvalidTemplate, ModelUnusable, UnknownModel, msg
 from yeban.jobs.control import fail_job
 from yeban.labels import LabelSet, Status
 from yeban.telemetry import metrics, tracing
@@ -127,8 +127,13 @@ class ChunkReader:
         pinned = lease.model_fingerprint or leases.pin_model(self._database, lease.job_id, mine)
         if pinned != mine:
             raise ModelUnusable(
-                f"This job began with another build of {lease.model} ({pinned[:12]}, here {mine[:12]});"
-                " submit it again to tag every row with one model."
+                msg(
+                    "This job began with another build of %(model)s (%(pinned)s, here %(mine)s); submit it "
+                    "again to tag every row with one model.",
+                    model=lease.model,
+                    pinned=pinned[:12],
+                    mine=mine[:12],
+                )
             )
         # After a restore another job may have the number.
         known = self._label_sets.get((lease.job_id, mine))

@@ -28,7 +28,7 @@ from yeban.chunks import hints, leases, outcomes
 from yeban.chunks.leases import Lease
 from yeban.chunks.outcomes import ALONE_FROM_ATTEMPT, Embedded
 from yeban.database.engine import Database
-from yeban.errors import ServiceUnavailable, phrase
+from yeban.errors import ServiceUnavailable, msg
 from yeban.jobs.control import fail_job
 from yeban.messaging.queues import SEND_ERRORS, ChunkHint, TaskSender
 from yeban.runtime.programs import BULK_ROLE
@@ -219,8 +219,8 @@ class ChunkRunner:
             return
         for item in items:
             if item.lease.attempt >= _MAX_ENGINE_FAILURES:
-                why = phrase(f"The engine failed {item.lease.attempt} times: {reason}")
-                fail_job(self._database, item.lease.job_id, why)
+                why = msg("The engine failed %(attempt)s times: %(reason)s", attempt=item.lease.attempt, reason=reason)
+                fail_job(self._database, item.lease.job_id, str(why))
             outcomes.defer_chunk(self._database, item.lease, reason, delay_s=_ENGINE_RETRY_DELAY_S)
         # Without the reason, which may quote a text; it stands beside the chunks.
         self._on_broken_engine("the engine failed on a known text")

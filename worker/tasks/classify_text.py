@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from worker.engine.classifier import Batch
 from worker.tasks.in_flight import InFlight, Work
 from worker.tasks.models import Model, Models, cut, rounded
-from yeban.errors import EngineFailed, YebanError
+from yeban.errors import EngineFailed, YebanError, msg
 from yeban.labels import LabelSet
 from yeban.messaging.queues import TextReply, TextRequest
 from yeban.runtime.programs import INTERACTIVE_ROLE
@@ -151,6 +151,6 @@ class TextRunner:
 
 def _refusal(error: Exception) -> TextReply:
     if not isinstance(error, YebanError):
-        error = EngineFailed("The engine could not score this text.")
+        error = EngineFailed(msg("The engine could not score this text."))
     metrics.ERRORS.labels(program="worker", code=error.code).inc()
     return TextReply(error_code=error.code, error_detail=error.detail)

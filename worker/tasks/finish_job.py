@@ -19,6 +19,7 @@ from worker.refinement.review_choice import suggest
 from worker.refinement.vectors import GEOMETRY_MODEL, dimension_of, unpack
 from worker.tasks.models import Models
 from yeban.database.engine import Database
+from yeban.errors import msg
 from yeban.labels import LabelSet, Status
 from yeban.results import refinement_data
 from yeban.results.completion import EndingJob, NotRefined, Refinement, finish_job
@@ -64,7 +65,7 @@ class JobEnder:
             bytes_a_row=material.bytes_a_row,
         )
         if not learnt_from:
-            raise NotRefined("None of the rows that would be learnt from could be scored.")
+            raise NotRefined(msg("None of the rows that would be learnt from could be scored."))
         check()
         rows = _rows(learnt_from, np.stack([unpack(row.vector or b"", dimension)[0] for row in learnt_from]))
         known = np.array([corrected.get(row.row_no, UNKNOWN) for row in learnt_from], np.intp)
@@ -159,14 +160,20 @@ class _Changes:
 
 def _check(job: EndingJob, material: Material) -> None:
     if not job.label_set.refinable:
-        raise NotRefined("Refinement is for two labels or more that exclude one another.")
+        raise NotRefined(msg("Refinement is for two labels or more that exclude one another."))
     least = max(LEAST_ROWS, LEAST_ROWS_A_LABEL * len(job.label_set))
     if material.scored < least:
-        raise NotRefined(f"{material.scored} rows are too few to learn from; with these labels it takes {least}.")
+        raise NotRefined(
+            msg(
+                "%(scored)s rows are too few to learn from; with these labels it takes %(least)s.",
+                scored=material.scored,
+                least=least,
+            )
+        )
     if not material.complete:
-        raise NotRefined("Not every row has an embedding: the model for them could not run on the workers.")
+        raise NotRefined(msg("Not every row has an embedding: the model for them could not run on the workers."))
     if len(material.encoders) > 1:
-        raise NotRefined("The rows were embedded by different builds of the model; submit the job again.")
+        raise NotRefined(msg("The rows were embedded by different builds of the model; submit the job again."))
 
 
 def _rows(scored: Sequence[ScoredRow], vectors: NDArray[np.float32]) -> Rows:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from worker.engine.classifier import Batch, Classifier, Plan, RunStats, Scored
 from worker.tasks.in_flight import Work
 from worker.tasks.locks import Turns
-from yeban.errors import EngineFailed
+from yeban.errors import EngineFailed, msg
 from yeban.telemetry import metrics, tracing
 
 #: Models kept loaded; the least recently used one makes room for another.
@@ -48,7 +48,7 @@ class Model:
             scored = self.classifier.run(plan, progress=work.progress)
             # Whatever the engine: a score that is no number must never be stored or shown.
             if not all(np.isfinite(scores).all() for scores in scored.scores):
-                raise EngineFailed("The engine returned scores that are not finite.")
+                raise EngineFailed(msg("The engine returned scores that are not finite."))
             stats = scored.stats
             span.set_attributes({"yeban.texts": stats.texts, "yeban.tokens": stats.tokens})
         _count(self.classifier.info.name, stats)

@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-from yeban.errors import InvalidRequest, Overloaded
+from yeban.errors import InvalidRequest, Overloaded, msg
 
 LEAST_CHARS = 10
 MOST_CHARS = 200
@@ -28,11 +28,18 @@ _MAX_WAIT_S = 5.0
 def check_password(password: str, *, name: str) -> None:
     """Raise :class:`~yeban.errors.InvalidRequest` for a weak password."""
     if not LEAST_CHARS <= len(password) <= MOST_CHARS:
-        raise InvalidRequest(f"A password has {LEAST_CHARS} to {MOST_CHARS} characters.", field="password")
+        raise InvalidRequest(
+            msg(
+                "A password has %(least_chars)s to %(most_chars)s characters.",
+                least_chars=LEAST_CHARS,
+                most_chars=MOST_CHARS,
+            ),
+            field="password",
+        )
     has_name = len(name) >= _NAME_CHARS and name.lower() in password.lower()
     if len(set(password)) < LEAST_CHARS // 2 or has_name:
         raise InvalidRequest(
-            "The password is too easy to guess: use more different characters, and not the name.", field="password"
+            msg("The password is too easy to guess: use more different characters, and not the name."), field="password"
         )
 
 
@@ -67,7 +74,7 @@ def _dummy_hash() -> str:
 @contextmanager
 def _turn() -> Iterator[None]:
     if not _HASHING.acquire(timeout=_MAX_WAIT_S):
-        raise Overloaded("Too many people sign in at once; try again in a moment.", retry_after_s=_MAX_WAIT_S)
+        raise Overloaded(msg("Too many people sign in at once; try again in a moment."), retry_after_s=_MAX_WAIT_S)
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ from yeban.accounts import passwords
 from yeban.accounts.viewer import Viewer
 from yeban.database import tables
 from yeban.database.engine import Database, lock_name
-from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
+from yeban.errors import Conflict, InvalidRequest, Message, NotFound, msg
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def create_account(database: Database, name: str, password: str, *, role: Role, 
 
     Raises ``InvalidRequest`` for an invalid name, team or password, and ``Conflict`` if the name is taken.
     """
-    name, team = _checked(name, phrase("name")), _checked_team(team)
+    name, team = _checked(name, msg("name")), _checked_team(team)
     passwords.check_password(password, name=name)
     password_hash = passwords.hash_password(password)
     try:
@@ -70,7 +70,7 @@ def create_account(database: Database, name: str, password: str, *, role: Role, 
                 .returning(tables.Account)
             ).one()
     except IntegrityError as error:
-        raise Conflict(f"There is an account “{name}” already.") from error
+        raise Conflict(msg("There is an account “%(name)s” already.", name=name)) from error
     log.info("account created", extra={"account": row.id, "role": role.value})
     return account_of_row(row)
 
@@ -122,7 +122,7 @@ def get_account(database: Database, name: str) -> Account:
     with database.begin() as connection:
         row = connection.execute(select(tables.Account).where(tables.Account.name == normal_name(name))).one_or_none()
     if row is None:
-        raise NotFound(f"There is no account “{name[:_MAX_NAME_CHARS]}”.")
+        raise NotFound(msg("There is no account “%(name)s”.", name=name[:_MAX_NAME_CHARS]))
     return account_of_row(row)
 
 
@@ -193,7 +193,7 @@ def _update(database: Database, account_id: int, **values: Any) -> None:
 def _check_an_admin_is_left(connection: Connection) -> None:
     admins = exists().where(tables.Account.role == Role.ADMIN, tables.Account.disabled_at.is_(None))
     if not connection.scalar(select(admins)):
-        raise Conflict("This is the last admin; make somebody else one first.")
+        raise Conflict(msg("This is the last admin; make somebody else one first."))
 
 
 def account_of_row(row: Row[*tuple[Any, ...]]) -> Account:
@@ -214,15 +214,20 @@ def normal_name(name: str) -> str:
     return unicodedata.normalize("NFKC", name).replace("\x00", "").strip().lower()
 
 
-def _checked(name: str, field: str) -> str:
+def _checked(name: str, field: Message) -> str:
     normal = normal_name(name)
     if len(normal) > _MAX_NAME_CHARS or not _NAME.fullmatch(normal):
         raise InvalidRequest(
-            f"A {field} has 1 to {_MAX_NAME_CHARS} letters, digits and . _ - + @, and begins with a letter or digit.",
-            field=field,
+            msg(
+                "A %(field)s has 1 to %(max_name_chars)s letters, digits and . _ - + @, and begins with "
+                "a letter or digit.",
+                field=field,
+                max_name_chars=_MAX_NAME_CHARS,
+            ),
+            field=str(field),
         )
     return normal
 
 
 def _checked_team(team: str) -> str:
-    return _checked(team, phrase("team")) if team.strip() else ""
+    return _checked(team, msg("team")) if team.strip() else ""

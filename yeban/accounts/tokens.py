@@ -17,7 +17,7 @@ from yeban.accounts.people import Account, account_of_row
 from yeban.database.engine import Database
 from yeban.database.tables import Account as AccountTable
 from yeban.database.tables import ApiToken
-from yeban.errors import Conflict, InvalidRequest, NotFound
+from yeban.errors import Conflict, InvalidRequest, NotFound, msg
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,12 @@ def create_token(
     """
     name = name.strip()
     if not 1 <= len(name) <= _MAX_NAME_CHARS or "\x00" in name:
-        raise InvalidRequest(f"Name the token, in at most {_MAX_NAME_CHARS} characters.", field="name")
+        raise InvalidRequest(
+            msg("Name the token, in at most %(max_name_chars)s characters.", max_name_chars=_MAX_NAME_CHARS),
+            field="name",
+        )
     if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise InvalidRequest("The token would have expired already.", field="expires_at")
+        raise InvalidRequest(msg("The token would have expired already."), field="expires_at")
     prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
     secret = f"{PREFIX}{prefix}_{secrets.token_urlsafe(32)}"
     with database.begin() as connection:
@@ -68,7 +71,10 @@ def create_token(
             select(func.count()).where(ApiToken.account_id == account.id, ApiToken.revoked_at.is_(None), _UNEXPIRED)
         )
         if valid is not None and valid >= MAX_TOKENS:
-            raise Conflict(f"An account has at most {MAX_TOKENS} tokens; revoke one first.", limit=MAX_TOKENS)
+            raise Conflict(
+                msg("An account has at most %(max_tokens)s tokens; revoke one first.", max_tokens=MAX_TOKENS),
+                limit=MAX_TOKENS,
+            )
         row = connection.execute(
             insert(ApiToken)
             .values(account_id=account.id, name=name, prefix=prefix, sha256=_digest(secret), expires_at=expires_at)
@@ -122,7 +128,7 @@ def revoke_token(database: Database, account: Account, token_id: int) -> None:
             .values(revoked_at=func.coalesce(ApiToken.revoked_at, func.now()))
         ).rowcount
     if not revoked:
-        raise NotFound("There is no such token.")
+        raise NotFound(msg("There is no such token."))
     log.info("token revoked", extra={"account": account.id, "token": token_id})
 
 

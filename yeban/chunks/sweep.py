@@ -25,7 +25,7 @@ from yeban.chunks.outcomes import (
 )
 from yeban.database.engine import Database
 from yeban.database.tables.states import JobState
-from yeban.errors import phrase
+from yeban.errors import msg
 from yeban.messaging.queues import TaskSender
 from yeban.telemetry import metrics
 
@@ -120,7 +120,7 @@ def _end_lost_leases(database: Database) -> int:
         ).all()
         taken_apart: list[tuple[int, FailureAction]] = []
         for chunk in lost:
-            reason = phrase(f"its worker was lost {chunk.attempt} times")
+            reason = str(msg("its worker was lost %(attempt)s times", attempt=chunk.attempt))
             if chunk.rows > 1 and chunk.attempt >= MAX_LOST_LEASES:
                 bisect(connection, chunk.id, reason)
                 taken_apart.append((chunk.id, FailureAction.BISECTED))

@@ -12,7 +12,7 @@ from rich.table import Table
 from yeban.cli import options
 from yeban.cli.connection import open_client, reach_server
 from yeban.cli.terminal import console, phase, print_json
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, msg
 
 _BAR_CHARS = 40
 
@@ -28,7 +28,7 @@ def classify(text: str, labels: options.Labels, model: str | None, server: str |
     if text == "-":
         text = _standard_input()
     if not text.strip():
-        raise InvalidRequest("There is no text to classify.")
+        raise InvalidRequest(msg("There is no text to classify."))
     body = {"text": text, **labels.body()} | ({"model": model} if model else {})
     screen = console(stderr=True)
     with ExitStack() as stack:
@@ -60,4 +60,4 @@ def _standard_input() -> str:
     try:
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidRequest("Standard input is not UTF-8.") from error
+        raise InvalidRequest(msg("Standard input is not UTF-8.")) from error

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from yeban.client import Client
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.runtime.local_url import local_url
 from yeban.runtime.stack import run_stack, running_url
 from yeban.settings import Settings, get_settings, load_settings
@@ -124,8 +124,12 @@ def _guest_book(settings: Settings) -> Iterator[int]:
         book = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigurationError(
-            f"Cannot use the data directory {settings.data_dir}: {error.strerror}. "
-            "Make it writable to the user running Yeban, or set YEBAN_DATA_DIR to another path."
+            msg(
+                "Cannot use the data directory %(data_dir)s: %(reason)s. Make it writable to the user "
+                "running Yeban, or set YEBAN_DATA_DIR to another path.",
+                data_dir=settings.data_dir,
+                reason=error.strerror,
+            )
         ) from error
     try:
         yield book

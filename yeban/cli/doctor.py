@@ -210,7 +210,7 @@ def _redis(url: str) -> Finding:
     except YebanError as error:
         return Finding("Redis", "problem", error.detail)
     except (RedisError, OSError) as error:
-        return Finding("Redis", "problem", redis_problem(error))
+        return Finding("Redis", "problem", str(redis_problem(error)))
     answer = f"answers, protocol of Redis {version}"
     if unverified is not None:
         return Finding("Redis", "note", f"{answer}, but YEBAN_REDIS_URL says not to check its {unverified}")

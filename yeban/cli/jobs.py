@@ -17,7 +17,7 @@ from yeban.cli.report import print_summary, summarise
 from yeban.cli.terminal import console, phase, print_json
 from yeban.client import Client
 from yeban.database.tables.states import JobState
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, msg
 
 _POLL_S = 0.2
 _POLL_MAX_S = 2.0
@@ -148,7 +148,7 @@ def download(job_id: uuid.UUID, output: Path, errors: bool, server: str | None) 
     """Write a job's table with its tags, as far as they are; the format follows the file's ending."""
     format_ = output_format(output)
     if errors and format_ != "csv":
-        raise InvalidRequest("The rows that could not be scored come as CSV; end the output's name in .csv.")
+        raise InvalidRequest(msg("The rows that could not be scored come as CSV; end the output's name in .csv."))
     check_output(output)
     with open_client(existing_server_url(server)) as client:
         if errors:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from yeban.cli.outputs import INPUT
-from yeban.errors import InvalidLabels
+from yeban.errors import InvalidLabels, msg
 from yeban.labels import Label, LabelSet, split_labels
 
 server = click.option("--server", metavar="URL", help="Server to use, e.g. http://host:8400 (YEBAN_SERVER).")
@@ -125,9 +125,11 @@ def read_labels_file(path: Path) -> list[str | dict[str, Any]]:
     try:
         content = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InvalidLabels(f"Cannot read the labels in {path}: {error.strerror}.") from error
+        raise InvalidLabels(
+            msg("Cannot read the labels in %(path)s: %(reason)s.", path=path, reason=error.strerror)
+        ) from error
     except UnicodeDecodeError as error:
-        raise InvalidLabels(f"The labels in {path} are not UTF-8; save the file as UTF-8.") from error
+        raise InvalidLabels(msg("The labels in %(path)s are not UTF-8; save the file as UTF-8.", path=path)) from error
     if content.lstrip().startswith(("[", "{")):
         return _json_labels(path, content)
     lines = (line.strip() for line in content.splitlines())
@@ -138,13 +140,20 @@ def _json_labels(path: Path, content: str) -> list[str | dict[str, Any]]:
     try:
         listed = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InvalidLabels(f"{path} begins like JSON but is not: {error}.") from error
+        raise InvalidLabels(msg("%(path)s begins like JSON but is not: %(error)s.", path=path, error=error)) from error
     if not isinstance(listed, list):
-        raise InvalidLabels(f"{path} holds a JSON object; labels are a JSON array, or one name a line.")
+        raise InvalidLabels(
+            msg("%(path)s holds a JSON object; labels are a JSON array, or one name a line.", path=path)
+        )
     for number, label in enumerate(listed, 1):
         name = label.get("name") if isinstance(label, dict) else label
         if not isinstance(name, str):
             raise InvalidLabels(
-                f"Label {number} in {path} is neither a name nor an object with a name, description and examples."
+                msg(
+                    "Label %(number)s in %(path)s is neither a name nor an object with a name, description "
+                    "and examples.",
+                    number=number,
+                    path=path,
+                )
             )
     return listed

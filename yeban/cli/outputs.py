@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, msg
 
 _FORMATS = {".csv": "csv", ".xlsx": "xlsx", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
@@ -21,22 +21,26 @@ def output_format(path: Path) -> str:
     """The download format that a file name asks for. Raises :class:`~yeban.errors.InvalidRequest`."""
     format_ = _FORMATS.get(path.suffix.lower())
     if format_ is None:
-        raise InvalidRequest(f"Cannot tell a format from {path.name}; end it in .csv, .xlsx or .jsonl.")
+        raise InvalidRequest(
+            msg("Cannot tell a format from %(path)s; end it in .csv, .xlsx or .jsonl.", path=path.name)
+        )
     return format_
 
 
 def check_output(path: Path) -> None:
     """Raise :class:`~yeban.errors.InvalidRequest` where ``path`` could not be written."""
     if not path.parent.is_dir():
-        raise InvalidRequest(f"The folder {path.parent} does not exist.")
+        raise InvalidRequest(msg("The folder %(parent)s does not exist.", parent=path.parent))
     try:
         # What writes the file makes a draft beside it first; so does this.
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
-        raise InvalidRequest(f"The folder {path.parent} cannot be written to: {error.strerror}.") from error
+        raise InvalidRequest(
+            msg("The folder %(parent)s cannot be written to: %(reason)s.", parent=path.parent, reason=error.strerror)
+        ) from error
 
 
 def check_input(path: Path) -> None:
     """Raise :class:`~yeban.errors.InvalidRequest` for what is no ordinary file: a pipe or a device has no size."""
     if not path.is_file():
-        raise InvalidRequest(f"{path} is not an ordinary file; write it to one first.")
+        raise InvalidRequest(msg("%(path)s is not an ordinary file; write it to one first.", path=path))

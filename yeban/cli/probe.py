@@ -15,7 +15,7 @@ import click
 
 from yeban import __version__
 from yeban.cli.exit_codes import Exit
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.runtime.local_url import local_url
 from yeban.settings import get_settings
 
@@ -45,7 +45,7 @@ def worker(path: Path | None, max_age_s: float) -> int:
     """Look at a worker's heartbeat file."""
     path = path or get_settings().heartbeat_file
     if path is None:
-        raise ConfigurationError("There is no file to look at: set YEBAN_HEARTBEAT_FILE, or give --file.")
+        raise ConfigurationError(msg("There is no file to look at: set YEBAN_HEARTBEAT_FILE, or give --file."))
     try:
         age_s = max(0.0, time.time() - path.stat().st_mtime)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from yeban.cli.interrupts import hold_interrupts
 from yeban.cli.terminal import phase
 from yeban.client import Client
-from yeban.errors import Conflict, InvalidRequest, ServiceUnavailable
+from yeban.errors import Conflict, InvalidRequest, ServiceUnavailable, msg
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Following:
         try:
             self._patiently(lambda: self._client.download(self._job["id"], format_, target))
         except InvalidRequest as error:
-            raise InvalidRequest(f"{error.detail} {self._where()}") from error
+            raise InvalidRequest(msg("%(problem)s %(where)s", problem=error.message, where=self._where())) from error
 
     def _cancel(self) -> dict[str, Any]:
         try:
@@ -100,7 +100,9 @@ class Following:
                     deadline = time.monotonic() + OUTAGE_S
                     self._screen.print(f"yeban: {error.detail} Trying again for {OUTAGE_S:g} s.")
                 elif time.monotonic() >= deadline:
-                    raise ServiceUnavailable(f"{error.detail} {self._where()}") from error
+                    raise ServiceUnavailable(
+                        msg("%(problem)s %(where)s", problem=error.message, where=self._where())
+                    ) from error
             time.sleep(_RETRY_S)
             self._check()
 

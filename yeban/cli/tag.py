@@ -15,7 +15,7 @@ from yeban.cli.outputs import INPUT, OUTPUT, check_input, check_output, output_f
 from yeban.cli.progress import Following
 from yeban.cli.report import print_summary, summarise
 from yeban.cli.terminal import console, phase, print_json
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, msg
 
 
 @click.command()
@@ -47,7 +47,7 @@ def tag(
     format_ = output_format(output)
     check_output(output)
     if output.exists() and output.samefile(file):
-        raise InvalidRequest("The output would overwrite the input; choose another --output.")
+        raise InvalidRequest(msg("The output would overwrite the input; choose another --output."))
     screen = console(stderr=True)
     with ExitStack() as stack:
         with phase(screen, "Starting…"):

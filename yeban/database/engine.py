@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, func, make_url, s
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from yeban.errors import ConfigurationError, ServiceUnavailable, phrase
+from yeban.errors import ConfigurationError, Message, ServiceUnavailable, msg
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,9 @@ class Database:
         except psycopg.OperationalError as error:  # COPY speaks to the driver directly
             raise _unavailable(error) from error
         except PoolTimeout as error:
-            raise ServiceUnavailable("Every database connection of this process is busy; try again soon.") from error
+            raise ServiceUnavailable(
+                msg("Every database connection of this process is busy; try again soon.")
+            ) from error
 
     def ping(self) -> None:
         """One round trip. Raises :class:`~yeban.errors.ServiceUnavailable`."""
@@ -80,8 +82,12 @@ class Database:
         found = self.schema_revision()
         if found != SCHEMA_REVISION:
             raise ConfigurationError(
-                f"The database's schema is {found or 'empty'}, and this version needs {SCHEMA_REVISION}: "
-                "run `yeban migrate` with the newest version in use."
+                msg(
+                    "The database's schema is %(found)s, and this version needs %(schema_revision)s: run "
+                    "`yeban migrate` with the newest version in use.",
+                    found=found or "empty",
+                    schema_revision=SCHEMA_REVISION,
+                )
             )
 
     def close(self) -> None:
@@ -125,16 +131,19 @@ def parse_database_url(text_url: str) -> URL:
             make_conninfo(**{name: str(value) for name, value in url.query.items()})
     except (ArgumentError, ValueError):
         raise ConfigurationError(
-            "YEBAN_DATABASE_URL is not a database URL (postgresql://user:password@host:5432/name)."
+            msg("YEBAN_DATABASE_URL is not a database URL (postgresql://user:password@host:5432/name).")
         ) from None
     except psycopg.ProgrammingError as error:
-        raise ConfigurationError(f"YEBAN_DATABASE_URL: {reason_of(error)}.") from None
+        raise ConfigurationError(msg("YEBAN_DATABASE_URL: %(reason)s.", reason=reason_of(error))) from None
     if backend not in {"postgresql", "postgres"}:
         raise ConfigurationError(
-            f"YEBAN_DATABASE_URL names {backend!r}; only PostgreSQL (postgresql://…) is supported."
+            msg(
+                "YEBAN_DATABASE_URL names %(backend)s; only PostgreSQL (postgresql://…) is supported.",
+                backend=repr(backend),
+            )
         )
     if "@" in (url.host or ""):
-        raise ConfigurationError("YEBAN_DATABASE_URL: an @ in the password is written as %40.")
+        raise ConfigurationError(msg("YEBAN_DATABASE_URL: an @ in the password is written as %%40."))
     if "sslrootcert" in url.query and "sslmode" not in url.query:
         url = url.update_query_dict({"sslmode": "verify-full"})
     mode = url.query.get("sslmode")
@@ -161,15 +170,16 @@ def _engine(url: URL, pool_size: int) -> Engine:
     )
 
 
-def database_problem(error: BaseException | None) -> str:
+def database_problem(error: BaseException | None) -> Message:
     """One sentence for a lost or failed connection; of TLS it says what a person has to look at."""
     if (trouble := _tls_trouble(error)) is not None:
-        return phrase(
-            f"The database cannot be trusted: {trouble}. Check YEBAN_DATABASE_URL and the server's certificate."
+        return msg(
+            "The database cannot be trusted: %(trouble)s. Check YEBAN_DATABASE_URL and the server's certificate.",
+            trouble=trouble,
         )
     if isinstance(error, psycopg.errors.DiskFull):
-        return phrase("The disk of the database is full. Nothing was stored; make room and try again.")
-    return phrase(f"The database did not answer: {reason_of(error)}.")
+        return msg("The disk of the database is full. Nothing was stored; make room and try again.")
+    return msg("The database did not answer: %(reason)s.", reason=reason_of(error))
 
 
 def _unavailable(error: BaseException | None) -> ServiceUnavailable:

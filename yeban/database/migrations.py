@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from yeban.database.engine import Database, database_problem
-from yeban.errors import InvalidRequest, ServiceUnavailable
+from yeban.errors import InvalidRequest, ServiceUnavailable, msg
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 # Two processes that migrate at once wait for one another on this key.
@@ -36,7 +36,9 @@ def migrate(url: str, revision: str = "head") -> None:
                 command.upgrade(config, revision)
             connection.commit()
     except CommandError as error:
-        raise InvalidRequest(f"The schema cannot go to revision {revision!r}: {error}.") from error
+        raise InvalidRequest(
+            msg("The schema cannot go to revision %(revision)s: %(error)s.", revision=repr(revision), error=error)
+        ) from error
     except DBAPIError as error:
         raise ServiceUnavailable(database_problem(error.orig)) from error
     finally:

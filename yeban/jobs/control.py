@@ -10,7 +10,7 @@ from sqlalchemy import text
 from yeban.accounts.viewer import Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import CANCELLABLE, ENDED, PAUSABLE, RESUMABLE, JobState
-from yeban.errors import Conflict, phrase
+from yeban.errors import Conflict, msg
 from yeban.jobs.locking import lock_job
 from yeban.telemetry import metrics
 
@@ -114,7 +114,9 @@ def _change(
         if state in done:
             return
         if state not in allowed:
-            raise Conflict(f"A job that is {state.value} {_CANNOT[verb]}.", state=state.value)
+            raise Conflict(
+                msg("A job that is %(state)s %(cannot)s.", state=state.value, cannot=_CANNOT[verb]), state=state.value
+            )
         state = JobState(connection.scalar(text(statement), {"id": job.id}))
         if also is not None:
             connection.execute(text(also), {"id": job.id})
@@ -124,7 +126,7 @@ def _change(
 
 
 _CANNOT = {
-    "pause": phrase("cannot be paused"),
-    "cancel": phrase("cannot be cancelled"),
-    "resume": phrase("cannot be resumed"),
+    "pause": msg("cannot be paused"),
+    "cancel": msg("cannot be cancelled"),
+    "resume": msg("cannot be resumed"),
 }

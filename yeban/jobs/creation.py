@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, insert, select, text, update
 from yeban.database.engine import Database, copy_rows
 from yeban.database.tables import Job
 from yeban.database.tables.states import JobState
-from yeban.errors import Conflict, InvalidRequest, InvalidTable
+from yeban.errors import Conflict, InvalidRequest, InvalidTable, msg
 from yeban.labels import LabelSet
 from yeban.tabular import Row, Table
 from yeban.telemetry import metrics, tracing
@@ -45,18 +45,23 @@ class NewJob:
 
     def __post_init__(self) -> None:
         if self.idempotency_key is not None and not 1 <= len(self.idempotency_key) <= _MAX_KEY_CHARS:
-            raise InvalidRequest(f"An idempotency key has 1 to {_MAX_KEY_CHARS} characters.", field="Idempotency-Key")
+            raise InvalidRequest(
+                msg("An idempotency key has 1 to %(max_key_chars)s characters.", max_key_chars=_MAX_KEY_CHARS),
+                field="Idempotency-Key",
+            )
         for name in ("start_at", "expires_at"):
             moment = getattr(self, name)
             if moment is not None and moment.tzinfo is None:
-                raise InvalidRequest(f"{name} needs a time zone, as in 2026-11-22T22:00:00+08:00.", field=name)
+                raise InvalidRequest(
+                    msg("%(name)s needs a time zone, as in 2026-11-22T22:00:00+08:00.", name=name), field=name
+                )
         if self.refine and not self.label_set.refinable:
             raise InvalidRequest(
-                "Refinement is for two labels or more that exclude one another; leave refine out.", field="refine"
+                msg("Refinement is for two labels or more that exclude one another; leave refine out."), field="refine"
             )
         now = datetime.now(UTC)
         if self.expires_at is not None and self.expires_at <= max(now, self.start_at or now):
-            raise InvalidRequest("expires_at must lie in the future and after start_at.", field="expires_at")
+            raise InvalidRequest(msg("expires_at must lie in the future and after start_at."), field="expires_at")
 
     @property
     def refined(self) -> bool:
@@ -142,10 +147,10 @@ def create_job(database: Database, new: NewJob, table: Table, request_sha256: st
             rows = copy_rows(connection, "row", _ROW_COLUMNS, _copied(job.id, table))
         except UnicodeEncodeError as error:  # some encodings, such as UTF-7, can spell it
             raise InvalidTable(
-                "The file holds half a surrogate pair, which is no character. Save it as UTF-8."
+                msg("The file holds half a surrogate pair, which is no character. Save it as UTF-8.")
             ) from error
         if rows == 0:
-            raise InvalidTable("The table has a header but no data rows.", row=1)
+            raise InvalidTable(msg("The table has a header but no data rows."), row=1)
         connection.execute(update(Job).where(Job.id == job.id).values(row_count=rows))
         connection.execute(
             text(
@@ -184,6 +189,6 @@ def _replay(connection: Connection, new: NewJob, request_sha256: str) -> Created
         return None
     if earlier.request_sha256 != request_sha256:
         raise Conflict(
-            "This idempotency key was used for a different request; use a new key.", job_id=str(earlier.public_id)
+            msg("This idempotency key was used for a different request; use a new key."), job_id=str(earlier.public_id)
         )
     return Created(public_id=earlier.public_id, replayed=True)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.database.tables.states import JobState
-from yeban.errors import NotFound
+from yeban.errors import NotFound, msg
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,5 +30,5 @@ def lock_job(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer) ->
         {"id": public_id, **viewer.parameters},
     ).one_or_none()
     if job is None:
-        raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
+        raise NotFound(msg("There is no job %(public_id)s.", public_id=public_id), job_id=str(public_id))
     return LockedJob(id=job.id, state=JobState(job.state))

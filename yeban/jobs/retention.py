@@ -17,7 +17,7 @@ from yeban.accounts.viewer import Viewer
 from yeban.chunks.clock import GRACE_OVER
 from yeban.database.engine import Database
 from yeban.database.tables.states import ENDED
-from yeban.errors import Conflict
+from yeban.errors import Conflict, msg
 from yeban.jobs.locking import lock_job
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,9 @@ def delete_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> N
     with database.begin() as connection:
         job = lock_job(connection, public_id, viewer=viewer)
         if job.state not in ENDED:
-            raise Conflict(f"A job that is {job.state} cannot be deleted; cancel it first.", state=job.state)
+            raise Conflict(
+                msg("A job that is %(state)s cannot be deleted; cancel it first.", state=job.state), state=job.state
+            )
         connection.execute(text(f"{_HIDE} WHERE id = :id"), {"id": job.id})
     log.info("job deleted", extra={"job": job.id, "public_id": str(public_id)})
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, text
 from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import ACTIVE, JobState
-from yeban.errors import NotFound
+from yeban.errors import NotFound, msg
 
 #: Length of the window that the rate is measured over.
 RATE_WINDOW_S = 30.0
@@ -114,7 +114,7 @@ def find_job(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer) ->
         {"id": public_id, **viewer.parameters, "window": RATE_WINDOW_S},
     ).one_or_none()
     if row is None:
-        raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
+        raise NotFound(msg("There is no job %(public_id)s.", public_id=public_id), job_id=str(public_id))
     return _view(row)
 
 

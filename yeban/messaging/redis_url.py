@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 
 _SCHEMES = ("redis", "rediss", "unix")
 _CERT_REQS = {
@@ -53,12 +53,18 @@ def parse_redis_url(url: str) -> RedisAddress:
         port = parts.port
     except ValueError:
         raise ConfigurationError(
-            f"{_NO_URL}: its host or port cannot be read. In a password / ? # @ [ are written as %2F %3F %23 %40 %5B."
+            msg(
+                "%(advice)s: its host or port cannot be read. In a password / ? # @ [ are written as "
+                "%%2F %%3F %%23 %%40 %%5B.",
+                advice=_NO_URL,
+            )
         ) from None
     if parts.scheme not in _SCHEMES:
-        raise ConfigurationError(f"{_NO_URL}.")
+        raise ConfigurationError(msg("%(advice)s.", advice=_NO_URL))
     if "@" in unquote(parts.hostname or "") or parts.fragment:
-        raise ConfigurationError(f"{_NO_URL}: a # or @ in the password is written as %23 or %40.")
+        raise ConfigurationError(
+            msg("%(advice)s: a # or @ in the password is written as %%23 or %%40.", advice=_NO_URL)
+        )
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     database = _database(parts, options)
     tls = _tls(parts.scheme, options)
@@ -74,11 +80,15 @@ def _database(parts: SplitResult, options: dict[str, str]) -> int:
     unknown = sorted(options.keys() - set(_OPTIONS))
     if unknown:
         raise ConfigurationError(
-            f"YEBAN_REDIS_URL has options that are not known: {', '.join(unknown)}. There are: {', '.join(_OPTIONS)}."
+            msg(
+                "YEBAN_REDIS_URL has options that are not known: %(unknown)s. There are: %(options)s.",
+                unknown=", ".join(unknown),
+                options=", ".join(_OPTIONS),
+            )
         )
     said = options.get("db") or ("" if parts.scheme == "unix" else parts.path.strip("/"))
     if said and not (said.isascii() and said.isdigit()):
-        raise ConfigurationError("YEBAN_REDIS_URL names a database that is no number; it ends like :6379/0.")
+        raise ConfigurationError(msg("YEBAN_REDIS_URL names a database that is no number; it ends like :6379/0."))
     return int(said or 0)
 
 
@@ -87,7 +97,9 @@ def _tls(scheme: str, options: dict[str, str]) -> dict[str, Any] | None:
     if scheme != "rediss":
         if given:
             raise ConfigurationError(
-                f"YEBAN_REDIS_URL has {', '.join(given)}, but is not encrypted: it must be rediss://."
+                msg(
+                    "YEBAN_REDIS_URL has %(given)s, but is not encrypted: it must be rediss://.", given=", ".join(given)
+                )
             )
         return None
     tls: dict[str, Any] = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
@@ -98,7 +110,7 @@ def _tls(scheme: str, options: dict[str, str]) -> dict[str, Any] | None:
     if tls["ssl_cert_reqs"] is ssl.CERT_NONE:
         tls["ssl_check_hostname"] = False
     if "ssl_keyfile" in tls and "ssl_certfile" not in tls:
-        raise ConfigurationError("YEBAN_REDIS_URL has ssl_keyfile without ssl_certfile.")
+        raise ConfigurationError(msg("YEBAN_REDIS_URL has ssl_keyfile without ssl_certfile."))
     return tls
 
 
@@ -108,7 +120,9 @@ def _value(name: str, value: str) -> Any:
         return value
     known = kinds[name]
     if value not in known:
-        raise ConfigurationError(f"YEBAN_REDIS_URL: {name} is one of {', '.join(known)}.")
+        raise ConfigurationError(
+            msg("YEBAN_REDIS_URL: %(name)s is one of %(known)s.", name=name, known=", ".join(known))
+        )
     return known[value]
 
 
@@ -117,7 +131,14 @@ def _check_file(name: str, path: str) -> None:
         with Path(path).open("rb"):
             pass
     except OSError as error:
-        raise ConfigurationError(f"YEBAN_REDIS_URL: {name} cannot be read: {path}: {error.strerror}.") from error
+        raise ConfigurationError(
+            msg(
+                "YEBAN_REDIS_URL: %(name)s cannot be read: %(path)s: %(reason)s.",
+                name=name,
+                path=path,
+                reason=error.strerror,
+            )
+        ) from error
 
 
 def _unverified(tls: dict[str, Any] | None) -> str | None:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Row, text
 from yeban.chunks.clock import END_IS_FREE
 from yeban.database.engine import Database, copy_rows
 from yeban.database.tables.states import JobState
-from yeban.errors import ServiceUnavailable
+from yeban.errors import ServiceUnavailable, msg
 from yeban.labels import LabelSet, Status
 from yeban.results.summary import summarize
 from yeban.telemetry import logs, metrics, tracing
@@ -153,7 +153,7 @@ def _refined(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine
 def _refined_or_not(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine | None) -> Refinement:
     try:
         if refine is None:
-            raise NotRefined("This worker cannot refine.")
+            raise NotRefined(msg("This worker cannot refine."))
         ending = EndingJob(id=job.id, label_set=LabelSet.from_json(job.label_set), row_count=job.row_count)
         with _held(database, job.id, token) as check:
             return refine(ending, check)

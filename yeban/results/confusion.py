@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from yeban.database.engine import Database
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, msg
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet
 from yeban.results import effective
@@ -54,11 +54,16 @@ def confused(
     """
     label_set = LabelSet.from_json(job.label_set)
     if label_set.multi_label:
-        raise InvalidRequest("Where several labels may apply, no label is taken for another.", field="gold")
+        raise InvalidRequest(msg("Where several labels may apply, no label is taken for another."), field="gold")
     for field, number in (("gold", gold), ("predicted", predicted)):
         if number is not None and not 0 <= number < len(label_set):
             raise InvalidRequest(
-                f"The job has {len(label_set)} labels, numbered from 0; there is no {number}.", field=field
+                msg(
+                    "The job has %(count)s labels, numbered from 0; there is no %(number)s.",
+                    count=len(label_set),
+                    number=number,
+                ),
+                field=field,
             )
     values = {
         "job": job.internal_id,

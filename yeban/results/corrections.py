@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, text
 from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import REFINABLE
-from yeban.errors import Conflict, InvalidRequest, NotFound, phrase
+from yeban.errors import Conflict, InvalidRequest, Message, NotFound, msg
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet, Status
 from yeban.results import effective, rows
@@ -69,25 +69,34 @@ def correct(
     """
     if not 1 <= len(corrections) <= MAX_CORRECTIONS:
         raise InvalidRequest(
-            f"{len(corrections)} corrections were sent; a call takes 1 to {MAX_CORRECTIONS}.",
+            msg(
+                "%(count)s corrections were sent; a call takes 1 to %(max_corrections)s.",
+                count=len(corrections),
+                max_corrections=MAX_CORRECTIONS,
+            ),
             field="corrections",
             limit=MAX_CORRECTIONS,
         )
     if len(author) > MAX_AUTHOR_CHARS or "\x00" in author:
-        raise InvalidRequest(f"An author has at most {MAX_AUTHOR_CHARS} characters, and no NUL.", field="author")
+        raise InvalidRequest(
+            msg(
+                "An author has at most %(max_author_chars)s characters, and no NUL.", max_author_chars=MAX_AUTHOR_CHARS
+            ),
+            field="author",
+        )
     with database.begin() as connection:
         # Held to the end: corrections of one job come one after the other, and after its summary or before it.
         job = connection.execute(_LOCK_JOB, {"id": public_id, **viewer.parameters}).one_or_none()
         if job is None:
-            raise NotFound(f"There is no job {public_id}.", job_id=str(public_id))
+            raise NotFound(msg("There is no job %(public_id)s.", public_id=public_id), job_id=str(public_id))
         label_set = LabelSet.from_json(job.label_set)
         wanted = _numbered(label_set, job.row_count, corrections)
         before = _standing(connection, job.id, label_set, wanted)
         if missing := sorted(wanted.keys() - before.keys()):
             raise Conflict(
-                f"Row {missing[0]} has no result yet; correct rows that are done."
+                msg("Row %(row)s has no result yet; correct rows that are done.", row=missing[0])
                 if len(missing) == 1
-                else f"Rows {_listed(missing)} have no result yet; correct rows that are done.",
+                else msg("Rows %(rows)s have no result yet; correct rows that are done.", rows=_listed(missing)),
                 row=missing[0],
                 state=job.state,
             )
@@ -209,9 +218,13 @@ def _numbered(
     """The labels as numbers into the label set, each row's checked."""
     if strange := sorted(row_no for row_no in corrections if not 1 <= row_no <= row_count):
         raise InvalidRequest(
-            f"The job has no row {strange[0]}; its rows are 1 to {row_count}."
+            msg("The job has no row %(row)s; its rows are 1 to %(row_count)s.", row=strange[0], row_count=row_count)
             if len(strange) == 1
-            else f"The job has no rows {_listed(strange)}; its rows are 1 to {row_count}.",
+            else msg(
+                "The job has no rows %(rows)s; its rows are 1 to %(row_count)s.",
+                rows=_listed(strange),
+                row_count=row_count,
+            ),
             field="corrections",
             row=strange[0],
         )
@@ -224,18 +237,28 @@ def _numbered(
         if unknown := [name for name in labels if name not in indices]:
             listed = ", ".join(f"“{name[:50]}”" for name in unknown[:_SHOWN])
             raise InvalidRequest(
-                f"Row {row_no}: the job has no label {listed}; give labels as the job has them.",
+                msg(
+                    "Row %(row_no)s: the job has no label %(label)s; give labels as the job has them.",
+                    row_no=row_no,
+                    label=listed,
+                ),
                 field="corrections",
                 row=row_no,
                 label=unknown[0][:200],
             )
         if len(set(labels)) < len(labels):
             raise InvalidRequest(
-                f"Row {row_no}: a label is given twice; give it once.", field="corrections", row=row_no
+                msg("Row %(row_no)s: a label is given twice; give it once.", row_no=row_no),
+                field="corrections",
+                row=row_no,
             )
         if len(labels) > 1 and not label_set.multi_label:
             raise InvalidRequest(
-                f"Row {row_no}: {len(labels)} labels are given, and in this job a row has one.",
+                msg(
+                    "Row %(row_no)s: %(count)s labels are given, and in this job a row has one.",
+                    row_no=row_no,
+                    count=len(labels),
+                ),
                 field="corrections",
                 row=row_no,
             )
@@ -284,7 +307,11 @@ def _recount(
     )
 
 
-def _listed(row_nos: Sequence[int]) -> str:
+def _listed(row_nos: Sequence[int]) -> str | Message:
     """The first of them, and how many more there are."""
     listed = ", ".join(map(str, row_nos[:_SHOWN]))
-    return listed if len(row_nos) <= _SHOWN else phrase(f"{listed} and {len(row_nos) - _SHOWN} more")
+    return (
+        listed
+        if len(row_nos) <= _SHOWN
+        else msg("%(rows)s and %(count)s more", rows=listed, count=len(row_nos) - _SHOWN)
+    )

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from yeban.accounts.viewer import Viewer
 from yeban.database.engine import Database
 from yeban.database.tables.states import REFINABLE, JobState
-from yeban.errors import Conflict
+from yeban.errors import Conflict, msg
 from yeban.jobs.locking import lock_job
 from yeban.jobs.views import EMBEDDED
 
@@ -150,10 +150,15 @@ def ask_again(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> in
     with database.begin() as connection:
         job = lock_job(connection, public_id, viewer=viewer)
         if job.state not in REFINABLE | {JobState.FINISHING}:
-            raise Conflict(f"A job that is {job.state} cannot be refined; it must be completed first.", state=job.state)
+            raise Conflict(
+                msg("A job that is %(state)s cannot be refined; it must be completed first.", state=job.state),
+                state=job.state,
+            )
         # A statement of its own: that above sees the embeddings as they were before it waited for whoever forgets them.
         if not connection.scalar(text(f"SELECT {EMBEDDED} FROM job WHERE id = :id"), {"id": job.id}):  # noqa: S608
-            raise Conflict("This job kept no embeddings, so it cannot be refined; submit it with refine switched on.")
+            raise Conflict(
+                msg("This job kept no embeddings, so it cannot be refined; submit it with refine switched on.")
+            )
         connection.execute(
             # Whoever is at it finds the job lost and leaves it to the next.
             text(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 
 from yeban.database.engine import Database
-from yeban.errors import NotFound
+from yeban.errors import NotFound, msg
 from yeban.jobs.views import JobView
 from yeban.labels import LABEL_JOINER, LabelSet, Status
 from yeban.results import effective
@@ -140,7 +140,7 @@ def stream(database: Database, job: JobView, *, status: str | None = None) -> It
         if len(batch) < _PAGE_ROWS:
             break
     if status is None and after < job.progress.rows:
-        raise NotFound(f"The job {job.id} was deleted while it was read.", job_id=str(job.id))
+        raise NotFound(msg("The job %(job)s was deleted while it was read.", job=job.id), job_id=str(job.id))
 
 
 def export_columns(job: JobView) -> list[str]:

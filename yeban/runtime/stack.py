@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yeban.client import Client, wait_until_ready
-from yeban.errors import ConfigurationError, InvalidRequest, ServiceUnavailable
+from yeban.errors import ConfigurationError, InvalidRequest, ServiceUnavailable, msg
 from yeban.runtime.local_url import local_url
 from yeban.runtime.programs import BULK_ROLE, EXIT_MISCONFIGURED, EXIT_RECYCLED, INTERACTIVE_ROLE, python_command
 from yeban.settings import PREFIX, Settings
@@ -106,7 +106,13 @@ def require_extras(*extras: str) -> None:
     """Raise ``ConfigurationError`` naming the extra to install where one of ``web`` and ``worker`` is missing."""
     for extra in extras:
         if find_spec(_PACKAGES[extra]) is None:
-            raise ConfigurationError(f"{_PACKAGES[extra]} is not installed here: pip install 'yeban[{extra}]'.")
+            raise ConfigurationError(
+                msg(
+                    "%(packages)s is not installed here: pip install 'yeban[%(extra)s]'.",
+                    packages=_PACKAGES[extra],
+                    extra=extra,
+                )
+            )
 
 
 def running_url(settings: Settings) -> str | None:
@@ -158,7 +164,11 @@ class _Programs:
             self.logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
-                f"Cannot write logs to {self.logs}: {error.strerror}. Set YEBAN_DATA_DIR to a path of your own."
+                msg(
+                    "Cannot write logs to %(logs)s: %(reason)s. Set YEBAN_DATA_DIR to a path of your own.",
+                    logs=self.logs,
+                    reason=error.strerror,
+                )
             ) from error
         self._thread.start()
 
@@ -212,9 +222,21 @@ class _Programs:
         if status == EXIT_MISCONFIGURED or len(program.starts) > _MAX_RESTARTS:
             program.process = None
             kind = ConfigurationError if status == EXIT_MISCONFIGURED else ServiceUnavailable
-            fate = "cannot run" if status == EXIT_MISCONFIGURED else "keeps ending"
+            lines = _last_lines(log_file)
             self._failure = kind(
-                f"The {program.name} process {fate}. Its log ({log_file}) ends:\n{_last_lines(log_file)}",
+                msg(
+                    "The %(program)s process cannot run. Its log (%(log)s) ends:\n%(lines)s",
+                    program=program.name,
+                    log=log_file,
+                    lines=lines,
+                )
+                if status == EXIT_MISCONFIGURED
+                else msg(
+                    "The %(program)s process keeps ending. Its log (%(log)s) ends:\n%(lines)s",
+                    program=program.name,
+                    log=log_file,
+                    lines=lines,
+                ),
                 log=str(log_file),
             )
             log.critical("process given up", extra={"program": program.name, "log": log_file})
@@ -242,7 +264,10 @@ def _of_worker(settings: Settings, place: int, role: str) -> dict[str, str]:
     if settings.metrics_port is not None:
         if settings.metrics_port + place > _MAX_PORT:
             raise ConfigurationError(
-                f"YEBAN_METRICS_PORT={settings.metrics_port} leaves no port for the second worker; set it to another."
+                msg(
+                    "YEBAN_METRICS_PORT=%(metrics_port)s leaves no port for the second worker; set it to another.",
+                    metrics_port=settings.metrics_port,
+                )
             )
         own[f"{PREFIX}METRICS_PORT"] = str(settings.metrics_port + place)
     if settings.heartbeat_file is not None:
@@ -265,7 +290,12 @@ def _free_port(host: str, port: int) -> int:
             probe.bind((host.strip("[]"), port))
         except OSError as error:
             raise ServiceUnavailable(
-                f"Port {port} of {host} cannot be used ({error.strerror}); set YEBAN_PORT or --port to another."
+                msg(
+                    "Port %(port)s of %(host)s cannot be used (%(reason)s); set YEBAN_PORT or --port to another.",
+                    port=port,
+                    host=host,
+                    reason=error.strerror,
+                )
             ) from error
         return int(probe.getsockname()[1])
 

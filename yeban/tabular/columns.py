@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from yeban.errors import InvalidRequest, UnknownColumn, phrase
+from yeban.errors import InvalidRequest, Message, UnknownColumn, msg
 
 # Names that are taken for the text column when none is named, best first.
 TEXT_COLUMN_NAMES = (
@@ -38,10 +38,10 @@ TEXT_COLUMN_NAMES = (
 _NUMBER = re.compile(r"#([1-9]\d{0,5})")
 
 
-def find_column(columns: Sequence[str], name: str, *, role: str) -> int:
+def find_column(columns: Sequence[str], name: str, *, role: Message) -> int:
     """Index of the column that a user named: exactly, or ignoring case and outer blanks, or as ``#3``.
 
-    ``role`` is what the column is for, as in "text column". Raises ``UnknownColumn``, also when the
+    ``role`` names the column's purpose, such as "text column". Raises ``UnknownColumn``, also when the
     name fits more than one column.
     """
     exact = [index for index, column in enumerate(columns) if column == name]
@@ -51,7 +51,13 @@ def find_column(columns: Sequence[str], name: str, *, role: str) -> int:
     if found:
         numbers = [f"#{index + 1}" for index in found]
         raise UnknownColumn(
-            f"The header has {len(found)} columns named “{name}”: {', '.join(numbers)}. Name the {role} by its number.",
+            msg(
+                "The header has %(count)s columns named “%(name)s”: %(numbers)s. Name the %(role)s by its number.",
+                count=len(found),
+                name=name,
+                numbers=", ".join(numbers),
+                role=role,
+            ),
             column=name,
             columns=list(columns),
             candidates=numbers,
@@ -60,7 +66,12 @@ def find_column(columns: Sequence[str], name: str, *, role: str) -> int:
     if number is not None and int(number[1]) <= len(columns):
         return int(number[1]) - 1
     raise UnknownColumn(
-        f"There is no column “{name}” for the {role}. The columns are: {describe(columns)}.",
+        msg(
+            "There is no column “%(name)s” for the %(role)s. The columns are: %(columns)s.",
+            name=name,
+            role=role,
+            columns=describe(columns),
+        ),
         column=name,
         columns=list(columns),
     )
@@ -74,22 +85,30 @@ def find_text_column(columns: Sequence[str], name: str | None, *, first_row: tup
     taken by the looks of its values: labels for a million wrong cells cost more than a question.
     """
     if name is not None:
-        return find_column(columns, name, role=phrase("text column"))
+        return find_column(columns, name, role=msg("text column"))
     plain = [_plain(column) for column in columns]
     for known in TEXT_COLUMN_NAMES:
         if known in plain:
-            return find_column(columns, columns[plain.index(known)], role=phrase("text column"))
+            return find_column(columns, columns[plain.index(known)], role=msg("text column"))
     if len(columns) == 1:
         if first_row is not None and first_row[1] > 1:
             raise UnknownColumn(
-                f"The first line has one cell, “{columns[0]}”, but row {first_row[0]} has {first_row[1]}. If it is a "
-                "title above the header, delete it; otherwise name the text column.",
+                msg(
+                    "The first line has one cell, “%(cell)s”, but row %(row)s has %(second)s. If it is a "
+                    "title above the header, delete it; otherwise name the text column.",
+                    cell=columns[0],
+                    row=first_row[0],
+                    second=first_row[1],
+                ),
                 row=first_row[0],
                 columns=list(columns),
             )
         return 0
     raise UnknownColumn(
-        f"Name the text column; no column has a name such as text or 内容. The columns are: {describe(columns)}.",
+        msg(
+            "Name the text column; no column has a name such as text or 内容. The columns are: %(columns)s.",
+            columns=describe(columns),
+        ),
         columns=list(columns),
     )
 
@@ -98,9 +117,11 @@ def find_gold_column(columns: Sequence[str], name: str | None, *, text_index: in
     """Index of the column with known labels, if one was named. It is never guessed."""
     if name is None:
         return None
-    index = find_column(columns, name, role=phrase("gold column"))
+    index = find_column(columns, name, role=msg("gold column"))
     if index == text_index:
-        raise InvalidRequest(f"The column “{name}” cannot hold both the text and the known label.", field="gold_column")
+        raise InvalidRequest(
+            msg("The column “%(name)s” cannot hold both the text and the known label.", name=name), field="gold_column"
+        )
     return index
 
 

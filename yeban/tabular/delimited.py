@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from itertools import chain
 from typing import BinaryIO, Literal
 
-from yeban.errors import InvalidTable, TooLarge
+from yeban.errors import InvalidTable, TooLarge, msg
 from yeban.tabular.dialect import NO_DELIMITER, find_delimiter, parse_delimiter, sep_line
 from yeban.tabular.encodings import Undecodable, text_blocks
 from yeban.tabular.lines import LineBlocks, LineTooLong
@@ -121,8 +121,12 @@ class DelimitedReader:
         line = self._next_line
         if lines.ended:
             raise InvalidTable(
-                f"Row {row} (line {line}): a quote opens there and is not closed before the end of the file. "
-                'Close it, or write "" for a quote within a cell.',
+                msg(
+                    "Row %(row)s (line %(line)s): a quote opens there and is not closed before the end of "
+                    'the file. Close it, or write "" for a quote within a cell.',
+                    row=row,
+                    line=line,
+                ),
                 row=row,
                 line=line,
             ) from error
@@ -132,8 +136,13 @@ class DelimitedReader:
             if len(records) == 2:
                 return records[0]
         raise InvalidTable(
-            f"Row {row} (line {line}): a quote opens there and is closed in the middle of another cell, on line "
-            f'{line + self._reader.line_num - self._record_line - 1}. Write "" for a quote within a cell.',
+            msg(
+                "Row %(row)s (line %(line)s): a quote opens there and is closed in the middle of another "
+                'cell, on line %(last_line)s. Write "" for a quote within a cell.',
+                row=row,
+                line=line,
+                last_line=line + self._reader.line_num - self._record_line - 1,
+            ),
             row=row,
             line=line,
         ) from error
@@ -141,8 +150,13 @@ class DelimitedReader:
     def _record_too_long(self, row: int) -> TooLarge:
         line = self._next_line
         return TooLarge(
-            f"Row {row} (line {line}) does not end within {self._max_record_chars} characters; most often a quote "
-            "opens there that is never closed.",
+            msg(
+                "Row %(row)s (line %(line)s) does not end within %(max_record_chars)s characters; most "
+                "often a quote opens there that is never closed.",
+                row=row,
+                line=line,
+                max_record_chars=self._max_record_chars,
+            ),
             row=row,
             line=line,
             limit=self._max_record_chars,
@@ -152,8 +166,13 @@ class DelimitedReader:
 def undecodable(error: Undecodable, row: int) -> InvalidTable:
     """The user's error for a byte that does not decode, met while reading ``row``."""
     return InvalidTable(
-        f"Row {row}: byte {error.offset} of the file is not valid {error.encoding.upper()}. Save the file as UTF-8, "
-        "or name its encoding if it is another one.",
+        msg(
+            "Row %(row)s: byte %(offset)s of the file is not valid %(encoding)s. Save the file as "
+            "UTF-8, or name its encoding if it is another one.",
+            row=row,
+            offset=error.offset,
+            encoding=error.encoding.upper(),
+        ),
         row=row,
         offset=error.offset,
         encoding=error.encoding,

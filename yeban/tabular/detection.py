@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import BinaryIO
 
-from yeban.errors import InvalidTable, phrase
+from yeban.errors import InvalidTable, msg
 from yeban.tabular.encodings import Undecodable, text_blocks
 from yeban.tabular.jsonl import is_object
 from yeban.tabular.model import Format, ReadOptions
@@ -17,15 +17,15 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _FOREIGN = (
     (
         _OLE,
-        phrase(
+        msg(
             "This is an old Excel workbook (.xls) or one with a password. Save it as .xlsx without a password, or CSV."
         ),
     ),
-    (b"%PDF-", phrase("This is a PDF, not a table. Export the table as CSV or XLSX.")),
-    (b"\x1f\x8b", phrase("This file is compressed (gzip). Unpack it first.")),
-    (b"7z\xbc\xaf\x27\x1c", phrase("This file is compressed (7z). Unpack it first.")),
-    (b"Rar!\x1a\x07", phrase("This file is compressed (rar). Unpack it first.")),
-    (b"PAR1", phrase("This is a Parquet file. Export it as CSV or JSONL.")),
+    (b"%PDF-", msg("This is a PDF, not a table. Export the table as CSV or XLSX.")),
+    (b"\x1f\x8b", msg("This file is compressed (gzip). Unpack it first.")),
+    (b"7z\xbc\xaf\x27\x1c", msg("This file is compressed (7z). Unpack it first.")),
+    (b"Rar!\x1a\x07", msg("This file is compressed (rar). Unpack it first.")),
+    (b"PAR1", msg("This is a Parquet file. Export it as CSV or JSONL.")),
 )
 
 _MARKUP = ("<html", "<!doctype", "<table", "<?xml", "<meta", "<head")
@@ -43,9 +43,11 @@ def is_xlsx(file: BinaryIO, options: ReadOptions) -> bool:
             raise InvalidTable(advice)
     zipped = head.startswith(_ZIP)
     if zipped and options.format not in {"auto", "xlsx"}:
-        raise InvalidTable(f"The file is an Excel workbook or another zip archive, not {options.format.upper()}.")
+        raise InvalidTable(
+            msg("The file is an Excel workbook or another zip archive, not %(format)s.", format=options.format.upper())
+        )
     if options.format == "xlsx" and not zipped:
-        raise InvalidTable("The file is not an Excel workbook (.xlsx).")
+        raise InvalidTable(msg("The file is not an Excel workbook (.xlsx)."))
     return zipped
 
 
@@ -65,14 +67,14 @@ def text_format(file: BinaryIO, encoding: str, name: str, options: ReadOptions) 
     if first_block[:9].lower().startswith(_MARKUP):
         # What many web systems export as "Excel" is a page with a table in it.
         raise InvalidTable(
-            "This is a web page or XML, whatever its name. Open it in Excel and save it as .xlsx or CSV."
+            msg("This is a web page or XML, whatever its name. Open it in Excel and save it as .xlsx or CSV.")
         )
     first_line = first_block.partition("\n")[0].partition("\r")[0]
     named_json = suffix in {".jsonl", ".ndjson", ".json"}
     if first_line.startswith("{") and is_object(first_line):
         return "jsonl"
     if named_json and (first_block.startswith("[") or (suffix == ".json" and first_line.rstrip() == "{")):
-        raise InvalidTable("This is one JSON document. Write one object a line (JSONL), or use CSV or XLSX.")
+        raise InvalidTable(msg("This is one JSON document. Write one object a line (JSONL), or use CSV or XLSX."))
     if named_json:
         return "jsonl"
     return "tsv" if suffix in {".tsv", ".tab"} else "csv"

@@ -7,7 +7,7 @@ import io
 import re
 from itertools import islice
 
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, msg
 
 # Stands for "no delimiter": the csv module insists on one, and this control character is in no text.
 NO_DELIMITER = "\x1f"
@@ -28,8 +28,11 @@ def parse_delimiter(value: str) -> str:
     allowed = delimiter in {NO_DELIMITER, "\t"} or (delimiter.isprintable() and delimiter not in '" ')
     if len(delimiter) != 1 or not allowed or delimiter.isalnum():
         raise InvalidRequest(
-            f"The delimiter {value!r} must be one character such as , or ; or |, or one of: tab, comma, semicolon, "
-            "pipe, none.",
+            msg(
+                "The delimiter %(value)s must be one character such as , or ; or |, or one of: tab, "
+                "comma, semicolon, pipe, none.",
+                value=repr(value),
+            ),
             field="delimiter",
         )
     return delimiter

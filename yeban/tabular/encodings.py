@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from yeban.errors import InvalidRequest, InvalidTable
+from yeban.errors import InvalidRequest, InvalidTable, msg
 
 _BLOCK_BYTES = 1 << 18
 _SAMPLE_BYTES = 1 << 16
@@ -59,7 +59,7 @@ def find_encoding(file: BinaryIO, override: str | None) -> Encoding:
     file.seek(0)
     sample = file.read(_SAMPLE_BYTES)
     if not sample:
-        raise InvalidTable("The file is empty.")
+        raise InvalidTable(msg("The file is empty."))
     mark = next((name for bom, name in _MARKS if sample.startswith(bom)), None)
     if override is not None:
         return _checked(file, _resolve(override, mark))
@@ -130,7 +130,10 @@ def _resolve(override: str, mark: str | None) -> str:
     # The flag tells text encodings from transformations such as base64; it has no public name.
     if codec is None or not getattr(codec, "_is_text_encoding", True) or codec.name in _NOT_FOR_FILES:
         raise InvalidRequest(
-            f"The encoding {override!r} is not known. Try utf-8, gb18030, big5, utf-16 or leave it out.",
+            msg(
+                "The encoding %(override)s is not known. Try utf-8, gb18030, big5, utf-16 or leave it out.",
+                override=repr(override),
+            ),
             field="encoding",
         )
     name = codec.name
@@ -162,8 +165,11 @@ def _refuse_unmarked_utf16(sample: bytes) -> None:
         latin = nuls * 5 >= len(sample)
         if latin or (nuls * 100 >= len(sample) and _reads_as(sample, encoding)):
             raise InvalidTable(
-                f"The file looks like UTF-16 without a byte order mark. Save it as UTF-8, or name its encoding: "
-                f"{encoding}.",
+                msg(
+                    "The file looks like UTF-16 without a byte order mark. Save it as UTF-8, or name its "
+                    "encoding: %(encoding)s.",
+                    encoding=encoding,
+                ),
                 encoding=encoding,
             )
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from itertools import chain
 from typing import Any, BinaryIO, Literal
 
-from yeban.errors import InvalidTable, TooLarge
+from yeban.errors import InvalidTable, TooLarge, msg
 from yeban.tabular.delimited import undecodable
 from yeban.tabular.encodings import Undecodable, text_blocks
 from yeban.tabular.lines import LineBlocks, LineTooLong
@@ -56,7 +56,11 @@ class JsonLinesReader:
             raise undecodable(error, self._line_no + 1) from error
         except LineTooLong as error:
             raise TooLarge(
-                f"Line {self._line_no + 1} is longer than {self._max_line_chars} characters.",
+                msg(
+                    "Line %(line)s is longer than %(max_line_chars)s characters.",
+                    line=self._line_no + 1,
+                    max_line_chars=self._max_line_chars,
+                ),
                 row=self._line_no + 1,
                 limit=self._max_line_chars,
             ) from error
@@ -87,8 +91,11 @@ class JsonLinesReader:
             return tuple(_printable(name) for name in columns)
         if first_problem is not None:
             number, problem = first_problem
-            raise InvalidTable(f"Line {number}: {problem}. JSONL has one object a line.", row=number)
-        raise InvalidTable("The file has no data rows.")
+            raise InvalidTable(
+                msg("Line %(number)s: %(problem)s. JSONL has one object a line.", number=number, problem=problem),
+                row=number,
+            )
+        raise InvalidTable(msg("The file has no data rows."))
 
 
 class _BadLineError(ValueError):
@@ -108,14 +115,16 @@ def _parse(line: str) -> dict[str, Any]:
     try:
         value = _decode(line)
     except json.JSONDecodeError as error:
-        raise _BadLineError(f"not a JSON object ({error.msg} at character {error.pos + 1})") from None
+        raise _BadLineError(
+            msg("not a JSON object (%(problem)s at character %(position)s)", problem=error.msg, position=error.pos + 1)
+        ) from None
     except _RepeatedKeyError as error:
-        raise _BadLineError(f"the key {error.args[0]!r} occurs twice in one object") from None
+        raise _BadLineError(msg("the key %(key)s occurs twice in one object", key=repr(error.args[0]))) from None
     except (ValueError, RecursionError):
         # Python bounds the digits of an integer and the depth of nesting.
-        raise _BadLineError("not a JSON object (a number or its nesting is too large)") from None
+        raise _BadLineError(msg("not a JSON object (a number or its nesting is too large)")) from None
     if not isinstance(value, dict):
-        raise _BadLineError("not a JSON object")
+        raise _BadLineError(msg("not a JSON object"))
     return value
 
 

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-from yeban.errors import InvalidRequest, InvalidTable, TooLarge, phrase
+from yeban.errors import InvalidRequest, InvalidTable, TooLarge, msg
 from yeban.tabular.columns import find_gold_column, find_text_column
 from yeban.tabular.delimited import DelimitedReader
 from yeban.tabular.detection import is_xlsx, text_format
@@ -83,7 +83,7 @@ def open_table(file: BinaryIO, name: str, options: ReadOptions) -> Table:
         rows = _rows(filled if reader.format == "jsonl" else _without_blank_end(filled), header, options)
         first_row = next(rows, None)
         if first_row is None:
-            raise InvalidTable("The file has a header but no data rows.")
+            raise InvalidTable(msg("The file has a header but no data rows."))
     except BaseException:
         records.close()
         raise
@@ -94,7 +94,7 @@ def _open_reader(file: BinaryIO, name: str, options: ReadOptions) -> _Reader:
     if is_xlsx(file, options):
         return XlsxReader(file, options)
     if options.sheet is not None:
-        raise InvalidRequest("Only an XLSX file has sheets.", field="sheet")
+        raise InvalidRequest(msg("Only an XLSX file has sheets."), field="sheet")
     encoding = find_encoding(file, options.encoding)
     text = text_format(file, encoding.name, name, options)
     reader: _Reader
@@ -131,8 +131,10 @@ def _read_header(records: Iterator[Record], options: ReadOptions) -> tuple[str, 
             _check_limits(cells, file_row, options)
             return tuple(cells)
         if file_row >= _MAX_BLANK_BEFORE_HEADER:
-            raise InvalidTable(f"The file has no header: its first {file_row} lines are blank.")
-    raise InvalidTable("The file has no header: all its lines are blank.")
+            raise InvalidTable(
+                msg("The file has no header: its first %(file_row)s lines are blank.", file_row=file_row)
+            )
+    raise InvalidTable(msg("The file has no header: all its lines are blank."))
 
 
 def _read_ahead(records: Iterator[Record]) -> list[Record]:
@@ -173,7 +175,11 @@ def _rows(records: Iterator[Record], header: Header, options: ReadOptions) -> It
     for row_no, (file_row, cells, found_problem) in enumerate(records, start=1):
         if row_no > max_rows:
             raise TooLarge(
-                f"Row {file_row} is over the limit of {max_rows} data rows. Split the file.",
+                msg(
+                    "Row %(file_row)s is over the limit of %(max_rows)s data rows. Split the file.",
+                    file_row=file_row,
+                    max_rows=max_rows,
+                ),
                 row=file_row,
                 limit=max_rows,
             )
@@ -196,8 +202,12 @@ def _rows(records: Iterator[Record], header: Header, options: ReadOptions) -> It
 
 def _why_empty(cells: list[str], read: int, header: Header) -> str:
     if read <= header.text_index and _has_content(cells):
-        return phrase(f"{read} cell{'s' if read > 1 else ''} where the header has {len(header.columns)}")
-    return phrase("empty text")
+        return str(
+            msg("%(read)s cells where the header has %(columns)s", read=read, columns=len(header.columns))
+            if read > 1
+            else msg("%(read)s cell where the header has %(columns)s", read=read, columns=len(header.columns))
+        )
+    return str(msg("empty text"))
 
 
 def _has_content(cells: list[str]) -> bool:
@@ -208,15 +218,26 @@ def _check_limits(cells: list[str], file_row: int, options: ReadOptions) -> None
     """Raise ``TooLarge`` for too many cells or too long a one."""
     if len(cells) > options.max_columns:
         raise TooLarge(
-            f"Row {file_row} has {len(cells)} cells; the limit is {options.max_columns}.",
+            msg(
+                "Row %(file_row)s has %(count)s cells; the limit is %(max_columns)s.",
+                file_row=file_row,
+                count=len(cells),
+                max_columns=options.max_columns,
+            ),
             row=file_row,
             limit=options.max_columns,
         )
     for number, cell in enumerate(cells, start=1):
         if len(cell) > options.max_cell_chars:
             raise TooLarge(
-                f"Row {file_row}, column #{number}: {len(cell)} characters in one cell; the limit is "
-                f"{options.max_cell_chars}. If that is no text of yours, a quote may be left open there.",
+                msg(
+                    "Row %(file_row)s, column #%(number)s: %(count)s characters in one cell; the limit is "
+                    "%(max_cell_chars)s. If that is no text of yours, a quote may be left open there.",
+                    file_row=file_row,
+                    number=number,
+                    count=len(cell),
+                    max_cell_chars=options.max_cell_chars,
+                ),
                 row=file_row,
                 column=number,
                 limit=options.max_cell_chars,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, msg
 from yeban.tabular.formulas import guarded
 from yeban.tabular.xlsx_writer import write_xlsx
 
@@ -46,7 +46,9 @@ def write_table(
         return _write_jsonl(columns, rows)
     if format == "xlsx":
         return write_xlsx(columns, rows)
-    raise InvalidRequest(f"The format {format!r} is not known; there are csv, xlsx and jsonl.", field="format")
+    raise InvalidRequest(
+        msg("The format %(format)s is not known; there are csv, xlsx and jsonl.", format=repr(format)), field="format"
+    )
 
 
 def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, guard: bool, bom: bool) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from openpyxl.reader.excel import ExcelReader
 from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 from openpyxl.xml.functions import iterparse
 
-from yeban.errors import TooLarge
+from yeban.errors import TooLarge, msg
 
 # A row of all 16,384 columns has under 200,000 tags, and no style sheet has as many as these.
 _MAX_UNIT_TAGS = 500_000
@@ -108,8 +108,12 @@ class _Watch:
         self._end = seen[-_MAX_END_BYTES:] if not ends else block[-_MAX_END_BYTES:]
         if self._tags > _MAX_UNIT_TAGS or self._bytes > _MAX_UNIT_BYTES:
             raise TooLarge(
-                f"A row or text of the workbook has more than {_MAX_UNIT_BYTES >> 20} MiB or {_MAX_UNIT_TAGS:,} "
-                "elements. Save the table as CSV.",
+                msg(
+                    "A row or text of the workbook has more than %(megabytes)s MiB or %(max_unit_tags)s "
+                    "elements. Save the table as CSV.",
+                    megabytes=_MAX_UNIT_BYTES >> 20,
+                    max_unit_tags=f"{_MAX_UNIT_TAGS:,}",
+                ),
                 limit=_MAX_UNIT_BYTES,
             )
 

@@ -12,7 +12,7 @@ import zipfile
 from typing import BinaryIO
 from xml.etree.ElementTree import ParseError, XMLParser
 
-from yeban.errors import InvalidTable, TooLarge
+from yeban.errors import InvalidTable, TooLarge, msg
 
 _MAX_MEMBERS = 10_000
 _MAX_DIRECTORY_BYTES = 4 << 20
@@ -42,7 +42,7 @@ def check_archive(file: BinaryIO) -> None:
     Raises what ``zipfile`` raises for a damaged archive.
     """
     if _directory_bytes(file) > _MAX_DIRECTORY_BYTES:
-        raise TooLarge("The workbook is a zip archive of too many files.", limit=_MAX_DIRECTORY_BYTES)
+        raise TooLarge(msg("The workbook is a zip archive of too many files."), limit=_MAX_DIRECTORY_BYTES)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         _check_sizes(members)
@@ -54,18 +54,27 @@ def check_archive(file: BinaryIO) -> None:
 
 def _check_sizes(members: list[zipfile.ZipInfo]) -> None:
     if len(members) > _MAX_MEMBERS:
-        raise TooLarge(f"The workbook is a zip archive of more than {_MAX_MEMBERS} files.", limit=_MAX_MEMBERS)
+        raise TooLarge(
+            msg("The workbook is a zip archive of more than %(max_members)s files.", max_members=_MAX_MEMBERS),
+            limit=_MAX_MEMBERS,
+        )
     unpacked_bytes = sum(member.file_size for member in members)
     if unpacked_bytes > _MAX_UNPACKED_BYTES:
         raise TooLarge(
-            f"The workbook unpacks to {unpacked_bytes >> 20} MiB; the limit is {_MAX_UNPACKED_BYTES >> 20} MiB. "
-            "Save the table as CSV.",
+            msg(
+                "The workbook unpacks to %(megabytes)s MiB; the limit is %(limit)s MiB. Save the table as CSV.",
+                megabytes=unpacked_bytes >> 20,
+                limit=_MAX_UNPACKED_BYTES >> 20,
+            ),
             limit=_MAX_UNPACKED_BYTES,
         )
     packed_bytes = sum(member.compress_size for member in members)
     if unpacked_bytes > _RATIO_FREE_BYTES and unpacked_bytes > _MAX_RATIO * packed_bytes:
         raise TooLarge(
-            f"The workbook unpacks to more than {_MAX_RATIO} times its size. Save it anew, or as CSV.",
+            msg(
+                "The workbook unpacks to more than %(max_ratio)s times its size. Save it anew, or as CSV.",
+                max_ratio=_MAX_RATIO,
+            ),
             limit=_MAX_RATIO,
         )
 
@@ -73,11 +82,11 @@ def _check_sizes(members: list[zipfile.ZipInfo]) -> None:
 def _check_kind(members: list[zipfile.ZipInfo]) -> None:
     names = {member.filename for member in members}
     if "xl/workbook.bin" in names:
-        raise InvalidTable("This is a binary workbook (.xlsb). Save it as .xlsx or CSV.")
+        raise InvalidTable(msg("This is a binary workbook (.xlsb). Save it as .xlsx or CSV."))
     if "[Content_Types].xml" not in names:
-        raise InvalidTable("This is a zip archive but no Excel workbook. Save the table as .xlsx or CSV.")
+        raise InvalidTable(msg("This is a zip archive but no Excel workbook. Save the table as .xlsx or CSV."))
     if any(member.flag_bits & 1 for member in members):
-        raise InvalidTable("The workbook is encrypted. Save it as .xlsx without a password, or as CSV.")
+        raise InvalidTable(msg("The workbook is encrypted. Save it as .xlsx without a password, or as CSV."))
 
 
 def _refuse_document_type(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
@@ -94,8 +103,11 @@ def _refuse_document_type(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
             if stream.tell() > _MAX_PROLOG_BYTES:
                 # Expat begins a long comment anew with each block.
                 raise InvalidTable(
-                    f"The workbook's {member.filename} has more than {_MAX_PROLOG_BYTES >> 10} KiB before its first "
-                    "element."
+                    msg(
+                        "The workbook's %(filename)s has more than %(kilobytes)s KiB before its first element.",
+                        filename=member.filename,
+                        kilobytes=_MAX_PROLOG_BYTES >> 10,
+                    )
                 )
             try:
                 parser.feed(block)
@@ -118,7 +130,10 @@ def _check_strings(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
             strings += len(_END_OF_STRING.findall(block))
             if strings > _MAX_SHARED_STRINGS:
                 raise TooLarge(
-                    f"The workbook has more than {_MAX_SHARED_STRINGS:,} different texts. Save the table as CSV.",
+                    msg(
+                        "The workbook has more than %(max_shared_strings)s different texts. Save the table as CSV.",
+                        max_shared_strings=f"{_MAX_SHARED_STRINGS:,}",
+                    ),
                     limit=_MAX_SHARED_STRINGS,
                 )
 
@@ -131,7 +146,11 @@ class _Prolog:
         self._name = name
 
     def doctype(self, *_: object) -> None:
-        raise InvalidTable(f"The workbook's {self._name} holds a document type declaration, which XLSX does not allow.")
+        raise InvalidTable(
+            msg(
+                "The workbook's %(name)s holds a document type declaration, which XLSX does not allow.", name=self._name
+            )
+        )
 
     def start(self, *_: object) -> None:
         self.ended = True

@@ -13,7 +13,7 @@ from openpyxl.utils.datetime import from_excel
 from openpyxl.utils.escape import unescape
 from openpyxl.xml.constants import MAX_ROW
 
-from yeban.errors import InvalidRequest, InvalidTable, YebanError
+from yeban.errors import InvalidRequest, InvalidTable, YebanError, msg
 from yeban.tabular.model import ReadOptions, Record
 from yeban.tabular.xlsx_archive import open_workbook, read_sheets
 from yeban.tabular.xlsx_guard import check_archive
@@ -55,7 +55,9 @@ class XlsxReader:
                 sheet.reset_dimensions()
                 for number, row in enumerate(sheet.iter_rows(), start=1):
                     if number > MAX_ROW:
-                        raise InvalidTable(f"The sheet has a row beyond {MAX_ROW}, the last that Excel knows.")
+                        raise InvalidTable(
+                            msg("The sheet has a row beyond %(max_row)s, the last that Excel knows.", max_row=MAX_ROW)
+                        )
                     cells = [_text(cell, book.epoch) for cell in row]
                     while cells and not cells[-1]:
                         cells.pop()
@@ -81,8 +83,18 @@ class XlsxReader:
         except Exception as error:
             reason = str(error.__cause__ or error)[:_MAX_REASON_CHARS]
             raise InvalidTable(
-                f"The workbook is damaged{f' after row {self._row}' if self._row else ''}, or of an unknown kind "
-                f"({reason}). Open it in Excel and save it anew as .xlsx, or as CSV.",
+                msg(
+                    "The workbook is damaged after row %(row)s, or of an unknown kind (%(reason)s). Open it "
+                    "in Excel and save it anew as .xlsx, or as CSV.",
+                    row=self._row,
+                    reason=reason,
+                )
+                if self._row
+                else msg(
+                    "The workbook is damaged, or of an unknown kind (%(reason)s). Open it in Excel and save "
+                    "it anew as .xlsx, or as CSV.",
+                    reason=reason,
+                ),
                 row=self._row + 1,
             ) from error
 
@@ -100,15 +112,19 @@ def _choose(sheets: list[Any], wanted: str | None) -> Any:
             if sheet.sheet_state == "visible":
                 return sheet
         raise InvalidTable(
-            "The workbook has no visible sheet with cells. If Excel shows one, save it as .xlsx (not as Strict Open "
-            "XML) or CSV."
+            msg(
+                "The workbook has no visible sheet with cells. If Excel shows one, save it as .xlsx (not "
+                "as Strict Open XML) or CSV."
+            )
         )
     for sheet in sheets:
         if sheet.title == wanted:
             return sheet
     names = [sheet.title for sheet in sheets]
     raise InvalidRequest(
-        f"The workbook has no sheet “{wanted}”. Its sheets are: {', '.join(names)}.", field="sheet", sheets=names
+        msg("The workbook has no sheet “%(name)s”. Its sheets are: %(names)s.", name=wanted, names=", ".join(names)),
+        field="sheet",
+        sheets=names,
     )
 
 

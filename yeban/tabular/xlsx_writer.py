@@ -14,7 +14,7 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.xml.constants import MAX_COLUMN, MAX_ROW
 
-from yeban.errors import TooLarge
+from yeban.errors import TooLarge, msg
 
 # Data rows that fit below the header.
 MAX_XLSX_ROWS = MAX_ROW - 1
@@ -73,13 +73,18 @@ def _discard(sheet: Any) -> None:
 def _check_fits(number: int, row: Sequence[str | float | None]) -> None:
     if number > MAX_ROW:
         raise TooLarge(
-            f"An XLSX sheet holds {MAX_XLSX_ROWS} rows below its header; use CSV.",
+            msg("An XLSX sheet holds %(max_xlsx_rows)s rows below its header; use CSV.", max_xlsx_rows=MAX_XLSX_ROWS),
             row=number,
             limit=MAX_XLSX_ROWS,
         )
     if len(row) > MAX_COLUMN:
         raise TooLarge(
-            f"Row {number} has {len(row)} cells; an XLSX sheet holds {MAX_COLUMN}. Use CSV.",
+            msg(
+                "Row %(number)s has %(count)s cells; an XLSX sheet holds %(max_column)s. Use CSV.",
+                number=number,
+                count=len(row),
+                max_column=MAX_COLUMN,
+            ),
             row=number,
             limit=MAX_COLUMN,
         )

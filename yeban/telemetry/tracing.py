@@ -17,7 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import Attributes
 
 from yeban import __version__
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def check(settings: Settings) -> None:
         if find_spec(_EXPORTER) is not None:
             return
     raise ConfigurationError(
-        "YEBAN_OTLP_ENDPOINT is set and OpenTelemetry is not installed here: pip install 'yeban[tracing]'."
+        msg("YEBAN_OTLP_ENDPOINT is set and OpenTelemetry is not installed here: pip install 'yeban[tracing]'.")
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Row, text
 
 from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.database.engine import Database
-from yeban.errors import NotFound
+from yeban.errors import NotFound, msg
 from yeban.webhooks.endpoints import SECRETS, find_webhook
 from yeban.webhooks.failures import Failure
 from yeban.webhooks.sender import Answer
@@ -214,7 +214,10 @@ def try_again(database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID,
             {"id": delivery_id, "webhook": webhook.internal_id, **viewer.parameters},
         ).one_or_none()
     if row is None:
-        raise NotFound(f"There is no delivery {delivery_id} of that webhook.", delivery_id=str(delivery_id))
+        raise NotFound(
+            msg("There is no delivery %(delivery_id)s of that webhook.", delivery_id=delivery_id),
+            delivery_id=str(delivery_id),
+        )
     return _view(row)
 
 

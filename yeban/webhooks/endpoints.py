@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, text
 
 from yeban.accounts.viewer import VISIBLE, Viewer
 from yeban.database.engine import Database
-from yeban.errors import Conflict, NotFound
+from yeban.errors import Conflict, NotFound, msg
 from yeban.webhooks.signatures import new_secret
 from yeban.webhooks.targets import check
 
@@ -88,7 +88,9 @@ def create_webhook(database: Database, url: str, *, private: bool, viewer: Viewe
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('webhooks of ' || :owner))"), _owner(viewer))
         count = connection.scalar(text("SELECT count(*) FROM webhook WHERE owner = :owner"), _owner(viewer))
         if count >= MAX_WEBHOOKS:
-            raise Conflict(f"There are {count} webhooks already; delete one first.", limit=MAX_WEBHOOKS)
+            raise Conflict(
+                msg("There are %(count)s webhooks already; delete one first.", count=count), limit=MAX_WEBHOOKS
+            )
         public_id = connection.scalar(
             text(
                 "INSERT INTO webhook (owner, team, url, secret) VALUES (:owner, :team, :url, :secret)"
@@ -194,7 +196,7 @@ def _owner(viewer: Viewer) -> dict[str, str]:
 
 
 def _not_found(public_id: uuid.UUID) -> NotFound:
-    return NotFound(f"There is no webhook {public_id}.", webhook_id=str(public_id))
+    return NotFound(msg("There is no webhook %(public_id)s.", public_id=public_id), webhook_id=str(public_id))
 
 
 def _view(row: Row[Any]) -> Webhook:

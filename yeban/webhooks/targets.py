@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from yeban.errors import InvalidRequest
+from yeban.errors import InvalidRequest, Message, msg
 from yeban.webhooks.addresses import IPAddress, is_private, may_be_called
 
 MAX_URL_CHARS = 2_000
@@ -47,9 +47,11 @@ def parse(url: str) -> Target:
     Raises :class:`~yeban.errors.InvalidRequest`, which does not quote it: it may hold a secret.
     """
     if len(url) > MAX_URL_CHARS:
-        raise _invalid(f"The URL is longer than {MAX_URL_CHARS} characters.")
+        raise _invalid(msg("The URL is longer than %(max_url_chars)s characters.", max_url_chars=MAX_URL_CHARS))
     if _STRANGE.search(url):
-        raise _invalid("The URL has a blank, a backslash or a control character in it; encode it as %20 and the like.")
+        raise _invalid(
+            msg("The URL has a blank, a backslash or a control character in it; encode it as %%20 and the like.")
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -58,16 +60,18 @@ def parse(url: str) -> Target:
         if "[" in parts.netloc and ":" not in host:
             raise ValueError("brackets are for IPv6 addresses")
     except ValueError:
-        raise _invalid("That is no URL; it looks like https://example.com/hooks/yeban.") from None
+        raise _invalid(msg("That is no URL; it looks like https://example.com/hooks/yeban.")) from None
     scheme = parts.scheme
     if scheme not in {"http", "https"} or not host:
-        raise _invalid("The URL begins with https:// (or http://) and a host.")
+        raise _invalid(msg("The URL begins with https:// (or http://) and a host."))
     if "@" in parts.netloc:
-        raise _invalid("The URL has a user or a password in it, which would not be sent; messages are signed instead.")
+        raise _invalid(
+            msg("The URL has a user or a password in it, which would not be sent; messages are signed instead.")
+        )
     if parts.fragment:
-        raise _invalid("The URL has a part after “#”, which is never sent; leave it out.")
+        raise _invalid(msg("The URL has a part after “#”, which is never sent; leave it out."))
     if port == 0:
-        raise _invalid("Port 0 is none.")
+        raise _invalid(msg("Port 0 is none."))
     known: Literal["http", "https"] = "https" if scheme == "https" else "http"
     return Target(scheme=known, host=host, port=port or _PORTS[known], path=path)
 
@@ -82,11 +86,13 @@ def check(url: str, *, private: bool) -> Target:
     local = target.host == "localhost" or target.host.endswith(".localhost")
     if local or (address is not None and is_private(address)):
         if not private:
-            raise _invalid("That address is inside this network; YEBAN_WEBHOOK_PRIVATE_ADDRESSES=true allows such.")
+            raise _invalid(
+                msg("That address is inside this network; YEBAN_WEBHOOK_PRIVATE_ADDRESSES=true allows such.")
+            )
     elif address is not None and not may_be_called(address, private=private):
-        raise _invalid("Nothing is sent to that address.")
+        raise _invalid(msg("Nothing is sent to that address."))
     elif target.scheme == "http" and (address is not None or not private):
-        raise _invalid("Use https://; http:// is for addresses inside this network only.")
+        raise _invalid(msg("Use https://; http:// is for addresses inside this network only."))
     return target
 
 
@@ -105,5 +111,5 @@ def _address(host: str) -> IPAddress | None:
         return None
 
 
-def _invalid(detail: str) -> InvalidRequest:
-    return InvalidRequest(detail, field="url")
+def _invalid(message: Message) -> InvalidRequest:
+    return InvalidRequest(message, field="url")

@@ -18,7 +18,7 @@ from yeban.accounts.viewer import UNRESTRICTED
 from yeban.database.engine import REACHING, SCHEMA_REVISION, Database
 from yeban.database.migrations import migrate
 from yeban.database.tables.states import JobState
-from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable
+from yeban.errors import ConfigurationError, Conflict, InvalidRequest, ServiceUnavailable, msg
 from yeban.jobs import retention, views
 from yeban.maintenance import backup as backups
 from yeban.maintenance.backup import backup, restore
@@ -154,7 +154,7 @@ def test_what_is_no_backup_is_refused(empty_url, tmp_path, content):
 
 def test_without_the_programs_it_says_what_to_install(url, tmp_path, monkeypatch):
     def missing():
-        raise ConfigurationError("not installed")
+        raise ConfigurationError(msg("not installed"))
 
     monkeypatch.setattr(backups, "find_postgres", missing)
     monkeypatch.setattr(shutil, "which", lambda _program: None)

@@ -12,7 +12,7 @@ from yeban import label_sets
 from yeban.accounts import people
 from yeban.accounts.viewer import UNRESTRICTED
 from yeban.drafts import store_draft
-from yeban.errors import ServiceUnavailable
+from yeban.errors import ServiceUnavailable, msg
 from yeban.jobs import retention
 from yeban.labels import LabelSet
 from yeban.maintenance.cleanup import tidy
@@ -92,7 +92,7 @@ def test_what_cannot_be_removed_does_not_keep_the_rest(old, tmp_path, monkeypatc
 
 def test_a_database_that_is_away_is_told_of_once(old, tmp_path, monkeypatch):
     def away(*_, **__):
-        raise ServiceUnavailable("away")
+        raise ServiceUnavailable(msg("away"))
 
     monkeypatch.setattr(retention, "purge", away)
     with pytest.raises(ServiceUnavailable):

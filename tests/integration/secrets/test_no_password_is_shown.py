@@ -77,7 +77,7 @@ def test_a_redis_that_cannot_be_reached(dead_port: int, scheme: str, login: str)
     with make_redis(url) as client:
         with pytest.raises(SEND_ERRORS) as caught:
             client.ping()
-        assert SECRET not in shown(caught.value) + redis_problem(caught.value) + repr(make_celery_of(url))
+        assert SECRET not in shown(caught.value) + str(redis_problem(caught.value)) + repr(make_celery_of(url))
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])

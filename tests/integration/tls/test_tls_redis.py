@@ -50,8 +50,8 @@ def refusal(url: str) -> tuple[str, str]:
         check_tls(client)
     with pytest.raises(SEND_ERRORS) as kombus, app.connection_for_write() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0.01)
-    assert PASSWORD not in ours.value.detail + redis_problem(kombus.value)
-    return ours.value.detail, redis_problem(kombus.value)
+    assert PASSWORD not in ours.value.detail + str(redis_problem(kombus.value))
+    return ours.value.detail, str(redis_problem(kombus.value))
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
@@ -120,4 +120,4 @@ def test_a_server_that_is_away_is_not_said_to_be_mistrusted(tmp_path: Path) -> N
         client.ping()
 
     assert tls_failure(caught.value) is None
-    assert redis_problem(caught.value).startswith("Redis does not answer")
+    assert str(redis_problem(caught.value)).startswith("Redis does not answer")

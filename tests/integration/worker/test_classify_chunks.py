@@ -20,7 +20,7 @@ from worker.tasks.models import Models
 from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import leases
 from yeban.database.tables.states import JobState
-from yeban.errors import EngineUnavailable
+from yeban.errors import EngineUnavailable, msg
 from yeban.jobs import control
 from yeban.labels import LabelSet
 from yeban.messaging.queues import ChunkHint
@@ -431,7 +431,7 @@ def test_rows_are_not_embedded_where_nobody_asked_for_refinement(work, runner):
 
 def test_a_job_whose_rows_cannot_be_embedded_is_tagged_all_the_same(work, runner):
     def unavailable():
-        raise EngineUnavailable("OpenVINO is not installed.")
+        raise EngineUnavailable(msg("OpenVINO is not installed."))
 
     job = work.job(120, model="a-cross-encoder")
     _with_geometry(runner, unavailable)(job)

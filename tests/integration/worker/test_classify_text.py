@@ -14,7 +14,7 @@ from tests.fixtures.waiting import wait_until
 from worker.tasks.classify_text import TextRunner
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
-from yeban.errors import UnknownModel
+from yeban.errors import UnknownModel, msg
 from yeban.labels import LabelSet
 from yeban.messaging.queues import TextReply, TextRequest, make_redis
 
@@ -29,7 +29,7 @@ class Runner:
 
     def _load(self, name: str) -> FakeClassifier:
         if name != "fake":
-            raise UnknownModel(f"There is no model {name}.")
+            raise UnknownModel(msg("There is no model %(name)s.", name=name))
         return self.classifier
 
     def request(

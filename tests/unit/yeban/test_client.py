@@ -15,6 +15,7 @@ from yeban.errors import (
     ServiceUnavailable,
     UnknownColumn,
     YebanError,
+    msg,
 )
 
 JOB = "0cca0c22-b766-4c38-9543-2470d0a7a180"
@@ -121,7 +122,7 @@ def test_waiting_for_readiness_ends_when_there_is_nothing_to_wait_for(server: On
     server.say("503 Service Unavailable", b'{"checks": {}}')
 
     def gone() -> None:
-        raise ServiceUnavailable("The web process keeps ending.")
+        raise ServiceUnavailable(msg("The web process keeps ending."))
 
     with pytest.raises(ServiceUnavailable, match="keeps ending"):
         wait_until_ready(client, 60.0, gone)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from worker.engine.checkpoints.bert_config import CONFIG_FILE, BertConfig, bert_config, read_config
 from worker.engine.checkpoints.weight_files import StoredTensor, open_weights
 from worker.engine.tokenisers import pairs, wordpiece
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, msg
 
 __all__ = ["BertConfig", "Checkpoint", "read_checkpoint"]
 
@@ -77,7 +77,13 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     for name, tensor in weights.items():
         # A NaN anywhere is both the least and the greatest.
         if not (np.isfinite(tensor.min()) and np.isfinite(tensor.max())):
-            raise ModelUnusable(f"{stored[name].file} holds numbers that are not finite, in {name}; download it again.")
+            raise ModelUnusable(
+                msg(
+                    "%(file)s holds numbers that are not finite, in %(name)s; download it again.",
+                    file=stored[name].file,
+                    name=name,
+                )
+            )
     return Checkpoint(
         config=config,
         weights=weights,
@@ -112,7 +118,15 @@ def _named(
     layer_keys = re.compile(re.escape(prefix) + r"encoder\.layer\.(\d+)\.")
     found = {int(match[1]) for key in tensors if (match := layer_keys.match(key))}
     if found and max(found) + 1 != layers:
-        raise ModelUnusable(f"{folder} has weights of {max(found) + 1} layers, but {CONFIG_FILE} says {layers}.")
+        raise ModelUnusable(
+            msg(
+                "%(folder)s has weights of %(layers)s layers, but %(config_file)s says %(expected)s.",
+                folder=folder,
+                layers=max(found) + 1,
+                config_file=CONFIG_FILE,
+                expected=layers,
+            )
+        )
     wanted = {name: prefix + source for name, source in _OUTER.items()}
     for layer in sorted(found):
         for short, source in _LAYER.items():
@@ -121,7 +135,13 @@ def _named(
     wanted |= {"cls.w": f"{head}classifier.weight", "cls.b": f"{head}classifier.bias"}
     stored = {name: tensors[_present(folder, tensors, key)] for name, key in wanted.items()}
     if not found:
-        raise ModelUnusable(f"{folder} has no layers: no weight is named {prefix}encoder.layer.0.*.")
+        raise ModelUnusable(
+            msg(
+                "%(folder)s has no layers: no weight is named %(prefix)sencoder.layer.0.*.",
+                folder=folder,
+                prefix=prefix,
+            )
+        )
     return stored
 
 
@@ -131,7 +151,13 @@ def _present(folder: Path, tensors: Mapping[str, StoredTensor], key: str) -> str
     for new, old in _OLD_NAMES.items():
         if key.endswith(new) and (older := key.removesuffix(new) + old) in tensors:
             return older
-    raise ModelUnusable(f"{folder} lacks the weight {key}; it is incomplete, or no classifier of the BERT family.")
+    raise ModelUnusable(
+        msg(
+            "%(folder)s lacks the weight %(key)s; it is incomplete, or no classifier of the BERT family.",
+            folder=folder,
+            key=key,
+        )
+    )
 
 
 def _encoder_prefix(folder: Path, tensors: Mapping[str, StoredTensor], document: Mapping[str, Any]) -> str:
@@ -145,10 +171,19 @@ def _encoder_prefix(folder: Path, tensors: Mapping[str, StoredTensor], document:
 def _one_prefix(folder: Path, tensors: Mapping[str, StoredTensor], name: str, what: str) -> str:
     prefixes = [key.removesuffix(name) for key in tensors if key == name or key.endswith(f".{name}")]
     if not prefixes:
-        raise ModelUnusable(f"The weights in {folder} do not hold {what} (nothing is named {name}).")
+        raise ModelUnusable(
+            msg(
+                "The weights in %(folder)s do not hold %(what)s (nothing is named %(name)s).",
+                folder=folder,
+                what=what,
+                name=name,
+            )
+        )
     if len(prefixes) > 1:
         keys = ", ".join(sorted(prefix + name for prefix in prefixes))
-        raise ModelUnusable(f"The weights in {folder} hold more than one model: {keys}.")
+        raise ModelUnusable(
+            msg("The weights in %(folder)s hold more than one model: %(keys)s.", folder=folder, keys=keys)
+        )
     return prefixes[0]
 
 
@@ -174,8 +209,15 @@ def _check_shapes(config: BertConfig, stored: Mapping[str, StoredTensor]) -> Non
         expected = shapes.get(short, (hidden, hidden) if short in square else (hidden,))
         if tensor.shape != expected:
             raise ModelUnusable(
-                f"{tensor.file} has {name} in the shape {list(tensor.shape)}; by {CONFIG_FILE} it should be "
-                f"{list(expected)}. The two files do not belong together."
+                msg(
+                    "%(file)s has %(name)s in the shape %(shape)s; by %(config_file)s it should be "
+                    "%(expected)s. The two files do not belong together.",
+                    file=tensor.file,
+                    name=name,
+                    shape=list(tensor.shape),
+                    config_file=CONFIG_FILE,
+                    expected=list(expected),
+                )
             )
 
 
@@ -183,8 +225,13 @@ def _check_vocabulary(folder: Path, config: BertConfig) -> None:
     size = pairs.vocabulary_size(folder)
     if not config.vocab - _MOST_UNNAMED <= size <= config.vocab:
         raise ModelUnusable(
-            f"The vocabulary in {folder} has {size} tokens, but the model was made for {config.vocab}; "
-            "the files do not belong together, or one of them is cut short. Download them again."
+            msg(
+                "The vocabulary in %(folder)s has %(size)s tokens, but the model was made for %(vocab)s; "
+                "the files do not belong together, or one of them is cut short. Download them again.",
+                folder=folder,
+                size=size,
+                vocab=config.vocab,
+            )
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, msg
 
 CONFIG_FILE = "config.json"
 MODELSCOPE_FILE = "configuration.json"
@@ -68,8 +68,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise ModelUnusable(
-            f"{folder} is no model folder: it has no {CONFIG_FILE}. Give the folder that holds the model's "
-            f"{CONFIG_FILE}, weights and vocabulary."
+            msg(
+                "%(folder)s is no model folder: it has no %(config_file)s. Give the folder that holds "
+                "the model's %(config_file)s, weights and vocabulary.",
+                folder=folder,
+                config_file=CONFIG_FILE,
+            )
         )
     document = _DEFAULTS | _read_object(path)
     # ModelScope goes by its own file where there is one.
@@ -77,7 +81,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     for key, values in _SUPPORTED.items():
         if document[key] not in values:
             raise ModelUnusable(
-                f"{path} has {key} {json.dumps(document[key])}; supported: {', '.join(map(json.dumps, values))}."
+                msg(
+                    "%(path)s has %(key)s %(value)s; supported: %(allowed)s.",
+                    path=path,
+                    key=key,
+                    value=json.dumps(document[key]),
+                    allowed=", ".join(map(json.dumps, values)),
+                )
             )
     return document
 
@@ -86,9 +96,11 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelUnusable(f"{path} cannot be read ({error}); download it again.") from error
+        raise ModelUnusable(
+            msg("%(path)s cannot be read (%(error)s); download it again.", path=path, error=error)
+        ) from error
     if not isinstance(document, dict):
-        raise ModelUnusable(f"{path} is not a JSON object; download it again.")
+        raise ModelUnusable(msg("%(path)s is not a JSON object; download it again.", path=path))
     return document
 
 
@@ -110,17 +122,39 @@ def bert_config(path: Path, document: Mapping[str, Any], *, classes: int) -> Ber
     def number(key: str) -> int:
         value = document[key]
         if type(value) is not int or value < 1:
-            raise ModelUnusable(f"{path} has {key} {json.dumps(value)}, which is no count; download it again.")
+            raise ModelUnusable(
+                msg(
+                    "%(path)s has %(key)s %(value)s, which is no count; download it again.",
+                    path=path,
+                    key=key,
+                    value=json.dumps(value),
+                )
+            )
         return value
 
     hidden, heads, types = number("hidden_size"), number("num_attention_heads"), number("type_vocab_size")
     if hidden % heads:
-        raise ModelUnusable(f"{path} has hidden_size {hidden}, which its {heads} attention heads do not divide.")
+        raise ModelUnusable(
+            msg(
+                "%(path)s has hidden_size %(hidden)s, which its %(heads)s attention heads do not divide.",
+                path=path,
+                hidden=hidden,
+                heads=heads,
+            )
+        )
     if types < 2:
-        raise ModelUnusable(f"{path} has type_vocab_size {types}: a model of pairs needs two token types.")
+        raise ModelUnusable(
+            msg(
+                "%(path)s has type_vocab_size %(types)s: a model of pairs needs two token types.",
+                path=path,
+                types=types,
+            )
+        )
     epsilon = document["layer_norm_eps"]
     if not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
-        raise ModelUnusable(f"{path} has layer_norm_eps {json.dumps(epsilon)}; download it again.")
+        raise ModelUnusable(
+            msg("%(path)s has layer_norm_eps %(epsilon)s; download it again.", path=path, epsilon=json.dumps(epsilon))
+        )
     entailment, contradiction = _meanings(path, document, classes)
     return BertConfig(
         model_type=document["model_type"],
@@ -145,8 +179,12 @@ def _meanings(path: Path, document: Mapping[str, Any], classes: int) -> tuple[in
         # ModelScope's zero-shot pipeline fixes them, whatever the config says.
         if classes != 3:
             raise ModelUnusable(
-                f"{path.parent} has a classifier of {classes} classes; a StructBERT for zero-shot classification has "
-                "3 (entailment, neutral, contradiction)."
+                msg(
+                    "%(parent)s has a classifier of %(classes)s classes; a StructBERT for zero-shot "
+                    "classification has 3 (entailment, neutral, contradiction).",
+                    parent=path.parent,
+                    classes=classes,
+                )
             )
         return 0, 2
     names = _class_names(path, document)
@@ -156,9 +194,14 @@ def _meanings(path: Path, document: Mapping[str, Any], classes: int) -> tuple[in
         contradiction = [at for at, name in names.items() if re.match(r"(not|non)[\W_]*entail", name)]
     if len(entailment) != 1 or len(contradiction) != 1 or max(entailment + contradiction) >= classes:
         raise ModelUnusable(
-            f"{path} does not say which of the {classes} classes mean entailment and contradiction. Its classes are "
-            f"named {', '.join(map(repr, names.values())) or 'nothing'}; name them in id2label, if this is a model of "
-            "natural language inference."
+            msg(
+                "%(path)s does not say which of the %(classes)s classes mean entailment and "
+                "contradiction. Its classes are named %(names)s; name them in id2label, if this is a "
+                "model of natural language inference.",
+                path=path,
+                classes=classes,
+                names=", ".join(map(repr, names.values())) or "nothing",
+            )
         )
     return entailment[0], contradiction[0]
 
@@ -170,5 +213,7 @@ def _class_names(path: Path, document: Mapping[str, Any]) -> dict[int, str]:
         else:
             names = {int(at): str(name) for name, at in (document.get("label2id") or {}).items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise ModelUnusable(f"{path} has a malformed id2label or label2id ({error}).") from error
+        raise ModelUnusable(
+            msg("%(path)s has a malformed id2label or label2id (%(error)s).", path=path, error=error)
+        ) from error
     return {at: name.strip().lower() for at, name in sorted(names.items())}

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from yeban.errors import EngineUnavailable, ModelUnusable, UnknownModel
+from yeban.errors import EngineUnavailable, ModelUnusable, UnknownModel, msg
 
 MODELS = {
     "structbert-base": "damo/nlp_structbert_zero-shot-classification_chinese-base",
@@ -46,7 +46,10 @@ def fetch(name: str) -> Path:
     """
     model_id = MODELS.get(name)
     if model_id is None:
-        raise UnknownModel(f"{name} is not fetched from a hub; these are: {', '.join(MODELS)}.", model=name)
+        raise UnknownModel(
+            msg("%(name)s is not fetched from a hub; these are: %(models)s.", name=name, models=", ".join(MODELS)),
+            model=name,
+        )
     api, download = _client(name)
     endpoint = api.HubApi().endpoint
     _reach(name, model_id, endpoint)
@@ -56,8 +59,14 @@ def fetch(name: str) -> Path:
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise ModelUnusable(
-            f"{model_id} could not be downloaded from {endpoint}: {reason} Try again (what has come so far is kept), "
-            f"or {_instead(model_id)}",
+            msg(
+                "%(model_id)s could not be downloaded from %(endpoint)s: %(reason)s Try again (what has "
+                "come so far is kept), or %(advice)s",
+                model_id=model_id,
+                endpoint=endpoint,
+                reason=reason,
+                advice=_instead(model_id),
+            ),
             model=name,
         ) from error
     return Path(folder)
@@ -70,7 +79,11 @@ def _client(name: str) -> tuple[Any, Any]:
         )
     except ImportError as error:
         raise EngineUnavailable(
-            f"Fetching {name} needs the package modelscope ({error}). Run: pip install 'yeban[models]'"
+            msg(
+                "Fetching %(name)s needs the package modelscope (%(error)s). Run: pip install 'yeban[models]'",
+                name=name,
+                error=error,
+            )
         ) from error
 
 
@@ -81,7 +94,12 @@ def _reach(name: str, model_id: str, endpoint: str) -> None:
     # The last two: a proxy of a kind that is not supported.
     except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError) as error:
         raise ModelUnusable(
-            f"The hub {endpoint} cannot be reached from here ({error}). Check the network, or {_instead(model_id)}",
+            msg(
+                "The hub %(endpoint)s cannot be reached from here (%(error)s). Check the network, or %(advice)s",
+                endpoint=endpoint,
+                error=error,
+                advice=_instead(model_id),
+            ),
             model=name,
         ) from error
 

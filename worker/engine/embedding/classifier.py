@@ -17,7 +17,7 @@ from worker.engine.manifest import EmbeddingSpec
 from worker.engine.phrasing import Phrasings, Recipe, label_recipe, strings_that_must_fit, zero_recipe
 from worker.engine.sessions.base import Progress, nothing
 from worker.engine.stores import Stores, Vector, VectorStore
-from yeban.errors import EngineFailed, InvalidLabels
+from yeban.errors import EngineFailed, InvalidLabels, msg
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 
 _WARM_UP_CHARS = (1, 8, 24, 96)
@@ -69,8 +69,13 @@ class EmbeddingClassifier(Classifier):
         for (name, _), length in zip(pairs, lengths, strict=True):
             if length > self._spec.max_tokens:
                 raise InvalidLabels(
-                    f"The label “{name[:40]}” in its template takes {length} tokens, and the model reads at most "
-                    f"{self._spec.max_tokens}; shorten the label, its description or the template.",
+                    msg(
+                        "The label “%(name)s” in its template takes %(length)s tokens, and the model reads at "
+                        "most %(max_tokens)s; shorten the label, its description or the template.",
+                        name=name[:40],
+                        length=length,
+                        max_tokens=self._spec.max_tokens,
+                    ),
                     label=name,
                     limit=self._spec.max_tokens,
                 )
@@ -215,7 +220,7 @@ class EmbeddingClassifier(Classifier):
         else:
             scores = calibration.exclusive(cosines - labels @ self._usual)
         if not np.isfinite(scores).all():
-            raise EngineFailed("The engine returned scores that are not finite.")
+            raise EngineFailed(msg("The engine returned scores that are not finite."))
         return scores
 
     def _look_up(self, store: VectorStore, keys: Iterable[bytes]) -> dict[bytes, Vector]:

@@ -11,7 +11,7 @@ from worker.engine.batching import Block, cut
 from worker.engine.sessions.base import Progress, Session, nothing
 from worker.engine.stores import Vector
 from worker.engine.tokenisers.library import Tokeniser
-from yeban.errors import EngineFailed
+from yeban.errors import EngineFailed, msg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,9 @@ class Encoder:
         for block, output in zip(plan.blocks, outputs, strict=True):
             vectors[block.rows] = output
         if not np.isfinite(vectors).all():
-            raise EngineFailed(f"The engine {self.session.name} returned embeddings that are not finite.")
+            raise EngineFailed(
+                msg("The engine %(session)s returned embeddings that are not finite.", session=self.session.name)
+            )
         return vectors
 
     def lengths(self, texts: Sequence[str]) -> list[int]:

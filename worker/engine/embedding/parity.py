@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from worker.engine.manifest import EmbeddingSpec, Parity, Variant
 from worker.engine.sessions import Inputs, available_sessions
 from worker.engine.sessions.selection import open_variant
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, msg
 
 REFERENCE = "fp32"
 WORST_COSINE = 0.99
@@ -41,8 +41,16 @@ def measure(folder: Path, spec: EmbeddingSpec, variants: tuple[Variant, ...]) ->
     for figure in figures:
         if not (worst := figure.measures["worst_cosine"]) >= WORST_COSINE:
             raise ModelUnusable(
-                f"{figure.precision} in {figure.session} is too far from {REFERENCE}: cosine {worst} "
-                f"for {figure.sample}, where {WORST_COSINE} is wanted."
+                msg(
+                    "%(precision)s in %(session)s is too far from %(reference)s: cosine %(worst)s for "
+                    "%(sample)s, where %(worst_cosine)s is wanted.",
+                    precision=figure.precision,
+                    session=figure.session,
+                    reference=REFERENCE,
+                    worst=worst,
+                    sample=figure.sample,
+                    worst_cosine=WORST_COSINE,
+                )
             )
     return tuple(figures)
 

@@ -17,7 +17,7 @@ from worker.engine.shortlist import ShortlistClassifier
 from worker.engine.stores import Stores
 from worker.engine.tokenisers.library import Tokeniser
 from worker.engine.tokenisers.pairs import PairTokeniser
-from yeban.errors import ModelUnusable, UnknownModel
+from yeban.errors import ModelUnusable, UnknownModel, msg
 from yeban.settings import get_settings
 
 SHORTLIST_JOINER = "+"
@@ -82,7 +82,11 @@ def _parts(name: str) -> list[str]:
     parts = name.split(SHORTLIST_JOINER)
     if len(parts) != 2 or not all(parts):
         raise UnknownModel(
-            f"There is no model {name}: a shortlist is two models, EMBEDDING{SHORTLIST_JOINER}CROSS-ENCODER.",
+            msg(
+                "There is no model %(name)s: a shortlist is two models, EMBEDDING%(shortlist_joiner)sCROSS-ENCODER.",
+                name=name,
+                shortlist_joiner=SHORTLIST_JOINER,
+            ),
             model=name,
         )
     return parts
@@ -92,7 +96,10 @@ def _shortlist(ranker: Classifier, scorer: Classifier, keep: int) -> ShortlistCl
     kinds = (ranker.info.kind, scorer.info.kind)
     if kinds != ("embedding", "nli"):
         raise UnknownModel(
-            f"A shortlist is an embedding model and a cross-encoder, in this order, and not {' and '.join(kinds)}."
+            msg(
+                "A shortlist is an embedding model and a cross-encoder, in this order, and not %(kinds)s.",
+                kinds=" and ".join(kinds),
+            )
         )
     return ShortlistClassifier(ranker, scorer, keep=keep)
 
@@ -103,7 +110,9 @@ def _embedding(
     try:
         tokeniser = Tokeniser.load(folder, spec.frame)
     except Exception as error:  # the tokenizers library raises Exception itself
-        raise ModelUnusable(f"The tokeniser in {folder} cannot be read: {error}. Build it again.") from error
+        raise ModelUnusable(
+            msg("The tokeniser in %(folder)s cannot be read: %(error)s. Build it again.", folder=folder, error=error)
+        ) from error
     encoder = Encoder(tokeniser, session, max_tokens=spec.max_tokens, dimension=spec.dimension)
     return EmbeddingClassifier(encoder, info, spec, stores=stores)
 

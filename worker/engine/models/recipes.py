@@ -12,7 +12,7 @@ from worker.engine.checkpoints.bert_config import CONFIG_FILE
 from worker.engine.embedding import build as e5_build
 from worker.engine.manifest import Manifest
 from worker.engine.nli import build as nli_build
-from yeban.errors import UnknownModel
+from yeban.errors import UnknownModel, msg
 
 _GOOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -49,23 +49,35 @@ def find_recipe(name_or_path: str, *, called: str | None = None, scheme: str | N
     if (known := RECIPES.get(name_or_path)) is not None:
         if called not in (None, known.name):
             raise UnknownModel(
-                f"The model {known.name} has its name; --name is for the model of a folder. If a folder is meant, "
-                f"write ./{known.name}.",
+                msg(
+                    "The model %(known)s has its name; --name is for the model of a folder. If a folder is "
+                    "meant, write ./%(known)s.",
+                    known=known.name,
+                ),
                 model=name_or_path,
             )
         return _fetched(known.name, scheme) if known.name in hub.MODELS else known
     source = Path(name_or_path)
     if not source.is_dir():
         raise UnknownModel(
-            f"The model {name_or_path} cannot be built here; these can: {', '.join(RECIPES)}; and so can a folder with "
-            f"a checkpoint ({CONFIG_FILE}, weights, vocabulary), to which a name can be given.",
+            msg(
+                "The model %(name_or_path)s cannot be built here; these can: %(recipes)s; and so can a "
+                "folder with a checkpoint (%(config_file)s, weights, vocabulary), to which a name can be "
+                "given.",
+                name_or_path=name_or_path,
+                recipes=", ".join(RECIPES),
+                config_file=CONFIG_FILE,
+            ),
             model=name_or_path,
         )
     name = called or source.resolve().name
     if not _GOOD_NAME.fullmatch(name) or name in RECIPES:
         raise UnknownModel(
-            f"A model cannot be called {name!r}; give it a name of letters, digits, dots, dashes and underscores that "
-            "is not taken, with --name.",
+            msg(
+                "A model cannot be called %(name)s; give it a name of letters, digits, dots, dashes and "
+                "underscores that is not taken, with --name.",
+                name=repr(name),
+            ),
             model=name,
         )
     return Recipe(name=name, build=lambda folder: nli_build.build_into(folder, source, name, scheme=scheme))

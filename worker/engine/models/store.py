@@ -13,7 +13,7 @@ from pathlib import Path
 
 from worker.engine.manifest import MANIFEST_FILE, Manifest, read_manifest, record_file
 from worker.engine.models.recipes import RECIPES, find_recipe
-from yeban.errors import ModelUnusable, UnknownModel
+from yeban.errors import ModelUnusable, UnknownModel, msg
 
 _SMALL_FILE = 1 << 20
 
@@ -30,11 +30,21 @@ def find(name_or_path: str, model_dir: Path) -> Path:
         return Path(name_or_path)
     if name_or_path in RECIPES:
         raise UnknownModel(
-            f"The model {name_or_path} is not built yet; run: yeban models build {name_or_path}", model=name_or_path
+            msg(
+                "The model %(name_or_path)s is not built yet; run: yeban models build %(name_or_path)s",
+                name_or_path=name_or_path,
+            ),
+            model=name_or_path,
         )
     raise UnknownModel(
-        f"There is no model {name_or_path}: it is neither built in {model_dir} nor a folder with a {MANIFEST_FILE}. "
-        f"Models that can be built here: {', '.join(RECIPES)}.",
+        msg(
+            "There is no model %(name_or_path)s: it is neither built in %(model_dir)s nor a folder "
+            "with a %(manifest_file)s. Models that can be built here: %(recipes)s.",
+            name_or_path=name_or_path,
+            model_dir=model_dir,
+            manifest_file=MANIFEST_FILE,
+            recipes=", ".join(RECIPES),
+        ),
         model=name_or_path,
     )
 
@@ -57,7 +67,10 @@ def load(folder: Path) -> Manifest:
     """
     manifest = read_manifest(folder)
     for problem in damage(folder, manifest, full=False):
-        raise ModelUnusable(f"The model in {folder} is damaged: {problem}. Build it again.", model=manifest.name)
+        raise ModelUnusable(
+            msg("The model in %(folder)s is damaged: %(problem)s. Build it again.", folder=folder, problem=problem),
+            model=manifest.name,
+        )
     return manifest
 
 

@@ -23,7 +23,7 @@ from worker.engine.nli.hypotheses import DIGEST_BYTES, Hypotheses, Hypothesis, d
 from worker.engine.sessions.base import Progress, Session, nothing
 from worker.engine.stores import Stores
 from worker.engine.tokenisers.pairs import Pair, PairTokeniser
-from yeban.errors import EngineFailed
+from yeban.errors import EngineFailed, msg
 from yeban.labels import LabelSet
 
 Floats = NDArray[np.float32]
@@ -139,7 +139,9 @@ class NliClassifier(Classifier):
         for block, output in zip(plan.blocks, outputs, strict=True):
             logits[plan.missing[block.rows]] = output
         if not np.isfinite(logits).all():
-            raise EngineFailed(f"The engine {self._session.name} returned logits that are not finite.")
+            raise EngineFailed(
+                msg("The engine %(session)s returned logits that are not finite.", session=self._session.name)
+            )
         self._pairs.put_many({plan.keys[number]: logits[number] for number in plan.missing})
         scores = [
             self._scores(batch.label_set, logits[numbers])

@@ -23,7 +23,7 @@ from worker.engine.nli import oracle
 from worker.engine.nli.blocks import PairBlock, cut
 from worker.engine.nli.samples import Question
 from worker.engine.sessions.base import Inputs, Session
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, msg
 
 EXPECTED_FILE = "expected.npz"
 
@@ -73,7 +73,13 @@ class Expected:
                     ends=file["ends"],
                 )
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-            raise ModelUnusable(f"{folder / EXPECTED_FILE} cannot be read ({error}); build the model again.") from error
+            raise ModelUnusable(
+                msg(
+                    "%(path)s cannot be read (%(error)s); build the model again.",
+                    path=folder / EXPECTED_FILE,
+                    error=error,
+                )
+            ) from error
 
     def answer_samples(self, session: Session) -> Floats:
         """The session's logits for the pairs of samples."""

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from worker.engine.tokenisers.pairs import PairTokeniser
-from yeban.errors import InvalidLabels
+from yeban.errors import InvalidLabels, msg
 from yeban.labels import LabelSet
 
 DIGEST_BYTES = 16
@@ -54,8 +54,13 @@ class Hypotheses:
         for name, ids in zip(label_set.names, rows, strict=True):
             if len(ids) > self._longest:
                 raise InvalidLabels(
-                    f"The label “{name[:40]}” in its template takes {len(ids)} tokens, and the model reads at most "
-                    f"{self._longest}, so that room is left for a text; shorten the label or the template.",
+                    msg(
+                        "The label “%(name)s” in its template takes %(count)s tokens, and the model reads at "
+                        "most %(longest)s, so that room is left for a text; shorten the label or the template.",
+                        name=name[:40],
+                        count=len(ids),
+                        longest=self._longest,
+                    ),
                     label=name,
                     limit=self._longest,
                 )

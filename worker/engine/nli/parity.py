@@ -14,7 +14,7 @@ from worker.engine.sessions import available_sessions
 from worker.engine.sessions.base import Session
 from worker.engine.sessions.ranking import ON_CPU
 from worker.engine.sessions.selection import open_variant
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, msg
 
 Floats = NDArray[np.float32]
 
@@ -58,19 +58,39 @@ def hold_against(session: Session, expected: Expected, spec: NliSpec, *, precisi
         allowed = ALLOWED.get(precision, np.inf) * max(1.0, float(np.abs(wanted).max()))
         if not (np.isfinite(difference) and difference <= allowed):
             raise ModelUnusable(
-                f"{precision} in {session.name} is {difference:.4g} from the oracle for {rows} pairs of {tokens} "
-                f"tokens, where {allowed:.4g} is allowed."
+                msg(
+                    "%(precision)s in %(session)s is %(difference)s from the oracle for %(rows)s pairs of "
+                    "%(tokens)s tokens, where %(allowed)s is allowed.",
+                    precision=precision,
+                    session=session.name,
+                    difference=f"{difference:.4g}",
+                    rows=rows,
+                    tokens=tokens,
+                    allowed=f"{allowed:.4g}",
+                )
             )
     logits = expected.answer_samples(session)
     if not np.isfinite(logits).all():
-        raise ModelUnusable(f"{precision} in {session.name} answers sample texts with what is no number.")
+        raise ModelUnusable(
+            msg(
+                "%(precision)s in %(session)s answers sample texts with what is no number.",
+                precision=precision,
+                session=session.name,
+            )
+        )
     same = same_top_label(logits, expected, spec)
     measures = {"worst_difference": _worst_difference(logits, expected.logits), "same_top_label": round(same, 4)}
     figures.append(_figure(session, precision, f"{len(expected.ends)} sample texts", measures))
     if not same >= SAME_TOP_LABEL:
         raise ModelUnusable(
-            f"{precision} in {session.name} keeps the best label of {same:.1%} of the sample texts, where "
-            f"{SAME_TOP_LABEL:.0%} is wanted."
+            msg(
+                "%(precision)s in %(session)s keeps the best label of %(same)s of the sample texts, "
+                "where %(same_top_label)s is wanted.",
+                precision=precision,
+                session=session.name,
+                same=f"{same:.1%}",
+                same_top_label=f"{SAME_TOP_LABEL:.0%}",
+            )
         )
     return tuple(figures)
 

@@ -17,7 +17,7 @@ import torch
 from onnx import numpy_helper
 from torch.nn import functional
 
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, msg
 
 METADATA_KEY = "yeban.bert"
 """Where a graph says what its weights' shapes do not tell, as JSON."""
@@ -140,11 +140,19 @@ def read_bert(path: Path, *, device: torch.device, dtype: torch.dtype) -> Bert:
             weights["emb.pos"] = weights["positions"]
         return Bert(shape, weights, device=device, dtype=dtype)
     except KeyError as error:
-        raise ModelUnusable(f"torch cannot run {path.name}: it has no {error}. It runs BERT cross-encoders.") from error
+        raise ModelUnusable(
+            msg(
+                "torch cannot run %(path)s: it has no %(error)s. It runs BERT cross-encoders.",
+                path=path.name,
+                error=error,
+            )
+        ) from error
     except torch.cuda.OutOfMemoryError as error:
-        raise ModelUnusable(f"The GPU has no memory for {path.name}: {error}") from error
+        raise ModelUnusable(
+            msg("The GPU has no memory for %(path)s: %(error)s", path=path.name, error=error)
+        ) from error
     except Exception as error:  # onnx and protobuf raise whatever they like
-        raise ModelUnusable(f"torch cannot load {path.name}: {error}") from error
+        raise ModelUnusable(msg("torch cannot load %(path)s: %(error)s", path=path.name, error=error)) from error
 
 
 def _linear(states: torch.Tensor, weights: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:

@@ -16,7 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from worker.engine.sessions.base import GPU_BLOCK_TOKENS, Inputs, Progress, Session, cpu_block_tokens, nothing
-from yeban.errors import EngineFailed, EngineUnavailable, ModelUnusable
+from yeban.errors import EngineFailed, EngineUnavailable, ModelUnusable, msg
 
 _ERRORS_ONLY = 3
 _LEAST_BUFFER = 1024
@@ -46,7 +46,7 @@ class OnnxRuntimeSession(Session):
             try:
                 outputs.append(np.asarray(self._session.run(None, dict(inputs))[0], np.float32))
             except Exception as error:
-                raise EngineFailed(f"ONNX Runtime failed: {error}") from error
+                raise EngineFailed(msg("ONNX Runtime failed: %(error)s", error=error)) from error
             progress()
         return outputs
 
@@ -84,7 +84,9 @@ class CudaOnnxRuntimeSession(Session):
                 with self._turn:
                     outputs.append(self._infer(inputs))
             except Exception as error:
-                raise EngineFailed(f"ONNX Runtime on {self.device} failed: {error}") from error
+                raise EngineFailed(
+                    msg("ONNX Runtime on %(device)s failed: %(error)s", device=self.device, error=error)
+                ) from error
             progress()
         return outputs
 
@@ -134,7 +136,7 @@ def _load(path: Path, options: Any, providers: Sequence[Any]) -> Any:
     except Exception as error:
         if failure := _CUDA_FAILURE.search(str(error)):
             raise _cannot_start_cuda(failure.group().strip()) from error
-        raise ModelUnusable(f"ONNX Runtime cannot load {path.name}: {error}") from error
+        raise ModelUnusable(msg("ONNX Runtime cannot load %(path)s: %(error)s", path=path.name, error=error)) from error
 
 
 def _preload_libraries() -> None:
@@ -148,8 +150,12 @@ def _preload_libraries() -> None:
 
 def _cannot_start_cuda(reason: str) -> EngineUnavailable:
     return EngineUnavailable(
-        f"ONNX Runtime cannot start CUDA: {reason}. Install the extra yeban[gpu] in an environment without the package "
-        "onnxruntime, and an NVIDIA driver for CUDA 13 (580 or newer).",
+        msg(
+            "ONNX Runtime cannot start CUDA: %(reason)s. Install the extra yeban[gpu] in an "
+            "environment without the package onnxruntime, and an NVIDIA driver for CUDA 13 (580 or "
+            "newer).",
+            reason=reason,
+        ),
         session="onnxruntime",
         device="cuda",
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.sessions.base import Inputs, Progress, Session, cpu_block_tokens, nothing
-from yeban.errors import EngineFailed, ModelUnusable
+from yeban.errors import EngineFailed, ModelUnusable, msg
 
 # Importing openvino reports its use to its maker over the network, unless this package is absent; what runs on
 # people's tickets tells nobody.
@@ -64,7 +64,7 @@ class OpenVinoSession(Session):
         try:
             self._model = _core().compile_model(path, "CPU", config)
         except RuntimeError as error:
-            raise ModelUnusable(f"OpenVINO cannot load {path.name}: {error}") from error
+            raise ModelUnusable(msg("OpenVINO cannot load %(path)s: %(error)s", path=path.name, error=error)) from error
         self._request = self._model.create_infer_request()
         self._turn = threading.Lock()
 
@@ -74,7 +74,7 @@ class OpenVinoSession(Session):
             try:
                 outputs.append(self._infer(inputs))
             except RuntimeError as error:
-                raise EngineFailed(f"OpenVINO failed: {error}") from error
+                raise EngineFailed(msg("OpenVINO failed: %(error)s", error=error)) from error
             progress()
         return outputs
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.engine.sessions.machine import Machine, this_machine
-from yeban.errors import EngineUnavailable
+from yeban.errors import EngineUnavailable, msg
 
 SESSIONS = ("openvino", "onnxruntime", "tensorrt", "torch")
 """All there are."""
@@ -80,7 +80,14 @@ def choose(
     or the command to run.
     """
     if session not in ("auto", *SESSIONS):
-        raise EngineUnavailable(f"There is no session {session}; known are {', '.join(SESSIONS)}.", session=session)
+        raise EngineUnavailable(
+            msg(
+                "There is no session %(session)s; known are %(sessions)s.",
+                session=session,
+                sessions=", ".join(SESSIONS),
+            ),
+            session=session,
+        )
     here = machine or this_machine(gpus=device != "cpu")
     asked = _Wanted(precision=precision, engines=engines, model=model, machine=here)
     passed_over: list[str] = []
@@ -100,13 +107,19 @@ def choose(
         passed_over.append(obstacle)
     if not passed_over:
         raise EngineUnavailable(
-            f"The session {session} does not run on {device}; ask for another device or another session.",
+            msg(
+                "The session %(session)s does not run on %(device)s; ask for another device or another session.",
+                session=session,
+                device=device,
+            ),
             session=session,
             device=device,
         )
     # Each once: without a GPU, all sessions on CUDA have the same obstacle.
     why_not = "; ".join(dict.fromkeys(passed_over))
-    raise EngineUnavailable(f"No session can run the model as asked: {why_not}.", session=session, device=device)
+    raise EngineUnavailable(
+        msg("No session can run the model as asked: %(why_not)s.", why_not=why_not), session=session, device=device
+    )
 
 
 def _candidates(session: str, device: str) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from worker.engine.sessions import trt_engines
 from worker.engine.sessions.base import GPU_BLOCK_TOKENS, Inputs, Progress, Session, nothing
 from worker.engine.sessions.cuda_runtime import CudaFailed, Memory, Stream, new_buffer
 from worker.engine.sessions.trt_profiles import Piece, Profile, Range, fit
-from yeban.errors import EngineFailed, EngineUnavailable, ModelUnusable
+from yeban.errors import EngineFailed, EngineUnavailable, ModelUnusable, msg
 
 _log = logging.getLogger(__name__)
 
@@ -64,14 +64,20 @@ class TensorRtSession(Session):
             self._stream = Stream()
         except CudaFailed as error:
             raise EngineUnavailable(
-                f"CUDA does not start: {error}. Check the NVIDIA driver with: yeban doctor", session=self.name
+                msg("CUDA does not start: %(error)s. Check the NVIDIA driver with: yeban doctor", error=error),
+                session=self.name,
             ) from error
         self._engine = self._load(path, plan)
         self._context = self._engine.create_execution_context(
             tensorrt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
         )
         if self._context is None:
-            raise EngineUnavailable(f"TensorRT cannot run {path.name}: {self._logger.last_error}.", session=self.name)
+            raise EngineUnavailable(
+                msg(
+                    "TensorRT cannot run %(path)s: %(last_error)s.", path=path.name, last_error=self._logger.last_error
+                ),
+                session=self.name,
+            )
         self._inputs, self._output = self._tensors(path)
         self._profiles = tuple(self._profile(index) for index in range(self._engine.num_optimization_profiles))
         self._active: int | None = None
@@ -84,7 +90,7 @@ class TensorRtSession(Session):
                 with self._turn:
                     outputs.append(self._infer(inputs))
             except (CudaFailed, RuntimeError, ValueError, TypeError) as error:
-                raise EngineFailed(f"TensorRT failed: {error}") from error
+                raise EngineFailed(msg("TensorRT failed: %(error)s", error=error)) from error
             progress()
         return outputs
 
@@ -93,22 +99,40 @@ class TensorRtSession(Session):
             self._runtime = tensorrt.Runtime(self._logger)
         except TypeError as error:  # the bindings' way to say that the library returned nothing
             raise EngineUnavailable(
-                f"TensorRT does not start: {self._logger.last_error}.", session=self.name
+                msg("TensorRT does not start: %(last_error)s.", last_error=self._logger.last_error), session=self.name
             ) from error
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise ModelUnusable(f"TensorRT cannot load {path}: {self._logger.last_error}. Build it again.")
+            raise ModelUnusable(
+                msg(
+                    "TensorRT cannot load %(path)s: %(last_error)s. Build it again.",
+                    path=path,
+                    last_error=self._logger.last_error,
+                )
+            )
         return engine
 
     def _infer(self, inputs: Inputs) -> NDArray[np.float32]:
         if set(inputs) != set(self._inputs):
-            raise EngineFailed(f"The engine takes {', '.join(self._inputs)}, and got {', '.join(inputs)}.")
+            raise EngineFailed(
+                msg(
+                    "The engine takes %(engine_inputs)s, and got %(inputs)s.",
+                    engine_inputs=", ".join(self._inputs),
+                    inputs=", ".join(inputs),
+                )
+            )
         rows, tokens = inputs[self._inputs[0]].shape
         output = np.empty((rows, self._engine.get_tensor_shape(self._output)[1]), np.float32)
         pieces = list(fit(self._profiles, rows, tokens))
         if rows and not pieces:
             longest = max(profile.tokens.most for profile in self._profiles)
-            raise EngineFailed(f"The engine is built for rows of 1 to {longest} tokens, and got {tokens}.")
+            raise EngineFailed(
+                msg(
+                    "The engine is built for rows of 1 to %(longest)s tokens, and got %(tokens)s.",
+                    longest=longest,
+                    tokens=tokens,
+                )
+            )
         for piece in pieces:
             self._run_piece(inputs, piece, output[piece.start : piece.stop])
         return output
@@ -128,7 +152,13 @@ class TensorRtSession(Session):
         )
         shape = tuple(context.get_tensor_shape(self._output))
         if shape != output.shape:
-            raise EngineFailed(f"The engine wants to return the shape {shape} where {output.shape} was expected.")
+            raise EngineFailed(
+                msg(
+                    "The engine wants to return the shape %(shape)s where %(expected)s was expected.",
+                    shape=shape,
+                    expected=output.shape,
+                )
+            )
         self._must(context.execute_async_v3(stream.handle), "the call")
         stream.download(self._buffers[self._output], output)
         stream.wait()
@@ -144,7 +174,9 @@ class TensorRtSession(Session):
 
     def _must(self, accepted: bool, what: str) -> None:
         if not accepted:
-            raise EngineFailed(f"TensorRT refused {what}: {self._logger.last_error}")
+            raise EngineFailed(
+                msg("TensorRT refused %(what)s: %(last_error)s", what=what, last_error=self._logger.last_error)
+            )
 
     def _tensors(self, path: Path) -> tuple[tuple[str, ...], str]:
         """The names of the inputs and of the output, which must have the types of every graph of ours."""
@@ -156,7 +188,12 @@ class TensorRtSession(Session):
         good_inputs = all(kinds[name] == tensorrt.DataType.INT64 for name in inputs)
         if not inputs or not good_inputs or len(outputs) != 1 or kinds[outputs[0]] != tensorrt.DataType.FLOAT:
             raise ModelUnusable(
-                f"{path} takes or returns other tensors than int64 rows and float32 scores: {kinds}. Build it again."
+                msg(
+                    "%(path)s takes or returns other tensors than int64 rows and float32 scores: %(kinds)s. "
+                    "Build it again.",
+                    path=path,
+                    kinds=kinds,
+                )
             )
         return inputs, outputs[0]
 
@@ -175,4 +212,6 @@ class TensorRtSession(Session):
             buffers = {name: new_buffer((tokens,), np.int64) for name in self._inputs}
             return {**buffers, self._output: new_buffer((rows, width), np.float32)}
         except CudaFailed as error:
-            raise EngineUnavailable(f"The GPU has no memory for the engine: {error}.", session=self.name) from error
+            raise EngineUnavailable(
+                msg("The GPU has no memory for the engine: %(error)s.", error=error), session=self.name
+            ) from error

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from worker.engine.sessions.base import GPU_BLOCK_TOKENS, Inputs, Progress, Session, cpu_block_tokens, nothing
 from worker.engine.sessions.bert import Bert, read_bert
 from worker.engine.sessions.buckets import Recent, Shape, bucket, pad
-from yeban.errors import EngineFailed, EngineUnavailable
+from yeban.errors import EngineFailed, EngineUnavailable, msg
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _NAMES = ("input_ids", "attention_mask", "token_type_ids")
@@ -60,7 +60,7 @@ class TorchSession(Session):
                 with self._turn, torch.inference_mode():
                     outputs.append(self._infer(inputs))
             except (RuntimeError, IndexError, KeyError, ValueError) as error:
-                raise EngineFailed(f"torch failed: {error}") from error
+                raise EngineFailed(msg("torch failed: %(error)s", error=error)) from error
             progress()
         return outputs
 
@@ -111,7 +111,10 @@ def _start_cuda() -> None:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:
         raise EngineUnavailable(
-            f"torch cannot start CUDA: {error}. It needs a build of torch for CUDA, and an NVIDIA driver for it.",
+            msg(
+                "torch cannot start CUDA: %(error)s. It needs a build of torch for CUDA, and an NVIDIA driver for it.",
+                error=error,
+            ),
             session="torch",
             device="cuda",
         ) from error

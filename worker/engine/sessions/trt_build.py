@@ -20,7 +20,7 @@ from worker.engine.sessions.machine import Machine
 from worker.engine.sessions.tensorrt import Logger, TensorRtSession
 from worker.engine.sessions.trt_engines import PRECISION, EngineRecord
 from worker.engine.sessions.trt_profiles import Profile, profiles
-from yeban.errors import EngineUnavailable, ModelUnusable
+from yeban.errors import EngineUnavailable, ModelUnusable, msg
 
 _log = logging.getLogger(__name__)
 
@@ -71,14 +71,18 @@ def _build(graph: Path, ranges: Sequence[Profile], timing_cache: Path) -> bytes:
     try:
         builder = tensorrt.Builder(logger)
     except (TypeError, RuntimeError) as error:  # the bindings' way to say that the library returned nothing
-        raise EngineUnavailable(f"TensorRT does not start: {logger.last_error}.", session="tensorrt") from error
+        raise EngineUnavailable(
+            msg("TensorRT does not start: %(last_error)s.", last_error=logger.last_error), session="tensorrt"
+        ) from error
     # From TensorRT 11 on, networks are always typed as the graph says, and the flag does nothing.
     flags = 1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(flags)
     parser = tensorrt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(graph)):
         said = "; ".join(parser.get_error(index).desc() for index in range(parser.num_errors))
-        raise ModelUnusable(f"TensorRT cannot read {graph.name}: {said or logger.last_error}.")
+        raise ModelUnusable(
+            msg("TensorRT cannot read %(graph)s: %(reason)s.", graph=graph.name, reason=said or logger.last_error)
+        )
     config = builder.create_builder_config()
     names = [network.get_input(index).name for index in range(network.num_inputs)]
     for profile in ranges:
@@ -86,7 +90,9 @@ def _build(graph: Path, ranges: Sequence[Profile], timing_cache: Path) -> bytes:
     cache = _timings(config, timing_cache)
     built = builder.build_serialized_network(network, config)
     if built is None:
-        raise ModelUnusable(f"TensorRT cannot build {graph.name}: {logger.last_error}.")
+        raise ModelUnusable(
+            msg("TensorRT cannot build %(graph)s: %(last_error)s.", graph=graph.name, last_error=logger.last_error)
+        )
     trt_engines.write_file(timing_cache, bytes(cache.serialize()))
     return bytes(built)
 
@@ -97,7 +103,13 @@ def _add_profile(builder: Any, config: Any, names: Sequence[str], profile: Profi
     for name in names:
         made.set_shape(name, (rows.least, tokens.least), (rows.best, tokens.best), (rows.most, tokens.most))
     if config.add_optimization_profile(made) < 0:
-        raise ModelUnusable(f"TensorRT refuses the profile of {rows.most} rows of {tokens.most} tokens.")
+        raise ModelUnusable(
+            msg(
+                "TensorRT refuses the profile of %(rows)s rows of %(tokens)s tokens.",
+                rows=rows.most,
+                tokens=tokens.most,
+            )
+        )
 
 
 def _timings(config: Any, path: Path) -> Any:

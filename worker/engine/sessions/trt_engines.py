@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from worker.engine.sessions.machine import Machine
-from yeban.errors import EngineUnavailable, ModelUnusable
+from yeban.errors import EngineUnavailable, ModelUnusable, msg
 
 FOLDER = ".engines"
 PRECISION = "fp16"
@@ -48,9 +48,11 @@ def key(machine: Machine) -> str:
     """
     gpu = machine.gpu
     if gpu is None:
-        raise EngineUnavailable(f"There is no GPU to build or run an engine on: {machine.devices.reason}.")
+        raise EngineUnavailable(
+            msg("There is no GPU to build or run an engine on: %(reason)s.", reason=machine.devices.reason)
+        )
     if machine.tensorrt is None:
-        raise EngineUnavailable("tensorrt is not installed (pip install the extra yeban[gpu]).")
+        raise EngineUnavailable(msg("tensorrt is not installed (pip install the extra yeban[gpu])."))
     major, minor = gpu.compute_capability
     return "-".join(
         (
@@ -89,9 +91,13 @@ def read(path: Path) -> bytes:
         plan = path.read_bytes()
         recorded = json.loads(_record_of(path).read_text(encoding="utf-8"))["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelUnusable(f"The TensorRT engine {path} cannot be read: {error!r}. Build it again.") from error
+        raise ModelUnusable(
+            msg("The TensorRT engine %(path)s cannot be read: %(error)s. Build it again.", path=path, error=repr(error))
+        ) from error
     if hashlib.sha256(plan).hexdigest() != recorded:
-        raise ModelUnusable(f"The TensorRT engine {path} does not have the recorded contents. Build it again.")
+        raise ModelUnusable(
+            msg("The TensorRT engine %(path)s does not have the recorded contents. Build it again.", path=path)
+        )
     return plan
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, msg
 
 _PAD = ("[PAD]", "<pad>")
 
@@ -23,15 +23,20 @@ class LibraryTokeniser:
             self._tokenizer.no_padding()
             frame = _frame(self._tokenizer)
         except Exception as error:  # the library raises Exception itself
-            raise ModelUnusable(f"{path} cannot be read as a tokeniser ({error}); download it again.") from error
+            raise ModelUnusable(
+                msg("%(path)s cannot be read as a tokeniser (%(error)s); download it again.", path=path, error=error)
+            ) from error
         if frame is None:
             raise ModelUnusable(
-                f"{path} frames a pair of texts in another way than BERT does; such models cannot be run."
+                msg(
+                    "%(path)s frames a pair of texts in another way than BERT does; such models cannot be run.",
+                    path=path,
+                )
             )
         self.first, self.separator = frame
         pads = [token for token in map(self._tokenizer.token_to_id, _PAD) if token is not None]
         if not pads:
-            raise ModelUnusable(f"{path} has none of the padding tokens {', '.join(_PAD)}.")
+            raise ModelUnusable(msg("%(path)s has none of the padding tokens %(pad)s.", path=path, pad=", ".join(_PAD)))
         self.pad = pads[0]
 
     @property

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from worker.engine.tokenisers import wordpiece
 from worker.engine.tokenisers.fallback import LibraryTokeniser
 from worker.engine.tokenisers.wordpiece import TOKENIZER_FILE, VOCABULARY_FILE, WordPiece
-from yeban.errors import InvalidLabels
+from yeban.errors import InvalidLabels, msg
 
 MAX_TOKENS = 512
 """Of a whole pair; ModelScope's limit too."""
@@ -72,8 +72,12 @@ class PairTokeniser:
         if truncated:
             if room < 1:
                 raise InvalidLabels(
-                    f"A label with its template takes {len(hypothesis_ids)} tokens; at most {self._room - 1} leave "
-                    "room for a text. Shorten the label or the template.",
+                    msg(
+                        "A label with its template takes %(count)s tokens; at most %(limit)s leave room for a "
+                        "text. Shorten the label or the template.",
+                        count=len(hypothesis_ids),
+                        limit=self._room - 1,
+                    ),
                     tokens=len(hypothesis_ids),
                     limit=self._room - 1,
                 )

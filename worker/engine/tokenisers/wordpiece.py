@@ -20,7 +20,7 @@ from typing import Any
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from yeban.errors import ModelUnusable
+from yeban.errors import ModelUnusable, msg
 
 VOCABULARY_FILE = "vocab.txt"
 CONFIG_FILE = "tokenizer_config.json"
@@ -142,8 +142,13 @@ def read_spec(folder: Path) -> Spec:
     if (folder / TOKENIZER_FILE).is_file():
         return read_tokenizer_json(folder / TOKENIZER_FILE)
     raise ModelUnusable(
-        f"{folder} has no vocabulary: it should hold {VOCABULARY_FILE} or {TOKENIZER_FILE}. Download the whole "
-        "model again."
+        msg(
+            "%(folder)s has no vocabulary: it should hold %(vocabulary_file)s or %(tokenizer_file)s. "
+            "Download the whole model again.",
+            folder=folder,
+            vocabulary_file=VOCABULARY_FILE,
+            tokenizer_file=TOKENIZER_FILE,
+        )
     )
 
 
@@ -164,13 +169,21 @@ def read_tokenizer_json(path: Path) -> Spec:
         model, normalizer = document["model"], document["normalizer"]
         kinds = (model["type"], normalizer["type"])
         if kinds != _BERT_KINDS:
-            raise ModelUnusable(f"{path} describes a tokeniser of another kind ({', '.join(kinds)}) than BERT's.")
+            raise ModelUnusable(
+                msg(
+                    "%(path)s describes a tokeniser of another kind (%(kinds)s) than BERT's.",
+                    path=path,
+                    kinds=", ".join(kinds),
+                )
+            )
         vocabulary = {str(token): int(at) for token, at in model["vocab"].items()}
         added = [token["content"] for token in document.get("added_tokens", ())]
         lowercase, strip = bool(normalizer["lowercase"]), normalizer.get("strip_accents")
         split = bool(normalizer["handle_chinese_chars"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelUnusable(f"{path} cannot be read as a tokeniser ({error!r}); download it again.") from error
+        raise ModelUnusable(
+            msg("%(path)s cannot be read as a tokeniser (%(error)s); download it again.", path=path, error=repr(error))
+        ) from error
     _check(path, vocabulary, added)
     return Spec(
         vocabulary=vocabulary,
@@ -191,8 +204,11 @@ def _from_vocabulary(folder: Path) -> Spec:
     _check(path, vocabulary, [*_options(folder / _ADDED_FILE), *_added(config)])
     if not config.get("do_basic_tokenize", True) or config.get("never_split"):
         raise ModelUnusable(
-            f"{folder / CONFIG_FILE} asks for a tokeniser that is not supported: do_basic_tokenize must be on and "
-            "never_split empty."
+            msg(
+                "%(path)s asks for a tokeniser that is not supported: do_basic_tokenize must be on and "
+                "never_split empty.",
+                path=folder / CONFIG_FILE,
+            )
         )
     lowercase, strip = bool(config.get("do_lower_case", True)), config.get("strip_accents")
     return Spec(
@@ -214,11 +230,18 @@ def _added(config: Mapping[str, Any]) -> list[str]:
 def _check(path: Path, vocabulary: Mapping[str, int], added: Sequence[str]) -> None:
     for token in (_PAD, _UNKNOWN, _FIRST, _SEPARATOR):
         if token not in vocabulary:
-            raise ModelUnusable(f"{path} lacks the token {token}; it is cut short or not BERT's.")
+            raise ModelUnusable(
+                msg("%(path)s lacks the token %(token)s; it is cut short or not BERT's.", path=path, token=token)
+            )
     if others := sorted(set(added) - set(_SPECIAL.values())):
         raise ModelUnusable(
-            f"The tokeniser in {path.parent} has special tokens of its own ({', '.join(others)}); only BERT's are "
-            f"supported ({', '.join(_SPECIAL.values())})."
+            msg(
+                "The tokeniser in %(parent)s has special tokens of its own (%(others)s); only BERT's are "
+                "supported (%(special_tokens)s).",
+                parent=path.parent,
+                others=", ".join(others),
+                special_tokens=", ".join(_SPECIAL.values()),
+            )
         )
 
 
@@ -228,9 +251,11 @@ def _options(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(_read(path))
     except (ValueError, RecursionError) as error:
-        raise ModelUnusable(f"{path} cannot be read ({error}); download it again.") from error
+        raise ModelUnusable(
+            msg("%(path)s cannot be read (%(error)s); download it again.", path=path, error=error)
+        ) from error
     if not isinstance(document, dict):
-        raise ModelUnusable(f"{path} is not a JSON object; download it again.")
+        raise ModelUnusable(msg("%(path)s is not a JSON object; download it again.", path=path))
     return document
 
 
@@ -238,7 +263,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelUnusable(f"{path} cannot be read ({error}); download it again.") from error
+        raise ModelUnusable(
+            msg("%(path)s cannot be read (%(error)s); download it again.", path=path, error=error)
+        ) from error
 
 
 def _tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.runtime.servers import ownership, places, software
 from yeban.runtime.servers.postgres import Postgres
 from yeban.runtime.servers.supervisor import Supervisor
@@ -84,7 +84,9 @@ def find_endpoints(settings: Settings) -> Endpoints:
     endpoints = running_endpoints(settings)
     if endpoints is None:
         raise ConfigurationError(
-            "There is no database or no Redis: set YEBAN_DATABASE_URL and YEBAN_REDIS_URL, "
-            "or start everything with `yeban up`."
+            msg(
+                "There is no database or no Redis: set YEBAN_DATABASE_URL and YEBAN_REDIS_URL, or start "
+                "everything with `yeban up`."
+            )
         )
     return endpoints

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 
 # The first that exists is used; no account is ever created.
 _CANDIDATES = ("postgres", "nobody")
@@ -52,8 +52,12 @@ def choose(existing: Path) -> Account | None:
         if found := _lookup(name):
             return found
     raise ConfigurationError(
-        "The bundled servers do not run as root and this system has no unprivileged account "
-        f"({' or '.join(_CANDIDATES)}). Run Yeban as an ordinary user, or set YEBAN_DATABASE_URL and YEBAN_REDIS_URL."
+        msg(
+            "The bundled servers do not run as root and this system has no unprivileged account "
+            "(%(candidates)s). Run Yeban as an ordinary user, or set YEBAN_DATABASE_URL and "
+            "YEBAN_REDIS_URL.",
+            candidates=" or ".join(_CANDIDATES),
+        )
     )
 
 

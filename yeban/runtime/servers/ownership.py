@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 
 _LOCK = "servers.lock"
 _STATE = "servers.json"
@@ -60,16 +60,24 @@ def own(data_dir: Path) -> Iterator[Ownership]:
         lock = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigurationError(
-            f"Cannot use the data directory {data_dir}: {error.strerror}. "
-            "Make it writable to the user running Yeban, or set YEBAN_DATA_DIR to another path."
+            msg(
+                "Cannot use the data directory %(data_dir)s: %(reason)s. Make it writable to the user "
+                "running Yeban, or set YEBAN_DATA_DIR to another path.",
+                data_dir=data_dir,
+                reason=error.strerror,
+            )
         ) from error
     _held.add(lock)
     try:
         if not _acquire(lock, _PATIENCE_S):
             pid = _read_pid(lock)
             raise ConfigurationError(
-                f"The bundled servers of {data_dir} already belong to process {pid}. "
-                f"Stop it first, or give this one another YEBAN_DATA_DIR.",
+                msg(
+                    "The bundled servers of %(data_dir)s already belong to process %(pid)s. Stop it first, "
+                    "or give this one another YEBAN_DATA_DIR.",
+                    data_dir=data_dir,
+                    pid=pid,
+                ),
                 pid=pid,
             )
         # State first, process id second: a reader must never pair an old state with the new owner.

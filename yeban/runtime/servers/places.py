@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.runtime.servers import account as accounts
 from yeban.runtime.servers.account import Account
 
@@ -56,8 +56,11 @@ class Places:
         path = self.home / name
         if not _make_private(path, self.account):
             raise ConfigurationError(
-                f"{path} cannot be used by the user the bundled servers run as. "
-                "Mend its owner and permissions, or set YEBAN_DATA_DIR to another path."
+                msg(
+                    "%(path)s cannot be used by the user the bundled servers run as. Mend its owner and "
+                    "permissions, or set YEBAN_DATA_DIR to another path.",
+                    path=path,
+                )
             )
         return path
 
@@ -80,8 +83,12 @@ def make(data_dir: Path) -> Places:
         return Places(data_dir=data_dir, home=home, run=_run_dir(home, account), logs=logs, account=account)
     except OSError as error:
         raise ConfigurationError(
-            f"Cannot prepare the data directory {data_dir}: {error}. "
-            "Make it writable to the user running Yeban, or set YEBAN_DATA_DIR to another path."
+            msg(
+                "Cannot prepare the data directory %(data_dir)s: %(error)s. Make it writable to the user "
+                "running Yeban, or set YEBAN_DATA_DIR to another path.",
+                data_dir=data_dir,
+                error=error,
+            )
         ) from error
 
 
@@ -90,17 +97,25 @@ def _home(data_dir: Path) -> tuple[Path, Account | None]:
     if link.is_symlink():
         home = link.resolve()
         if not home.is_dir():
-            raise ConfigurationError(f"{link} points to {home}, which is gone. Restore it, or remove the link.")
+            raise ConfigurationError(
+                msg("%(link)s points to %(home)s, which is gone. Restore it, or remove the link.", link=link, home=home)
+            )
         return home, accounts.choose(home / "run")
     account = accounts.choose(data_dir / "run")
     if _make_private(data_dir / "run", account):
         return data_dir, account
     if account is None:
-        raise ConfigurationError(f"{data_dir / 'run'} is not writable. Set YEBAN_DATA_DIR to a path of your own.")
+        raise ConfigurationError(
+            msg("%(path)s is not writable. Set YEBAN_DATA_DIR to a path of your own.", path=data_dir / "run")
+        )
     if (data_dir / "postgres").exists():
         raise ConfigurationError(
-            f"{data_dir / 'postgres'} holds data, but the account of the bundled servers (user id {account.uid}) "
-            f"cannot reach it any more. Let other users enter the folders above it, or set YEBAN_DATA_DIR."
+            msg(
+                "%(path)s holds data, but the account of the bundled servers (user id %(uid)s) cannot "
+                "reach it any more. Let other users enter the folders above it, or set YEBAN_DATA_DIR.",
+                path=data_dir / "postgres",
+                uid=account.uid,
+            )
         )
     home = _fallback_home(data_dir, account)
     link.symlink_to(home)
@@ -127,8 +142,15 @@ def _fallback_home(data_dir: Path, account: Account) -> Path:
         shutil.rmtree(home)
         problem = "is out of its reach too"
     raise ConfigurationError(
-        f"The bundled servers cannot run as root, the account they run as (user id {account.uid}) cannot reach "
-        f"{data_dir}, and {FALLBACK_ROOT} {problem}. Set YEBAN_DATA_DIR to a folder that other users can enter."
+        msg(
+            "The bundled servers cannot run as root, the account they run as (user id %(uid)s) "
+            "cannot reach %(data_dir)s, and %(fallback_root)s %(problem)s. Set YEBAN_DATA_DIR to a "
+            "folder that other users can enter.",
+            uid=account.uid,
+            data_dir=data_dir,
+            fallback_root=FALLBACK_ROOT,
+            problem=problem,
+        )
     )
 
 
@@ -147,8 +169,12 @@ def _run_dir(home: Path, account: Account | None) -> Path:
         if base_dir.is_dir() and _fits(run) and _make_private(run, account):
             return run
     raise ConfigurationError(
-        f"No private folder for sockets could be made in {' or '.join(map(str, candidates))}, "
-        f"and {home} is too long a path for them. Set YEBAN_DATA_DIR to a shorter path."
+        msg(
+            "No private folder for sockets could be made in %(candidates)s, and %(home)s is too long "
+            "a path for them. Set YEBAN_DATA_DIR to a shorter path.",
+            candidates=" or ".join(map(str, candidates)),
+            home=home,
+        )
     )
 
 

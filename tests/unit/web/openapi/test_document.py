@@ -22,7 +22,7 @@ from web.openapi import with_limits
 from web.openapi.document import GROUPS, build
 from web.openapi.documented import documentation_of
 from web.openapi.routes import BLUEPRINTS, api_routes
-from yeban.errors import Conflict, ServiceUnavailable, YebanError, error_classes
+from yeban.errors import Conflict, ServiceUnavailable, YebanError, error_classes, msg
 from yeban.settings import Settings
 
 _DOCS = (Path(__file__).resolve().parents[4] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -228,8 +228,8 @@ def test_accounts_are_told_where_they_matter(document):
         (lambda: json_response({"default": 1, "models": []}), True),
         (lambda: json_response({}, 418), True),
         (lambda: Response("{}", content_type="text/plain"), True),
-        (lambda: _raise(Conflict("x")), True),
-        (lambda: _raise(ServiceUnavailable("x")), False),
+        (lambda: _raise(Conflict(msg("x"))), True),
+        (lambda: _raise(ServiceUnavailable(msg("x"))), False),
     ],
 )
 def test_the_tests_notice_an_answer_that_is_not_as_described(tmp_path, answer, noticed):

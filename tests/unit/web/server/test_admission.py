@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.clock import FakeClock
 from web.server.admission import Admission
-from yeban.errors import InvalidRequest, NoAnswer, Overloaded
+from yeban.errors import InvalidRequest, NoAnswer, Overloaded, msg
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def rounds(admission: Admission, clock: FakeClock, *, at_once: int, takes_s: flo
 
 
 def test_the_excess_is_refused_at_once_and_told_when_to_try_again():
-    admission = Admission("uploads", most=2)
+    admission = Admission(msg("uploads"), most=2)
     with admission.admit(), admission.admit():
         with pytest.raises(Overloaded, match="2 uploads are in progress already") as refused, admission.admit():
             pass
@@ -37,7 +37,7 @@ def test_the_excess_is_refused_at_once_and_told_when_to_try_again():
 
 
 def test_a_place_is_given_back_whatever_happens():
-    admission = Admission("texts", most=1, target_s=1.0)
+    admission = Admission(msg("texts"), most=1, target_s=1.0)
     for error in (InvalidRequest, NoAnswer, KeyboardInterrupt):
         with pytest.raises(error), admission.admit():
             raise error("x")
@@ -45,13 +45,13 @@ def test_a_place_is_given_back_whatever_happens():
 
 
 def test_without_a_target_the_limit_stays(clock):
-    admission = Admission("uploads", most=4, clock=clock)
+    admission = Admission(msg("uploads"), most=4, clock=clock)
     rounds(admission, clock, at_once=4, takes_s=1e6, times=9)
     assert admission.limit == 4
 
 
 def test_late_answers_shrink_the_limit_once_for_those_under_way_together(clock):
-    admission = Admission("texts", most=50, least=2, target_s=1.0, clock=clock)
+    admission = Admission(msg("texts"), most=50, least=2, target_s=1.0, clock=clock)
     rounds(admission, clock, at_once=50, takes_s=1.5)
     assert admission.limit == 40
     rounds(admission, clock, at_once=50, takes_s=1.5)
@@ -59,29 +59,29 @@ def test_late_answers_shrink_the_limit_once_for_those_under_way_together(clock):
 
 
 def test_the_limit_never_falls_below_the_least_that_keeps_a_worker_busy(clock):
-    admission = Admission("texts", most=50, least=2, target_s=1.0, clock=clock)
+    admission = Admission(msg("texts"), most=50, least=2, target_s=1.0, clock=clock)
     rounds(admission, clock, at_once=50, takes_s=9.0, times=100)
     assert admission.limit == 2
 
 
 def test_no_answer_counts_as_late_and_other_failures_as_nothing(clock):
-    admission = Admission("texts", most=10, target_s=1.0, clock=clock)
+    admission = Admission(msg("texts"), most=10, target_s=1.0, clock=clock)
 
     def fail_late() -> None:
         with admission.admit():
             clock.now += 5
-            raise InvalidRequest("x")
+            raise InvalidRequest(msg("x"))
 
     with pytest.raises(InvalidRequest):
         fail_late()
     assert admission.limit == 10
     with pytest.raises(NoAnswer), admission.admit():
-        raise NoAnswer("x")
+        raise NoAnswer(msg("x"))
     assert admission.limit == 8
 
 
 def test_the_limit_grows_again_by_at_most_one_a_round(clock):
-    admission = Admission("texts", most=50, target_s=1.0, clock=clock)
+    admission = Admission(msg("texts"), most=50, target_s=1.0, clock=clock)
     rounds(admission, clock, at_once=50, takes_s=2.0, times=5)
     assert admission.limit == 16
     rounds(admission, clock, at_once=50, takes_s=0.5, times=10)
@@ -91,7 +91,7 @@ def test_the_limit_grows_again_by_at_most_one_a_round(clock):
 
 
 def test_a_limit_nobody_comes_near_to_does_not_grow(clock):
-    admission = Admission("texts", most=50, target_s=1.0, clock=clock)
+    admission = Admission(msg("texts"), most=50, target_s=1.0, clock=clock)
     rounds(admission, clock, at_once=50, takes_s=2.0, times=5)
     rounds(admission, clock, at_once=2, takes_s=0.1, times=500)
     assert admission.limit == 16
@@ -100,7 +100,7 @@ def test_a_limit_nobody_comes_near_to_does_not_grow(clock):
 @pytest.mark.parametrize("capacity", [5.0, 20.0, 200.0])
 def test_under_overload_it_settles_where_answers_come_near_the_target(clock, capacity):
     """Workers that do ``capacity`` texts a second, and more callers than they can serve."""
-    admission = Admission("texts", most=400, least=2, target_s=1.0, clock=clock)
+    admission = Admission(msg("texts"), most=400, least=2, target_s=1.0, clock=clock)
     times = []
     for _ in range(300):
         at_once = admission.limit

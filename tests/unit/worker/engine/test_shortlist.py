@@ -11,7 +11,7 @@ from worker.engine.classifier import Batch, Classifier, ModelInfo, Plan, Reuse, 
 from worker.engine.models.loader import open_classifier
 from worker.engine.sessions.base import Progress, nothing
 from worker.engine.shortlist import ShortlistClassifier
-from yeban.errors import InvalidLabels, UnknownModel
+from yeban.errors import InvalidLabels, UnknownModel, msg
 from yeban.labels import LabelSet
 
 LABELS = LabelSet.of([f"label {at}" for at in range(30)])
@@ -42,7 +42,7 @@ class MadeUpClassifier(Classifier):
 
     def check(self, label_set: LabelSet) -> None:
         if any(self.kind in name for name in label_set.names):
-            raise InvalidLabels(f"A label that {self.kind} cannot read.")
+            raise InvalidLabels(msg("A label that %(kind)s cannot read.", kind=self.kind))
 
     def plan(self, batches: Sequence[Batch]) -> Plan:
         return Plan(batches=tuple(batches))

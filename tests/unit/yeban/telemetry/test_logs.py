@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from yeban.errors import EngineFailed, InvalidTable, ServiceUnavailable
+from yeban.errors import EngineFailed, InvalidTable, ServiceUnavailable, msg
 from yeban.telemetry import logs
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -112,9 +112,9 @@ def test_what_only_came_up_on_the_way_is_told_unless_it_is_suppressed():
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (EngineFailed("The scores are not finite."), "EngineFailed: The scores are not finite."),
-        (ServiceUnavailable("Redis is away."), "ServiceUnavailable: Redis is away."),
-        (InvalidTable(f"There is no column {SECRET}."), "InvalidTable"),  # a file without a header
+        (EngineFailed(msg("The scores are not finite.")), "EngineFailed: The scores are not finite."),
+        (ServiceUnavailable(msg("Redis is away.")), "ServiceUnavailable: Redis is away."),
+        (InvalidTable(msg("There is no column %(secret)s.", secret=SECRET)), "InvalidTable"),  # a file without a header
         (OSError(28, "No space left on device", f"/tmp/{SECRET}"), "OSError: No space left on device"),
         (OSError(SECRET), "OSError"),
         (RuntimeError(SECRET), "RuntimeError"),

@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from tests.fixtures.scraping import Counting, read
-from yeban.errors import NotFound
+from yeban.errors import NotFound, msg
 from yeban.telemetry import metrics
 from yeban.telemetry.metrics import Collected, exposition
 
@@ -148,7 +148,7 @@ def test_states_are_shown_before_they_occur_and_the_process_is_told_of():
 
 
 def test_an_error_is_counted_under_its_code():
-    assert metrics.code_of(NotFound("x")) == "not_found"
+    assert metrics.code_of(NotFound(msg("x"))) == "not_found"
     assert metrics.code_of(RuntimeError("x")) == "internal"
 
 

@@ -12,7 +12,7 @@ import pytest
 from worker.engine.manifest import MANIFEST_FILE, FileRecord, Manifest, fingerprint, read_manifest, record_file
 from worker.engine.models import store, verification
 from worker.engine.models.recipes import RECIPES, Recipe
-from yeban.errors import ModelUnusable, UnknownModel
+from yeban.errors import ModelUnusable, UnknownModel, msg
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_model_of_an_older_version_is_built_again_when_it_is_needed(
 def test_a_build_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fail(folder: Path) -> NoReturn:
         (folder / "half").touch()
-        raise ModelUnusable("no")
+        raise ModelUnusable(msg("no"))
 
     monkeypatch.setitem(RECIPES, "broken", Recipe(name="broken", build=fail))
 

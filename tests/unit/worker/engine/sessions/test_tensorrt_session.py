@@ -13,6 +13,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from yeban.errors import msg
+
 pytest.importorskip("onnxruntime")
 
 from tests.fixtures.agreement import agree, pairs
@@ -242,7 +244,7 @@ def test_timings_of_another_gpu_are_left(model: Path, manifest: Manifest) -> Non
 @pytest.mark.usefixtures("cuda")
 def test_what_fails_the_check_is_not_kept(model: Path, manifest: Manifest) -> None:
     def refuse(session: Session, folder: Path) -> None:
-        raise ModelUnusable("too far off")
+        raise ModelUnusable(msg("too far off"))
 
     with pytest.raises(ModelUnusable, match="too far off"):
         build(model, manifest, verify=refuse)
