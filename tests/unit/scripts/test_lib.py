@@ -20,6 +20,7 @@ def test_all_scripts_of_developers_ask_for_the_same_extras(tmp_path: Path) -> No
         "bench",
         "check",
         "faults",
+        "house",
         "screenshots",
         "test",
         "translate",
