@@ -10,7 +10,6 @@ import re
 import struct
 import zipfile
 from typing import BinaryIO
-from xml.etree.ElementTree import ParseError, XMLParser
 
 from yeban.errors import InvalidTable, TooLarge, msg
 
@@ -20,9 +19,6 @@ _MAX_UNPACKED_BYTES = 2 << 30
 # Sheets compress about 10:1, and 60:1 if very uniform; deflate's own limit is 1032:1.
 _MAX_RATIO = 200
 _RATIO_FREE_BYTES = 64 << 20
-
-_PROLOG_BLOCK_BYTES = 1 << 12
-_MAX_PROLOG_BYTES = 1 << 18
 
 # About 150 bytes of memory each, and their text.
 _MAX_SHARED_STRINGS = 2_000_000
@@ -48,7 +44,6 @@ def check_archive(file: BinaryIO) -> None:
         _check_sizes(members)
         _check_kind(members)
         for member in members:
-            _refuse_document_type(archive, member)
             _check_strings(archive, member)
 
 
@@ -89,34 +84,6 @@ def _check_kind(members: list[zipfile.ZipInfo]) -> None:
         raise InvalidTable(msg("The workbook is encrypted. Save it as .xlsx without a password, or as CSV."))
 
 
-def _refuse_document_type(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Raise ``InvalidTable`` for XML that may define entities, which can expand to a hundred times their size.
-
-    XLSX allows no document type declaration. Every member is looked at, since its name need not tell that it is XML.
-    """
-    prolog = _Prolog(member.filename)
-    parser = XMLParser(target=prolog)  # noqa: S314 (it ends before anything could be expanded)
-    # Newer expat holds back what it has been fed until there is more of it.
-    flush = getattr(parser, "flush", None)
-    with archive.open(member) as stream:
-        while not prolog.ended and (block := stream.read(_PROLOG_BLOCK_BYTES)):
-            if stream.tell() > _MAX_PROLOG_BYTES:
-                # Expat begins a long comment anew with each block.
-                raise InvalidTable(
-                    msg(
-                        "The workbook's %(filename)s has more than %(kilobytes)s KiB before its first element.",
-                        filename=member.filename,
-                        kilobytes=_MAX_PROLOG_BYTES >> 10,
-                    )
-                )
-            try:
-                parser.feed(block)
-                if flush is not None:
-                    flush()
-            except ParseError:
-                return  # not XML; openpyxl fails on it in the same way if it reads it at all
-
-
 def _check_strings(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """Raise ``TooLarge`` for a part with more shared strings than openpyxl, which keeps them all, may be given.
 
@@ -136,24 +103,6 @@ def _check_strings(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
                     ),
                     limit=_MAX_SHARED_STRINGS,
                 )
-
-
-class _Prolog:
-    """What comes before the first element of an XML document, as a parser reports it."""
-
-    def __init__(self, name: str) -> None:
-        self.ended = False
-        self._name = name
-
-    def doctype(self, *_: object) -> None:
-        raise InvalidTable(
-            msg(
-                "The workbook's %(name)s holds a document type declaration, which XLSX does not allow.", name=self._name
-            )
-        )
-
-    def start(self, *_: object) -> None:
-        self.ended = True
 
 
 def _directory_bytes(file: BinaryIO) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import date, datetime, time, timedelta
 from typing import Any, BinaryIO, Literal
 
+from defusedxml.common import DefusedXmlException
 from openpyxl.utils.datetime import from_excel
 from openpyxl.utils.escape import unescape
 from openpyxl.xml.constants import MAX_ROW
@@ -81,7 +82,10 @@ class XlsxReader:
         except (YebanError, MemoryError):
             raise
         except Exception as error:
-            reason = str(error.__cause__ or error)[:_MAX_REASON_CHARS]
+            cause = error.__cause__ or error
+            if isinstance(cause, DefusedXmlException):
+                raise InvalidTable(msg("The workbook defines XML entities, which XLSX does not allow.")) from error
+            reason = str(cause)[:_MAX_REASON_CHARS]
             raise InvalidTable(
                 msg(
                     "The workbook is damaged after row %(row)s, or of an unknown kind (%(reason)s). Open it "
