@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ _PURGED_ROWS = 40
 _TRY_S = 2.0
 _MESSAGE_LEASE_S = 4.0
 _DELAYS_S = (0.5,) * 1_000
-_LONGEST = ("2 days", "20 seconds")
+_LONGEST_DELAY = timedelta(seconds=20)
 
 
 def main(folder: Path, per_text_s: float) -> int:
@@ -82,10 +83,10 @@ def _tell_of_phases(points: Points, process: WorkerProcess) -> None:
     _wrap(points, retention, "_remove_batch", after=Phase.PURGING, only=lambda last: last is not None)
 
     deliveries.LEASE_S, deliveries.DELAYS_S = _MESSAGE_LEASE_S, _DELAYS_S
-    deliveries._DUE = deliveries._DUE.replace(*_LONGEST)
+    deliveries.LONGEST_DELAY = _LONGEST_DELAY
     _wrap(points, announcements, "_enter", after=Phase.TELLING, only=lambda made: made > 0)
-    _wrap(points, deliveries, "take", after=Phase.SENDING, only=lambda message: message is not None)
-    _wrap(points, deliveries, "enter", before=Phase.SENT)
+    _wrap(points, deliveries, "claim", after=Phase.SENDING, only=lambda message: message is not None)
+    _wrap(points, deliveries, "record", before=Phase.SENT)
 
     @event.listens_for(process._database.engine, "commit")
     def before_commit(_connection: Any) -> None:

@@ -1,92 +1,100 @@
-"""From jobs that have ended to deliveries: one for each webhook that wants to know.
+"""Announcements: one delivery per finished job and webhook.
 
-Any worker does it, any number at once. The deliveries are made in the transaction that marks the job as told, so each
-end is told exactly once to each webhook, whatever dies in between.
+Any number of workers may announce at once. One transaction creates the deliveries and marks the job as announced, so
+each webhook gets each end exactly once even if a worker dies.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, and_, exists, func, insert, or_, select, update
 
+from yeban.accounts.people import Role
 from yeban.database.engine import Database
-from yeban.database.tables.states import ENDED, JobState
+from yeban.database.tables import Account, Chunk, Job, Webhook, WebhookDelivery
+from yeban.database.tables.states import ENDED, ChunkState, JobState
 from yeban.webhooks.events import EVENT_OF, payload
 
 _BATCH = 100
 
-_ENDED = [state.value for state in sorted(ENDED)]
-
-# A job that is refined again is `finishing` for a while and keeps the time of its end: that is told once.
-_UNTOLD = text(
-    """
-    SELECT id, public_id, owner, team, state, row_count, model, created_at, ended_at, summary FROM job
-    WHERE ended_at IS NOT NULL AND (announced_at IS NULL OR announced_at < ended_at) AND state = ANY(:ended)
-    ORDER BY id LIMIT :batch FOR NO KEY UPDATE SKIP LOCKED
-    """
+# A job that is refined again keeps the time of its first end while it is `finishing`: that end is announced once.
+_UNANNOUNCED = (
+    select(Job)
+    .where(
+        Job.ended_at.is_not(None),
+        or_(Job.announced_at.is_(None), Job.announced_at < Job.ended_at),
+        Job.state.in_(sorted(ENDED)),
+    )
+    .order_by(Job.id)
+    .limit(_BATCH)
+    .with_for_update(key_share=True, skip_locked=True)
 )
-# A webhook that is being deleted is locked, and passed over. Whoever made it knows its URL and secret, so it says
-# nothing more once their account is disabled, nor of a team that they have left.
-_WANTED_BY = text(
-    """
-    SELECT id FROM webhook
-    WHERE ((team <> '' AND team = :team) OR (team = '' AND owner = :owner)) AND (owner = '' OR EXISTS (
-        SELECT FROM account WHERE account.name = webhook.owner AND disabled_at IS NULL
-            AND (webhook.team IN ('', account.team) OR role = 'admin')
-    ))
-    ORDER BY id FOR KEY SHARE SKIP LOCKED
-    """
+_COUNTS = (
+    func.coalesce(func.sum(Chunk.last_row - Chunk.first_row + 1), 0).label("done"),
+    func.coalesce(func.sum(Chunk.ok), 0).label("ok"),
+    func.coalesce(func.sum(Chunk.abstained), 0).label("abstained"),
+    func.coalesce(func.sum(Chunk.errors), 0).label("errors"),
 )
-_COUNTS = text(
-    """
-    SELECT coalesce(sum(last_row - first_row + 1), 0) AS done, coalesce(sum(ok), 0) AS ok,
-        coalesce(sum(abstained), 0) AS abstained, coalesce(sum(errors), 0) AS errors
-    FROM chunk WHERE job_id = :id AND state = 'done'
-    """
-)
-_ENTER = text(
-    "INSERT INTO webhook_delivery (webhook_id, job_id, event, payload, next_at)"
-    " VALUES (:webhook, :job, :event, CAST(:payload AS jsonb), now())"
-)
-# Not before the end, even where the clock was set back since: it would be told again and again.
-_TOLD = text("UPDATE job SET announced_at = greatest(now(), ended_at) WHERE id = ANY(:ids)")
 
 
 def announce(database: Database) -> int:
-    """Make deliveries of every end that was not told yet; returns how many.
+    """Create the deliveries of every unannounced end. Returns the number created.
 
     Raises :class:`~yeban.errors.ServiceUnavailable` if the database is away.
     """
-    made = 0
+    created = 0
     while True:
         with database.begin() as connection:
-            jobs = connection.execute(_UNTOLD, {"ended": _ENDED, "batch": _BATCH}).all()
+            jobs = connection.execute(_UNANNOUNCED).all()
             if jobs:
-                made += sum(_enter(connection, job) for job in jobs)
-                connection.execute(_TOLD, {"ids": [job.id for job in jobs]})
+                created += sum(_enter(connection, job) for job in jobs)
+                _mark_announced(connection, [job.id for job in jobs])
         if len(jobs) < _BATCH:
-            return made
+            return created
 
 
-def _enter(connection: Connection, job: Row[Any]) -> int:
-    webhooks: Sequence[int] = connection.scalars(_WANTED_BY, {"owner": job.owner, "team": job.team}).all()
-    if not webhooks:
-        return 0
-    event = EVENT_OF[JobState(job.state)]
-    content = json.dumps(payload(event, job.ended_at, _facts(connection, job)))
-    connection.execute(
-        _ENTER,
-        [{"webhook": webhook, "job": job.id, "event": event.value, "payload": content} for webhook in webhooks],
-    )
+def _enter(connection: Connection, job: Row[*tuple[Any, ...]]) -> int:
+    """Create one delivery for each webhook that reports ``job``. Returns the number created."""
+    webhooks = _webhooks_of(connection, job)
+    if webhooks:
+        event = EVENT_OF[JobState(job.state)]
+        content = payload(event, job.ended_at, _facts(connection, job))
+        connection.execute(
+            insert(WebhookDelivery).values(job_id=job.id, event=event, payload=content, next_at=func.now()),
+            [{"webhook_id": webhook_id} for webhook_id in webhooks],
+        )
     return len(webhooks)
 
 
-def _facts(connection: Connection, job: Row[Any]) -> dict[str, Any]:
-    """What is told of a job. Not its file's name and not why it failed: either may hold what is in the tickets."""
-    done = connection.execute(_COUNTS, {"id": job.id}).one()
+def _mark_announced(connection: Connection, job_ids: list[int]) -> None:
+    # Not before the end, even if the clock was set back since: the job would be announced for ever.
+    announced_at = func.greatest(func.now(), Job.ended_at)
+    connection.execute(update(Job).where(Job.id.in_(job_ids)).values(announced_at=announced_at))
+
+
+def _webhooks_of(connection: Connection, job: Row[*tuple[Any, ...]]) -> list[int]:
+    """Keys of the webhooks that report ``job``; one that is being deleted is locked and left out.
+
+    The creator of a webhook knows its URL and secret. So it stops when their account is disabled or, for a team's, when
+    they leave the team.
+    """
+    wants_job = or_(
+        and_(Webhook.team != "", Webhook.team == job.team), and_(Webhook.team == "", Webhook.owner == job.owner)
+    )
+    creator_may_know = exists().where(
+        Account.name == Webhook.owner,
+        Account.disabled_at.is_(None),
+        or_(Webhook.team.in_(["", Account.team]), Account.role == Role.ADMIN),
+    )
+    statement = select(Webhook.id).where(wants_job, or_(Webhook.owner == "", creator_may_know)).order_by(Webhook.id)
+    return list(connection.scalars(statement.with_for_update(read=True, key_share=True, skip_locked=True)))
+
+
+def _facts(connection: Connection, job: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+    """The data of an event, without file name and failure reason: both may quote tickets."""
+    finished = select(*_COUNTS).where(Chunk.job_id == job.id, Chunk.state == ChunkState.DONE)
+    done = connection.execute(finished).one()
     counts = job.summary or done._mapping
     return {
         "id": str(job.public_id),

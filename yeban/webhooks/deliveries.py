@@ -1,7 +1,7 @@
-"""Deliveries: taken one at a time under a lease, tried, and entered as arrived, to be tried again, or given up.
+"""Deliveries: claimed under a lease, sent, and recorded as delivered, to be retried, or given up.
 
-A delivery is taken by putting off its next try and counting this one, so a sender that dies costs a minute and may cost
-the receiver a second copy under the same id, but never the message.
+A claim postpones the next attempt and counts the present one. A sender that dies costs a minute and at most a second
+copy under the same id, never the message.
 """
 
 from __future__ import annotations
@@ -10,58 +10,58 @@ import random
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import ColumnElement, Row, case, delete, func, or_, select, true, update
 
-from yeban.accounts.viewer import VISIBLE, Viewer
+from yeban.accounts.viewer import Viewer, visible
 from yeban.database.engine import Database
+from yeban.database.tables import Job, Webhook, WebhookDelivery
 from yeban.errors import NotFound, msg
 from yeban.webhooks.endpoints import SECRETS, find_webhook
 from yeban.webhooks.failures import Failure
 from yeban.webhooks.sender import Answer
 
-#: Seconds between a try that failed and the next; three days in all, as Standard Webhooks advises.
+#: Seconds between a failed attempt and the next; three days in total, as Standard Webhooks recommends.
 DELAYS_S = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
-#: How long a try may take before another may begin; longer than :data:`yeban.webhooks.sender.LIMIT_S`.
+#: Seconds until a claimed message may be claimed again; longer than :data:`yeban.webhooks.sender.LIMIT_S`.
 LEASE_S = 60.0
-#: Seconds after which a message that nobody has begun with is late.
+#: Seconds after which a due message that was not attempted is late.
 LATE_S = 300.0
-#: Days that a delivery is kept after it arrived, or was made and given up.
-KEPT_DAYS = 30
+#: Age at which a delivery is removed after it arrived, or was created and given up.
+MAX_AGE = timedelta(days=30)
+#: Longer than any delay. An attempt further ahead predates a clock that was set back, and is due: yeban.chunks.clock.
+LONGEST_DELAY = timedelta(days=2)
 
-_JITTER = 0.2  # of a delay at most, so that what failed together does not come back together
+_JITTER = 0.2  # maximum fraction added to a delay, to spread attempts that failed together
 _BATCH = 1_000
 
-# Of a delivery joined with its job: what :func:`_view` reads, but for whether the job is visible.
-_COLUMNS = "webhook_delivery.*, job.public_id AS job_public_id, source_name, deleted_at"
-# No try is put off for longer than that; where one is, the clock was set back: see yeban.chunks.clock.
-_DUE = "(next_at <= now() OR next_at > now() + interval '2 days')"
+_COLUMNS = (WebhookDelivery, Job.public_id.label("job_public_id"), Job.source_name, Job.deleted_at)
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
-    WAITING = "waiting"  # to be tried, or tried again
-    DELIVERED = "delivered"  # it arrived
-    GIVEN_UP = "given_up"  # it is not tried any more, unless a person asks
+    WAITING = "waiting"  # an attempt is scheduled
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"  # no attempt is scheduled, unless a person asks for one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A delivery as somebody sees it who may see its webhook, but maybe not the job: then it is not told which."""
+    """A delivery. ``job_id`` and ``job_name`` are ``None`` if the viewer may not see the job."""
 
     internal_id: int
-    id: uuid.UUID  # what the receiver sees as webhook-id
+    id: uuid.UUID  # sent as webhook-id
     job_id: uuid.UUID | None
     job_name: str | None  # of its file
     job_deleted: bool
     event: str
     state: DeliveryState
     attempt: int
-    status: int | None  # HTTP status of the last try
+    status: int | None  # HTTP status of the last attempt
     error: str | None  # a Failure
     made_at: datetime
     next_at: datetime | None
@@ -70,7 +70,7 @@ class Delivery:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryPage:
-    """Newest first; ``next_before`` is the cursor of the following page, if there is one."""
+    """A page, newest first; ``next_before`` is the cursor of the next page, ``None`` on the last."""
 
     deliveries: tuple[Delivery, ...]
     next_before: int | None
@@ -78,7 +78,7 @@ class DeliveryPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """A delivery that was taken to be tried now."""
+    """A claimed delivery, to be sent now."""
 
     internal_id: int
     webhook_id: int
@@ -90,42 +90,36 @@ class Message:
 
 
 def due_webhooks(database: Database) -> list[tuple[int, str]]:
-    """Webhooks that have something due, with their URLs."""
+    """Keys and URLs of the webhooks with a due delivery."""
+    due = select(WebhookDelivery.webhook_id).where(_is_due())
     with database.begin() as connection:
-        found = connection.execute(
-            text(
-                "SELECT id, url FROM webhook WHERE id IN"  # noqa: S608  # a constant
-                f" (SELECT webhook_id FROM webhook_delivery WHERE next_at IS NOT NULL AND {_DUE}) ORDER BY id"
-            )
-        )
-        return [(row.id, row.url) for row in found]
+        rows = connection.execute(select(Webhook.id, Webhook.url).where(Webhook.id.in_(due)).order_by(Webhook.id))
+        return [(row.id, row.url) for row in rows]
 
 
 def count_late(database: Database) -> int:
-    """How many messages have been due for more than :data:`LATE_S`, so that nobody seems to send them."""
+    """Count messages that have been due for more than :data:`LATE_S`."""
+    late = WebhookDelivery.next_at < func.now() - timedelta(seconds=LATE_S)
     with database.begin() as connection:
-        late: int = connection.scalar(
-            text("SELECT count(*) FROM webhook_delivery WHERE next_at < now() - make_interval(secs => :late_s)"),
-            {"late_s": LATE_S},
-        )
-    return late
+        return connection.scalar(select(func.count()).where(late)) or 0
 
 
-def take(database: Database, webhook_ids: Collection[int]) -> Message | None:
-    """Take what has been due longest at one of the webhooks; ``None`` if nothing is."""
+def claim(database: Database, webhook_ids: Collection[int]) -> Message | None:
+    """Claim the delivery of these webhooks that has been due longest; ``None`` if none is due."""
+    due = (
+        select(WebhookDelivery.id)
+        .where(WebhookDelivery.webhook_id.in_(webhook_ids), _is_due())
+        .order_by(WebhookDelivery.next_at, WebhookDelivery.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
     with database.begin() as connection:
         row = connection.execute(
-            text(
-                "WITH due AS (SELECT id FROM webhook_delivery"  # noqa: S608  # a constant
-                f" WHERE webhook_id = ANY(:webhooks) AND next_at IS NOT NULL AND {_DUE}"
-                " ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
-                " UPDATE webhook_delivery AS taken SET attempt = attempt + 1,"
-                " next_at = now() + make_interval(secs => :lease_s)"
-                " FROM due, webhook WHERE taken.id = due.id AND webhook.id = taken.webhook_id"
-                " RETURNING taken.id, taken.webhook_id, taken.public_id, taken.attempt, taken.payload, url,"
-                f" {SECRETS} AS secrets"
-            ),
-            {"webhooks": list(webhook_ids), "lease_s": LEASE_S},
+            update(WebhookDelivery)
+            .where(WebhookDelivery.id == due.c.id, WebhookDelivery.webhook_id == Webhook.id)
+            .values(attempt=WebhookDelivery.attempt + 1, next_at=func.now() + timedelta(seconds=LEASE_S))
+            .returning(WebhookDelivery, Webhook.url, SECRETS)
         ).one_or_none()
     if row is None:
         return None
@@ -140,38 +134,35 @@ def take(database: Database, webhook_ids: Collection[int]) -> Message | None:
     )
 
 
-def enter(database: Database, message: Message, answer: Answer) -> DeliveryState:
-    """Enter how a try ended; one that failed is not entered where another was begun, or asked for, meanwhile."""
-    if answer.failure is None:
-        _enter_arrived(database, message, answer)
-        return DeliveryState.DELIVERED
+def record(database: Database, message: Message, answer: Answer) -> DeliveryState:
+    """Record the answer to an attempt.
+
+    A failure is ignored if another attempt was started or requested meanwhile.
+    """
+    values: dict[str, Any] = {"status": answer.status, "error": answer.failure, "next_at": None}
+    conditions = [WebhookDelivery.id == message.internal_id, WebhookDelivery.delivered_at.is_(None)]
+    state = DeliveryState.GIVEN_UP
     if answer.failure is Failure.GONE:
-        _enter_gone(database, message, answer)
-        return DeliveryState.GIVEN_UP
-    delay_s = delay_before(message.attempt + 1)
+        _give_up(database, message, answer)
+        return state
+    if answer.failure is None:
+        state = DeliveryState.DELIVERED
+        values["delivered_at"] = func.now()
+    else:
+        conditions.append(WebhookDelivery.attempt == message.attempt)
+        if (delay_s := delay_before(message.attempt + 1)) is not None:
+            state = DeliveryState.WAITING
+            values["next_at"] = func.now() + timedelta(seconds=delay_s)
     with database.begin() as connection:
-        connection.execute(
-            text(
-                "UPDATE webhook_delivery SET status = :status, error = :error,"
-                " next_at = now() + make_interval(secs => CAST(:delay_s AS double precision))"
-                " WHERE id = :id AND attempt = :attempt AND delivered_at IS NULL"
-            ),
-            {
-                "id": message.internal_id,
-                "attempt": message.attempt,
-                "status": answer.status,
-                "error": answer.failure.value,
-                "delay_s": delay_s,
-            },
-        )
-    return DeliveryState.GIVEN_UP if delay_s is None else DeliveryState.WAITING
+        connection.execute(update(WebhookDelivery).where(*conditions).values(values))
+    return state
 
 
 def delay_before(attempt: int) -> float | None:
-    """Seconds to wait before try ``attempt`` (from 2); ``None`` when there is to be no such try."""
+    """Seconds to wait before ``attempt`` (from 2); ``None`` after the last attempt."""
     if attempt - 2 >= len(DELAYS_S):
         return None
-    return DELAYS_S[attempt - 2] * (1 + random.random() * _JITTER)  # noqa: S311  # no secret
+    return DELAYS_S[attempt - 2] * (1 + random.random() * _JITTER)  # noqa: S311
 
 
 def list_deliveries(
@@ -182,36 +173,40 @@ def list_deliveries(
     limit: int = 50,
     viewer: Viewer,
 ) -> DeliveryPage:
-    """A page of a webhook's deliveries, newest first. Raises ``NotFound``, also for someone else's webhook."""
+    """A page of a webhook's deliveries, newest first. Raises ``NotFound``, also for another owner's webhook."""
     with database.begin() as connection:
         webhook = find_webhook(connection, webhook_id, viewer=viewer)
-        rows = connection.execute(
-            text(
-                f"SELECT {_COLUMNS}, {VISIBLE} AS visible"  # noqa: S608  # constants
-                " FROM webhook_delivery JOIN job ON job.id = job_id WHERE webhook_id = :webhook"
-                " AND (CAST(:before AS bigint) IS NULL OR webhook_delivery.id < :before)"
-                " ORDER BY webhook_delivery.id DESC LIMIT :limit"
-            ),
-            {"webhook": webhook.internal_id, "before": before, "limit": limit + 1, **viewer.parameters},
-        ).all()
+        statement = (
+            select(*_COLUMNS, _job_visible(viewer).label("visible"))
+            .join(Job, Job.id == WebhookDelivery.job_id)
+            .where(WebhookDelivery.webhook_id == webhook.internal_id)
+            .order_by(WebhookDelivery.id.desc())
+            .limit(limit + 1)
+        )
+        if before is not None:
+            statement = statement.where(WebhookDelivery.id < before)
+        rows = connection.execute(statement).all()
     found = tuple(_view(row) for row in rows[:limit])
     return DeliveryPage(deliveries=found, next_before=found[-1].internal_id if len(rows) > limit else None)
 
 
 def try_again(database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID, *, viewer: Viewer) -> Delivery:
-    """Have a delivery tried now and as often as a new one, whatever became of it.
+    """Schedule a delivery in any state for now, with as many attempts as a new one.
 
-    Raises ``NotFound``, also where the job is someone else's.
+    Raises ``NotFound``, also if the viewer may not see the job.
     """
     with database.begin() as connection:
         webhook = find_webhook(connection, webhook_id, viewer=viewer)
         row = connection.execute(
-            text(
-                "UPDATE webhook_delivery SET next_at = now(), attempt = 0, delivered_at = NULL FROM job"  # noqa: S608
-                f" WHERE webhook_delivery.public_id = :id AND webhook_id = :webhook AND job.id = job_id AND {VISIBLE}"
-                f" RETURNING {_COLUMNS}, true AS visible"
-            ),
-            {"id": delivery_id, "webhook": webhook.internal_id, **viewer.parameters},
+            update(WebhookDelivery)
+            .where(
+                WebhookDelivery.public_id == delivery_id,
+                WebhookDelivery.webhook_id == webhook.internal_id,
+                WebhookDelivery.job_id == Job.id,
+                _job_visible(viewer),
+            )
+            .values(next_at=func.now(), attempt=0, delivered_at=None)
+            .returning(*_COLUMNS, true().label("visible"))
         ).one_or_none()
     if row is None:
         raise NotFound(
@@ -222,56 +217,51 @@ def try_again(database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID,
 
 
 def forget_old(database: Database) -> int:
-    """Remove deliveries that have long arrived, or have long been given up; returns how many."""
+    """Remove deliveries that arrived or were given up long ago. Returns the number removed."""
+    settled_at = func.coalesce(WebhookDelivery.delivered_at, WebhookDelivery.made_at)
+    batch = (
+        select(WebhookDelivery.id)
+        .where(WebhookDelivery.next_at.is_(None), settled_at < func.now() - MAX_AGE)
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+    )
     removed = 0
     while True:
         with database.begin() as connection:
-            count = connection.execute(
-                text(
-                    "DELETE FROM webhook_delivery WHERE id IN (SELECT id FROM webhook_delivery"
-                    " WHERE next_at IS NULL AND coalesce(delivered_at, made_at) < now() - make_interval(days => :days)"
-                    " LIMIT :batch FOR UPDATE SKIP LOCKED)"
-                ),
-                {"days": KEPT_DAYS, "batch": _BATCH},
-            ).rowcount
+            count = connection.execute(delete(WebhookDelivery).where(WebhookDelivery.id.in_(batch))).rowcount
         removed += count
         if count < _BATCH:
             return removed
 
 
-def _enter_arrived(database: Database, message: Message, answer: Answer) -> None:
+def _give_up(database: Database, message: Message, answer: Answer) -> None:
+    """Give up every waiting delivery of a receiver that answered 410."""
+    waiting = (
+        select(WebhookDelivery.id)
+        .where(WebhookDelivery.webhook_id == message.webhook_id, WebhookDelivery.next_at.is_not(None))
+        .order_by(WebhookDelivery.id)  # concurrent 410 answers would deadlock without an order
+        .with_for_update()
+        .cte("waiting")
+    )
+    status = case((WebhookDelivery.id == message.internal_id, answer.status), else_=WebhookDelivery.status)
     with database.begin() as connection:
         connection.execute(
-            text(
-                "UPDATE webhook_delivery SET delivered_at = now(), next_at = NULL, status = :status, error = NULL"
-                " WHERE id = :id AND delivered_at IS NULL"
-            ),
-            {"id": message.internal_id, "status": answer.status},
+            update(WebhookDelivery)
+            .where(WebhookDelivery.id == waiting.c.id)
+            .values(next_at=None, error=Failure.GONE, status=status)
         )
 
 
-def _enter_gone(database: Database, message: Message, answer: Answer) -> None:
-    """Give up whatever waits for a receiver that wants no more."""
-    with database.begin() as connection:
-        connection.execute(
-            text(
-                # In order, or two that are told so at once would wait for one another.
-                "WITH waiting AS (SELECT id FROM webhook_delivery WHERE webhook_id = :webhook AND next_at IS NOT NULL"
-                " ORDER BY id FOR UPDATE)"
-                " UPDATE webhook_delivery AS given_up SET next_at = NULL, error = :error,"
-                " status = CASE WHEN given_up.id = :id THEN :status ELSE status END"
-                " FROM waiting WHERE given_up.id = waiting.id"
-            ),
-            {
-                "webhook": message.webhook_id,
-                "id": message.internal_id,
-                "error": Failure.GONE.value,
-                "status": answer.status,
-            },
-        )
+def _is_due() -> ColumnElement[bool]:
+    next_at = WebhookDelivery.next_at
+    return or_(next_at <= func.now(), next_at > func.now() + LONGEST_DELAY)
 
 
-def _view(row: Row[Any]) -> Delivery:
+def _job_visible(viewer: Viewer) -> ColumnElement[bool]:
+    return visible(viewer, owner=Job.owner, team=Job.team)
+
+
+def _view(row: Row[*tuple[Any, ...]]) -> Delivery:
     state = DeliveryState.GIVEN_UP
     if row.delivered_at is not None:
         state = DeliveryState.DELIVERED

@@ -1,55 +1,82 @@
-"""The webhooks themselves: who wants to be told where."""
+"""Webhooks: create, find, delete, and rotate their secrets."""
 
 from __future__ import annotations
 
 import logging
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import ColumnElement, Connection, Select, Text, delete, func, insert, select, true, update
+from sqlalchemy.dialects.postgresql import ARRAY, array
 
-from yeban.accounts.viewer import VISIBLE, Viewer
-from yeban.database.engine import Database
+from yeban.accounts.viewer import Viewer, visible
+from yeban.database import tables
+from yeban.database.engine import Database, lock_name
+from yeban.database.tables import WebhookDelivery, WebhookFormerSecret
 from yeban.errors import Conflict, NotFound, msg
 from yeban.webhooks.signatures import new_secret
 from yeban.webhooks.targets import check
 
 log = logging.getLogger(__name__)
 
-#: Most webhooks of an owner.
+#: Maximum number of webhooks of one owner.
 MAX_WEBHOOKS = 20
-#: Hours that a secret signs beside the one that took its place.
+#: Hours for which a rotated secret signs beside the new one.
 FORMER_HOURS = 24
-#: What messages of a webhook are signed with, the newest first: an expression over ``webhook``.
-SECRETS = (
-    "ARRAY[webhook.secret] || ARRAY(SELECT former.secret FROM webhook_former_secret AS former"
-    " WHERE former.webhook_id = webhook.id AND until > now() ORDER BY until DESC)"
-)
 
 _MAX_LISTED = 1_000
-_MAX_FORMER = 4  # whoever lost a new secret makes another, and the receiver still knows an older one
+_MAX_FORMER = 4  # after losing a new secret and rotating again, the receiver still knows an older one
+
+_OF_WEBHOOK = WebhookFormerSecret.webhook_id == tables.Webhook.id
+_UNEXPIRED = WebhookFormerSecret.until > func.now()
+_FORMER_SECRETS = (
+    select(WebhookFormerSecret.secret)
+    .where(_OF_WEBHOOK, _UNEXPIRED)
+    .order_by(WebhookFormerSecret.until.desc())
+    .correlate(tables.Webhook)
+    .scalar_subquery()
+)
+#: Secrets that sign the messages of a webhook, newest first: a column over ``webhook``.
+SECRETS = (array([tables.Webhook.secret]) + func.array(_FORMER_SECRETS, type_=ARRAY(Text))).label("secrets")
+_FORMER_UNTIL = (
+    select(func.max(WebhookFormerSecret.until))
+    .where(_OF_WEBHOOK, _UNEXPIRED)
+    .correlate(tables.Webhook)
+    .scalar_subquery()
+)
+_COUNTS = (
+    select(
+        func.count().filter(WebhookDelivery.next_at.is_not(None)).label("waiting"),
+        func.count()
+        .filter(WebhookDelivery.next_at.is_(None), WebhookDelivery.delivered_at.is_(None))
+        .label("given_up"),
+        func.max(WebhookDelivery.delivered_at).label("delivered_at"),
+    )
+    .where(WebhookDelivery.webhook_id == tables.Webhook.id)
+    .lateral("counts")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
-    """A webhook as its owner sees it: without its secret, and with what became of its messages."""
+    """A webhook without its secret, with counts of its deliveries."""
 
     id: uuid.UUID
-    owner: str  # name of the account that made it; "" where there were none
-    team: str  # all of whose jobs it is told of; "" for one that is told of its owner's
+    owner: str  # name of the account that created it; "" without accounts
+    team: str  # whose jobs it reports; "" for the jobs of its owner
     url: str
     created_at: datetime
-    waiting: int  # deliveries that are to be tried, or tried again
+    waiting: int  # deliveries with a scheduled attempt
     given_up: int
-    delivered_at: datetime | None  # when the last message arrived
-    former_until: datetime | None  # until when a former secret signs messages too
+    delivered_at: datetime | None  # time of the last successful delivery
+    former_until: datetime | None  # former secrets sign until then
 
 
 @dataclass(frozen=True, kw_only=True)
 class Created:
-    """A webhook, and the secret that is shown this once."""
+    """A new webhook with its secret, which is shown once."""
 
     webhook: Webhook
     secret: str = field(repr=False)
@@ -57,7 +84,7 @@ class Created:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What sending to a webhook takes."""
+    """The URL and secrets for sending to a webhook."""
 
     internal_id: int
     id: uuid.UUID
@@ -65,149 +92,128 @@ class Found:
     secrets: tuple[str, ...] = field(repr=False)
 
 
-_SELECT = f"""
-    SELECT webhook.*, told.*,
-        (SELECT max(until) FROM webhook_former_secret WHERE webhook_id = webhook.id AND until > now()) AS former_until
-    FROM webhook CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE next_at IS NOT NULL) AS waiting,
-            count(*) FILTER (WHERE next_at IS NULL AND delivered_at IS NULL) AS given_up,
-            max(delivered_at) AS delivered_at
-        FROM webhook_delivery WHERE webhook_id = webhook.id
-    ) AS told WHERE {VISIBLE}
-"""  # noqa: S608  # the condition of yeban.accounts.viewer
-
-
 def create_webhook(database: Database, url: str, *, private: bool, viewer: Viewer) -> Created:
-    """Have the ends of the viewer's jobs, or of their team's, told to ``url``; ``private`` as in ``targets.check``.
+    """Report the finished jobs of ``viewer``, or of their team, to ``url``; ``private`` as in ``targets.check``.
 
-    Raises ``InvalidRequest`` for a URL that will not do, and ``Conflict`` when there are :data:`MAX_WEBHOOKS` already.
+    Raises ``InvalidRequest`` for a refused URL, and ``Conflict`` if the owner has :data:`MAX_WEBHOOKS` already.
     """
     target, secret = check(url, private=private), new_secret()
     with database.begin() as connection:
-        # Two at once would both find room for one.
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('webhooks of ' || :owner))"), _owner(viewer))
-        count = connection.scalar(text("SELECT count(*) FROM webhook WHERE owner = :owner"), _owner(viewer))
+        lock_name(connection, f"webhooks of {viewer.name}")  # or two could both find room for the last one
+        count = connection.scalar(select(func.count()).where(tables.Webhook.owner == viewer.name)) or 0
         if count >= MAX_WEBHOOKS:
             raise Conflict(
                 msg("There are %(count)s webhooks already; delete one first.", count=count), limit=MAX_WEBHOOKS
             )
-        public_id = connection.scalar(
-            text(
-                "INSERT INTO webhook (owner, team, url, secret) VALUES (:owner, :team, :url, :secret)"
-                " RETURNING public_id"
-            ),
-            {**_owner(viewer), "team": viewer.team, "url": target.url, "secret": secret},
-        )
-        row = connection.execute(text(f"{_SELECT} AND public_id = :id"), {"id": public_id, **viewer.parameters}).one()
-    # The host alone: a path may be a secret.
-    log.info("webhook made", extra={"webhook": str(row.public_id), "host": target.authority})
-    return Created(webhook=_view(row), secret=secret)
+        public_id = connection.execute(
+            insert(tables.Webhook)
+            .values(owner=viewer.name, team=viewer.team, url=target.url, secret=secret)
+            .returning(tables.Webhook.public_id)
+        ).scalar_one()
+        row = connection.execute(_select(viewer).where(tables.Webhook.public_id == public_id)).one()
+    # Only the host: the path may be a secret.
+    log.info("webhook created", extra={"webhook": str(public_id), "host": target.authority})
+    return Created(webhook=Webhook(**row._mapping), secret=secret)
 
 
 def list_webhooks(database: Database, *, viewer: Viewer) -> list[Webhook]:
-    """The viewer's webhooks and their team's, the oldest first."""
+    """The webhooks of ``viewer`` and their team, oldest first."""
     with database.begin() as connection:
-        rows = connection.execute(
-            text(f"{_SELECT} ORDER BY webhook.id LIMIT :limit"), {**viewer.parameters, "limit": _MAX_LISTED}
-        )
-        return [_view(row) for row in rows]
+        rows = connection.execute(_select(viewer).order_by(tables.Webhook.id).limit(_MAX_LISTED))
+        return [Webhook(**row._mapping) for row in rows]
 
 
 def get_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> Webhook:
-    """One webhook. Raises ``NotFound``, also for someone else's."""
+    """Return a webhook. Raises ``NotFound``, also for another owner's."""
     with database.begin() as connection:
-        row = connection.execute(
-            text(f"{_SELECT} AND public_id = :id"), {"id": public_id, **viewer.parameters}
-        ).one_or_none()
+        row = connection.execute(_select(viewer).where(tables.Webhook.public_id == public_id)).one_or_none()
     if row is None:
         raise _not_found(public_id)
-    return _view(row)
+    return Webhook(**row._mapping)
 
 
 def find_webhook(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer) -> Found:
-    """One webhook with its secret, inside a transaction. Raises ``NotFound``, also for someone else's."""
+    """Return the URL and secrets of a webhook. Raises ``NotFound``, also for another owner's."""
     row = connection.execute(
-        text(f"SELECT id, public_id, url, {SECRETS} AS secrets FROM webhook WHERE public_id = :id AND {VISIBLE}"),  # noqa: S608
-        {"id": public_id, **viewer.parameters},
+        select(tables.Webhook.id, tables.Webhook.url, SECRETS).where(
+            tables.Webhook.public_id == public_id, _visible(viewer)
+        )
     ).one_or_none()
     if row is None:
         raise _not_found(public_id)
-    return Found(internal_id=row.id, id=row.public_id, url=row.url, secrets=tuple(row.secrets))
+    return Found(internal_id=row.id, id=public_id, url=row.url, secrets=tuple(row.secrets))
 
 
 def delete_webhook(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
-    """Delete a webhook with its deliveries, those that wait among them. Raises ``NotFound``."""
+    """Delete a webhook with its deliveries, waiting ones included. Raises ``NotFound``."""
     with database.begin() as connection:
         found = find_webhook(connection, public_id, viewer=viewer)
-        connection.execute(text("DELETE FROM webhook WHERE id = :id"), {"id": found.internal_id})
+        connection.execute(delete(tables.Webhook).where(tables.Webhook.id == found.internal_id))
     log.info("webhook deleted", extra={"webhook": str(found.id)})
 
 
 def rotate_secret(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> str:
-    """Sign with a new secret from now on, and return it; the former one signs too for :data:`FORMER_HOURS`.
+    """Create and return a new secret; the former one keeps signing for :data:`FORMER_HOURS`.
 
     Raises ``NotFound``.
     """
     secret = new_secret()
     with database.begin() as connection:
         found = find_webhook(connection, public_id, viewer=viewer)
-        # Two at once: each keeps what the other has just given out.
-        former = connection.scalar(
-            text("SELECT secret FROM webhook WHERE id = :id FOR UPDATE"), {"id": found.internal_id}
-        )
+        of_webhook = tables.Webhook.id == found.internal_id
+        # Lock the row: of two concurrent rotations, each must keep the secret the other returned.
+        former = connection.scalar(select(tables.Webhook.secret).where(of_webhook).with_for_update())
         if former is None:
             raise _not_found(public_id)
-        connection.execute(
-            text(
-                "INSERT INTO webhook_former_secret (webhook_id, secret, until)"
-                " VALUES (:id, :former, now() + make_interval(hours => :hours))"
-            ),
-            {"id": found.internal_id, "former": former, "hours": FORMER_HOURS},
+        until = func.now() + timedelta(hours=FORMER_HOURS)
+        connection.execute(insert(WebhookFormerSecret).values(webhook_id=found.internal_id, secret=former, until=until))
+        formers = WebhookFormerSecret.webhook_id == found.internal_id
+        newest = (
+            select(WebhookFormerSecret.secret)
+            .where(formers)
+            .order_by(WebhookFormerSecret.until.desc())
+            .limit(_MAX_FORMER)
         )
-        connection.execute(
-            text(
-                "DELETE FROM webhook_former_secret WHERE webhook_id = :id AND secret NOT IN"
-                " (SELECT secret FROM webhook_former_secret WHERE webhook_id = :id ORDER BY until DESC LIMIT :most)"
-            ),
-            {"id": found.internal_id, "most": _MAX_FORMER},
-        )
-        connection.execute(
-            text("UPDATE webhook SET secret = :secret WHERE id = :id"), {"id": found.internal_id, "secret": secret}
-        )
-    log.info("webhook has a new secret", extra={"webhook": str(found.id)})
+        connection.execute(delete(WebhookFormerSecret).where(formers, WebhookFormerSecret.secret.not_in(newest)))
+        connection.execute(update(tables.Webhook).where(of_webhook).values(secret=secret))
+    log.info("webhook secret rotated", extra={"webhook": str(found.id)})
     return secret
 
 
 def end_former_secrets(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
-    """Sign with nothing but the newest secret from now on. Raises ``NotFound``."""
+    """Sign with the newest secret alone from now on. Raises ``NotFound``."""
     with database.begin() as connection:
         found = find_webhook(connection, public_id, viewer=viewer)
-        connection.execute(text("DELETE FROM webhook_former_secret WHERE webhook_id = :id"), {"id": found.internal_id})
+        connection.execute(delete(WebhookFormerSecret).where(WebhookFormerSecret.webhook_id == found.internal_id))
 
 
 def forget_former_secrets(database: Database) -> int:
-    """Remove secrets that sign nothing any more; returns how many."""
+    """Remove expired former secrets. Returns the number removed."""
     with database.begin() as connection:
-        return connection.execute(text("DELETE FROM webhook_former_secret WHERE until <= now()")).rowcount
+        return connection.execute(delete(WebhookFormerSecret).where(~_UNEXPIRED)).rowcount
 
 
-def _owner(viewer: Viewer) -> dict[str, str]:
-    return {"owner": viewer.name}
+def _select(viewer: Viewer) -> Select[*tuple[Any, ...]]:
+    table = tables.Webhook
+    return (
+        select(
+            table.public_id.label("id"),
+            table.owner,
+            table.team,
+            table.url,
+            table.created_at,
+            *_COUNTS.c,
+            _FORMER_UNTIL.label("former_until"),
+        )
+        .select_from(table)
+        .join(_COUNTS, true())
+        .where(_visible(viewer))
+    )
+
+
+def _visible(viewer: Viewer) -> ColumnElement[bool]:
+    return visible(viewer, owner=tables.Webhook.owner, team=tables.Webhook.team)
 
 
 def _not_found(public_id: uuid.UUID) -> NotFound:
     return NotFound(msg("There is no webhook %(public_id)s.", public_id=public_id), webhook_id=str(public_id))
-
-
-def _view(row: Row[Any]) -> Webhook:
-    return Webhook(
-        id=row.public_id,
-        owner=row.owner,
-        team=row.team,
-        url=row.url,
-        created_at=row.created_at,
-        waiting=row.waiting,
-        given_up=row.given_up,
-        delivered_at=row.delivered_at,
-        former_until=row.former_until,
-    )

@@ -84,7 +84,7 @@ class Notifier:
         try:
             while webhook_ids and not self._stopped.is_set() and time.monotonic() < until:
                 with self._asking:
-                    message = deliveries.take(self._database, webhook_ids)
+                    message = deliveries.claim(self._database, webhook_ids)
                 if message is None:
                     return
                 if not self._deliver(host, message):
@@ -113,7 +113,7 @@ class Notifier:
             if answer.failure is not None:
                 tracing.fail(span, answer.failure.value)
         with self._asking:
-            state = deliveries.enter(self._database, message, answer)
+            state = deliveries.record(self._database, message, answer)
         metrics.WEBHOOK_SECONDS.observe(answer.seconds)
         metrics.WEBHOOK_TRIES.labels(outcome="failed" if state is DeliveryState.WAITING else state.value).inc()
         facts = {"delivery": str(message.id), "host": host, "attempt": message.attempt, "status": answer.status}

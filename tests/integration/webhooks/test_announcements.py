@@ -328,8 +328,8 @@ def test_a_failure_in_between_leaves_all_of_it_to_be_told(work, hook, database, 
     hook()
     work.completed(1)
     with monkeypatch.context() as patched:
-        patched.setattr("yeban.webhooks.announcements._TOLD", None)
-        with pytest.raises(Exception, match="Not an executable object"):
+        patched.setattr("yeban.webhooks.announcements._mark_announced", None)
+        with pytest.raises(TypeError):
             announce(database)
     assert told(work) == []
     assert announce(database) == 1

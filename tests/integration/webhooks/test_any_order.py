@@ -135,7 +135,7 @@ class TellingMachine(RuleBasedStateMachine):
     def take(self, alone: bool) -> None:
         of = {told.webhook for told in self.told.values() if told.due}
         of = {min(of)} if alone else of
-        message = deliveries.take(self.database, of)
+        message = deliveries.claim(self.database, of)
         assert message is not None
         assert self.told[message.internal_id].due
         assert message.webhook_id in of
@@ -157,7 +157,7 @@ class TellingMachine(RuleBasedStateMachine):
     def enter(self, which: int, answer: Answer) -> None:
         """Whoever took a message, however long ago, says how it went."""
         message = self.taken.pop(which % len(self.taken))
-        deliveries.enter(self.database, message, answer)
+        deliveries.record(self.database, message, answer)
         told = self.told.get(message.internal_id)
         if answer is GONE:
             for one in self.told.values():
@@ -190,10 +190,10 @@ class TellingMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Once receivers are well, everything that waits arrives, and nothing is left to be due."""
-        assert deliveries.take(self.database, self.webhooks) is None or any(told.due for told in self.told.values())
+        assert deliveries.claim(self.database, self.webhooks) is None or any(told.due for told in self.told.values())
         self.time_passes()
-        while (message := deliveries.take(self.database, self.webhooks)) is not None:
-            deliveries.enter(self.database, message, ARRIVED)
+        while (message := deliveries.claim(self.database, self.webhooks)) is not None:
+            deliveries.record(self.database, message, ARRIVED)
         waiting = "SELECT count(*) FROM webhook_delivery WHERE next_at IS NOT NULL"
         assert self.work.column(waiting) == [0]
 

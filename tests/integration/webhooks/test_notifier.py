@@ -167,7 +167,7 @@ def test_a_sender_that_dies_before_it_can_say_so_costs_a_second_copy_under_the_s
     told, receiver, work, database, start_notifier, notify, monkeypatch
 ):
     with monkeypatch.context() as patched:
-        patched.setattr(deliveries, "enter", lambda *_: (_ for _ in ()).throw(SystemExit))
+        patched.setattr(deliveries, "record", lambda *_: (_ for _ in ()).throw(SystemExit))
         patched.setattr(delivering.threading, "excepthook", lambda _: None)
         dying = start_notifier()
         dying.turn()
@@ -189,14 +189,14 @@ def test_a_lease_outlasts_a_try():
 
 def test_a_try_that_was_overtaken_does_not_undo_what_came_after(told, work, database):
     (webhook_id,) = work.column("SELECT id FROM webhook")
-    slow = deliveries.take(database, [webhook_id])
+    slow = deliveries.claim(database, [webhook_id])
     let_pass(work, LEASE_S + 1)
-    quick = deliveries.take(database, [webhook_id])
+    quick = deliveries.claim(database, [webhook_id])
     failed = delivering.Answer(status=500, failure=Failure.NOT_ACCEPTED, seconds=0.1)
-    deliveries.enter(database, slow, failed)
+    deliveries.record(database, slow, failed)
     assert wait_s(work) > LEASE_S / 2 > 1.2 * DELAYS_S[0], "the newer lease was cut short"
-    deliveries.enter(database, quick, delivering.Answer(status=200, failure=None, seconds=0.1))
-    deliveries.enter(database, slow, failed)
+    deliveries.record(database, quick, delivering.Answer(status=200, failure=None, seconds=0.1))
+    deliveries.record(database, slow, failed)
     (delivery,) = of(database, told)
     assert (delivery.state, delivery.status) == (DeliveryState.DELIVERED, 200)
 

@@ -5,7 +5,7 @@ from yeban.database.tables.drafts import Draft, DraftPart
 from yeban.database.tables.jobs import Chunk, Correction, Embedding, Job, Refined, Result, Row
 from yeban.database.tables.label_sets import LabelSetVersion, SavedLabelSet
 from yeban.database.tables.people import Account, ApiToken, EndedSession
-from yeban.database.tables.webhooks import Webhook, WebhookDelivery
+from yeban.database.tables.webhooks import Webhook, WebhookDelivery, WebhookFormerSecret
 from yeban.database.tables.workers import Worker
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "SavedLabelSet",
     "Webhook",
     "WebhookDelivery",
+    "WebhookFormerSecret",
     "Worker",
 ]
