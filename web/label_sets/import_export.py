@@ -1,12 +1,9 @@
-"""Label sets as files: out as JSON, in as JSON or as a table of names, descriptions and examples."""
+"""Export label sets as JSON; import them from JSON or from a table of names, descriptions and examples."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import json
-from collections.abc import Sequence
+from io import BytesIO
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -15,9 +12,10 @@ from web.label_sets.input import LabelObject, LabelsField, label_set
 from yeban.errors import InvalidLabels, Message, msg
 from yeban.label_sets import normalized
 from yeban.labels import DEFAULT_TEMPLATE, LabelSet
+from yeban.tabular import ReadOptions, open_table
+from yeban.tabular.encodings import Undecodable, find_encoding, text_blocks
 
-#: Between the examples of one label in a table.
-EXAMPLE_JOINER = "|"
+_EXAMPLE_SEPARATOR = "|"  # in a cell of a table
 _COLUMNS = {
     "name": "name",
     "label": "name",
@@ -32,7 +30,7 @@ _COLUMNS = {
 
 
 class _File(JsonBody):
-    # What the API answers has further fields, and may be pasted as it is.
+    # A response of the API has more fields, and can be pasted unchanged.
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, allow_inf_nan=False)
 
     name: str = ""
@@ -46,16 +44,16 @@ _BARE: TypeAdapter[LabelsField] = TypeAdapter(LabelsField)
 
 
 def exported(name: str, content: LabelSet) -> str:
-    """A set as JSON that :func:`imported` reads again."""
+    """A label set as JSON that :func:`imported` reads."""
     return json.dumps({"name": name, **content.to_json()}, ensure_ascii=False, indent=2)
 
 
 def imported(document: str) -> tuple[str, LabelSet]:
-    """The name ("" where there is none) and the set that a JSON document or a table has.
+    """The name and the labels in a JSON document or a table; the name is "" where the document has none.
 
-    JSON is what :func:`exported` writes, or a list of labels; a table has a header with ``name``, and maybe
-    ``description`` and ``examples``, parted by commas, semicolons or tabs. Raises
-    :class:`~yeban.errors.InvalidLabels`, naming the label, and what bad label sets raise.
+    JSON is the form of :func:`exported`, or a list of labels. A table is read as CSV or TSV and has a header with
+    ``name``, and optionally ``description`` and ``examples``. Raises :class:`~yeban.errors.InvalidLabels`, which names
+    the label, :class:`~yeban.errors.InvalidTable`, and the errors of an invalid label set.
     """
     document = document.removeprefix("\ufeff")
     name, found = _of_json(document) if document.lstrip()[:1] in {"{", "["} else ("", _of_table(document))
@@ -63,17 +61,12 @@ def imported(document: str) -> tuple[str, LabelSet]:
 
 
 def decoded(content: bytes) -> str:
-    """A file's text: UTF-8, UTF-16 with its mark, or what Excel writes in China. Raises ``InvalidLabels``."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encodings = ["utf-16"]
-    else:
-        encodings = ["utf-8-sig", "gb18030"]
-    for encoding in encodings:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise InvalidLabels(msg("The file is neither UTF-8 nor GB18030; save it as UTF-8."))
+    """The text of a file in any encoding that tables may have. Raises ``InvalidLabels`` or ``InvalidTable``."""
+    file = BytesIO(content)
+    try:
+        return "".join(text_blocks(file, find_encoding(file, None).name))
+    except Undecodable as error:
+        raise InvalidLabels(msg("The file is neither UTF-8 nor GB18030; save it as UTF-8.")) from error
 
 
 def _of_json(document: str) -> tuple[str, LabelSet]:
@@ -105,7 +98,7 @@ def _what_is_wrong(error: ValidationError, document: str) -> Message:
 
 
 def _nth(document: str, index: int) -> Message:
-    """The label as a person finds it: by its number, and its name if it has one."""
+    """A label by its number, and its name if it has one."""
     whole = json.loads(document)
     label = (whole["labels"] if isinstance(whole, dict) else whole)[index]
     name = label.get("name") if isinstance(label, dict) else None
@@ -117,8 +110,16 @@ def _nth(document: str, index: int) -> Message:
 
 
 def _of_table(document: str) -> LabelSet:
-    header, *lines = _lines(document) or [[]]
-    columns = [_COLUMNS.get(cell.strip().lower(), cell.strip()) for cell in header]
+    # The table's own text column does not matter: every column is read from the cells.
+    options = ReadOptions(format="csv", text_column="#1")
+    with open_table(BytesIO(document.encode()), "labels.csv", options) as table:
+        columns = [_COLUMNS.get(name.strip().lower(), name.strip()) for name in table.header.columns]
+        _check_columns(columns)
+        labels = [_label(row.file_row, columns, row.cells) for row in table if any(map(str.strip, row.cells))]
+    return label_set(labels, template=DEFAULT_TEMPLATE, multi_label=False, threshold=None)
+
+
+def _check_columns(columns: list[str]) -> None:
     if "name" not in columns:
         raise InvalidLabels(
             msg(
@@ -132,28 +133,22 @@ def _of_table(document: str) -> LabelSet:
         )
     if len(set(columns)) < len(columns):
         raise InvalidLabels(msg("A column stands twice in the first row."))
-    labels = []
-    for number, line in enumerate(lines, 2):
-        if not any(cell.strip() for cell in line):
-            continue
-        row = dict(zip(columns, line, strict=False))
-        name = row["name"].strip() if len(line) >= 1 and "name" in row else ""
-        if not name:
-            raise InvalidLabels(msg("Row %(number)s has no name.", number=number))
-        if any(cell.strip() for cell in line[len(columns) :]):
-            raise InvalidLabels(
-                msg(
-                    "Row %(number)s (“%(name)s”) has more cells than the first row; put text with commas in quotes.",
-                    number=number,
-                    name=name[:40],
-                )
+
+
+def _label(number: int, columns: list[str], cells: tuple[str, ...]) -> LabelObject:
+    row = dict(zip(columns, cells, strict=False))
+    name = row["name"].strip()
+    if not name:
+        raise InvalidLabels(msg("Row %(number)s has no name.", number=number))
+    if any(map(str.strip, cells[len(columns) :])):
+        raise InvalidLabels(
+            msg(
+                "Row %(number)s (“%(name)s”) has more cells than the first row; put text with commas in quotes.",
+                number=number,
+                name=name[:40],
             )
-        labels.append(_label(number, name, row))
-    return label_set(labels, template=DEFAULT_TEMPLATE, multi_label=False, threshold=None)
-
-
-def _label(number: int, name: str, row: dict[str, str]) -> LabelObject:
-    examples = [part.strip() for part in row.get("examples", "").split(EXAMPLE_JOINER)]
+        )
+    examples = [part.strip() for part in row.get("examples", "").split(_EXAMPLE_SEPARATOR)]
     try:
         return LabelObject(name=name, description=row.get("description", ""), examples=list(filter(None, examples)))
     except ValidationError as error:
@@ -163,12 +158,3 @@ def _label(number: int, name: str, row: dict[str, str]) -> LabelObject:
         raise InvalidLabels(
             msg("%(where)s: %(field)s: %(what)s.", where=where, field=first["loc"][0], what=what), label=name[:200]
         ) from None
-
-
-def _lines(document: str) -> Sequence[list[str]]:
-    first = document.lstrip().partition("\n")[0]
-    delimiter = next((mark for mark in ("\t", ",", ";") if mark in first), ",")
-    try:
-        return list(csv.reader(io.StringIO(document.strip("\r\n"), newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise InvalidLabels(msg("This is neither JSON nor a table: %(error)s.", error=error)) from None

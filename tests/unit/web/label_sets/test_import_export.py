@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.fixtures.properties import examples
 from web.label_sets.import_export import decoded, exported, imported
-from yeban.errors import InvalidLabels, InvalidRequest, InvalidTemplate, YebanError
+from yeban.errors import InvalidLabels, InvalidRequest, InvalidTable, InvalidTemplate, YebanError
 from yeban.label_sets import normalized
 from yeban.labels import Label, LabelSet
 
@@ -89,19 +89,21 @@ def test_text_with_commas_and_quotes_is_quoted_in_a_table():
         ('{"labels": ["a"], "template": "x"}', "exactly once"),
         ('{"labels": ["a"], "threshold": NaN}', "threshold: "),
         ("a,b\nc,d", "The first row has to name the columns"),
-        ("", "The first row has to name the columns"),
+        ("", "The file is empty"),
+        ("name\n", "no data rows"),
         ("name,colour\na,red", "no column “colour”"),
         ("name,name\na,b", "stands twice"),
         ("name,description\na,x\n,y", "Row 3 has no name"),
+        ("\n\nname,description\na,x\n,y", "Row 5 has no name"),
         ("name,description\na,x,y", "Row 2 (“a”) has more cells"),
         ("name,examples\na,x\nb," + "|".join(["x"] * 21), "Row 3 (“b”): examples: "),
         ("name,examples\na," + "x" * 501, "Row 2 (“a”): examples: "),
-        ('name\n"a', "neither JSON nor a table"),
+        ('name\n"a', "Row 2 (line 2): a quote opens there and is not closed"),
         ("name\na\na", "“a” is given twice"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(document, problem):
-    with pytest.raises((InvalidLabels, InvalidTemplate, InvalidRequest)) as refused:
+    with pytest.raises((InvalidLabels, InvalidTable, InvalidTemplate, InvalidRequest)) as refused:
         imported(document)
     assert problem in refused.value.detail
 
@@ -120,5 +122,5 @@ def test_files_come_in_the_encodings_that_spreadsheets_write(encoding):
 
 
 def test_a_file_that_is_no_text_is_refused():
-    with pytest.raises(InvalidLabels, match="UTF-8"):
+    with pytest.raises(InvalidLabels, match="save it as UTF-8"):
         decoded(b"PK\x03\x04\xff\xff\xff\xff")
