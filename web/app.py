@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Flask
 
+from web import blueprints
 from web import services as service
 from web.auth import account_pages, accounts_pages, authentication, sessions, sign_in_pages
-from web.blueprints import api, pages, probes
 from web.classify import api as classify_api
 from web.classify import pages as classify_pages
 from web.classify import snippets
@@ -68,7 +68,7 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
 
     Raises :class:`~yeban.errors.ConfigurationError` for a malformed URL.
     """
-    app = Flask("web")
+    app = Flask("web", static_folder=None)
     app.request_class = parsing.Request
     app.config.update(
         MAX_CONTENT_LENGTH=_JSON_BYTES + _JSON_BYTES_A_CHAR * settings.max_text_chars,
@@ -87,6 +87,5 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     locale.install(app)
     errors.install(app)
     parsing.install(app, settings)
-    for blueprint in (api, probes, pages):
-        app.register_blueprint(blueprint)
+    blueprints.install(app)
     return app

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.auth import authentication
-from web.blueprints import pages
+from web.blueprints import SIGNED_IN, pages
 from web.http import errors as problems
 from web.http.parsing import Fields, fields
 from web.services import services
@@ -37,13 +37,13 @@ class TokenForm(Fields):
     days: Literal["30", "90", "365", "never"] = "90"
 
 
-@pages.get("/account")
+@pages.get("/account", policy=SIGNED_IN)
 def show_account() -> str:
     """The page."""
     return render_template(_TEMPLATE, **_shown())
 
 
-@pages.post("/account/password")
+@pages.post("/account/password", policy=SIGNED_IN)
 def change_password() -> AnyResponse:
     """Change the password; other sessions end, this one goes on."""
     account = authentication.account()
@@ -60,7 +60,7 @@ def change_password() -> AnyResponse:
     return redirect(url_for("pages.show_account"), 303)
 
 
-@pages.post("/account/sessions/end")
+@pages.post("/account/sessions/end", policy=SIGNED_IN)
 def end_all_sessions() -> AnyResponse:
     """Sign out here and wherever else."""
     people.end_sessions(services().database, authentication.account())
@@ -69,7 +69,7 @@ def end_all_sessions() -> AnyResponse:
     return redirect(url_for("pages.sign_in"), 303)
 
 
-@pages.post("/account/tokens")
+@pages.post("/account/tokens", policy=SIGNED_IN)
 def create_token() -> str | AnyResponse:
     """Make a token, and show it this once."""
     account = authentication.account()
@@ -84,7 +84,7 @@ def create_token() -> str | AnyResponse:
     return response
 
 
-@pages.post("/account/tokens/<int:token_id>/revoke")
+@pages.post("/account/tokens/<int:token_id>/revoke", policy=SIGNED_IN)
 def revoke_token(token_id: int) -> AnyResponse:
     """Make a token invalid."""
     tokens.revoke_token(services().database, authentication.account(), token_id)

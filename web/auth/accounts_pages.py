@@ -8,8 +8,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from web.auth import authentication
-from web.blueprints import pages
+from web.blueprints import ADMIN, pages
 from web.http import errors as problems
 from web.http.parsing import Fields, fields
 from web.services import services
@@ -47,17 +46,15 @@ class ResetForm(Fields):
     revoke_tokens: bool = False
 
 
-@pages.get("/accounts")
+@pages.get("/accounts", policy=ADMIN)
 def index_accounts() -> str:
     """All of them."""
-    authentication.account()
     return render_template(_LIST, values={}, **_all())
 
 
-@pages.post("/accounts")
+@pages.post("/accounts", policy=ADMIN)
 def add_account() -> AnyResponse:
     """Let another person in."""
-    authentication.account()
     try:
         form = fields(NewAccountForm, request.form)
         made = people.create_account(services().database, form.name, form.password, role=form.role, team=form.team)
@@ -67,17 +64,15 @@ def add_account() -> AnyResponse:
     return redirect(url_for("pages.index_accounts"), 303)
 
 
-@pages.get("/accounts/<name>")
+@pages.get("/accounts/<name>", policy=ADMIN)
 def show_person(name: str) -> str:
     """One of them."""
-    authentication.account()
     return render_template(_ONE, **_one(people.get_account(services().database, name)))
 
 
-@pages.post("/accounts/<name>")
+@pages.post("/accounts/<name>", policy=ADMIN)
 def change_person(name: str) -> AnyResponse:
     """Change role and team, disable or enable."""
-    authentication.account()
     person = people.get_account(services().database, name)
     try:
         form = fields(ChangeForm, request.form)
@@ -88,10 +83,9 @@ def change_person(name: str) -> AnyResponse:
     return redirect(url_for("pages.index_accounts"), 303)
 
 
-@pages.post("/accounts/<name>/password")
+@pages.post("/accounts/<name>/password", policy=ADMIN)
 def reset_password(name: str) -> AnyResponse:
     """Give a person another password, which ends their sessions."""
-    authentication.account()
     person = people.get_account(services().database, name)
     try:
         form = fields(ResetForm, request.form)

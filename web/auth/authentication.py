@@ -1,7 +1,7 @@
 """Who asks, and whether they may: found out for every request before its view.
 
 Where accounts are off, whoever reaches the server may do everything; then only this machine reaches it. Where they are
-on, every route but the few in :data:`PUBLIC` wants a session (people) or a token (programs).
+on, every route that is not public wants a session (people) or a token (programs).
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import ipaddress
 import logging
 import secrets
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from flask import Flask, current_app, flash, g, redirect, request, session, url_for
+from flask import Flask, abort, current_app, flash, g, redirect, request, session, url_for
 from flask_babel import gettext as _
 from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.wrappers import Response
 
 from web.auth.rate_limits import RateLimits
+from web.blueprints import Access, current_policy
 from web.http import csrf
 from web.http.htmx import asked_by_htmx
 from web.http.redirects import own_path
@@ -33,29 +35,9 @@ from yeban.telemetry import metrics
 
 log = logging.getLogger("web.signing_in")  # that of requests is called as this module is
 
-#: What is answered without asking who it is.
-PUBLIC = frozenset(
-    {
-        "static",
-        "probes.alive",
-        "probes.ready",
-        "probes.show_metrics",
-        "pages.sign_in",
-        "pages.sign_in_with_password",
-        "pages.keep_preferences",
-    }
-)
-#: What only admins see.
-ADMINS_ONLY = frozenset(
-    {"pages.index_accounts", "pages.add_account", "pages.show_person", "pages.change_person", "pages.reset_password"}
-)
-
 _EXTENSION = "yeban.rates"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _API = "/api/"
-#: Texts that a POST to an endpoint has tagged on the spot.
-_TEXTS = {"api.classify_text": 1, "pages.classify_text": 1, "pages.try_draft": 20}
-_UPLOADS = frozenset({"api.create_job", "pages.upload_file"})
 _REDIS_TIMEOUT_S = 1.0
 
 
@@ -78,8 +60,9 @@ class _SignedIn:
 def install(app: Flask, settings: Settings, redis_url: str) -> None:
     """Ask before each request of ``app`` who it is."""
     app.context_processor(_for_templates)
+    app.before_request(_authenticate if settings.accounts else _admit_everyone)
+    app.before_request(_authorise)
     if not settings.accounts:
-        app.before_request(_let_in)
         return
     client = make_redis(
         redis_url,
@@ -91,8 +74,6 @@ def install(app: Flask, settings: Settings, redis_url: str) -> None:
     manager = LoginManager(app)
     manager.session_protection = None  # addresses of phones change, and browsers renew themselves
     manager.user_loader(_of_session)
-    app.before_request(_identify)
-    app.before_request(_check)
 
 
 def viewer() -> Viewer:
@@ -177,14 +158,14 @@ def _signed_in(name: str, password: str) -> Account | None:
     return found
 
 
-def _let_in() -> None:
+def _admit_everyone() -> None:
     g.viewer, g.account = UNRESTRICTED, None
 
 
-def _identify() -> None:
+def _authenticate() -> None:
     g.viewer, g.account = None, None
-    # Static files are what every page has many of; nobody is asked for them.
-    if request.endpoint is None or request.endpoint == "static":
+    policy = current_policy()
+    if policy is None or not policy.uses_session:
         return
     authorization = request.authorization
     if request.path.startswith(_API) and authorization is not None:
@@ -197,18 +178,21 @@ def _identify() -> None:
         g.viewer = g.account.viewer
 
 
-def _check() -> Response | None:
-    endpoint = request.endpoint
-    if endpoint is None or endpoint in PUBLIC:
+def _authorise() -> Response | None:
+    if request.url_rule is None:
+        return None  # the answer is 404 or 405
+    policy = current_policy()
+    if policy is None:
+        log.error("a route declares no policy", extra={"route": request.url_rule.rule})
+        abort(HTTPStatus.FORBIDDEN)
+    if policy.access is Access.PUBLIC:
         return None
-    if g.account is None:
+    if accounts_on() and g.account is None:
         return _ask_to_sign_in()
-    if endpoint in ADMINS_ONLY and g.account.role is not Role.ADMIN:
+    if policy.access is Access.ADMIN and account().role is not Role.ADMIN:
         raise Forbidden(msg("This is for admins."))
-    kind = "requests"
-    if request.method == "POST":
-        kind = "texts" if endpoint in _TEXTS else "uploads" if endpoint in _UPLOADS else kind
-    _limits().count(kind, str(g.account.id), times=_TEXTS.get(endpoint, 1))
+    if accounts_on():
+        _limits().count(policy.limit, str(account().id), cost=policy.cost)
     return None
 
 

@@ -12,6 +12,7 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import RateLimiter, SlidingWindowCounterRateLimiter
 
+from web.blueprints import Limit
 from yeban.errors import Message, RateLimited, msg
 from yeban.settings import Settings
 
@@ -39,16 +40,16 @@ class RateLimits:
         self._shared = SlidingWindowCounterRateLimiter(shared)
         self._client = client
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._kinds: dict[str, tuple[RateLimitItem, Message]] = {
+        self._limits: dict[Limit, tuple[RateLimitItem, Message]] = {
             "texts": (RateLimitItemPerMinute(settings.rate_texts), msg("texts a minute")),
             "uploads": (RateLimitItemPerHour(settings.rate_uploads), msg("uploads an hour")),
             "requests": (RateLimitItemPerMinute(settings.rate_requests), msg("requests a minute")),
         }
 
-    def count(self, kind: str, who: str, *, times: int = 1) -> None:
-        """Count ``times`` more of ``texts``, ``uploads`` or ``requests``. Raises :class:`~yeban.errors.RateLimited`."""
-        item, words = self._kinds[kind]
-        if wait_s := self._hit(item, kind, who, times=times):
+    def count(self, limit: Limit, account: str, *, cost: int) -> None:
+        """Charge ``cost`` against a limit of ``account``. Raises :class:`~yeban.errors.RateLimited`."""
+        item, words = self._limits[limit]
+        if wait_s := self._hit(item, limit, account, cost=cost):
             raise RateLimited(
                 msg(
                     "%(amount)s %(words)s are the most; try again in %(wait_s)s s.",
@@ -98,17 +99,17 @@ class RateLimits:
                 msg("Too many wrong tokens were sent; try again in %(wait_s)s s.", wait_s=wait_s), retry_after_s=wait_s
             )
 
-    def _hit(self, item: RateLimitItem, *keys: str, times: int = 1) -> int:
-        """Count ``times`` more; 0 where that may be, else the seconds after which it may, 1 at least."""
+    def _hit(self, item: RateLimitItem, *keys: str, cost: int = 1) -> int:
+        """Charge ``cost`` and return 0, or charge nothing and return the whole seconds to wait, at least 1."""
         try:
-            return _count(self._shared, item, keys, times)
+            return _hit(self._shared, item, keys, cost)
         except StorageError as error:
-            log.warning("rates are counted by this process alone: Redis did not answer", extra={"error": str(error)})
-            return _count(self._own, item, keys, times)
+            log.warning("Redis did not answer; this process counts its own requests", extra={"error": str(error)})
+            return _hit(self._own, item, keys, cost)
 
 
-def _count(limiter: RateLimiter, item: RateLimitItem, keys: tuple[str, ...], times: int) -> int:
-    if limiter.hit(item, *keys, cost=times):
+def _hit(limiter: RateLimiter, item: RateLimitItem, keys: tuple[str, ...], cost: int) -> int:
+    if limiter.hit(item, *keys, cost=cost):
         return 0
     return max(1, round(limiter.get_window_stats(item, *keys).reset_time - time.time()))
 

@@ -13,10 +13,10 @@ from flask import Flask, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from web.blueprints import current_policy
 from yeban.errors import ConfigurationError, msg
 from yeban.settings import Settings
 
-_UNRENEWED = frozenset({"static", "probes.alive", "probes.ready", "probes.show_metrics"})
 _LIFETIME = timedelta(hours=12)
 
 
@@ -26,8 +26,10 @@ class _Sessions(SecureCookieSessionInterface):
         return request.is_secure
 
     def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
-        # Renewed with what a person does, and not with each file that a page has.
-        return super().should_set_cookie(app, session) and (session.modified or request.endpoint not in _UNRENEWED)
+        # Files of a page and probes do not renew the session.
+        policy = current_policy()
+        renews = policy is None or policy.uses_session
+        return super().should_set_cookie(app, session) and (session.modified or renews)
 
 
 def install(app: Flask, settings: Settings) -> None:

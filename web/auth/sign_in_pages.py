@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.auth import authentication
-from web.blueprints import pages
+from web.blueprints import PUBLIC, SIGNED_IN, pages
 from web.http import errors as problems
 from web.http.redirects import own_path
 from web.services import services
@@ -17,7 +17,7 @@ from yeban.errors import RateLimited, Unauthorized
 _TEMPLATE = "signin.html"
 
 
-@pages.get("/sign-in")
+@pages.get("/sign-in", policy=PUBLIC)
 def sign_in() -> str | AnyResponse:
     """The form; where there are no accounts, or somebody is signed in already, there is nothing to ask."""
     then = own_path(request.args.get("then"))
@@ -26,7 +26,7 @@ def sign_in() -> str | AnyResponse:
     return render_template(_TEMPLATE, then=then, nobody=people.is_empty(services().database))
 
 
-@pages.post("/sign-in")
+@pages.post("/sign-in", policy=PUBLIC)
 def sign_in_with_password() -> AnyResponse:
     """Begin a session, or say that name or password is wrong."""
     then = own_path(request.form.get("then"))
@@ -39,7 +39,7 @@ def sign_in_with_password() -> AnyResponse:
     return redirect(then, 303)
 
 
-@pages.post("/sign-out")
+@pages.post("/sign-out", policy=SIGNED_IN)
 def sign_out() -> AnyResponse:
     """End the session."""
     authentication.end_session()

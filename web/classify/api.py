@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from flask import Response
 from pydantic import Field
 
-from web.blueprints import api
+from web.blueprints import api, signed_in
 from web.classify import schemas, service
 from web.classify.service import Classification
 from web.http.json import json_response
@@ -55,7 +55,7 @@ class ClassifyBody(JsonBody):
     example: ClassVar[Mapping[str, Any]] = {"text": "包裹三天没动了", "labels": ["物流", "退款", "发票"]}
 
 
-@api.post("/classify")
+@api.post("/classify", policy=signed_in(limit="texts"))
 @documented(
     group="Texts",
     summary="Tag one text now",

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, make_response, render_template, request
 from pydantic import Field
 
-from web.blueprints import pages
+from web.blueprints import SIGNED_IN, pages, signed_in
 from web.classify import service
 from web.classify.share_links import link_to
 from web.classify.snippets import body_of
@@ -41,7 +41,7 @@ class ClassifyForm(Fields):
     saved: str | None = None
 
 
-@pages.get("/")
+@pages.get("/", policy=SIGNED_IN)
 def classify() -> str | Response:
     """The form, filled in as the address asks; an address has no text."""
     try:
@@ -51,7 +51,7 @@ def classify() -> str | Response:
     return render_template(_TEMPLATE, **_shown(values))
 
 
-@pages.post("/")
+@pages.post("/", policy=signed_in(limit="texts"))
 def classify_text() -> Response:
     """The form with its answer, or with what was wrong; the answer alone for htmx."""
     if "load" in request.form:

@@ -13,10 +13,10 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.auth.authentication import viewer
-from web.blueprints import pages
+from web.blueprints import SIGNED_IN, pages, signed_in
 from web.drafts import preview, view
 from web.drafts.form import check_times, draft_form, job_fields, key_of, reading_of
-from web.drafts.sample_run import Tried, try_rows
+from web.drafts.sample_run import ROWS, Tried, try_rows
 from web.http import csrf
 from web.http import errors as problems
 from web.http.htmx import asked_by_htmx
@@ -30,7 +30,7 @@ from yeban.jobs.views import job_of_key
 _TEMPLATE = "draft.html"
 
 
-@pages.get("/upload/<uuid:draft_id>")
+@pages.get("/upload/<uuid:draft_id>", policy=SIGNED_IN)
 def show_draft(draft_id: uuid.UUID) -> str | Response:
     """The file as it is found to be, with the labels that a link asks for."""
     draft = _draft(draft_id)
@@ -41,7 +41,7 @@ def show_draft(draft_id: uuid.UUID) -> str | Response:
     return _page(draft, values)
 
 
-@pages.post("/upload/<uuid:draft_id>/preview")
+@pages.post("/upload/<uuid:draft_id>/preview", policy=signed_in(csrf_in_view=True))
 def preview_draft(draft_id: uuid.UUID) -> str:
     """The file read as the form has it."""
     values = _form()
@@ -51,7 +51,7 @@ def preview_draft(draft_id: uuid.UUID) -> str:
     return _page(draft, values)
 
 
-@pages.post("/upload/<uuid:draft_id>/counts")
+@pages.post("/upload/<uuid:draft_id>/counts", policy=signed_in(csrf_in_view=True))
 def count_draft(draft_id: uuid.UUID) -> str:
     """Counts over the whole file, which may take a while."""
     values = _form()
@@ -64,14 +64,14 @@ def count_draft(draft_id: uuid.UUID) -> str:
     return _page(draft, values, counted=counted)
 
 
-@pages.post("/upload/<uuid:draft_id>/estimate")
+@pages.post("/upload/<uuid:draft_id>/estimate", policy=signed_in(csrf_in_view=True))
 def estimate_draft(draft_id: uuid.UUID) -> str:
     """How long the job would take, for the script."""
     values = _form()
     return render_template("draft_estimate.html", draft=_draft(draft_id), **view.estimated(values, None))
 
 
-@pages.post("/upload/<uuid:draft_id>/try")
+@pages.post("/upload/<uuid:draft_id>/try", policy=signed_in(limit="texts", cost=ROWS, csrf_in_view=True))
 def try_draft(draft_id: uuid.UUID) -> str | Response:
     """The first texts of the file with their labels."""
     values = _form()
@@ -87,7 +87,7 @@ def try_draft(draft_id: uuid.UUID) -> str | Response:
     return _page(draft, values, **shown)
 
 
-@pages.post("/upload/<uuid:draft_id>")
+@pages.post("/upload/<uuid:draft_id>", policy=signed_in(csrf_in_view=True))
 def start_draft(draft_id: uuid.UUID) -> AnyResponse:
     """Make the job and go to its page, or show what was wrong beside what was entered."""
     values = _form()
@@ -110,7 +110,7 @@ def _to_job(job_id: uuid.UUID) -> AnyResponse:
     return redirect(url_for("pages.show_job", job_id=job_id), HTTPStatus.SEE_OTHER)
 
 
-@pages.post("/upload/<uuid:draft_id>/discard")
+@pages.post("/upload/<uuid:draft_id>/discard", policy=SIGNED_IN)
 def discard_draft(draft_id: uuid.UUID) -> AnyResponse:
     """Delete the file, if it is still there."""
     delete_draft(services().database, draft_id, viewer=viewer())

@@ -10,7 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.auth.authentication import viewer
-from web.blueprints import pages
+from web.blueprints import SIGNED_IN, pages, signed_in
 from web.http import csrf
 from web.http import errors as problems
 from web.http.htmx import asked_by_htmx
@@ -24,13 +24,13 @@ _TEMPLATE = "upload.html"
 _DRAFTS_OF_LARGEST_SIZE = 4
 
 
-@pages.get("/upload")
+@pages.get("/upload", policy=SIGNED_IN)
 def upload() -> str:
     """The empty form."""
     return render_template(_TEMPLATE, **_shown())
 
 
-@pages.post("/upload")
+@pages.post("/upload", policy=signed_in(limit="uploads", csrf_in_view=True))
 def upload_file() -> AnyResponse:
     """Keep the file as a draft and go to its page, or say why it was refused."""
     try:

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from werkzeug.exceptions import UnsupportedMediaType
 
 from web.auth.authentication import viewer
-from web.blueprints import api
+from web.blueprints import SIGNED_IN, api, signed_in
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, fields, query
@@ -54,7 +54,7 @@ _LOCATION = Header(description="The job's path.", schema={"type": "string", "for
 _REPLAYED = Header(description="`true`: the job is that of an earlier request.", schema={"const": "true"})
 
 
-@api.post("/jobs")
+@api.post("/jobs", policy=signed_in(limit="uploads"))
 @documented(
     group="Jobs",
     summary="Hand a file in",
@@ -111,7 +111,7 @@ def create_job() -> Response:
     )
 
 
-@api.get("/jobs")
+@api.get("/jobs", policy=SIGNED_IN)
 @documented(group="Jobs", summary="List jobs", query=JobsQuery, answers={200: schemas.JobPage})
 def index_jobs() -> Response:
     """A page of jobs, newest first."""
@@ -132,14 +132,14 @@ def index_jobs() -> Response:
     )
 
 
-@api.get("/jobs/<uuid:job_id>")
+@api.get("/jobs/<uuid:job_id>", policy=SIGNED_IN)
 @documented(group="Jobs", summary="Look at a job", answers={200: schemas.Job})
 def show_job(job_id: uuid.UUID) -> Response:
     """One job."""
     return json_response(job_json(get_job(services().database, job_id, viewer=viewer())))
 
 
-@api.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>")
+@api.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>", policy=SIGNED_IN)
 @documented(
     group="Jobs",
     summary={"pause": "Pause a job", "resume": "Resume a job", "cancel": "Cancel a job"},
@@ -155,7 +155,7 @@ def change_job(job_id: uuid.UUID, action: str) -> Response:
     return json_response(job_json(get_job(services().database, job_id, viewer=viewer())))
 
 
-@api.delete("/jobs/<uuid:job_id>")
+@api.delete("/jobs/<uuid:job_id>", policy=SIGNED_IN)
 @documented(
     group="Jobs",
     summary="Delete an ended job",

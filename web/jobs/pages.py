@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.auth.authentication import viewer
-from web.blueprints import pages
+from web.blueprints import SIGNED_IN, pages
 from web.http import errors as problems
 from web.http import pagination
 from web.jobs import charts, state_labels
@@ -38,7 +38,7 @@ _SAID_PERCENT = 25
 _DRAWN_PERCENT = 5
 
 
-@pages.get("/jobs")
+@pages.get("/jobs", policy=SIGNED_IN)
 def index_jobs() -> str:
     """All jobs, newest first, or those that are asked for by state or by a part of their file's name."""
     state = request.args.get("state") or state_labels.ALL
@@ -66,27 +66,27 @@ def index_jobs() -> str:
     )
 
 
-@pages.get("/jobs/<uuid:job_id>")
+@pages.get("/jobs/<uuid:job_id>", policy=SIGNED_IN)
 def show_job(job_id: uuid.UUID) -> str:
     """One job."""
     return render_template("job.html", **_shown(_job(job_id)))
 
 
-@pages.get("/jobs/<uuid:job_id>/live")
+@pages.get("/jobs/<uuid:job_id>/live", policy=SIGNED_IN)
 def show_job_live(job_id: uuid.UUID) -> Response:
     """How far a job is, for its page's script; ``X-Job-Still`` says that it has ended."""
     job = _job(job_id)
     return _part("job_live.html", job, _progress(job))
 
 
-@pages.get("/jobs/<uuid:job_id>/findings")
+@pages.get("/jobs/<uuid:job_id>/findings", policy=SIGNED_IN)
 def show_job_findings(job_id: uuid.UUID) -> Response:
     """What was found so far, for the page's script, which asks at every twentieth of the way."""
     job = _job(job_id)
     return _part("job_findings.html", job, _findings(job))
 
 
-@pages.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>")
+@pages.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>", policy=SIGNED_IN)
 def change_job(job_id: uuid.UUID, action: str) -> AnyResponse:
     """Do it and go back to the job's page, or say there why it cannot be done."""
     try:
@@ -96,7 +96,7 @@ def change_job(job_id: uuid.UUID, action: str) -> AnyResponse:
     return redirect(url_for("pages.show_job", job_id=job_id), 303)
 
 
-@pages.post("/jobs/<uuid:job_id>/delete")
+@pages.post("/jobs/<uuid:job_id>/delete", policy=SIGNED_IN)
 def remove_job(job_id: uuid.UUID) -> AnyResponse:
     """Delete an ended job with all that it holds, and go to the others."""
     job = _job(job_id)

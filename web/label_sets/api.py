@@ -12,7 +12,7 @@ from flask import Response, request, url_for
 from pydantic import Field
 
 from web.auth.authentication import viewer
-from web.blueprints import api
+from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import SET_BYTES, Fields, JsonBody, json_body, query, told
@@ -78,7 +78,7 @@ class SetBody(JsonBody):
 _LOCATION = Header(description="The set's path.", schema={"type": "string", "format": "uri-reference"})
 
 
-@api.get("/label-sets")
+@api.get("/label-sets", policy=SIGNED_IN)
 @documented(group="Label sets", summary="List label sets", query=SetsQuery, answers={200: schemas.LabelSetPage})
 def index_label_sets() -> Response:
     """A page of sets, newest first."""
@@ -109,7 +109,7 @@ def index_label_sets() -> Response:
     )
 
 
-@api.post("/label-sets")
+@api.post("/label-sets", policy=SIGNED_IN)
 @documented(
     group="Label sets",
     summary="Save a label set",
@@ -130,14 +130,14 @@ def create_label_set() -> Response:
     return json_response(_json(saved), HTTPStatus.CREATED, location)
 
 
-@api.get("/label-sets/<uuid:label_set_id>")
+@api.get("/label-sets/<uuid:label_set_id>", policy=SIGNED_IN)
 @documented(group="Label sets", summary="Look at a label set", answers={200: schemas.SavedLabelSet})
 def show_label_set(label_set_id: uuid.UUID) -> Response:
     """One set as of its newest version."""
     return json_response(_json(label_sets.get_set(services().database, label_set_id, viewer=viewer())))
 
 
-@api.put("/label-sets/<uuid:label_set_id>")
+@api.put("/label-sets/<uuid:label_set_id>", policy=SIGNED_IN)
 @documented(
     group="Label sets",
     summary="Change a label set",
@@ -157,7 +157,7 @@ def save_label_set(label_set_id: uuid.UUID) -> Response:
     return json_response(_json(saved))
 
 
-@api.delete("/label-sets/<uuid:label_set_id>")
+@api.delete("/label-sets/<uuid:label_set_id>", policy=SIGNED_IN)
 @documented(
     group="Label sets",
     summary="Delete a label set",
@@ -170,7 +170,7 @@ def delete_label_set(label_set_id: uuid.UUID) -> Response:
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
-@api.get("/label-sets/<uuid:label_set_id>/versions")
+@api.get("/label-sets/<uuid:label_set_id>/versions", policy=SIGNED_IN)
 @documented(
     group="Label sets",
     summary="List its versions",
@@ -199,7 +199,7 @@ def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
     )
 
 
-@api.get("/label-sets/<uuid:label_set_id>/versions/<int:version>")
+@api.get("/label-sets/<uuid:label_set_id>/versions/<int:version>", policy=SIGNED_IN)
 @documented(group="Label sets", summary="Look at one version", answers={200: schemas.SavedLabelSet})
 def show_label_set_version(label_set_id: uuid.UUID, version: int) -> Response:
     """One set as of one version."""

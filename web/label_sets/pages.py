@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.auth.authentication import viewer
-from web.blueprints import pages
+from web.blueprints import SIGNED_IN, pages, signed_in
 from web.http import csrf, pagination
 from web.http import errors as problems
 from web.http.downloads import disposition
@@ -55,25 +55,25 @@ class RestoreForm(Fields):
     base: int
 
 
-@pages.get("/label-sets")
+@pages.get("/label-sets", policy=SIGNED_IN)
 def index_label_sets() -> str:
     """All sets, newest first."""
     return render_template(_LIST, **_listed(query(ListQuery).cursor))
 
 
-@pages.get("/label-sets/new")
+@pages.get("/label-sets/new", policy=SIGNED_IN)
 def new_label_set() -> str:
     """The empty form."""
     return render_template(_EDIT, **_form({}, [LabelRow() for _ in range(_NEW_ROWS)]))
 
 
-@pages.post("/label-sets/new")
+@pages.post("/label-sets/new", policy=signed_in(csrf_in_view=True))
 def create_label_set() -> AnyResponse:
     """Save a new set and go to it; or the form again, with what was wrong or another row."""
     return _edited(None)
 
 
-@pages.post("/label-sets/import")
+@pages.post("/label-sets/import", policy=signed_in(csrf_in_view=True))
 def import_label_set() -> AnyResponse:
     """The form, filled in from a file; nothing is stored before it is saved."""
     _expect_set()
@@ -99,32 +99,32 @@ def import_label_set() -> AnyResponse:
     return Response(render_template(_EDIT, **_form(values, rows_of_set(content), saved), is_imported=True))
 
 
-@pages.get("/label-sets/<uuid:label_set_id>")
+@pages.get("/label-sets/<uuid:label_set_id>", policy=SIGNED_IN)
 def show_label_set(label_set_id: uuid.UUID) -> str:
     """One set, with its history."""
     return _page_of(label_sets.get_set(services().database, label_set_id, viewer=viewer()))
 
 
-@pages.get("/label-sets/<uuid:label_set_id>/versions/<int:version>")
+@pages.get("/label-sets/<uuid:label_set_id>/versions/<int:version>", policy=SIGNED_IN)
 def show_label_set_version(label_set_id: uuid.UUID, version: int) -> str:
     """One set as it was."""
     return _page_of(label_sets.get_set(services().database, label_set_id, version=version, viewer=viewer()))
 
 
-@pages.get("/label-sets/<uuid:label_set_id>/edit")
+@pages.get("/label-sets/<uuid:label_set_id>/edit", policy=SIGNED_IN)
 def edit_label_set(label_set_id: uuid.UUID) -> str:
     """The form with the newest version."""
     saved = label_sets.get_set(services().database, label_set_id, viewer=viewer())
     return render_template(_EDIT, **_form_of(saved))
 
 
-@pages.post("/label-sets/<uuid:label_set_id>/edit")
+@pages.post("/label-sets/<uuid:label_set_id>/edit", policy=signed_in(csrf_in_view=True))
 def save_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     """Save a version and go to it; or the form again, with what was wrong, what others did, or another row."""
     return _edited(label_set_id)
 
 
-@pages.post("/label-sets/<uuid:label_set_id>/restore")
+@pages.post("/label-sets/<uuid:label_set_id>/restore", policy=SIGNED_IN)
 def restore_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     """Let an old version be the newest."""
     asked = fields(RestoreForm, request.form)
@@ -136,7 +136,7 @@ def restore_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     return _to(label_set_id)
 
 
-@pages.post("/label-sets/<uuid:label_set_id>/rename")
+@pages.post("/label-sets/<uuid:label_set_id>/rename", policy=SIGNED_IN)
 def rename_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     """Give the set another name."""
     try:
@@ -146,7 +146,7 @@ def rename_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     return _to(label_set_id)
 
 
-@pages.post("/label-sets/<uuid:label_set_id>/delete")
+@pages.post("/label-sets/<uuid:label_set_id>/delete", policy=SIGNED_IN)
 def delete_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     """Delete the set."""
     name = label_sets.get_set(services().database, label_set_id, viewer=viewer()).name
@@ -155,7 +155,7 @@ def delete_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     return redirect(url_for("pages.index_label_sets"), 303)
 
 
-@pages.get("/label-sets/<uuid:label_set_id>/export.json")
+@pages.get("/label-sets/<uuid:label_set_id>/export.json", policy=SIGNED_IN)
 def export_label_set(label_set_id: uuid.UUID) -> Response:
     """The set as a file; the header names the version, for the script that fills forms in."""
     saved = label_sets.get_set(services().database, label_set_id, version=query(VersionQuery).version, viewer=viewer())

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from flask import Response
 
-from web.blueprints import api, probes
+from web.blueprints import SESSIONLESS, SIGNED_IN, api, probes
 from web.http.json import json_response
 from web.monitoring import schemas
 from web.monitoring.health import health
@@ -19,7 +19,7 @@ from yeban.chunks.workers import live_workers
 from yeban.telemetry.metrics import CONTENT_TYPE, exposition
 
 
-@api.get("/models")
+@api.get("/models", policy=SIGNED_IN)
 @documented(group="Service", summary="Models that workers serve", answers={200: schemas.Models})
 def list_models() -> Response:
     """Models as live workers have loaded them."""
@@ -27,21 +27,21 @@ def list_models() -> Response:
     return json_response({"default": default, "models": describe(live_workers(services().database), default)})
 
 
-@api.get("/workers")
+@api.get("/workers", policy=SIGNED_IN)
 @documented(group="Service", summary="Live workers and their caches", answers={200: schemas.Workers})
 def list_workers() -> Response:
     """Live workers, the longest-lived first, and how their caches do."""
     return json_response({"workers": [describe_worker(worker) for worker in live_workers(services().database)]})
 
 
-@probes.get("/healthz")
+@probes.get("/healthz", policy=SESSIONLESS)
 @documented(group="Service", summary="Whether this process answers", answers={200: schemas.Alive}, secured=False)
 def alive() -> Response:
     """This process answers."""
     return json_response({"status": "ok"})
 
 
-@probes.get("/readyz")
+@probes.get("/readyz", policy=SESSIONLESS)
 @documented(
     group="Service",
     summary="Whether everything is there",
@@ -62,7 +62,7 @@ def ready() -> Response:
     )
 
 
-@probes.get("/metrics")
+@probes.get("/metrics", policy=SESSIONLESS)
 @documented(
     group="Service",
     summary="Counts for Prometheus",

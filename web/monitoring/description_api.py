@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flask import Response
 
-from web.blueprints import api
+from web.blueprints import SIGNED_IN, api
 from web.http.json import json_response
 from web.monitoring.schemas import ApiDescription
 from web.openapi import description
 from web.openapi.documented import documented
 
 
-@api.get("/openapi.json")
+@api.get("/openapi.json", policy=SIGNED_IN)
 @documented(
     group="Service",
     summary="This description, for programs",

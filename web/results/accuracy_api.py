@@ -7,7 +7,7 @@ import uuid
 from flask import Response
 
 from web.auth.authentication import viewer
-from web.blueprints import api
+from web.blueprints import SIGNED_IN, api
 from web.http.json import json_response
 from web.jobs.accuracy_schemas import JobEvaluation
 from web.openapi.documented import Answer, documented
@@ -18,7 +18,7 @@ from yeban.errors import Conflict, msg
 from yeban.jobs.views import JobView, get_job
 
 
-@api.get("/jobs/<uuid:job_id>/accuracy")
+@api.get("/jobs/<uuid:job_id>/accuracy", policy=SIGNED_IN)
 @documented(
     group="Results",
     summary="How the job agrees with its gold column",
@@ -31,7 +31,7 @@ def show_accuracy(job_id: uuid.UUID) -> Response:
     return json_response(accuracy.evaluation_of(get_job(services().database, job_id, viewer=viewer())))
 
 
-@api.get("/jobs/<uuid:job_id>/accuracy.csv")
+@api.get("/jobs/<uuid:job_id>/accuracy.csv", policy=SIGNED_IN)
 @documented(
     group="Results",
     summary="Precision, recall and F1 of each label",
@@ -50,7 +50,7 @@ def download_accuracy(job_id: uuid.UUID) -> Response:
     )
 
 
-@api.get("/jobs/<uuid:job_id>/confusion.csv")
+@api.get("/jobs/<uuid:job_id>/confusion.csv", policy=SIGNED_IN)
 @documented(
     group="Results",
     summary="Which labels were taken for which",

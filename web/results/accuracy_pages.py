@@ -8,7 +8,7 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from web.auth.authentication import viewer
-from web.blueprints import pages
+from web.blueprints import SIGNED_IN, pages
 from web.http import pagination
 from web.jobs import charts
 from web.results import accuracy
@@ -24,7 +24,7 @@ _PAGE_ROWS = 25
 _HEATS = 5  # steps of a cell's colour
 
 
-@pages.get("/jobs/<uuid:job_id>/accuracy")
+@pages.get("/jobs/<uuid:job_id>/accuracy", policy=SIGNED_IN)
 def show_accuracy(job_id: uuid.UUID) -> str:
     """Figures, confusions and thresholds; without any of them, why."""
     job = get_job(services().database, job_id, viewer=viewer())
@@ -35,7 +35,7 @@ def show_accuracy(job_id: uuid.UUID) -> str:
     return render_template("accuracy.html", job=job, evaluation=evaluation, **_shown(job, evaluation))
 
 
-@pages.get("/jobs/<uuid:job_id>/accuracy/rows")
+@pages.get("/jobs/<uuid:job_id>/accuracy/rows", policy=SIGNED_IN)
 def show_confused(job_id: uuid.UUID) -> str:
     """The rows behind one cell; labels are named by number. Raises ``InvalidRequest`` for a number that is none."""
     job = get_job(services().database, job_id, viewer=viewer())

@@ -10,7 +10,7 @@ from flask import Response
 from pydantic import Field
 
 from web.auth.authentication import viewer
-from web.blueprints import api
+from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.downloads import Format, download
 from web.http.json import json_response
@@ -54,7 +54,7 @@ _FILES = (
 )
 
 
-@api.get("/jobs/<uuid:job_id>/results")
+@api.get("/jobs/<uuid:job_id>/results", policy=SIGNED_IN)
 @documented(
     group="Results",
     summary="Rows with their tags",
@@ -78,7 +78,7 @@ def list_results(job_id: uuid.UUID) -> Response:
     return json_response({"rows": [row_json(row) for row in shown], "next_cursor": following})
 
 
-@api.get("/jobs/<uuid:job_id>/results.csv")
+@api.get("/jobs/<uuid:job_id>/results.csv", policy=SIGNED_IN)
 @documented(
     group="Results",
     summary="The tagged file as CSV",
@@ -91,7 +91,7 @@ def download_csv(job_id: uuid.UUID) -> Response:
     return _tagged(job_id, "csv")
 
 
-@api.get("/jobs/<uuid:job_id>/results.xlsx")
+@api.get("/jobs/<uuid:job_id>/results.xlsx", policy=SIGNED_IN)
 @documented(
     group="Results",
     summary="The tagged file as a workbook",
@@ -120,7 +120,7 @@ def download_xlsx(job_id: uuid.UUID) -> Response:
     return _tagged(job_id, "xlsx")
 
 
-@api.get("/jobs/<uuid:job_id>/results.jsonl")
+@api.get("/jobs/<uuid:job_id>/results.jsonl", policy=SIGNED_IN)
 @documented(
     group="Results",
     summary="The tagged file as JSON lines",
@@ -133,7 +133,7 @@ def download_jsonl(job_id: uuid.UUID) -> Response:
     return _tagged(job_id, "jsonl")
 
 
-@api.get("/jobs/<uuid:job_id>/errors.csv")
+@api.get("/jobs/<uuid:job_id>/errors.csv", policy=SIGNED_IN)
 @documented(
     group="Results",
     summary="Rows that could not be scored",

@@ -12,7 +12,7 @@ from flask import Response
 from pydantic import Field
 
 from web.auth.authentication import author, viewer
-from web.blueprints import api
+from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, JsonBody, json_body, query, told
@@ -67,7 +67,7 @@ class CorrectionsBody(JsonBody):
     }
 
 
-@api.get("/jobs/<uuid:job_id>/corrections")
+@api.get("/jobs/<uuid:job_id>/corrections", policy=SIGNED_IN)
 @documented(
     group="Corrections",
     summary="What people corrected",
@@ -88,7 +88,7 @@ def list_corrections(job_id: uuid.UUID) -> Response:
     )
 
 
-@api.put("/jobs/<uuid:job_id>/corrections")
+@api.put("/jobs/<uuid:job_id>/corrections", policy=SIGNED_IN)
 @documented(
     group="Corrections",
     summary="Correct rows",
@@ -113,7 +113,7 @@ def correct(job_id: uuid.UUID) -> Response:
     return json_response({**asdict(changed), "job": job_json(get_job(database, job_id, viewer=viewer()))})
 
 
-@api.get("/jobs/<uuid:job_id>/suggestions")
+@api.get("/jobs/<uuid:job_id>/suggestions", policy=SIGNED_IN)
 @documented(
     group="Corrections",
     summary="Rows worth correcting",
@@ -130,7 +130,7 @@ def list_suggestions(job_id: uuid.UUID) -> Response:
     return json_response({"rows": [row_json(row) for row in found]})
 
 
-@api.post("/jobs/<uuid:job_id>/refine")
+@api.post("/jobs/<uuid:job_id>/refine", policy=SIGNED_IN)
 @documented(
     group="Corrections",
     summary="Decide the rows once more",

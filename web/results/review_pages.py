@@ -12,7 +12,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.auth.authentication import viewer
-from web.blueprints import pages
+from web.blueprints import SIGNED_IN, pages
 from web.http import errors as problems
 from web.http.errors import status_of
 from web.i18n.error_messages import translated
@@ -58,13 +58,13 @@ class _Row:
     has: str  # numbers of the labels that it has, or that it has none
 
 
-@pages.get("/jobs/<uuid:job_id>/review")
+@pages.get("/jobs/<uuid:job_id>/review", policy=SIGNED_IN)
 def review(job_id: uuid.UUID) -> str:
     """The next rows; ``skip`` in the query counts those that were left undecided before."""
     return render_template(_TEMPLATE, **_shown(_job(job_id), _skip()))
 
 
-@pages.post("/jobs/<uuid:job_id>/review")
+@pages.post("/jobs/<uuid:job_id>/review", policy=SIGNED_IN)
 def correct(job_id: uuid.UUID) -> AnyResponse:
     """Store what was decided, then show the next rows or have the job refined again."""
     job = _job(job_id)
@@ -84,7 +84,7 @@ def correct(job_id: uuid.UUID) -> AnyResponse:
     return redirect(url_for("pages.review", job_id=job_id, skip=skip + len(shown) - len(decided) or None), 303)
 
 
-@pages.post("/jobs/<uuid:job_id>/review/undo")
+@pages.post("/jobs/<uuid:job_id>/review/undo", policy=SIGNED_IN)
 def undo(job_id: uuid.UUID) -> AnyResponse:
     """Take the corrections of some rows back."""
     _job(job_id)

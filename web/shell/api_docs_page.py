@@ -6,13 +6,13 @@ from flask import render_template, request
 from markupsafe import Markup, escape
 
 from web.auth.authentication import accounts_on
-from web.blueprints import pages
+from web.blueprints import SIGNED_IN, pages
 from web.openapi import description, journey, samples
 from web.openapi.problem import status_of_code, title_of_code
 from web.openapi.reading import groups, schemas
 
 
-@pages.get("/docs/api")
+@pages.get("/docs/api", policy=SIGNED_IN)
 def show_api_docs() -> str:
     """Every operation of the API, every schema and every code of a problem."""
     document = description()

@@ -7,7 +7,7 @@ from typing import Literal
 from flask import has_request_context, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from web.blueprints import pages
+from web.blueprints import PUBLIC, pages
 from web.http.parsing import Fields, fields
 from web.http.redirects import own_path
 from web.i18n.locale import COOKIE as LANGUAGE_COOKIE
@@ -24,7 +24,7 @@ class PreferencesForm(Fields):
     then: str = "/"
 
 
-@pages.post("/preferences")
+@pages.post("/preferences", policy=PUBLIC)
 def keep_preferences() -> AnyResponse:
     """Keep what was chosen in cookies."""
     form = fields(PreferencesForm, request.form)

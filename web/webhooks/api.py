@@ -11,7 +11,7 @@ from flask import Response
 from pydantic import Field
 
 from web.auth.authentication import viewer
-from web.blueprints import api
+from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, JsonBody, json_body, query, told
@@ -41,7 +41,7 @@ class DeliveriesQuery(Fields):
     """The `next_cursor` of the page before."""
 
 
-@api.get("/webhooks")
+@api.get("/webhooks", policy=SIGNED_IN)
 @documented(group="Webhooks", summary="List webhooks", answers={200: schemas.Webhooks})
 def list_webhooks() -> Response:
     """All webhooks, the oldest first; without their secrets."""
@@ -49,7 +49,7 @@ def list_webhooks() -> Response:
     return json_response({"webhooks": [webhook_json(webhook) for webhook in found]})
 
 
-@api.post("/webhooks")
+@api.post("/webhooks", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
     summary="Have the ends of jobs told to a URL",
@@ -65,7 +65,7 @@ def create_webhook() -> Response:
     return json_response({**webhook_json(created.webhook), "secret": created.secret}, HTTPStatus.CREATED)
 
 
-@api.delete("/webhooks/<uuid:webhook_id>")
+@api.delete("/webhooks/<uuid:webhook_id>", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
     summary="Delete a webhook",
@@ -77,7 +77,7 @@ def delete_webhook(webhook_id: uuid.UUID) -> Response:
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
-@api.post("/webhooks/<uuid:webhook_id>/rotate")
+@api.post("/webhooks/<uuid:webhook_id>/rotate", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
     summary="Sign with a new secret",
@@ -91,7 +91,7 @@ def rotate_webhook(webhook_id: uuid.UUID) -> Response:
     return json_response({**webhook_json(webhook), "secret": secret})
 
 
-@api.delete("/webhooks/<uuid:webhook_id>/former-secrets")
+@api.delete("/webhooks/<uuid:webhook_id>/former-secrets", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
     summary="Sign with the newest secret alone",
@@ -104,7 +104,7 @@ def end_former_secrets(webhook_id: uuid.UUID) -> Response:
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
-@api.post("/webhooks/<uuid:webhook_id>/test")
+@api.post("/webhooks/<uuid:webhook_id>/test", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
     summary="Send a test message",
@@ -117,7 +117,7 @@ def test_webhook(webhook_id: uuid.UUID) -> Response:
     return json_response(answer_json(try_out(services(), webhook_id)))
 
 
-@api.get("/webhooks/<uuid:webhook_id>/deliveries")
+@api.get("/webhooks/<uuid:webhook_id>/deliveries", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
     summary="What became of each message",
@@ -142,7 +142,7 @@ def list_deliveries(webhook_id: uuid.UUID) -> Response:
     )
 
 
-@api.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/retry")
+@api.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/retry", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
     summary="Send a message again",

@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from web.auth.authentication import viewer
-from web.blueprints import pages
+from web.blueprints import SIGNED_IN, pages
 from web.http import errors as problems
 from web.http import pagination
 from web.http.parsing import Fields, fields
@@ -32,13 +32,13 @@ class WebhookForm(Fields):
     url: str = ""
 
 
-@pages.get("/webhooks")
+@pages.get("/webhooks", policy=SIGNED_IN)
 def index_webhooks() -> str:
     """All webhooks, and the form for another."""
     return render_template(_LIST, **_listed())
 
 
-@pages.post("/webhooks")
+@pages.post("/webhooks", policy=SIGNED_IN)
 def add_webhook() -> AnyResponse:
     """Make a webhook and show its secret, this once; or show what was wrong."""
     try:
@@ -56,13 +56,13 @@ def add_webhook() -> AnyResponse:
     )
 
 
-@pages.get("/webhooks/<uuid:webhook_id>")
+@pages.get("/webhooks/<uuid:webhook_id>", policy=SIGNED_IN)
 def show_webhook(webhook_id: uuid.UUID) -> str:
     """One webhook and its deliveries."""
     return render_template(_ONE, **_shown(webhook_id))
 
 
-@pages.post("/webhooks/<uuid:webhook_id>/delete")
+@pages.post("/webhooks/<uuid:webhook_id>/delete", policy=SIGNED_IN)
 def remove_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     """Delete a webhook and go back to the others."""
     endpoints.delete_webhook(services().database, webhook_id, viewer=viewer())
@@ -70,14 +70,14 @@ def remove_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     return redirect(url_for("pages.index_webhooks"), 303)
 
 
-@pages.post("/webhooks/<uuid:webhook_id>/rotate")
+@pages.post("/webhooks/<uuid:webhook_id>/rotate", policy=SIGNED_IN)
 def renew_secret(webhook_id: uuid.UUID) -> Response:
     """Show the new secret, this once."""
     secret = endpoints.rotate_secret(services().database, webhook_id, viewer=viewer())
     return _unkept(render_template(_ONE, secret=secret, **_shown(webhook_id)))
 
 
-@pages.post("/webhooks/<uuid:webhook_id>/end-former")
+@pages.post("/webhooks/<uuid:webhook_id>/end-former", policy=SIGNED_IN)
 def end_former_secrets(webhook_id: uuid.UUID) -> AnyResponse:
     """Sign with the newest secret alone."""
     endpoints.end_former_secrets(services().database, webhook_id, viewer=viewer())
@@ -85,7 +85,7 @@ def end_former_secrets(webhook_id: uuid.UUID) -> AnyResponse:
     return redirect(url_for("pages.show_webhook", webhook_id=webhook_id), 303)
 
 
-@pages.post("/webhooks/<uuid:webhook_id>/test")
+@pages.post("/webhooks/<uuid:webhook_id>/test", policy=SIGNED_IN)
 def try_webhook(webhook_id: uuid.UUID) -> Response:
     """Send a test message and show how that went."""
     try:
@@ -95,7 +95,7 @@ def try_webhook(webhook_id: uuid.UUID) -> Response:
     return _unkept(render_template(_ONE, answer=answer, answer_words=_answer_words(answer), **_shown(webhook_id)))
 
 
-@pages.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/retry")
+@pages.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/retry", policy=SIGNED_IN)
 def try_delivery_again(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
     """Have a delivery tried again now."""
     deliveries.try_again(services().database, webhook_id, delivery_id, viewer=viewer())
