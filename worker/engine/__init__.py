@@ -1,4 +1,4 @@
-"""Classifiers and what they stand on. Importing this package loads no runtime."""
+"""Classifiers and the engines below them. Importing this package loads no ML library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cutting token rows into blocks that the engine runs, with little padding."""
+"""Blocks of token rows with little padding, as the engine runs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Rows of nearly equal length in one matrix. ``rows`` says where each came from."""
+    """Rows of nearly equal length in one matrix. ``rows`` holds their indices in the input."""
 
     rows: NDArray[np.intp]
     input_ids: NDArray[np.int64]

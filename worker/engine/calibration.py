@@ -1,8 +1,8 @@
-"""From cosines to probabilities, and how the constants for it are fitted.
+"""Calibration: cosines to probabilities, and the fit of its constants.
 
 Labels that exclude each other: a softmax over ``cosine / temperature``. Independent labels (multi-label,
 or one label): a sigmoid of ``(lift - midpoint) / width``, where the lift is how far a label's cosine is
-above that of a label that says nothing. Expected calibration error follows Guo et al.,
+above that of a neutral label. Expected calibration error follows Guo et al.,
 "On Calibration of Modern Neural Networks" (2017).
 """
 
@@ -111,7 +111,7 @@ def _cross_entropy(logits: Floats, gold: NDArray[np.intp]) -> float:
 
 
 def _golden_section(loss: Callable[[float], float], low: float, high: float, *, tolerance: float = 1e-6) -> float:
-    """Where a function with one minimum in [low, high] has it."""
+    """Argument of the minimum of a unimodal function on [low, high]."""
     ratio = (5**0.5 - 1) / 2
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     loss_left, loss_right = loss(left), loss(right)

@@ -1,4 +1,4 @@
-"""What every classifier promises: texts and label sets in, probabilities out."""
+"""The interface of every classifier: texts and label sets in, probabilities out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from yeban.labels import DEFAULT_TEMPLATE, LabelSet
 class Batch:
     """Texts that are scored against one label set: a chunk of a job, or one request.
 
-    ``embed`` asks for the texts' embeddings as well, from a model that makes them anyway.
+    ``embed`` also asks for the texts' embeddings, if the model computes them.
     """
 
     texts: tuple[str, ...]
@@ -28,7 +28,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """What is loaded. ``reason`` says why this session was chosen."""
+    """The loaded model. ``reason`` explains the choice of session."""
 
     name: str
     kind: str
@@ -43,7 +43,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStats:
-    """What one run took. Counts are of texts unless the name says otherwise; pairs are of a text and a label."""
+    """Counts and times of one run. Counts are of texts unless named; a pair is a text and a label."""
 
     texts: int = 0
     unique_texts: int = 0
@@ -69,20 +69,20 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Reuse:
-    """How much of a batch was known already, counted in what the model keeps: texts, or pairs of text and label."""
+    """Cached share of a batch, in the model's cache unit: texts, or pairs of text and label."""
 
     lookups: int
     hits: int
 
     @property
     def complete(self) -> bool:
-        """Whether nothing had to be computed."""
+        """True if every unit came from the cache."""
         return self.hits == self.lookups
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """One ``(n_texts, n_labels)`` float32 array of probabilities a batch, in order, and what it took.
+    """One ``(n_texts, n_labels)`` float32 array of probabilities a batch, in order, with the run's statistics.
 
     ``vectors`` has the unit embeddings ``(n_texts, dimension)`` float32 of each batch that asked for them; it is empty
     for a model that makes none.
@@ -111,15 +111,15 @@ class Classifier(ABC):
     @property
     @abstractmethod
     def info(self) -> ModelInfo:
-        """What is loaded and where it runs."""
+        """The loaded model and its device."""
 
     @abstractmethod
     def check(self, label_set: LabelSet) -> None:
-        """Raise :class:`~yeban.errors.InvalidLabels` when a hypothesis does not fit the model."""
+        """Raise :class:`~yeban.errors.InvalidLabels` if a hypothesis is too long for the model."""
 
     @abstractmethod
     def plan(self, batches: Sequence[Batch]) -> Plan:
-        """Prepare the work without touching the engine.
+        """Prepare the work without running the engine.
 
         Texts over the model's length are cut and counted, never refused. Raises
         :class:`~yeban.errors.InvalidLabels` as :meth:`check` does.
@@ -134,19 +134,19 @@ class Classifier(ABC):
 
     @abstractmethod
     def weight(self, batch: Batch) -> int:
-        """About how many tokens the engine reads for ``batch`` when nothing of it is cached. Cheap."""
+        """Estimate the tokens that the engine reads for ``batch`` with a cold cache. Cheap."""
 
     @abstractmethod
     def truncates(self, text: str, label_set: LabelSet) -> bool:
-        """Whether ``text`` is over the model's length, so that only its beginning is scored against some label."""
+        """Report whether ``text`` exceeds the model's length, so that some label sees only its beginning."""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32] | None:  # noqa: ARG002
-        """Unit embeddings ``(n_texts, dimension)`` float32 of texts; ``None`` from a model that makes none."""
+        """Unit embeddings ``(n_texts, dimension)`` float32 of texts; ``None`` if the model has none."""
         return None
 
     @abstractmethod
     def warm_up(self) -> None:
-        """Run the shapes that come first, so that the first request does not pay for them."""
+        """Run common shapes once, so that the first request does not pay for them."""
 
     def score(self, batches: Sequence[Batch]) -> Scored:
         """Plan and run in one go."""

@@ -1,4 +1,4 @@
-"""``manifest.json``: what a built model consists of, how it was made, and how good its copies are."""
+"""``manifest.json``: files, origin and measured parity of a built model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HASH_CHUNK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class FileRecord:
-    """One file of the model, by its path inside the folder."""
+    """A file of the model, by its path in the folder."""
 
     path: str
     size: int
@@ -33,7 +33,7 @@ class FileRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """The graph in one precision, in the form that these sessions run best."""
+    """The graph in one precision, for the sessions that run this form best."""
 
     precision: str
     sessions: tuple[str, ...]
@@ -46,9 +46,9 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How far one precision in one session is from float32.
+    """Distance of one precision in one session from float32.
 
-    ``sample`` says on what, ``measures`` how far: ``worst_cosine`` and ``mean_cosine`` of embeddings;
+    ``sample`` describes the inputs. ``measures`` holds ``worst_cosine`` and ``mean_cosine`` of embeddings;
     ``worst_difference`` of logits, and ``same_top_label``, the share of texts whose best label stayed the same.
     """
 
@@ -60,10 +60,10 @@ class Parity:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingSpec:
-    """How a bi-encoder is used. These settle scores as much as the weights do.
+    """Settings of a bi-encoder. Scores depend on them as much as on the weights.
 
-    ``background`` ``(dimension,)`` is the mean embedding of ordinary texts. A label's cosine to it says how much that
-    label is favoured whatever the text, and ``background_share`` of that is taken off its cosines.
+    ``background`` ``(dimension,)`` is the mean embedding of ordinary texts. A label's cosine to it measures
+    how much the label is favoured by any text; ``background_share`` of that is taken off its cosines.
     """
 
     max_tokens: int
@@ -79,7 +79,7 @@ class EmbeddingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class NliSpec:
-    """How a cross-encoder is used: the most tokens of a pair, and the classes that decide."""
+    """Settings of a cross-encoder: maximum tokens of a pair, and the deciding classes."""
 
     max_tokens: int
     pad: int
@@ -106,7 +106,7 @@ class Manifest:
     built: Mapping[str, str]
 
     def to_json(self) -> str:
-        """The file's text."""
+        """Return the text of the file."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, ensure_ascii=False, indent=1) + "\n"
 
     def precisions(self, session: str) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ class Manifest:
         return tuple(variant.precision for variant in self.variants if session in variant.sessions)
 
     def variant(self, precision: str, session: str) -> Variant:
-        """What goes with a precision and a session. Raises :class:`~yeban.errors.ModelUnusable` if nothing does."""
+        """Return the variant for a precision and a session, or raise :class:`~yeban.errors.ModelUnusable`."""
         for variant in self.variants:
             if variant.precision == precision and session in variant.sessions:
                 return variant
@@ -171,7 +171,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def fingerprint(spec: Spec, files: Iterable[FileRecord]) -> str:
-    """SHA-256 over everything that settles scores: the spec and the hash of each file."""
+    """SHA-256 over the spec and the hash of each file, which determine the scores."""
     facts = {"spec": asdict(spec), "files": sorted((record.path, record.sha256) for record in files)}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -1,11 +1,11 @@
-"""How a label is put into words before it is embedded.
+"""Phrasing: the sentences that are embedded for a label.
 
 A bare word makes a poor embedding; sentences that use it make a better one, and their mean a better
 one still (prompt ensembling, after Radford et al., "Learning Transferable Visual Models From Natural
-Language Supervision", 2021). A template of the user's own takes the place of the built-in sentences.
+Language Supervision", 2021). A user's template replaces the built-in sentences.
 
-Cosines of one model all lie close together and shift from text to text, so a score on its own needs a
-zero: the embedding of a label that says nothing ("something"), put into the same words.
+Cosines of one model lie close together and shift from text to text, so a single score needs a zero: the
+embedding of a neutral label ("something") in the same sentences.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FIRST_EAST_ASIAN = "\u2e80"
 
 @dataclass(frozen=True, kw_only=True)
 class Phrasing:
-    """Sentences with ``{}`` for a label, and words that stand for no label in particular."""
+    """Sentences with ``{}`` for a label, and neutral words in place of a label."""
 
     frames: tuple[str, ...]
     nothing: tuple[str, ...]
@@ -68,14 +68,14 @@ def label_recipe(label: Label, template: str, phrasings: Phrasings, *, text_pref
 
 
 def zero_recipe(label: Label, template: str, phrasings: Phrasings, *, label_prefix: str) -> Recipe:
-    """The label that says nothing, in the words that ``label`` is put in."""
+    """The neutral label in the sentences of ``label``."""
     frames = _frames(label.name, template, phrasings)
     nothing = phrasings.of(label.name).nothing
     return (Part(strings=tuple(label_prefix + frame.replace("{}", word) for frame in frames for word in nothing)),)
 
 
 def name_strings(name: str, template: str, phrasings: Phrasings, label_prefix: str) -> tuple[str, ...]:
-    """The strings that speak of a label by its name. Each must fit the model."""
+    """Strings that contain the label's name. Each must fit the model."""
     return tuple(label_prefix + frame.replace("{}", name) for frame in _frames(name, template, phrasings))
 
 

@@ -1,7 +1,7 @@
-"""For dozens or hundreds of labels: embeddings pick the likely ones of each text, the cross-encoder scores those.
+"""Shortlist: embeddings pick each text's likeliest labels, the cross-encoder scores those.
 
-A cross-encoder's work grows with the number of labels; an embedding's hardly does. Cosines favour some labels whatever
-the text, so labels are ranked by how much more likely one is for the text than for an ordinary text.
+A cross-encoder's work grows with the number of labels; an embedding's hardly does. Cosines favour some labels for
+any text, so labels are ranked by how much likelier they are for this text than for an ordinary one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_LABEL_SETS = 50
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShortlistPlan(Plan):
-    """Batches whose labels are few go to the cross-encoder as they are (``whole``); the others are ranked first."""
+    """Batches with few labels go to the cross-encoder unchanged (``whole``); the others are ranked first."""
 
     ranking: Plan | None
     long: tuple[int, ...]
@@ -40,7 +40,7 @@ class ShortlistPlan(Plan):
 class ShortlistClassifier(Classifier):
     """Scores the ``keep`` likeliest labels of each text with ``scorer``; the score of all others is 0.
 
-    With at most ``keep`` labels it is ``scorer`` itself.
+    With at most ``keep`` labels, ``scorer`` alone runs.
     """
 
     def __init__(self, ranker: Classifier, scorer: Classifier, *, keep: int) -> None:
@@ -158,7 +158,7 @@ class ShortlistClassifier(Classifier):
 
 
 def _for_ranking(label_set: LabelSet) -> LabelSet:
-    """The same labels as ones that exclude each other, in the ranker's own words."""
+    """The same labels as mutually exclusive ones, with the ranker's phrasing."""
     return LabelSet(labels=label_set.labels)
 
 
@@ -175,6 +175,6 @@ def _reduced(batch: Batch, chosen: NDArray[np.intp]) -> list[Batch]:
 
 
 def _log(probabilities: Floats) -> Floats:
-    """Logarithms less their mean over the labels: what is left does not depend on how peaked a text's scores are."""
+    """Logarithms less their mean over the labels, which removes how peaked a text's scores are."""
     logs = np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
     return np.asarray(logs - logs.mean(axis=1, keepdims=True), np.float32)

@@ -1,4 +1,4 @@
-"""What the engine asks of a cache; callers bring one."""
+"""The cache interface of the engine; callers provide an implementation."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Vector = NDArray[np.float32]
 
 
 class VectorStore(Protocol):
-    """Keeps float32 vectors by key. It may forget, but must not raise and must not return another key's value."""
+    """Stores float32 vectors by key. May evict, but never raises or returns another key's value."""
 
     def get_many(self, keys: Sequence[bytes]) -> list[Vector | None]:
         """The value of each key, or None, in order."""
 
     def put_many(self, items: Mapping[bytes, Vector]) -> None:
-        """Keep the values for as long as the store likes."""
+        """Store the values; the store decides for how long."""
 
     def stats(self) -> Mapping[str, Any]:
         """Counters for people and metrics."""
 
 
 class NoStore:
-    """Keeps nothing."""
+    """A store that keeps nothing."""
 
     def get_many(self, keys: Sequence[bytes]) -> list[Vector | None]:
         return [None] * len(keys)
@@ -40,7 +40,7 @@ class NoStore:
 
 @dataclass(frozen=True, kw_only=True)
 class Stores:
-    """Where classifiers keep what they computed: embeddings of labels and texts, logits of pairs of both."""
+    """Stores of computed values: embeddings of labels and texts, logits of their pairs."""
 
     labels: VectorStore = field(default_factory=NoStore)
     texts: VectorStore = field(default_factory=NoStore)

@@ -1,8 +1,8 @@
-"""Refinement: tagging a whole file better than row by row, because the whole file is known.
+"""Refinement: better labels for a file than row by row, learned from the whole file.
 
-``ngrams`` and ``geometry`` are the two views of a row that no label name speaks of, ``fitting`` learns from a sample
-of the file what its labels look like in them and decides every row anew, ``vectors`` is how embeddings are kept, and
-``choosing`` names the rows that a person should look at.
+``ngrams`` and ``geometry`` are two views of a row that do not depend on label names, ``refiner`` learns the labels'
+shape in them from a sample of the file and relabels every row, ``vectors`` packs embeddings, and ``review_choice``
+picks the rows for review.
 """
 
 from worker.refinement.refiner import Examples, Refiner, Rows, fit

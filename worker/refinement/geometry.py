@@ -1,4 +1,4 @@
-"""Embedding space as the rows of one file fill it, and the Gaussians of its labels there."""
+"""The main axes of a file's embeddings, and the Gaussians of its labels in them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from scipy import linalg
 
 Floats = NDArray[np.float32]
 
-#: Directions in which the rows of the file differ most. More of them hold little but noise, and cost.
+#: Axes along which the rows of the file differ most. Further axes hold mostly noise and cost time.
 _MOST_AXES = 64
 _ROWS_AN_AXIS = 4
-#: How far the common shape of the labels is drawn to a ball: there are few rows for so many directions.
+#: Shrinkage of the shared covariance towards a sphere, since there are few rows for so many axes.
 _ROUNDING = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Discriminant:
-    """Linear scores of vectors: how much likelier each is under each label's Gaussian, up to a constant a row."""
+    """Linear scores of vectors: log likelihood under each label's Gaussian, up to a constant per row."""
 
     weights: Floats
     offset: Floats
@@ -55,13 +55,13 @@ class Plane:
         return Discriminant(weights=weights_full.astype(np.float32), offset=offset.astype(np.float32))
 
     def scores(self, discriminant: Discriminant) -> Floats:
-        """What ``discriminant`` says of the sample itself."""
+        """Scores of ``discriminant`` for the sample."""
         at_centre = self.centre @ discriminant.weights + discriminant.offset
         return np.asarray(self.places @ (self.axes.T @ discriminant.weights) + at_centre, np.float32)
 
 
 def fit_plane(vectors: Floats, n_labels: int) -> Plane:
-    """The main axes of ``(n, dimension)`` vectors, no more than their number allows."""
+    """The main axes of ``(n, dimension)`` vectors, at most as many as there are rows."""
     centre = vectors.mean(axis=0)
     around = vectors - centre
     most = min(_MOST_AXES, vectors.shape[1], max(n_labels, len(vectors) // _ROWS_AN_AXIS))

@@ -1,7 +1,7 @@
 """The words of a row: its character n-grams, weighted by tf-idf.
 
-Characters need no segmenter and serve Chinese and English alike. They say what an embedding blurs, such as names of
-products. Hashed, so that a vocabulary is a table of fixed size whatever the file.
+Characters need no segmenter and serve Chinese and English alike. They keep details that an embedding blurs, such as
+product names. Hashing gives a vocabulary of fixed size for any file.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _HASH_BITS = 20
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # Knuth's multiplicative hashing, by the golden ratio
 _LEAST_TEXTS = 3
 _MOST_COLUMNS = 30_000
-#: More of a text than this says little new, and bounds the work of one row.
+#: Characters read of a text: more add little, and the limit bounds the work of one row.
 MOST_CHARS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class NGrams:
-    """The n-grams that count in one file. ``columns`` has the column of each hash, or -1."""
+    """The vocabulary of n-grams of one file. ``columns`` has the column of each hash, or -1."""
 
     columns: NDArray[np.int32]
     idf: NDArray[np.float32]
@@ -35,7 +35,7 @@ class NGrams:
         """Take the most frequent n-grams that at least three of ``texts`` have."""
         counts = _counts(texts, np.arange(1 << _HASH_BITS, dtype=np.int32), 1 << _HASH_BITS)
         texts_with = np.bincount(counts.indices, minlength=1 << _HASH_BITS)
-        # A stable order, so that equal frequencies are cut alike everywhere.
+        # A stable order, so that ties are cut the same way everywhere.
         frequent = np.argsort(-texts_with, kind="stable")[:_MOST_COLUMNS]
         kept = np.sort(frequent[texts_with[frequent] >= _LEAST_TEXTS])
         columns = np.full(1 << _HASH_BITS, -1, np.int32)
@@ -57,7 +57,7 @@ class NGrams:
 
 
 def _counts(texts: Sequence[str], columns: NDArray[np.int32], width: int) -> sparse.csr_matrix:
-    """How often each text has each n-gram that has a column."""
+    """Counts of the vocabulary's n-grams in each text."""
     plain = [unicodedata.normalize("NFKC", text[:MOST_CHARS]).lower() for text in texts]
     lengths = np.fromiter(map(len, plain), np.int64, len(plain))
     codes = np.frombuffer("".join(plain).encode("utf-32-le", "surrogatepass"), "<u4").astype(np.uint64)
@@ -75,6 +75,6 @@ def _counts(texts: Sequence[str], columns: NDArray[np.int32], width: int) -> spa
         found.append(column[known])
     row, column = np.concatenate(rows), np.concatenate(found)
     ones = np.ones(len(row), np.float32)
-    # Adding up what has the same place is what makes counts of it.
+    # Summing duplicate entries yields the counts.
     counted: sparse.csr_matrix = sparse.coo_matrix((ones, (row, column)), shape=(len(plain), width)).tocsr()
     return counted

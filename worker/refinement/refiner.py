@@ -1,11 +1,10 @@
-"""What the labels of one file look like, learnt from the file itself, and every row decided anew with it.
+"""Learn the shape of a file's labels from the file, and relabel every row.
 
-Expectation-maximisation over the rows of one file, begun with the scores that each row got by itself. Each round gives
+Expectation-maximisation over the rows of one file, starting from the row-by-row scores. Each round gives
 every label a Gaussian in embedding space, all of one shape (linear discriminant analysis, Fisher 1936), and a
 multinomial over n-grams (naive Bayes with EM, Nigam et al., "Text Classification from Labeled and Unlabeled Documents
-using EM", 2000), and then says anew which row belongs where. A row's own scores never lose their say, and what the
-views say is tempered in the end by how well they explain those scores, so that a file whose rows are scored well by
-themselves is changed little.
+using EM", 2000), and then reassigns the rows. Row-by-row scores keep their weight, and the views are finally
+tempered by how well they explain those scores, so that a file with good row-by-row scores changes little.
 
 Rows that a person corrected, and examples of a label, count as known and weigh more. All of it is deterministic, is
 learnt from a sample, and is applied in one pass.
@@ -27,30 +26,30 @@ from worker.refinement.ngrams import NGrams
 Floats = NDArray[np.float32]
 Labels = NDArray[np.intp]
 
-#: Nobody has decided the row.
+#: The row has no known label.
 UNKNOWN = -1
-#: A person decided that none of the labels fits the row.
+#: A reviewer decided that no label fits the row.
 NONE = -2
 
 _ROUNDS = 6
-#: How much the sizes of labels weigh. A little more than their likelihood says: it costs balanced files a point of
-#: accuracy at most, and saves those with labels that no row has from splitting their rows among them. Once rows of
-#: each label are known, a small label is no longer suspect.
+#: Weight of the label sizes. A little more than their likelihood says: it costs balanced files a point of
+#: accuracy at most, and keeps files with unused labels from spreading their rows over them. Once rows of
+#: each label are known, a small label is no longer suspicious.
 _SIZE_BELIEF, _SIZE_BELIEF_KNOWN = 1.1, 0.4
-#: Rows of an ordinary text that every label is given, so that one that nobody has stays defined.
+#: Pseudo-rows of the file's mean per label, so that an unused label stays defined.
 _RESERVE = 1.0
-#: How many rows a known one counts for: this times the root of how many rows there are for each label, up to a limit.
+#: Weight of a known row, in rows: this times the root of how many rows there are for each label, up to a limit.
 #: In a small file ten rows' weight would drown what the others say.
 _KNOWN_WEIGHT, _MOST_KNOWN_WEIGHT = 0.5, 10.0
-#: What the views say is trusted this many times as far as it explains the row-by-row scores: those are wrong at times,
-#: and more so than the views once rows are known.
+#: Trust in the views, as a multiple of how well they explain the row-by-row scores: those err at times, and more so
+#: than the views once rows are known.
 _TRUST, _TRUST_KNOWN = 1.5, 8.0
 _KNOWN_PER_LABEL = 5.0
 _TEMPERS = np.geomspace(0.01, 2.0, 24)
 _TEMPER_ROWS = 4_000
-#: What every row's own scores leave for "none of these", once people have said so of some rows.
+#: Share of each row's scores for "none of these", once reviewers have chosen it for some rows.
 _NONE_SHARE = 0.2
-#: The probabilities in the end are softened by this: scores and views are not independent, and together too sure.
+#: Softening of the final probabilities: scores and views are not independent and together overconfident.
 #: Fitted by likelihood on labelled files; changes no row's best label.
 _SOFTNESS = 1.75
 _LEAST_PROBABILITY = 1e-6  # scores are kept with six decimals
@@ -59,7 +58,7 @@ _SMOOTHING = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Rows of one file: unit ``vectors`` ``(n, dimension)``, and ``scores`` ``(n, n_labels)``, each row by itself."""
+    """Rows of one file: unit ``vectors`` ``(n, dimension)``, and ``scores`` ``(n, n_labels)``, row by row."""
 
     texts: Sequence[str]
     vectors: Floats
@@ -71,7 +70,7 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Texts whose label is known without being rows of the file."""
+    """Texts with a known label that are not rows of the file."""
 
     texts: Sequence[str]
     vectors: Floats
@@ -80,9 +79,9 @@ class Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Refiner:
-    """What was learnt of one file's labels. ``temper`` is how far the views are trusted beside the scores.
+    """The learned model of one file's labels. ``temper`` is the trust in the views beside the scores.
 
-    ``rejects`` says that it also learnt what rows look like that no label fits.
+    ``rejects`` is true if it also learned rows that fit no label.
     """
 
     rejects: bool
@@ -95,7 +94,7 @@ class Refiner:
     def __call__(self, rows: Rows) -> Floats:
         """Probabilities ``(n, n_labels)`` float32 of rows of the same file; each sums to 1.
 
-        Where it ``rejects``, there is one column more, at the end: that no label fits.
+        Where it ``rejects``, a last column is added for "no label fits".
         """
         views = self.plane(rows.vectors) + self.ngrams.matrix(rows.texts) @ self.words
         logits = _logits(rows.scores, self.rejects) + self.log_sizes + np.float32(self.temper) * views
@@ -103,9 +102,9 @@ class Refiner:
 
 
 def fit(rows: Rows, known: Labels | None = None, examples: Examples | None = None) -> Refiner:
-    """Learn from ``rows`` (a fair sample of the file, and every row that is known) what the labels look like.
+    """Learn from ``rows`` (a fair sample of the file, and every row that is known) the shape of the labels.
 
-    ``known`` has a label's number, or :data:`NONE`, for each row that a person decided, and :data:`UNKNOWN` for all
+    ``known`` has a label's number, or :data:`NONE`, for each reviewed row, and :data:`UNKNOWN` for all
     others. A text that occurs several times counts by the logarithm of how often.
     """
     labels = np.full(len(rows), UNKNOWN, np.intp) if known is None else known
@@ -183,7 +182,7 @@ def _temper(views: Floats, began: Floats) -> float:
 
 
 def _distinct(rows: Rows, labels: Labels) -> tuple[Rows, Labels, Floats]:
-    """Each undecided text once, with its weight; decided rows stay as they are."""
+    """Merge equal texts without a known label, with weights; known rows stay separate."""
     first: dict[str, int] = {}
     counts: dict[int, int] = {}
     for at, text in enumerate(rows.texts):
@@ -202,12 +201,12 @@ def _distinct(rows: Rows, labels: Labels) -> tuple[Rows, Labels, Floats]:
     return distinct, labels[kept_rows], weights
 
 
-#: More rows change little of what is learnt, and cost memory and time.
+#: Rows to learn from: more change the result little and cost memory and time.
 SAMPLE_ROWS = 20_000
 
 
 def sample(row_count: int, also: Iterable[int] = ()) -> NDArray[np.intp]:
-    """Places in a file of ``row_count`` rows, in order: drawn evenly, the same each time, and those in ``also``."""
+    """Indices of a deterministic, even sample of ``row_count`` rows, in order, plus those in ``also``."""
     if row_count <= SAMPLE_ROWS:
         return np.arange(row_count)
     drawn = np.random.default_rng(0).choice(row_count, SAMPLE_ROWS, replace=False)

@@ -1,4 +1,4 @@
-"""Which rows a person should look at first: those in doubt that stand for many others."""
+"""Choice of the rows to review first: uncertain rows that resemble many others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NEIGHBOURS = 20
 
 
 def suggest(rows: Rows, probabilities: Floats, known: Labels, count: int) -> list[int]:
-    """Up to ``count`` places in ``rows``, the most useful first; none that is known already.
+    """Up to ``count`` places in ``rows``, the most useful first; rows with a known label are left out.
 
     A row's worth is how close its best two labels are, times how similar it is to its nearest rows, and falls with its
     similarity to what is known or chosen before it, so that the choice spreads over the file.

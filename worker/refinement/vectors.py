@@ -1,4 +1,4 @@
-"""Embeddings as they are kept in the database: one byte a component, and one scale a vector.
+"""Embeddings as stored in the database: one byte per component, one scale per vector.
 
 Components of a unit vector are small and all of the same order, so 8 bits keep a cosine to about three decimals; a
 million rows of 384 components take 388 MB instead of 1.5 GB.
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
-#: Embeds the rows of jobs that are refined, where their own model makes no embeddings.
+#: Embeds the rows of refined jobs whose model has no embeddings.
 GEOMETRY_MODEL = "e5-small"
 
 _SCALE_BYTES = 4

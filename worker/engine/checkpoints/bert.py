@@ -1,4 +1,4 @@
-"""Reading a cross-encoder of the BERT family from a folder as ModelScope or Hugging Face publish it."""
+"""Read a BERT cross-encoder from a folder as ModelScope or Hugging Face publish it."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _MOST_UNNAMED = 127
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A folder that has been found whole: every weight is there, of the right shape, and finite.
+    """A validated folder: every weight is present, of the right shape, and finite.
 
     ``weights`` reads one tensor at a time, as float32, matrices ``(out, in)``: ``emb.word`` ``(vocab, hidden)``,
     ``emb.pos``, ``emb.type``, ``emb.ln.w``/``.b``; for layer ``i`` ``l{i}.q``, ``.k``, ``.v``, ``.ao`` (attention
     output), ``.aln`` (its layer norm), ``.fi`` (intermediate), ``.fo`` (output), ``.oln``, each with ``.w`` and
-    ``.b``; ``pooler.w``/``.b``; ``cls.w`` ``(classes, hidden)`` and ``cls.b``. Keep none longer than needed.
+    ``.b``; ``pooler.w``/``.b``; ``cls.w`` ``(classes, hidden)`` and ``cls.b``. Release each tensor after use.
     """
 
     config: BertConfig
@@ -65,7 +65,7 @@ class Checkpoint:
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read the model in ``folder`` and check all of it (one pass over the weights).
 
-    Raises :class:`~yeban.errors.ModelUnusable` saying which file is at fault and what to do, and
+    Raises :class:`~yeban.errors.ModelUnusable` which names the file at fault and the remedy, and
     :class:`~yeban.errors.EngineUnavailable` when the weights are a pickle and PyTorch is not installed.
     """
     document = read_config(folder)
@@ -75,7 +75,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     _check_vocabulary(folder, config)
     weights = _Weights(stored)
     for name, tensor in weights.items():
-        # A NaN anywhere is both the least and the greatest.
+        # A NaN propagates to both minimum and maximum.
         if not (np.isfinite(tensor.min()) and np.isfinite(tensor.max())):
             raise ModelUnusable(
                 msg(
@@ -111,7 +111,7 @@ class _Weights(Mapping[str, NDArray[np.float32]]):
 def _named(
     folder: Path, tensors: Mapping[str, StoredTensor], document: Mapping[str, Any]
 ) -> Mapping[str, StoredTensor]:
-    """The tensors under the names of :class:`Checkpoint`; what a classifier has no use for is left out."""
+    """The tensors under the names of :class:`Checkpoint`; tensors that a classifier does not use are left out."""
     prefix = _encoder_prefix(folder, tensors, document)
     head = _one_prefix(folder, tensors, _CLASSIFIER, "a classifier: it is not a classification model")
     layers = document["num_hidden_layers"]
@@ -161,7 +161,7 @@ def _present(folder: Path, tensors: Mapping[str, StoredTensor], key: str) -> str
 
 
 def _encoder_prefix(folder: Path, tensors: Mapping[str, StoredTensor], document: Mapping[str, Any]) -> str:
-    """What stands before every name of the encoder: ``bert.``, what the config names, or nothing."""
+    """Prefix of the encoder's tensor names: ``bert.``, the one in the config, or none."""
     named = document.get("base_model_prefix")
     if isinstance(named, str) and f"{named}.{_WORDS}" in tensors:
         return f"{named}."

@@ -1,4 +1,4 @@
-"""``config.json`` of a cross-encoder of the BERT family: its sizes, and which of its classes mean what."""
+"""``config.json`` of a BERT cross-encoder: sizes, and the meaning of its classes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SUPPORTED = {
 
 @dataclass(frozen=True, kw_only=True)
 class BertConfig:
-    """The sizes of a BERT classifier, and which of its classes mean what."""
+    """Sizes of a BERT classifier, and the meaning of its classes."""
 
     model_type: str
     layers: int
@@ -61,9 +61,9 @@ class BertConfig:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What ``config.json`` in ``folder`` says, with both libraries' defaults where it is silent.
+    """Read ``config.json`` in ``folder``, with both libraries' defaults for missing keys.
 
-    Raises :class:`~yeban.errors.ModelUnusable` when there is none, or it describes a model of another kind.
+    Raises :class:`~yeban.errors.ModelUnusable` if it is missing or describes another kind of model.
     """
     path = folder / CONFIG_FILE
     if not path.is_file():
@@ -76,7 +76,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             )
         )
     document = _DEFAULTS | _read_object(path)
-    # ModelScope goes by its own file where there is one.
+    # ModelScope prefers its own file if it exists.
     document["model_type"] = _modelscope_type(folder / MODELSCOPE_FILE) or document["model_type"]
     for key, values in _SUPPORTED.items():
         if document[key] not in values:
@@ -115,8 +115,8 @@ def _modelscope_type(path: Path) -> str | None:
 def bert_config(path: Path, document: Mapping[str, Any], *, classes: int) -> BertConfig:
     """The config in ``document``, as :func:`read_config` gave it; ``path`` is the file, for errors.
 
-    Raises :class:`~yeban.errors.ModelUnusable` when it is malformed or does not say which of the ``classes`` of the
-    classifier mean entailment and contradiction.
+    Raises :class:`~yeban.errors.ModelUnusable` if it is malformed or does not name the ``classes`` for entailment
+    and contradiction.
     """
 
     def number(key: str) -> int:
@@ -176,7 +176,7 @@ def bert_config(path: Path, document: Mapping[str, Any], *, classes: int) -> Ber
 def _meanings(path: Path, document: Mapping[str, Any], classes: int) -> tuple[int, int]:
     """The classes that mean entailment and contradiction."""
     if document["model_type"] == "structbert":
-        # ModelScope's zero-shot pipeline fixes them, whatever the config says.
+        # ModelScope's zero-shot pipeline fixes them and ignores the config.
         if classes != 3:
             raise ModelUnusable(
                 msg(

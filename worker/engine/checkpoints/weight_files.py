@@ -1,9 +1,9 @@
-"""The tensors of a model folder, in whichever of the usual files they lie, one at a time.
+"""Tensors of a model folder, read one at a time from any of the usual files.
 
-Nothing is read before it is asked for: files are mapped into memory, so a folder of 1.3 GB needs no more than
-the tensors in hand. ``*.safetensors`` is read here, as data (its layout: u64 length of the header, a JSON header of
+Tensors are read on demand: files are mapped into memory, so a folder of 1.3 GB needs only the memory of the tensors
+in use. ``*.safetensors`` is read here, as data (its layout: u64 length of the header, a JSON header of
 ``{name: {dtype, shape, data_offsets}}``, then the tensors, little-endian). ``*.bin`` is a pickle that PyTorch wrote;
-PyTorch reads it with ``weights_only=True``, which runs no code that the file brings along.
+PyTorch reads it with ``weights_only=True``, which runs no code from the file.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _FLOATS: dict[str, np.dtype[Any]] = {
 }
 _GIT_LFS = b"version https://git-lfs"
 _AGAIN = "download it again."
-# Of JSON that is not as it should be; the last is what nesting without end raises.
+# Errors of malformed JSON; the last comes from endless nesting.
 _NOT_AS_EXPECTED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredTensor:
-    """One tensor of a file. ``load`` gives it as float32 of that ``shape``, whatever float it is stored as."""
+    """One tensor of a file. ``load`` gives it as float32 of that ``shape``, converted from any stored float type."""
 
     file: Path
     shape: tuple[int, ...]
@@ -50,7 +50,7 @@ class StoredTensor:
 
 
 def open_weights(folder: Path) -> dict[str, StoredTensor]:
-    """Every tensor in ``folder`` by the name it has there; safetensors come before pickles.
+    """Tensors in ``folder`` by name; safetensors take precedence over pickles.
 
     Raises :class:`~yeban.errors.ModelUnusable` naming the file that is missing, damaged or unsafe, and
     :class:`~yeban.errors.EngineUnavailable` when only a pickle is there and PyTorch is not installed.

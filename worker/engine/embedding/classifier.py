@@ -25,7 +25,7 @@ _WARM_UP_CHARS = (1, 8, 24, 96)
 
 @dataclass(frozen=True, kw_only=True)
 class _LabelKeys:
-    """Cache keys of one label set's labels, and of the zero that each is measured from if there is to be one."""
+    """Cache keys of a label set's labels, and of their zeros if any."""
 
     labels: tuple[bytes, ...]
     zeros: tuple[bytes, ...]
@@ -33,9 +33,9 @@ class _LabelKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingPlan(Plan):
-    """What is known already (``found``, by cache key) and what the engine must embed.
+    """Cached vectors (``found``, by cache key) and strings that the engine must embed.
 
-    ``recipes`` and ``missing_texts`` say which rows of ``encode`` make which missing vector.
+    ``recipes`` and ``missing_texts`` map rows of ``encode`` to missing vectors.
     """
 
     text_keys: tuple[tuple[bytes, ...], ...]
@@ -152,13 +152,13 @@ class EmbeddingClassifier(Classifier):
         longest = self._spec.max_tokens
         return sum(min(longest, len(text)) for text in batch.texts)
 
-    def truncates(self, text: str, label_set: LabelSet) -> bool:  # noqa: ARG002 - a text is embedded by itself
-        # Normalising makes at most a few characters of one, so short texts need no tokeniser.
+    def truncates(self, text: str, label_set: LabelSet) -> bool:  # noqa: ARG002 - a text is embedded alone
+        # Normalisation expands a character to a few at most, so short texts need no tokeniser.
         full = self._spec.text_prefix + text
         return len(full) > self._spec.max_tokens // 4 and self._encoder.lengths([full])[0] > self._spec.max_tokens
 
     def embed(self, texts: Sequence[str]) -> Vector:
-        """Unit embeddings ``(n_texts, dimension)`` float32 of texts, past the caches."""
+        """Unit embeddings ``(n_texts, dimension)`` float32 of texts, bypassing the caches."""
         return self._encoder.encode([self._spec.text_prefix + text for text in texts])
 
     def warm_up(self) -> None:
@@ -176,7 +176,7 @@ class EmbeddingClassifier(Classifier):
         return tuple(keys)
 
     def _label_keys(self, label_set: LabelSet, recipes: dict[bytes, Recipe]) -> _LabelKeys:
-        """Cache keys of a label set; what each is made of is entered in ``recipes``."""
+        """Cache keys of a label set; adds the strings of each to ``recipes``."""
         spec = self._spec
         labels, zeros = [], []
         for label in label_set.labels:
@@ -202,7 +202,7 @@ class EmbeddingClassifier(Classifier):
         hasher = self._hash.copy()
         for string in strings:
             data = string.encode("utf-8", "surrogatepass")
-            # With its length before it, no string can pass for two others.
+            # The length prefix keeps one string from matching two others.
             hasher.update(len(data).to_bytes(8, "little"))
             hasher.update(data)
         return hasher.digest()
@@ -240,9 +240,9 @@ class EmbeddingClassifier(Classifier):
 
 
 def plainer(spec: EmbeddingSpec, without: Collection[str]) -> EmbeddingSpec:
-    """``spec`` without some of :data:`~worker.engine.phrasing.FEATURES`, to measure what they bring.
+    """``spec`` without some of :data:`~worker.engine.phrasing.FEATURES`, to measure their effect.
 
-    ``phrasing`` puts bare labels into sentences; ``background`` takes off what favours a label whatever the text.
+    ``phrasing`` puts bare labels into sentences; ``background`` removes the bias towards labels that any text favours.
     """
     if "phrasing" in without:
         bare = {

@@ -1,4 +1,4 @@
-"""Texts to unit vectors: tokenise, cut into blocks, run, put back in order."""
+"""Encode texts as unit vectors: tokenise, cut into blocks, run, restore the order."""
 
 from __future__ import annotations
 

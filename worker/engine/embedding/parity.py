@@ -1,4 +1,4 @@
-"""Measuring how far each variant is from float32, at several lengths and batch sizes."""
+"""Parity of each variant with float32, at several lengths and batch sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PIECES = range(4, 200_000)
 def measure(folder: Path, spec: EmbeddingSpec, variants: tuple[Variant, ...]) -> tuple[Parity, ...]:
     """Compare every variant in every installed session with the float32 graph in the best one.
 
-    Raises :class:`~yeban.errors.ModelUnusable` when one falls under ``WORST_COSINE``.
+    Raises :class:`~yeban.errors.ModelUnusable` if one falls below ``WORST_COSINE``.
     """
     calls = [_call(shape, spec) for shape in _SHAPES]
     ordered = sorted(variants, key=lambda variant: variant.precision != REFERENCE)

@@ -1,4 +1,4 @@
-"""The layers that BERT models share: post-normalised attention and feed-forward blocks.
+"""Layers that BERT models share: post-normalised attention and feed-forward blocks.
 
 After Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding" (2019).
 """
@@ -24,7 +24,7 @@ _MASKED = 10_000.0
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """What the arrays' shapes do not tell, and the layer count."""
+    """Sizes that the arrays' shapes do not determine, and the layer count."""
 
     layers: int
     hidden: int
@@ -33,7 +33,7 @@ class Geometry:
 
 
 class Linears(Protocol):
-    """How a graph multiplies by its matrices."""
+    """A way to multiply by the matrices of a graph."""
 
     def __call__(self, graph: Graph, hidden: str, name: str) -> str:
         """Add ``hidden @ W.T + b`` with the matrix and bias called ``name``; the output's name."""
@@ -73,8 +73,8 @@ class BertLayers:
     def layer(self, hidden: str, at: int, *, first_only: bool = False) -> str:
         """One layer over ``(batch, tokens, hidden)``.
 
-        With ``first_only`` the output is that of the first token alone, ``(batch, 1, hidden)``: what a pooler
-        reads of the last layer, where all else would be computed for nobody.
+        With ``first_only`` the output is that of the first token alone, ``(batch, 1, hidden)``, since a pooler reads
+        nothing else of the last layer.
         """
         graph, name = self._graph, f"l{at}"
         asking = graph.node("Slice", hidden, graph.ints(0), graph.ints(1), graph.ints(1)) if first_only else hidden

@@ -40,7 +40,7 @@ class Packed4Linears:
 
     def __call__(self, graph: Graph, hidden: str, name: str) -> str:
         packed = self._weights.packed[f"{name}.w"]
-        # MatMulNBits wants neighbours in one byte; the file pairs weight j with weight j + 16.
+        # MatMulNBits expects neighbours in one byte; the file pairs weight j with weight j + 16.
         quants = np.concatenate([packed.nibbles & 0x0F, packed.nibbles >> 4], axis=-1)
         paired = quants[..., 0::2] | quants[..., 1::2] << 4
         rows, blocks, _ = paired.shape
@@ -88,7 +88,7 @@ def _embed(graph: Graph, layers: BertLayers, weights: E5Weights) -> str:
     quants = graph.node("Sub", graph.node("Concat", low, high, axis=-1), graph.scalar(8.0))
     row_scales = graph.node("Cast", graph.node("Gather", scales, "input_ids"), to=TensorProto.FLOAT)
     words = graph.node("Reshape", graph.node("Mul", quants, row_scales), graph.ints(0, 0, weights.hidden))
-    # Every token is of type 0, so its vector is added to the positions once and for all.
+    # Every token is of type 0, so its vector is added to the positions once.
     positions = weights.arrays["emb.pos"].reshape(-1, weights.hidden) + weights.arrays["emb.type"][: weights.hidden]
     return graph.node("Add", words, layers.positions(positions))
 

@@ -1,4 +1,4 @@
-"""An ONNX graph in the making."""
+"""A builder of ONNX graphs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Graph:
     """Nodes and constants. Methods take and return the names of tensors."""
 
     def __init__(self) -> None:
-        # Filled in place: a graph that is put together from parts holds every weight once more for each copy.
+        # Filled in place: assembling a graph from parts would copy every weight.
         self._model = onnx.ModelProto(ir_version=_IR_VERSION, producer_name="yeban")
         self._constants: set[str] = set()
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """A constant of this name; giving the same one twice is no error."""
+        """Add a constant; adding the same one twice is allowed."""
         if name not in self._constants:
             self._constants.add(name)
             self._model.graph.initializer.add(
@@ -58,7 +58,7 @@ class Graph:
         outputs: Mapping[str, Sequence[str | int]],
         facts: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> onnx.ModelProto:
-        """The finished model, to be asked for once.
+        """Return the finished model. Call once.
 
         ``inputs`` are int64 ``(batch, tokens)``, ``outputs`` float32 of the shapes given. ``facts`` are kept as JSON
         in the model's metadata.

@@ -1,4 +1,4 @@
-"""The ways a graph can multiply by a matrix."""
+"""Matrix products of a graph: float, or int8 with static or run-time scales."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WEIGHT_LIMIT = 127
 
 @dataclass(frozen=True, kw_only=True)
 class InputQuantiser:
-    """How a matrix's input becomes 8 bits: ``round(x * factors / scale) + zero_point``, clipped.
+    """Quantiser of a matrix's input: ``round(x * factors / scale) + zero_point``, clipped.
 
     ``factors`` is ``(in,)`` float32: it evens out the channels, and the weights are divided by it. ``zero_point`` of
     None means signed and symmetric; a number means unsigned.
@@ -29,7 +29,7 @@ class InputQuantiser:
 
 
 class FloatLinears:
-    """Matrices as they are, in float32 or float16."""
+    """Unquantised matrices, in float32 or float16."""
 
     def __init__(self, arrays: Arrays, dtype: type[np.floating[Any]] = np.float32) -> None:
         self._arrays = arrays
@@ -42,10 +42,10 @@ class FloatLinears:
 
 
 class Int8Linears:
-    """Weights in 8 bits, with one scale an output, and inputs too, with scales fixed beforehand.
+    """Weights in 8 bits with one scale per output, and inputs in 8 bits with fixed scales.
 
-    A matrix without a quantiser has its weights in 8 bits alone; a session may find the scales of its input at run
-    time, or multiply in float32.
+    Without a quantiser only the weights are in 8 bits; a session may find input scales at run time, or multiply in
+    float32.
     """
 
     def __init__(self, arrays: Arrays, quantisers: Mapping[str, InputQuantiser]) -> None:

@@ -38,7 +38,7 @@ def build_graph(
     for at in range(geometry.layers):
         hidden = layers.layer(hidden, at, first_only=at == geometry.layers - 1)
     first = graph.node("Squeeze", hidden, graph.ints(1))
-    # Two small products a pair: not worth less than full precision.
+    # Two small products per pair: lower precision would not pay.
     exact = FloatLinears(arrays, dtype)
     pooled = graph.node("Tanh", exact(graph, first, "pooler"))
     graph.node("Cast", exact(graph, pooled, "cls"), to=TensorProto.FLOAT, out=OUTPUT)

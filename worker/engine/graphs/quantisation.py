@@ -1,9 +1,9 @@
-"""Choosing the scales of static int8: from a model's own activations on sample texts.
+"""Scales of static int8, fitted on a model's activations for sample texts.
 
 Fixed scales let a kernel multiply bytes and hand on bytes, where scales found at run time cost a pass over every
 activation. They must be chosen well: a few channels of a transformer are far larger than the rest, so each input is
 evened out by channel and the weights take up the difference, after Xiao et al., "SmoothQuant" (2023). How far to even
-out is searched for each input, by the error of what the matrices make of it. Nothing is clipped: the largest values
+out is searched for each input, by the error of the matrices' outputs. Nothing is clipped: the largest values
 are those of the special tokens, which are few but which every other token attends to.
 """
 
@@ -41,19 +41,19 @@ class Observer:
     """Collects the inputs of a model's matrices, block by block."""
 
     def __init__(self, total_rows: int) -> None:
-        """``total_rows`` is how many rows of tokens will be seen; a fixed number of them is kept, evenly spread."""
+        """``total_rows`` is the number of token rows to come; a fixed number of them is kept, evenly spread."""
         self._step = max(1, math.ceil(total_rows / _SAMPLE_ROWS))
         self._samples: dict[tuple[str, ...], _Sample] = {}
 
     def see(self, matrices: tuple[str, ...], rows: Floats) -> None:
-        """Take in what ``matrices`` all read of one block: ``(rows, channels)``, padding left out."""
+        """Record the common input of ``matrices`` for one block: ``(rows, channels)`` without padding."""
         low, high = rows.min(axis=0), rows.max(axis=0)
         sample = self._samples.setdefault(matrices, _Sample(low=low, high=high, rows=[]))
         sample.low, sample.high = np.minimum(sample.low, low), np.maximum(sample.high, high)
         sample.rows.append(rows[:: self._step].copy())
 
     def quantisers(self, arrays: Arrays) -> dict[str, InputQuantiser]:
-        """The best quantiser for each matrix; matrices that read the same have the same."""
+        """Fit the best quantiser for each matrix; matrices with the same input share one."""
         found: dict[str, InputQuantiser] = {}
         for matrices, sample in self._samples.items():
             found |= dict.fromkeys(matrices, _best(sample, [arrays[f"{matrix}.w"] for matrix in matrices]))
@@ -61,7 +61,7 @@ class Observer:
 
 
 def quantised(rows: Floats, quantiser: InputQuantiser) -> Floats:
-    """What the matrices read of ``(rows, channels)``, factors included."""
+    """Return the quantised ``(rows, channels)`` as the matrices read them, factors included."""
     zero = quantiser.zero_point
     low, high = (-128, 127) if zero is None else (-zero, 255 - zero)
     scale = np.float32(quantiser.scale)

@@ -1,4 +1,4 @@
-"""From a model's name to a classifier that is ready to run."""
+"""Load a classifier by the name of its model."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def open_classifier(
 
     ``A+B`` is a shortlist: the embedding model A picks ``shortlist_labels`` labels of each text (by default the
     setting), and the cross-encoder B scores those. ``without`` leaves out features of an embedding model, to measure
-    what they bring (:func:`~worker.engine.embedding.classifier.plainer`).
+    their effect (:func:`~worker.engine.embedding.classifier.plainer`).
 
     Raises :class:`~yeban.errors.UnknownModel`, :class:`~yeban.errors.ModelUnusable` when the
-    artifact is damaged, and :class:`~yeban.errors.EngineUnavailable` when what was asked for cannot run here.
+    artifact is damaged, and :class:`~yeban.errors.EngineUnavailable` when the requested session cannot run here.
     """
     if SHORTLIST_JOINER in name_or_path and not Path(name_or_path).exists():
         ranker, scorer = (

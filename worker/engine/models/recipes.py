@@ -1,4 +1,4 @@
-"""How a model is made: by its name, or from a folder with a checkpoint."""
+"""Recipes: build a model by its name, or from a folder with a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GOOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Recipe:
     """A model's name, and a function that fills an empty folder with it.
 
-    ``offline`` models need neither a network nor a person, so they are built on first use.
+    ``offline`` models need no network, so they are built on first use.
     """
 
     name: str
@@ -43,8 +43,8 @@ RECIPES: dict[str, Recipe] = {
 def find_recipe(name_or_path: str, *, called: str | None = None, scheme: str | None = None) -> Recipe:
     """The recipe of a model with a name, or of the checkpoint in a folder.
 
-    The model of a folder is named ``called``, or as the folder is. ``scheme`` is a cross-encoder's way to int8, where
-    the samples are not to decide. Raises :class:`~yeban.errors.UnknownModel`.
+    The model of a folder is named ``called``, or as the folder is. ``scheme`` fixes a cross-encoder's int8 scheme;
+    by default the samples decide. Raises :class:`~yeban.errors.UnknownModel`.
     """
     if (known := RECIPES.get(name_or_path)) is not None:
         if called not in (None, known.name):

@@ -21,7 +21,7 @@ _SMALL_FILE = 1 << 20
 def find(name_or_path: str, model_dir: Path) -> Path:
     """The folder of a built model, by name or by path.
 
-    Raises :class:`~yeban.errors.UnknownModel` saying how to get it.
+    Raises :class:`~yeban.errors.UnknownModel`, which names the command that builds it.
     """
     folder = model_dir / name_or_path
     if _is_plain(name_or_path) and (folder / MANIFEST_FILE).is_file():
@@ -50,9 +50,9 @@ def find(name_or_path: str, model_dir: Path) -> Path:
 
 
 def ensure(name_or_path: str, model_dir: Path) -> Path:
-    """As :func:`find`, but a model that can be built without a network is built when it is missing.
+    """Find a model, building it first if it is missing and needs no network.
 
-    So it is when what stands there is damaged, or was built by a version with another form of manifest.
+    A damaged model, or one with a manifest of another version, is rebuilt too.
     """
     recipe = RECIPES.get(name_or_path)
     if recipe is not None and recipe.offline and _intact(model_dir / name_or_path) is None:
@@ -75,7 +75,7 @@ def load(folder: Path) -> Manifest:
 
 
 def damage(folder: Path, manifest: Manifest, *, full: bool) -> Iterator[str]:
-    """What is wrong with the files, one sentence each; ``full`` hashes large files too."""
+    """Faults of the files, one sentence each; ``full`` also hashes large files."""
     for record in manifest.files:
         path = folder / record.path
         if not path.is_file():
@@ -91,8 +91,8 @@ def build(
 ) -> Manifest:
     """Build a model by name, or from the checkpoint in a folder, into ``model_dir`` and return its manifest.
 
-    A model that is there and intact is left alone unless ``force``. Its folder appears whole or not
-    at all; of several processes that build at once, one does and the others wait for it. Raises
+    An intact model is left alone unless ``force``. Its folder appears atomically; of several concurrent builds,
+    one runs and the others wait for it. Raises
     :class:`~yeban.errors.UnknownModel` as :func:`~worker.engine.models.recipes.find_recipe` does, which has
     ``called`` and ``scheme``.
     """
@@ -147,7 +147,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _remove_leftovers(model_dir: Path, name: str) -> None:
-    """What builds that were killed have left behind. Only whoever holds the lock may do so."""
+    """Remove leftovers of killed builds. The caller must hold the lock."""
     leftover = re.compile(rf"\.{re.escape(name)}\.(old\.)?[a-z0-9_]{{8}}")
     for path in model_dir.iterdir():
         if leftover.fullmatch(path.name) and path.is_dir():
@@ -164,7 +164,7 @@ def _sync(folder: Path) -> None:
 
 
 def _swap(scratch: Path, target: Path) -> None:
-    # A process that has the old folder open keeps its files until it closes them.
+    # A process with open files of the old folder keeps them until it closes them.
     scratch.chmod(0o755)
     if target.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))

@@ -1,4 +1,4 @@
-"""The thorough check of a built model: every hash, and parity with float32 measured again."""
+"""Verify a built model: every hash, and parity with float32."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yeban.errors import ModelUnusable
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a check found. ``problems`` are sentences; a good model has none."""
+    """Result of a check. ``problems`` are sentences; a sound model has none."""
 
     name: str
     folder: str
@@ -30,8 +30,8 @@ class Report:
 def verify(name_or_path: str, model_dir: Path) -> Report:
     """Hash every file and run every variant against float32 in every installed session.
 
-    Parity is left out when files are damaged. Raises :class:`~yeban.errors.UnknownModel` when there
-    is no such model and :class:`~yeban.errors.ModelUnusable` when its manifest cannot be read.
+    Parity is skipped if files are damaged. Raises :class:`~yeban.errors.UnknownModel` for an unknown
+    model and :class:`~yeban.errors.ModelUnusable` when its manifest cannot be read.
     """
     folder = store.find(name_or_path, model_dir)
     manifest = read_manifest(folder)

@@ -1,1 +1,1 @@
-"""The cross-encoder: a text and a hypothesis are read together, and each label is a hypothesis."""
+"""The cross-encoder: reads a text together with each label's hypothesis."""

@@ -1,4 +1,4 @@
-"""Pairs in blocks: what a session is given of a cross-encoder's work."""
+"""Blocks of pairs, the unit of work that a session receives."""
 
 from __future__ import annotations
 

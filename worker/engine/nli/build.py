@@ -1,4 +1,4 @@
-"""Building a cross-encoder from a checkpoint: graphs, int8 scales, and the proof that they agree."""
+"""Build a cross-encoder from a checkpoint: graphs, int8 scales and parity checks."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def build_into(folder: Path, source: Path, name: str, *, scheme: str | None = No
 
     ``scheme`` is the way to int8, one of :data:`worker.engine.nli.int8.SCHEMES`; by default the samples decide.
 
-    Raises :class:`~yeban.errors.ModelUnusable` when the checkpoint cannot be used, or a graph does not say what the
-    checkpoint says.
+    Raises :class:`~yeban.errors.ModelUnusable` when the checkpoint cannot be used, or a graph does not
+    reproduce the checkpoint.
     """
     checkpoint = read_checkpoint(source)
     (folder / TOKENIZER_FILE).write_text(tokenizer_json(source), encoding="utf-8")
@@ -60,7 +60,7 @@ def build_into(folder: Path, source: Path, name: str, *, scheme: str | None = No
         return parity.same_top_label(expected.answer_samples(session), expected, spec)
 
     scheme = scheme or int8.choose_scheme(agreement)
-    variants = (write_int8(scheme), _FP16, _FP32)  # the last one tried need not be the one chosen
+    variants = (write_int8(scheme), _FP16, _FP32)  # the last scheme tried may not be the chosen one
     files = tuple(record_file(folder, path.name) for path in sorted(folder.iterdir()))
     return Manifest(
         name=name,
@@ -98,11 +98,11 @@ def _write_floats(folder: Path, arrays: Arrays, geometry: Geometry) -> None:
 
 
 def _save(model: onnx.ModelProto, path: Path) -> None:
-    """With the weights in a file of their own, which runtimes map into memory instead of copying."""
+    """Save with the weights in a separate file, which runtimes map into memory instead of copying."""
     data = path.with_name(f"{path.name}.data")
     data.unlink(missing_ok=True)  # the library would append
     onnx.save(model, path, save_as_external_data=True, location=data.name, size_threshold=_EXTERNAL_FROM_BYTES)
-    # The library lets nobody but the owner read the data; who may read the graph may read its weights.
+    # The library makes the data readable by its owner only; weights get the permissions of the graph.
     data.chmod(stat.S_IMODE(path.stat().st_mode))
 
 

@@ -1,7 +1,7 @@
-"""The cross-encoder: a score comes from the model reading the text and one label's hypothesis together.
+"""The cross-encoder classifier: scores pairs of a text and a label's hypothesis.
 
-Every layer attends over both, so nothing of a text or a label can be kept on its own. What can is a pair's logits: any
-set of labels, in any order, single or multi-label, follows from them.
+Every layer attends over both, so neither a text nor a label can be cached alone. The logits of a pair can: any set of
+labels, in any order, single or multi-label, follows from them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WARM_UP_LABELS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class NliPlan(Plan):
-    """Unique pairs, by number: what is known of their logits, and what the engine must compute.
+    """Unique pairs by number: cached logits, and pairs that the engine must compute.
 
     ``numbers`` has ``(n_texts, n_labels)`` pair numbers a batch, ``logits`` ``(pairs, classes)`` float32 rows, valid
     where ``known`` says so; ``missing`` lists the others' numbers in the order of the rows of ``blocks``.
@@ -69,7 +69,7 @@ class NliClassifier(Classifier):
         self._spec = spec
         self._pairs = (stores or Stores()).pairs
         self._hypotheses = Hypotheses(tokeniser)
-        # Arithmetic differs between them in the last digits, and one job must not mix two.
+        # Sessions differ in the last digits, and one job must not mix two.
         seed = (info.fingerprint, info.precision, info.session, info.device, str(spec.max_tokens))
         self._seed = hashlib.blake2b("\x1f".join(seed).encode(), digest_size=DIGEST_BYTES).digest()
 
@@ -178,7 +178,7 @@ class NliClassifier(Classifier):
         return logits, known
 
     def _blocks(self, asked: Sequence[tuple[str, Sequence[int]]]) -> tuple[list[PairBlock], int]:
-        """The blocks of pairs of a text and a hypothesis' tokens, and how many texts had to be cut."""
+        """Blocks of pairs of a text and a hypothesis, and the number of texts cut."""
         texts = list(dict.fromkeys(text for text, _ in asked))
         ids_of = dict(zip(texts, self._tokeniser.encode(texts), strict=True))
         pairs = [self._tokeniser.frame(ids_of[text], hypothesis) for text, hypothesis in asked]
@@ -196,7 +196,7 @@ class NliClassifier(Classifier):
 
 
 def _guess(text: str) -> int:
-    """About how many tokens: a Chinese character, three bytes, is one; of letters, a token takes about four."""
+    """Estimate tokens: one per Chinese character (three bytes), one per four letters."""
     wide = (len(text.encode("utf-8", "surrogatepass")) - len(text)) // 2
     return max(1, wide + (len(text) - wide) // 4)
 

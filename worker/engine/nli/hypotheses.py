@@ -1,4 +1,4 @@
-"""Label sets as tokens: worked out once, however many texts are held against them."""
+"""Hypotheses of label sets as tokens, computed once per label set."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _MAX_LABEL_SETS = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Hypothesis:
-    """A label in its template: its tokens, and the part of a cache key that stands for it."""
+    """A label in its template: its tokens, and its part of a cache key."""
 
     ids: tuple[int, ...]
     digest: bytes
 
 
 class Hypotheses:
-    """The hypotheses of label sets, in label order; those used last are kept. Thread-safe."""
+    """The hypotheses of label sets, in label order; the most recently used are cached. Thread-safe."""
 
     def __init__(self, tokeniser: PairTokeniser) -> None:
         self._tokeniser = tokeniser
-        # Up to here ModelScope, too, leaves a label whole and cuts the text alone.
+        # Up to this length ModelScope also keeps the label whole and cuts only the text.
         self._longest = (tokeniser.room(()) - 1) // 2
         self._known: OrderedDict[LabelSet, tuple[Hypothesis, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, label_set: LabelSet) -> tuple[Hypothesis, ...]:
-        """Raises :class:`~yeban.errors.InvalidLabels` when a label in its template is too long for the model."""
+        """Raise :class:`~yeban.errors.InvalidLabels` if a label in its template is too long for the model."""
         with self._lock:
             known = self._known.get(label_set)
             if known is not None:
@@ -70,5 +70,5 @@ class Hypotheses:
 
 
 def digest(string: str) -> bytes:
-    """What stands for a text or a hypothesis in a cache key."""
+    """Digest of a text or a hypothesis for a cache key."""
     return hashlib.blake2b(string.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()

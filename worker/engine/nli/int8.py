@@ -1,4 +1,4 @@
-"""Making a cross-encoder's int8 graph: the fastest form that keeps the labels of the sample texts."""
+"""The int8 graph of a cross-encoder: the fastest scheme that keeps the samples' labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ went with .994 of the rows of files with labels of their own (docs/accuracy.md).
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """Which of a layer's matrices have the scales of their inputs found at run time, and for how many neighbours."""
+    """Matrices of a layer whose input scales are found at run time, and the size of their groups."""
 
     dynamic: tuple[str, ...] = ()
     activation_group: int = 0
@@ -48,7 +48,7 @@ _BLOCK_TOKENS = 512
 
 
 def fit(arrays: Arrays, geometry: Geometry, asked: Sequence[Question], *, pad: int) -> dict[str, InputQuantiser]:
-    """A quantiser for the input of each matrix of the layers, from what they read of the samples."""
+    """Fit a quantiser for the input of each layer matrix on the samples."""
     pairs = [pair for question in asked for pair in question.pairs[:_PAIRS_OF_EACH]]
     observer = Observer(sum(len(pair.input_ids) for pair in pairs))
     for block in cut(pairs, pad=pad, max_block_tokens=_BLOCK_TOKENS):

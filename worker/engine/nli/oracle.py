@@ -1,4 +1,4 @@
-"""BERT written out in NumPy, in float32: what the graphs are verified against, sharing nothing with them."""
+"""BERT in NumPy, float32: an independent reference that the graphs are verified against."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Observe = Callable[[tuple[str, ...], Floats], None]
 def logits(arrays: Arrays, geometry: Geometry, inputs: Inputs, observe: Observe | None = None) -> Floats:
     """``(batch, classes)`` float32 logits of one call.
 
-    ``observe`` is told what the matrices of the layers read: their names, and the rows of the tokens that are there,
+    ``observe`` receives the inputs of the layers' matrices: their names, and the rows of unmasked tokens,
     ``(tokens, channels)``.
     """
     ids, types = inputs["input_ids"], inputs["token_type_ids"]
@@ -55,7 +55,7 @@ class _Layer:
     observe: Observe | None
 
     def __call__(self, hidden: Floats, present: NDArray[np.bool_]) -> Floats:
-        """``(batch, tokens, hidden)`` to the same."""
+        """Map ``(batch, tokens, hidden)`` to the same shape."""
         self._read(hidden, present, "q", "k", "v")
         context = self._attend(hidden, present)
         self._read(context, present, "ao")

@@ -1,4 +1,4 @@
-"""Holding a session against what the model must say."""
+"""Parity of a session with the expected answers of its model."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ A floor for what is broken: weights that learned nothing leave labels so close t
 def measure(folder: Path, spec: NliSpec, variants: Sequence[Variant]) -> tuple[Parity, ...]:
     """Run every variant in every installed CPU session.
 
-    Raises :class:`~yeban.errors.ModelUnusable` when one is too far off, or answers with what is no number.
+    Raises :class:`~yeban.errors.ModelUnusable` if one deviates too far or returns values that are not finite.
     """
     expected = Expected.load(folder)
     figures: list[Parity] = []
     for variant in variants:
         for name in available_sessions():
             if name in variant.sessions and name in ON_CPU and variant.precision in ("fp32", "int8"):
-                # Not given a name, which would keep it in memory while the next one is loaded.
+                # Not bound to a name, which would keep it in memory while the next one loads.
                 figures += hold_against(
                     open_variant(folder, variant, name), expected, spec, precision=variant.precision
                 )
@@ -96,7 +96,7 @@ def hold_against(session: Session, expected: Expected, spec: NliSpec, *, precisi
 
 
 def same_top_label(logits: Floats, expected: Expected, spec: NliSpec) -> float:
-    """The share of sample texts whose label of the highest entailment logit is that of float32."""
+    """Share of sample texts with the same top label as in float32."""
     got, wanted = logits[:, spec.entailment], expected.logits[:, spec.entailment]
     starts = [0, *expected.ends[:-1]]
     return float(

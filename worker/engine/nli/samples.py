@@ -1,6 +1,6 @@
-"""Sample texts and label sets on which int8 scales are fitted, and on which what int8 costs is measured.
+"""Sample texts and label sets for fitting int8 scales and measuring their cost.
 
-They were written for this, in Chinese and English: tickets, headlines, reviews, requests, and odd strings.
+They were written for this purpose, in Chinese and English: tickets, headlines, reviews, requests, and odd strings.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def ordinary_texts() -> tuple[str, ...]:
 
 
 def questions(tokeniser: PairTokeniser) -> tuple[list[Question], list[Question]]:
-    """Questions to fit on, and others to verify on: every second text each, label sets and templates in turn."""
+    """Questions for fitting and for verification: alternate texts, with label sets and templates in turn."""
     document = _document()
     texts: Sequence[str] = document["texts"]
     label_sets: Sequence[Sequence[str]] = document["label_sets"]

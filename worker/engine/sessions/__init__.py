@@ -1,4 +1,4 @@
-"""Sessions: what runs a graph, how one is chosen, and how it is opened."""
+"""Sessions run graphs: the choice of one, and how it is opened."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def available_sessions() -> tuple[str, ...]:
 def open_session(path: Path, choice: Choice) -> Session:
     """Load the graph at ``path``, or the TensorRT engine.
 
-    Raises :class:`~yeban.errors.ModelUnusable` when it cannot be, and
-    :class:`~yeban.errors.EngineUnavailable` when the GPU that was chosen does not start.
+    Raises :class:`~yeban.errors.ModelUnusable` if it cannot be loaded, and
+    :class:`~yeban.errors.EngineUnavailable` if the chosen GPU does not start.
     """
     if choice.session == "openvino":
         from worker.engine.sessions.openvino import OpenVinoSession  # noqa: PLC0415 - heavy

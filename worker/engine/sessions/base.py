@@ -1,4 +1,4 @@
-"""What every session promises: a graph's inputs in, its first output out."""
+"""The interface of every session: a graph's inputs in, its first output out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLOCK_TOKENS_PER_THREAD = 256
 
 
 def nothing() -> None:
-    """The progress of who does not watch."""
+    """Ignore progress."""
 
 
 def cpu_block_tokens(threads: int) -> int:
@@ -31,10 +31,10 @@ def cpu_block_tokens(threads: int) -> int:
 
 
 class Session(ABC):
-    """A graph that is loaded and ready. ``run`` may be called from several threads at once.
+    """A loaded graph. ``run`` may be called from several threads at once.
 
-    ``block_tokens`` is how many padded tokens one call should hold for the session to be at its best; it runs
-    larger and smaller ones too.
+    ``block_tokens`` is the number of padded tokens of a call at which the session is fastest; other sizes
+    run too.
     """
 
     name: ClassVar[str]
@@ -46,6 +46,6 @@ class Session(ABC):
     def run(self, calls: Sequence[Inputs], *, progress: Progress = nothing) -> list[NDArray[np.float32]]:
         """Run the graph once per entry and return its first output for each, in order.
 
-        A session may overlap the calls. ``progress`` is called once for each, when its result is there. Raises
+        A session may overlap the calls. ``progress`` is called once per finished entry. Raises
         :class:`~yeban.errors.EngineFailed`.
         """

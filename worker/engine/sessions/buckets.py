@@ -1,4 +1,4 @@
-"""Rounding calls up to a few shapes, for what is prepared per shape."""
+"""Shapes that calls are padded to, for sessions that prepare each shape."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def bucket(rows: int, tokens: int, *, max_tokens: int) -> Shape:
 def pad(inputs: Inputs, shape: Shape) -> dict[str, NDArray[np.int64]]:
     """The same calls in a larger shape.
 
-    Padding is masked, but a row that is nothing else attends to its first token: a softmax over nothing is not a
-    number.
+    Padding is masked, but a row of padding alone attends to its first token, since a softmax over no token is not
+    a number.
     """
     padded = {}
     for name, values in inputs.items():
@@ -44,7 +44,7 @@ def pad(inputs: Inputs, shape: Shape) -> dict[str, NDArray[np.int64]]:
 
 
 class Recent(Generic[T]):
-    """What was made for a shape, for the most recently used shapes."""
+    """Values prepared per shape, for the most recently used shapes."""
 
     def __init__(self, make: Callable[[Shape], T], *, most: int) -> None:
         self._make = make
@@ -55,11 +55,11 @@ class Recent(Generic[T]):
         return len(self._kept)
 
     def get(self, shape: Shape) -> T:
-        """What there is for ``shape``; made now if there is nothing, in place of what was unused for longest."""
+        """Return the value for ``shape``, making it in place of the least recently used if it is missing."""
         if shape in self._kept:
             self._kept.move_to_end(shape)
         else:
-            # Out with the old one first, so that its memory can be used again.
+            # The old value goes first, so that its memory can be reused.
             while len(self._kept) >= self._most:
                 self._kept.popitem(last=False)
             self._kept[shape] = self._make(shape)

@@ -1,7 +1,7 @@
-"""The few calls of CUDA's runtime that a session needs for memory and a stream of its own.
+"""Calls of the CUDA runtime for memory and a stream.
 
-They come from ``cuda-bindings``, NVIDIA's own and 8 MB: it finds no library by itself that could be the wrong one,
-and what needs only this need not install torch.
+They come from NVIDIA's ``cuda-bindings`` (8 MB), which never picks up a wrong library, so that sessions without
+torch need no torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 class CudaFailed(Exception):
-    """A call of the runtime did not succeed."""
+    """A call of the runtime failed."""
 
 
 def checked(result: tuple[Any, ...]) -> Any:
@@ -37,7 +37,7 @@ class Stream:
 
     @property
     def handle(self) -> int:
-        """As other libraries take it."""
+        """The handle that other libraries take."""
         return int(self._stream)
 
     def upload(self, memory: Memory, values: NDArray[Any]) -> None:
@@ -51,7 +51,7 @@ class Stream:
         checked(runtime.cudaMemcpyAsync(values.ctypes.data, memory.address, values.nbytes, kind, self._stream))
 
     def wait(self) -> None:
-        """Until everything that was queued is done; raises :class:`CudaFailed` if any of it was not."""
+        """Wait for all queued work; raises :class:`CudaFailed` if any of it failed."""
         checked(runtime.cudaStreamSynchronize(self._stream))
 
 

@@ -1,4 +1,4 @@
-"""What NVIDIA GPUs there are, asked of the driver itself, so that no ML library need be loaded for it."""
+"""NVIDIA GPUs, read from the driver, so that no ML library is loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Loader = Callable[[str], ctypes.CDLL]
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One device, as CUDA numbers them; ``CUDA_VISIBLE_DEVICES`` says which there are."""
+    """One device, as CUDA numbers them; ``CUDA_VISIBLE_DEVICES`` selects the visible ones."""
 
     index: int
     name: str
@@ -49,10 +49,10 @@ class _CudaError(Exception):
 
 @functools.cache
 def find_devices() -> Devices:
-    """The GPUs that this process can use; asked once.
+    """Return the GPUs that this process can use; cached.
 
     This initialises CUDA, after which a forked child cannot use a GPU: it must be started with exec, as all
-    programs of this house are.
+    programs of Yeban are.
     """
     return probe(ctypes.CDLL)
 
@@ -104,7 +104,7 @@ def _cuda_version(cuda: ctypes.CDLL) -> tuple[int, int]:
 
 
 def _driver_version(load: Loader) -> str | None:
-    """NVML knows the driver's own version; CUDA only which CUDA it is for. None where NVML is not to be had."""
+    """Return the driver's version from NVML, which CUDA does not report; None without NVML."""
     try:
         management = load(_MANAGEMENT)
         version = ctypes.create_string_buffer(_NVML_VERSION_BYTES)
@@ -122,7 +122,7 @@ def _driver_version(load: Loader) -> str | None:
 
 
 def _call(cuda: ctypes.CDLL, function: str, *arguments: object) -> None:
-    """Call ``function``, and raise with the driver's own words for it when it fails."""
+    """Call ``function``; if it fails, raise with the driver's description of the error."""
     status = getattr(cuda, function)(*arguments)
     if status == 0:
         return

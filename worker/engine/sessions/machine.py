@@ -1,4 +1,4 @@
-"""What this machine offers to run a graph on: packages, GPUs and cores."""
+"""Packages, GPUs and cores of this machine that can run a graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from worker.engine.sessions.devices import Devices, Gpu, find_devices
 
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
-# A package without its CUDA half installs under the same name, so its files have to tell.
+# A CPU-only build has the same package name, so its files decide.
 _CUDA_HALVES = {"onnxruntime": "capi/libonnxruntime_providers_cuda.so", "torch": "lib/libtorch_cuda.so"}
 
 _TENSORRT_PACKAGES = ("tensorrt-cu13", "tensorrt-cu12", "tensorrt")
@@ -21,10 +21,10 @@ _TENSORRT_PACKAGES = ("tensorrt-cu13", "tensorrt-cu12", "tensorrt")
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What a choice of session depends on.
+    """Facts that the choice of a session depends on.
 
-    ``installed`` names the sessions whose packages are there, ``with_cuda`` those of them that can use a GPU, and
-    ``tensorrt`` is TensorRT's version.
+    ``installed`` names the sessions with an installed package, ``with_cuda`` those of them that can use a GPU;
+    ``tensorrt`` is the version of TensorRT.
     """
 
     installed: frozenset[str]
@@ -40,7 +40,7 @@ class Machine:
 
 
 def this_machine(*, gpus: bool = True) -> Machine:
-    """Look around, without loading any ML library; without ``gpus`` the NVIDIA driver is left alone too."""
+    """Inspect this machine without loading an ML library; ``gpus=False`` does not touch the NVIDIA driver."""
     installed = {name for name in ("openvino", "onnxruntime", "tensorrt", "torch") if _is_there(name)}
     with_cuda = {name for name, half in _CUDA_HALVES.items() if name in installed and _has_file(name, half)}
     if "tensorrt" in installed and _is_there("cuda.bindings.runtime"):
@@ -55,7 +55,7 @@ def this_machine(*, gpus: bool = True) -> Machine:
 
 
 def default_threads() -> int:
-    """One a core that this process may use, within the CPU quota of its container."""
+    """Number of threads: the cores of this process, within the CPU quota of its container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = _CGROUP_QUOTA.read_text(encoding="ascii").split()

@@ -1,4 +1,4 @@
-"""ONNX Runtime: on a CPU where OpenVINO is not installed, and on NVIDIA GPUs."""
+"""ONNX Runtime: on NVIDIA GPUs, and on a CPU without OpenVINO."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class OnnxRuntimeSession(Session):
 class CudaOnnxRuntimeSession(Session):
     """An inference session on the first GPU; concurrent runs take turns call by call.
 
-    Inputs go through device buffers that are kept between calls, outputs lie in ONNX Runtime's own arena on the
-    device until they are read. Raises :class:`~yeban.errors.EngineUnavailable` where ONNX Runtime would quietly
-    have used the CPU.
+    Inputs go through device buffers that are reused between calls; outputs stay in ONNX Runtime's arena on the
+    device until they are read. Raises :class:`~yeban.errors.EngineUnavailable` where ONNX Runtime would silently
+    use the CPU.
     """
 
     name = "onnxruntime"
@@ -91,7 +91,7 @@ class CudaOnnxRuntimeSession(Session):
         return outputs
 
     def _infer(self, inputs: Inputs) -> NDArray[np.float32]:
-        # One binding a call: an output of the last one would be taken for a buffer of the wrong shape.
+        # One binding per call: a previous output would serve as a buffer of the wrong shape.
         binding = self._session.io_binding()
         for name, values in inputs.items():
             address = self._buffers[name].put(values)
@@ -104,7 +104,7 @@ class CudaOnnxRuntimeSession(Session):
 
 
 class _DeviceBuffer:
-    """Memory on the device for one input of any shape, which grows and is then kept."""
+    """Device memory for one input; grows with the largest shape and is reused."""
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -118,7 +118,7 @@ class _DeviceBuffer:
             self._host = np.zeros(capacity, np.int64)
             self._value = onnxruntime.OrtValue.ortvalue_from_shape_and_type([capacity], np.int64, self._device, 0)
         self._host[: values.size] = values.ravel()
-        # It takes whole buffers only. The largest has some hundred KB, which cross to the device in microseconds.
+        # The API copies whole buffers only. The largest has some hundred KB, copied within microseconds.
         self._value.update_inplace(self._host)
         return int(self._value.data_ptr())
 
@@ -131,7 +131,7 @@ def _options() -> Any:
 
 def _load(path: Path, options: Any, providers: Sequence[Any]) -> Any:
     try:
-        # Without its fallback: it would try the CPU when the GPU fails, now or in the middle of the night.
+        # No fallback: ONNX Runtime would silently continue on the CPU if the GPU fails.
         return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:
         if failure := _CUDA_FAILURE.search(str(error)):
@@ -140,10 +140,10 @@ def _load(path: Path, options: Any, providers: Sequence[Any]) -> Any:
 
 
 def _preload_libraries() -> None:
-    """Load CUDA and cuDNN from the packages of the extra ``gpu``, where they are not on the linker's path."""
+    """Load CUDA and cuDNN from the packages of the extra ``gpu`` if the linker does not find them."""
     preload = getattr(onnxruntime, "preload_dlls", None)
     if preload is not None:
-        # What it misses it prints, and standard output belongs to the program.
+        # It prints missing libraries to standard output, which belongs to the program.
         with contextlib.redirect_stdout(io.StringIO()):
             preload()
 

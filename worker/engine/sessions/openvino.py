@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from worker.engine.sessions.base import Inputs, Progress, Session, cpu_block_tokens, nothing
 from yeban.errors import EngineFailed, ModelUnusable, msg
 
-# Importing openvino reports its use to its maker over the network, unless this package is absent; what runs on
-# people's tickets tells nobody.
+# Importing openvino sends usage telemetry over the network unless this package is absent. A program that reads
+# tickets must not report to anyone.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 import openvino  # noqa: E402
 
@@ -26,10 +26,10 @@ _CACHED_SHAPES = 64
 
 @functools.cache
 def _core() -> openvino.Core:
-    """One for the process, and for good.
+    """Return the single core of the process, which is never freed.
 
-    The CPU plugin lends the thread that loads it a signal stack, and frees it when the plugin goes with its core,
-    in whatever thread that happens: the next signal to the first thread would then end the process.
+    The CPU plugin gives the thread that loads it a signal stack and frees it together with the core, in any thread:
+    the next signal to the first thread would then kill the process.
     """
     return openvino.Core()
 
@@ -40,16 +40,17 @@ def _has_bfloat16() -> bool:
 
 
 class OpenVinoSession(Session):
-    """A compiled model and one request, which uses all threads; concurrent runs take turns call by call."""
+    """A compiled model with one request on all threads; concurrent runs take turns call by call."""
 
     name = "openvino"
     device = "cpu"
 
     def __init__(self, path: Path, *, threads: int, activation_group: int, bfloat16: bool) -> None:
-        """``activation_group`` is how many neighbouring activations share an int8 scale found at run time; 0: none.
+        """``activation_group`` is the number of neighbouring activations that share an int8 scale found at run
+        time; 0 for none.
 
-        Groups larger than the blocks that the weights' scales go by would switch int8 arithmetic off. With ``bfloat16``
-        what is not int8 is computed in that where the CPU does so natively.
+        Groups larger than the weights' blocks would switch int8 arithmetic off. With ``bfloat16`` all other arithmetic
+        runs in bfloat16 if the CPU supports it natively.
         """
         self.threads = threads
         self.block_tokens = cpu_block_tokens(threads)
@@ -57,7 +58,7 @@ class OpenVinoSession(Session):
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 and _has_bfloat16() else "f32",
-            # Kernels kept by shape: texts have hundreds of shapes, and by default memory would grow with each.
+            # Bounds the kernels cached by shape: texts have hundreds of shapes, and memory would grow with each.
             "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_SHAPES,
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": activation_group,
         }
@@ -79,8 +80,8 @@ class OpenVinoSession(Session):
         return outputs
 
     def _infer(self, inputs: Inputs) -> NDArray[np.float32]:
-        # Locked call by call, so that one text need not wait for a whole group of another thread.
+        # Locked call by call, so that one text does not wait for a whole group of another thread.
         with self._turn:
             self._request.infer(dict(inputs), share_inputs=True)
-            # The request's own buffer is written over by the next call.
+            # The next call overwrites the request's buffer.
             return np.array(self._request.get_output_tensor(0).data, np.float32)

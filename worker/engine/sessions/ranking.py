@@ -1,4 +1,4 @@
-"""Which session runs a model: what was asked for, or the best that can run here, and why."""
+"""Choice of a session: the requested one or the best that can run here, and the reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RUNS: Mapping[tuple[str, str], tuple[str, ...]] = {
 _EXTRAS = {"openvino": "worker", "onnxruntime": "cpu", "tensorrt": "gpu", "torch": "models"}
 _CUDA_EXTRAS = {"onnxruntime": "gpu", "tensorrt": "gpu", "torch": "models"}
 
-# What the packages of the extra `gpu` are built with, and the first driver that runs it.
+# CUDA of the packages in the extra `gpu`, and the first driver that runs it.
 _CUDA_BUILD, _CUDA_DRIVER = (13, 0), 580
 _OLDEST_GPU = (7, 5)
 _OLDEST_GPU_FOR_BF16 = (8, 0)
@@ -36,11 +36,11 @@ _OLDEST_GPU_FOR_BF16 = (8, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which session runs which precision on which device, and why.
+    """The chosen session, precision and device, with the reason.
 
     ``graph`` is the precision of the graph whose weights are used: torch computes in bf16 with the weights of
-    another one. ``activation_group`` and ``bfloat16`` are the variant's (see the manifest). ``reason`` names
-    what was passed over too.
+    another one. ``activation_group`` and ``bfloat16`` are the variant's (see the manifest). ``reason`` also names
+    the rejected candidates.
     """
 
     session: str
@@ -72,12 +72,11 @@ def choose(
     model: str = "MODEL",
     machine: Machine | None = None,
 ) -> Choice:
-    """Pick a session, a device and a precision for a model: what was asked for, or the best that can run.
+    """Pick a session, a device and a precision: the requested ones or the best.
 
-    ``built`` says which precisions, best first, the model has for which session, and ``engines`` those that it has a
-    TensorRT engine of, for the GPU and driver of ``machine`` (this one unless given). Whatever is not ``auto`` is
-    obeyed or refused: raises :class:`~yeban.errors.EngineUnavailable`, which names the missing package, the driver
-    or the command to run.
+    ``built`` holds the model's precisions per session, best first, and ``engines`` those with a TensorRT engine for the
+    GPU and driver of ``machine`` (this one unless given). Any choice but ``auto`` is obeyed or refused: raises
+    :class:`~yeban.errors.EngineUnavailable`, which names the missing package, the driver or the command to run.
     """
     if session not in ("auto", *SESSIONS):
         raise EngineUnavailable(
@@ -115,7 +114,7 @@ def choose(
             session=session,
             device=device,
         )
-    # Each once: without a GPU, all sessions on CUDA have the same obstacle.
+    # Each once: without a GPU, all CUDA sessions share one obstacle.
     why_not = "; ".join(dict.fromkeys(passed_over))
     raise EngineUnavailable(
         msg("No session can run the model as asked: %(why_not)s.", why_not=why_not), session=session, device=device
@@ -123,7 +122,7 @@ def choose(
 
 
 def _candidates(session: str, device: str) -> Iterator[tuple[str, str]]:
-    """Pairs of session and device that were asked for, best first."""
+    """Requested pairs of session and device, best first."""
     on_cpu = (*ON_CPU, "torch") if session == "torch" else ON_CPU
     for place, names in (("cuda", ON_CUDA), ("cpu", on_cpu)):
         if device in ("auto", place):
@@ -131,7 +130,7 @@ def _candidates(session: str, device: str) -> Iterator[tuple[str, str]]:
 
 
 def _obstacles(name: str, device: str, built: Sequence[str], wanted: _Wanted) -> Iterator[str]:
-    """What keeps a session from running a model on a device, the most telling first."""
+    """Obstacles to running a model in a session on a device, most important first."""
     machine, precision = wanted.machine, wanted.precision
     if device == "cuda":
         yield from _lacking_for_cuda(name, precision, machine)
@@ -176,10 +175,10 @@ def _lacking_for_cuda(name: str, precision: str, machine: Machine) -> Iterator[s
 
 
 def _precisions(name: str, device: str, built: Sequence[str]) -> tuple[str, ...]:
-    """What a session can compute in on a device with what is built, best first."""
+    """Precisions that a session can compute in on a device from the built graphs, best first."""
     runs = _RUNS[name, device]
     if name == "torch":
-        # Its weights are cast as needed, but what float16 dropped does not come back.
+        # Weights are cast as needed, but float16 has already lost precision.
         return runs if "fp32" in built else tuple(each for each in runs if each != "fp32" and "fp16" in built)
     return tuple(each for each in runs if each in built) if device == "cuda" else tuple(p for p in built if p in runs)
 

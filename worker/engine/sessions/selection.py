@@ -1,4 +1,4 @@
-"""From a built model to what runs it here: the choice, and the file to open."""
+"""Select the session of a built model and the file that it opens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorRT on NVIDIA GPUs: runs an engine that was built for this very GPU and driver."""
+"""TensorRT on NVIDIA GPUs: runs an engine built for this GPU and driver."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class Logger(tensorrt.ILogger):  # type: ignore[misc] # untyped
-    """Hands TensorRT's messages to logging, and keeps the last error for whoever raises."""
+    """Forwards TensorRT's messages to logging and keeps the last error for exceptions."""
 
     _LEVELS = {  # noqa: RUF012 - never changed
         tensorrt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
@@ -46,7 +46,7 @@ class TensorRtSession(Session):
     """An engine and one execution context; concurrent runs take turns call by call.
 
     Calls with more rows than the engine's widest profile for their length are cut, shorter ones run as they are.
-    Device buffers for the largest shapes are taken once. Raises :class:`~yeban.errors.ModelUnusable` for an engine
+    Device buffers for the largest shapes are allocated once. Raises :class:`~yeban.errors.ModelUnusable` for an engine
     that does not match its record or does not load, and :class:`~yeban.errors.EngineUnavailable` when CUDA does not
     start.
     """
@@ -97,7 +97,7 @@ class TensorRtSession(Session):
     def _load(self, path: Path, plan: bytes) -> Any:
         try:
             self._runtime = tensorrt.Runtime(self._logger)
-        except TypeError as error:  # the bindings' way to say that the library returned nothing
+        except TypeError as error:  # the bindings return None on failure
             raise EngineUnavailable(
                 msg("TensorRT does not start: %(last_error)s.", last_error=self._logger.last_error), session=self.name
             ) from error
@@ -166,7 +166,7 @@ class TensorRtSession(Session):
     def _switch_to(self, profile: int) -> None:
         if self._active == profile:
             return
-        # Whatever fails here, the next call must not believe that a profile is set.
+        # After any failure, the next call must set its profile again.
         self._active = None
         self._must(self._context.set_optimization_profile_async(profile, self._stream.handle), "the profile")
         self._stream.wait()
@@ -179,7 +179,7 @@ class TensorRtSession(Session):
             )
 
     def _tensors(self, path: Path) -> tuple[tuple[str, ...], str]:
-        """The names of the inputs and of the output, which must have the types of every graph of ours."""
+        """Names of the inputs and of the output, whose types must be those of our graphs."""
         engine, modes = self._engine, tensorrt.TensorIOMode
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         inputs = tuple(name for name in names if engine.get_tensor_mode(name) == modes.INPUT)

@@ -28,7 +28,7 @@ _WARM_UPS = 3
 
 
 class TorchSession(Session):
-    """A network of our own over the graph's weights; concurrent runs take turns call by call.
+    """Our network over the graph's weights; concurrent runs take turns call by call.
 
     On a GPU small calls are padded to a few shapes and replayed from CUDA graphs, larger ones run directly. Raises
     :class:`~yeban.errors.EngineUnavailable` when the GPU does not start.
@@ -56,7 +56,7 @@ class TorchSession(Session):
         outputs = []
         for inputs in calls:
             try:
-                # Locked call by call, so that one text need not wait for a whole group of another thread.
+                # Locked call by call, so that one text does not wait for a whole group of another thread.
                 with self._turn, torch.inference_mode():
                     outputs.append(self._infer(inputs))
             except (RuntimeError, IndexError, KeyError, ValueError) as error:
@@ -73,7 +73,7 @@ class TorchSession(Session):
             logits = self.graphs.get(shape).replay(pad(inputs, shape))[:rows]
         else:
             logits = self._bert(*(torch.from_numpy(_contiguous(inputs[name])).to(self._device) for name in _NAMES))
-        # Copied out under the lock: the next replay writes over it.
+        # Copied under the lock: the next replay overwrites it.
         return np.array(logits.cpu().numpy(), np.float32)
 
     def _capture(self, shape: Shape) -> _Graph:
@@ -81,10 +81,10 @@ class TorchSession(Session):
 
 
 class _Graph:
-    """The kernels of one shape, recorded once: a replay costs one launch instead of some hundred."""
+    """Recorded kernels of one shape: a replay costs one launch instead of some hundred."""
 
     def __init__(self, bert: Bert, shape: Shape, device: torch.device, pool: object) -> None:
-        # A recording has its addresses burnt in, so inputs are always copied into these.
+        # A recording has fixed addresses, so inputs are always copied into these.
         self._inputs = [torch.zeros(shape, dtype=torch.int64, device=device) for _ in _NAMES]
         self._inputs[_NAMES.index("attention_mask")].fill_(1)
         aside = torch.cuda.Stream(device)
@@ -94,7 +94,7 @@ class _Graph:
                 bert(*self._inputs)
         torch.cuda.current_stream(device).wait_stream(aside)
         self._graph = torch.cuda.CUDAGraph()
-        # Other threads may use the GPU meanwhile; what they do is not recorded, and does not end the recording.
+        # Work of other threads on the GPU is neither recorded nor ends the recording.
         with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
             self._output = bert(*self._inputs)
 

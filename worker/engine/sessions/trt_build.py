@@ -1,4 +1,4 @@
-"""Building a model's TensorRT engine for this GPU and driver."""
+"""Build a model's TensorRT engine for this GPU and driver."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def build_engine(
 ) -> Path:
     """Build the engine of the model in ``folder``, check it with ``verify``, and return where it is.
 
-    It takes minutes, and less when a timing cache of this machine is there. ``max_batch`` bounds the rows of a call,
+    A build takes minutes, less with a timing cache of this machine. ``max_batch`` bounds the rows of a call,
     for GPUs with little memory. Raises :class:`~yeban.errors.EngineUnavailable` without a GPU, and
     :class:`~yeban.errors.ModelUnusable` when TensorRT cannot build the graph or the engine fails the check.
     """
@@ -54,7 +54,7 @@ def build_engine(
         build_s=round(time.monotonic() - started, 1),
         built=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    # Nobody looks for this name, so that what does not pass is never used.
+    # A name that is never looked up, so that an engine that fails the check is never used.
     unproven = target.with_name(f".{os.getpid()}.plan")
     try:
         trt_engines.write(unproven, plan, record)
@@ -70,11 +70,11 @@ def _build(graph: Path, ranges: Sequence[Profile], timing_cache: Path) -> bytes:
     logger = Logger()
     try:
         builder = tensorrt.Builder(logger)
-    except (TypeError, RuntimeError) as error:  # the bindings' way to say that the library returned nothing
+    except (TypeError, RuntimeError) as error:  # the bindings return None on failure
         raise EngineUnavailable(
             msg("TensorRT does not start: %(last_error)s.", last_error=logger.last_error), session="tensorrt"
         ) from error
-    # From TensorRT 11 on, networks are always typed as the graph says, and the flag does nothing.
+    # From TensorRT 11 on, networks are always strongly typed and the flag has no effect.
     flags = 1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(flags)
     parser = tensorrt.OnnxParser(network, logger)
@@ -113,7 +113,7 @@ def _add_profile(builder: Any, config: Any, names: Sequence[str], profile: Profi
 
 
 def _timings(config: Any, path: Path) -> Any:
-    """The timing cache, attached: the one kept at ``path``, or an empty one when that is missing or of another GPU."""
+    """Attach the timing cache at ``path``, or an empty one if it is missing or of another GPU."""
     kept = path.read_bytes() if path.is_file() else b""
     cache = config.create_timing_cache(kept)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):

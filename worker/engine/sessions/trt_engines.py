@@ -1,7 +1,7 @@
-"""TensorRT engines on disk: one a model, GPU, driver and TensorRT, each with a record that its bytes must match.
+"""TensorRT engines on disk, one per model, GPU, driver and TensorRT, each with a record.
 
-They lie beside the models, in ``.engines/<fingerprint>/<gpu, driver, TensorRT>/``, since an engine runs on nothing
-but what it was built on.
+They are stored beside the models, in ``.engines/<fingerprint>/<gpu, driver, TensorRT>/``, since an engine runs only
+on the platform that built it. The record holds the hash of its bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FINGERPRINT_CHARS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class EngineRecord:
-    """What stands in the JSON file beside an engine. ``shapes`` has the largest rows × tokens of each profile."""
+    """The JSON file beside an engine. ``shapes`` holds the largest rows × tokens of each profile."""
 
     sha256: str
     model: str
@@ -42,7 +42,7 @@ class EngineRecord:
 
 
 def key(machine: Machine) -> str:
-    """What an engine is bound to, as a folder name: GPU, compute capability, driver, TensorRT.
+    """Folder name of the platform of an engine: GPU, compute capability, driver, TensorRT.
 
     Raises :class:`~yeban.errors.EngineUnavailable` where there is no GPU or no TensorRT.
     """
@@ -65,12 +65,12 @@ def key(machine: Machine) -> str:
 
 
 def path_of(model_folder: Path, fingerprint: str, machine: Machine) -> Path:
-    """Where the engine of a model for this machine is or would be."""
+    """Path of a model's engine for this machine, built or not."""
     return model_folder.parent / FOLDER / fingerprint[:_FINGERPRINT_CHARS] / key(machine) / f"{PRECISION}.plan"
 
 
 def timing_cache_of(model_folder: Path, machine: Machine) -> Path:
-    """Where the kernels' timings on this machine are kept, for all models."""
+    """Path of the kernel timings of this machine, shared by all models."""
     return model_folder.parent / FOLDER / "timings" / f"{key(machine)}.cache"
 
 
@@ -83,7 +83,7 @@ def find(model_folder: Path, fingerprint: str, machine: Machine) -> Path | None:
 
 
 def read(path: Path) -> bytes:
-    """The engine's bytes, after comparing their hash with the record: TensorRT would run whatever they say.
+    """Return the engine's bytes after checking their hash, since TensorRT would run any bytes.
 
     Raises :class:`~yeban.errors.ModelUnusable`.
     """
@@ -102,7 +102,7 @@ def read(path: Path) -> bytes:
 
 
 def write(path: Path, plan: bytes, record: EngineRecord) -> None:
-    """Put an engine and its record in place. Until both are there, there is none."""
+    """Store an engine and its record. The engine exists once both are in place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path.parent / ".lock"):
         _record_of(path).unlink(missing_ok=True)
@@ -111,14 +111,14 @@ def write(path: Path, plan: bytes, record: EngineRecord) -> None:
 
 
 def remove(path: Path) -> None:
-    """Take an engine away."""
+    """Remove an engine."""
     with _lock(path.parent / ".lock"):
         _record_of(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Replace a file at once or not at all."""
+    """Replace a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:

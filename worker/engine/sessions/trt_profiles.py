@@ -1,4 +1,4 @@
-"""The ranges of shapes that a TensorRT engine is built for, and how a call is fitted into them."""
+"""Optimisation profiles: shapes that a TensorRT engine is built for, and how calls fit them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BUCKETS = (16, 32, 64, 128, 256, 512)
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """From the least to the most, both allowed, and what kernels are chosen for."""
+    """An inclusive range, and the value that kernels are tuned for."""
 
     least: int
     best: int
@@ -29,7 +29,7 @@ class Profile:
     tokens: Range
 
     def holds(self, rows: int, tokens: int) -> bool:
-        """Whether a call of this shape may run under it."""
+        """Report whether a call of this shape may run under the profile."""
         return self.rows.least <= rows <= self.rows.most and self.tokens.least <= tokens <= self.tokens.most
 
 

@@ -1,4 +1,4 @@
-"""Tokenisers of other kinds than BERT's own, which some models of the BERT family have: the library's, as they are."""
+"""Tokenisers other than BERT's, run by the ``tokenizers`` library unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LibraryTokeniser:
     """Ids of texts by a ``tokenizer.json`` of any kind, without special tokens around them. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        """Raises :class:`~yeban.errors.ModelUnusable` if it cannot be read or does not frame pairs as BERT does."""
+        """Raise :class:`~yeban.errors.ModelUnusable` if it cannot be read or frames pairs differently from BERT."""
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
             self._tokenizer.no_truncation()
@@ -52,7 +52,7 @@ class LibraryTokeniser:
 
 
 def _frame(tokenizer: Tokenizer) -> tuple[int, int] | None:
-    """The tokens before a pair, and after each of its two parts; None where they stand otherwise."""
+    """Tokens before a pair and after each of its parts; None for another framing."""
     left, right = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("a", "b"))
     pair = tokenizer.encode("a", "b")
     types = [0] * (len(left) + 2) + [1] * (len(right) + 1)

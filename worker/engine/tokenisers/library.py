@@ -1,4 +1,4 @@
-"""From texts to token ids.
+"""Token ids of texts.
 
 A tokeniser is two small JSON files: ``tokenizer.json``, read by the ``tokenizers`` library, and
 ``replacements.json``, the character table that is applied first. The table stands alone because the
@@ -26,7 +26,7 @@ _SURROGATES = range(0xD800, 0xE000)
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """The special tokens a model wants around the ids, and the one that fills up a batch."""
+    """Special tokens around the ids of a text, and the padding token."""
 
     first: int
     last: int

@@ -1,4 +1,4 @@
-"""Pairs of a text and a hypothesis, as a cross-encoder reads them: ``[CLS] text [SEP] hypothesis [SEP]``."""
+"""Pairs of text and hypothesis: ``[CLS] text [SEP] hypothesis [SEP]``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Pair(NamedTuple):
 class PairTokeniser:
     """Ids of texts and hypotheses, and their pairs. Thread-safe.
 
-    ``pad`` is the id that fills up a batch.
+    ``pad`` is the id of padding.
     """
 
     def __init__(self, words: WordPiece | LibraryTokeniser, *, max_tokens: int = MAX_TOKENS) -> None:
@@ -59,11 +59,11 @@ class PairTokeniser:
         return self._words.encode(strings)
 
     def room(self, hypothesis_ids: Sequence[int]) -> int:
-        """How many tokens a pair with this hypothesis leaves for its text; below 1 the hypothesis is too long."""
+        """Tokens left for a text beside this hypothesis; below 1 the hypothesis is too long."""
         return self._room - len(hypothesis_ids)
 
     def frame(self, text_ids: Sequence[int], hypothesis_ids: Sequence[int]) -> Pair:
-        """One pair; where it would be longer than ``max_tokens``, the end of its text is left out.
+        """Return one pair; a pair over ``max_tokens`` loses the end of its text.
 
         Raises :class:`~yeban.errors.InvalidLabels` if that would leave nothing of the text.
         """
@@ -91,8 +91,8 @@ def tokenizer_json(checkpoint_folder: Path) -> str:
     """The ``tokenizer.json`` of a built model, from the tokeniser files of the model it is built from.
 
     ``vocab.txt`` comes first, with ``tokenizer_config.json`` where there is one; else the folder's own
-    ``tokenizer.json``. Raises :class:`~yeban.errors.ModelUnusable` when there is neither, or one that does not frame
-    pairs as BERT does.
+    ``tokenizer.json``. Raises :class:`~yeban.errors.ModelUnusable` if neither exists, or one frames pairs
+    differently from BERT.
     """
     if _is_library(checkpoint_folder):
         path = checkpoint_folder / TOKENIZER_FILE

@@ -1,4 +1,4 @@
-"""WordPiece as the models' own tokeniser does it: BERT's in Python, ModelScope's default for StructBERT.
+"""WordPiece as in BERT's Python tokeniser, ModelScope's default for StructBERT.
 
 The ``tokenizers`` library has a BERT normaliser too, but a faster one that differs: its tables of control
 characters, punctuation and ideographs are those of another Unicode version, and it does not compose characters
@@ -57,7 +57,7 @@ _IDEOGRAPHS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """A vocabulary (token to id) and how texts are normalised for it."""
+    """A vocabulary (token to id) and the normalisation of its texts."""
 
     vocabulary: Mapping[str, int]
     lowercase: bool
@@ -120,7 +120,7 @@ class WordPiece:
     def _words(self, text: str) -> str:
         text = unicodedata.normalize("NFC", text.translate(self._clean))
         if "[" in text and self._typed.search(text):
-            # It has come about only now, by dropping control characters; alone between spaces it still counts.
+            # Dropping control characters may create a special token; it counts if it stands between spaces.
             return " ".join(word if word in self._special else self._pieces(word) for word in text.split())
         return self._pieces(text)
 
@@ -153,7 +153,7 @@ def read_spec(folder: Path) -> Spec:
 
 
 def is_bert(path: Path) -> bool:
-    """Whether a ``tokenizer.json`` describes BERT's own tokeniser, or cannot be read as any."""
+    """Report whether a ``tokenizer.json`` describes BERT's tokeniser or is unreadable."""
     try:
         document = json.loads(_read(path))
         return (document["model"]["type"], document["normalizer"]["type"]) == _BERT_KINDS
@@ -198,7 +198,7 @@ def _from_vocabulary(folder: Path) -> Spec:
     tokens = _read(path).split("\n")
     if tokens[-1] == "":
         tokens.pop()
-    # Of a token that stands there twice the last counts.
+    # The last of two equal tokens counts.
     vocabulary = {token: at for at, token in enumerate(tokens)}
     config = _options(folder / CONFIG_FILE) | _options(folder / _NAMES_FILE)
     _check(path, vocabulary, [*_options(folder / _ADDED_FILE), *_added(config)])
@@ -273,7 +273,7 @@ def _tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:
 
 
 class _Table(dict[int, str]):
-    """A table for :meth:`str.translate` that works a character's entry out when it first meets the character."""
+    """A lazy table for :meth:`str.translate`, filled as characters occur."""
 
     def __init__(self, entry: Callable[[str], str]) -> None:
         self._entry = entry
@@ -301,7 +301,7 @@ def _split(char: str, *, strip_accents: bool) -> str:
     category = unicodedata.category(char)
     if strip_accents and category == "Mn":
         return ""
-    # Of ASCII every sign counts as punctuation, also those that Unicode calls symbols.
+    # Every ASCII sign counts as punctuation, including Unicode symbols.
     if char in string.punctuation or category.startswith("P"):
         return f" {char} "
     # Line and paragraph separators are all the white space that is left.
