@@ -123,7 +123,7 @@ def _build_engine(name: str, model_dir: Path, *, max_batch: int | None, as_json:
     # As if there were an engine: says at once what else is missing to run one.
     wanted = (trt_engines.PRECISION,)
     choose({"tensorrt": wanted}, session="tensorrt", device="cuda", engines=wanted, machine=machine)
-    from worker.engine.nli.expected import Expected  # noqa: PLC0415 - heavy
+    from worker.engine.nli.expectations import Expected  # noqa: PLC0415 - heavy
     from worker.engine.nli.parity import hold_against  # noqa: PLC0415 - heavy
     from worker.engine.sessions.trt_build import build_engine  # noqa: PLC0415 - needs the extra gpu
 

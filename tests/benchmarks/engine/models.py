@@ -15,7 +15,7 @@ import onnx
 
 from tests.benchmarks.engine.contenders import EXACT, Place
 from tests.benchmarks.engine.material import SIZES, make_checkpoint
-from worker.engine.checkpoints.bert import read_checkpoint
+from worker.engine.checkpoints.checkpoint import read_checkpoint
 from worker.engine.graphs.bert import Geometry
 from worker.engine.graphs.linears import InputQuantiser
 from worker.engine.graphs.nli import build_graph

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tests.benchmarks.engine.graphs import JointLinears, fuse_attention
 from tests.benchmarks.engine.material import Size, make_checkpoint
 from tests.benchmarks.engine.models import quantise_dynamically
-from worker.engine.checkpoints.bert import read_checkpoint
+from worker.engine.checkpoints.checkpoint import read_checkpoint
 from worker.engine.graphs.bert import Arrays, Geometry
 from worker.engine.graphs.linears import FloatLinears
 from worker.engine.graphs.nli import build_graph

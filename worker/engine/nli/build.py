@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 
 from worker.engine import manifest
-from worker.engine.checkpoints.bert import Checkpoint, read_checkpoint
+from worker.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from worker.engine.graphs.bert import Arrays, Geometry
 from worker.engine.graphs.linears import FloatLinears
 from worker.engine.graphs.nli import build_graph
 from worker.engine.manifest import Manifest, NliSpec, Variant, fingerprint, record_file
 from worker.engine.nli import int8, parity
-from worker.engine.nli.expected import expect
+from worker.engine.nli.expectations import expect
 from worker.engine.nli.samples import questions
 from worker.engine.sessions.ranking import ON_CPU
 from worker.engine.sessions.selection import open_variant

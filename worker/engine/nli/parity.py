@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.manifest import NliSpec, Parity, Variant
-from worker.engine.nli.expected import Expected
+from worker.engine.nli.expectations import Expected
 from worker.engine.sessions import available_sessions
 from worker.engine.sessions.base import Session
 from worker.engine.sessions.ranking import ON_CPU

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from worker.engine.sessions.base import GPU_BLOCK_TOKENS, Inputs, Progress, Session, cpu_block_tokens, nothing
-from worker.engine.sessions.bert import Bert, read_bert
 from worker.engine.sessions.buckets import Recent, Shape, bucket, pad
+from worker.engine.sessions.torch_bert import Bert, read_bert
 from yeban.errors import EngineFailed, EngineUnavailable, msg
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from numpy.typing import NDArray
 
-from worker.engine.checkpoints.bert import read_checkpoint
+from worker.engine.checkpoints.checkpoint import read_checkpoint
 from worker.engine.graphs.bert import Geometry
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from tests.fixtures.dict_store import DictStore
 from tests.fixtures.models import NLI_NAME
-from worker.engine.checkpoints.bert import Checkpoint, read_checkpoint
+from worker.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from worker.engine.graphs.bert import Geometry
 from worker.engine.manifest import Manifest, NliSpec, read_manifest
-from worker.engine.nli.expected import Expected
+from worker.engine.nli.expectations import Expected
 from worker.engine.tokenisers.pairs import PairTokeniser
 
 Arrays = dict[str, NDArray[Any]]

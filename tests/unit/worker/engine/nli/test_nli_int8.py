@@ -13,7 +13,7 @@ from worker.engine.graphs.linears import InputQuantiser
 from worker.engine.graphs.nli import build_graph
 from worker.engine.manifest import Manifest, NliSpec, Variant
 from worker.engine.nli import int8, parity
-from worker.engine.nli.expected import Expected
+from worker.engine.nli.expectations import Expected
 from worker.engine.nli.samples import questions
 from worker.engine.sessions.selection import open_variant
 from worker.engine.tokenisers.pairs import PairTokeniser

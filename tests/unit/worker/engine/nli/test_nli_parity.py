@@ -17,7 +17,7 @@ from worker.engine.graphs.linears import FloatLinears
 from worker.engine.graphs.nli import build_graph
 from worker.engine.manifest import NliSpec, Variant
 from worker.engine.nli import parity
-from worker.engine.nli.expected import Expected
+from worker.engine.nli.expectations import Expected
 from worker.engine.sessions import Inputs, Progress, Session
 from worker.engine.sessions.base import nothing
 from worker.engine.sessions.selection import open_variant

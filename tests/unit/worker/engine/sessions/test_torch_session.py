@@ -13,9 +13,9 @@ import torch
 from tests.fixtures.agreement import agree, pairs
 from tests.fixtures.cross_encoder import INPUTS, MAX_TOKENS, write_graph
 from worker.engine.sessions import Inputs, Session, choose, open_session
-from worker.engine.sessions.bert import Bert
 from worker.engine.sessions.buckets import Recent, Shape
 from worker.engine.sessions.torch import TorchSession
+from worker.engine.sessions.torch_bert import Bert
 from yeban.errors import EngineFailed, EngineUnavailable, ModelUnusable
 
 SHAPES = ((1, 1), (1, 8), (3, 17), (20, 40), (2, MAX_TOKENS))

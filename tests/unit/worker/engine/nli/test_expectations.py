@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from worker.engine.graphs.bert import Geometry
 from worker.engine.nli import oracle
-from worker.engine.nli.expected import EXPECTED_FILE, Expected
+from worker.engine.nli.expectations import EXPECTED_FILE, Expected
 from worker.engine.nli.samples import questions
 from worker.engine.tokenisers.pairs import PairTokeniser
 from yeban.errors import ModelUnusable

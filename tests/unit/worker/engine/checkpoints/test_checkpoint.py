@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.engine.checkpoints.bert import read_checkpoint
+from worker.engine.checkpoints.checkpoint import read_checkpoint
 from yeban.errors import EngineUnavailable, ModelUnusable
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "退", "货", "a", "##b", "c", "d"]

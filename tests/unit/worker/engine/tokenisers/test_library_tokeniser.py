@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from worker.engine.tokenisers.fallback import LibraryTokeniser
-from worker.engine.tokenisers.pairs import PairTokeniser, tokenizer_json
+from worker.engine.tokenisers.pairs import LibraryTokeniser, PairTokeniser, tokenizer_json
 from yeban.errors import ModelUnusable
 
 WORDS = ("<s>", "<pad>", "</s>", "<unk>", "a", "b", "red", "blue", "?")
