@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.conftest import ROOT, Yeban
 from tests.fixtures.waiting import wait_until
 from yeban.client import Client
-from yeban.tabular.formulas import guarded
+from yeban.tabular.writer import guarded
 
 SAMPLE = ROOT / "samples/tickets.csv"
 LABELS = "物流配送,退款退货,软件故障,产品咨询,账号登录,账单支付,优惠活动,发票,服务投诉,表扬感谢"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from worker.cache.layered import LayeredStore
+from worker.cache.layers import CacheStats, LayeredStore
 from worker.cache.memory import MemoryStore
 from worker.cache.redis import RedisStore
-from worker.cache.stats import CacheStats
 
 __all__ = ["CacheStats", "LayeredStore", "MemoryStore", "RedisStore"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.cache.stats import CacheStats
+from worker.cache.layers import CacheStats
 
 
 class MemoryStore:

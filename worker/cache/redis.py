@@ -22,7 +22,7 @@ import numpy as np
 import redis
 from numpy.typing import NDArray
 
-from worker.cache.stats import CacheStats
+from worker.cache.layers import CacheStats
 from yeban.messaging.queues import make_redis
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from yeban.errors import InvalidTable, msg
 from yeban.tabular.encodings import Undecodable, text_blocks
-from yeban.tabular.jsonl import is_object
+from yeban.tabular.jsonl_reader import is_object
 from yeban.tabular.model import Format, ReadOptions
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -6,9 +6,9 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from yeban.tabular.reader import Table
-from yeban.tabular.token_estimate import about_tokens
 
 #: Different texts that are told apart; what comes after them is not looked at for duplicates.
 MAX_DISTINCT_TEXTS = 500_000
@@ -19,6 +19,21 @@ _MAX_GOLD_CHARS = 200
 _SLOTS = 1 << 20  # over twice as many as texts, so that an empty one is soon found
 _MASK = (1 << 64) - 1
 
+# Tokens of one character.
+_IDEOGRAPH = 0.73
+_LETTER = 0.285
+_DIGIT = 0.6
+_SIGN = 0.95
+# No kind of character has more: a text is never taken for more tokens than it has characters.
+_SPACE = 0.0
+
+_IDEOGRAPHS = (
+    range(0x2E80, 0xA4D0),  # with kana and bopomofo
+    range(0xAC00, 0xD7B0),
+    range(0xF900, 0xFB00),
+    range(0x20000, 0x40000),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
@@ -26,7 +41,7 @@ class Profile:
 
     ``unscorable`` have no text, or a line that cannot be read; the others are texts. ``duplicates`` are texts that
     stand in an earlier row already, among the first ``compared`` rows. ``long`` have more tokens than asked for, as
-    :func:`~yeban.tabular.token_estimate.about_tokens` tells them.
+    :func:`about_tokens` estimates them.
     ``gold`` is how often each label stands in the gold column, most frequent first; it is ``None`` without such
     a column, and when it holds over :data:`MAX_GOLD_LABELS` different
     values.
@@ -118,3 +133,20 @@ def _gold_labels(gold: str | None, joiner: str | None) -> list[str]:
         return []
     parts = [gold] if joiner is None else gold.split(joiner)
     return [label[:_MAX_GOLD_CHARS] for part in parts if (label := part.strip())]
+
+
+def about_tokens(text: str) -> float:
+    """Tokens of ``text``, at least 0 and at most one a character."""
+    return sum(_rate(char) * times for char, times in Counter(text).items())
+
+
+@lru_cache(maxsize=1 << 16)
+def _rate(char: str) -> float:
+    if char.isspace():
+        return _SPACE
+    if char.isdecimal():
+        return _DIGIT
+    if not char.isalpha():
+        return _SIGN
+    point = ord(char)
+    return _IDEOGRAPH if any(point in block for block in _IDEOGRAPHS) else _LETTER

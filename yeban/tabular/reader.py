@@ -10,10 +10,10 @@ from typing import BinaryIO, Protocol, Self
 
 from yeban.errors import InvalidRequest, InvalidTable, TooLarge, msg
 from yeban.tabular.columns import find_gold_column, find_text_column
-from yeban.tabular.delimited import DelimitedReader
+from yeban.tabular.csv_reader import CsvReader
 from yeban.tabular.detection import is_xlsx, text_format
 from yeban.tabular.encodings import find_encoding
-from yeban.tabular.jsonl import JsonLinesReader
+from yeban.tabular.jsonl_reader import JsonLinesReader
 from yeban.tabular.model import Format, Header, ReadOptions, Record, Row
 from yeban.tabular.xlsx_reader import XlsxReader
 
@@ -101,7 +101,7 @@ def _open_reader(file: BinaryIO, name: str, options: ReadOptions) -> _Reader:
     if text == "jsonl":
         reader = JsonLinesReader(file, encoding.name, options)
     else:
-        reader = DelimitedReader(file, encoding.name, options, prefer_tab=text == "tsv")
+        reader = CsvReader(file, encoding.name, options, prefer_tab=text == "tsv")
     if encoding.bad_byte is not None:
         # Reading up to the bad byte tells its row, and raises.
         deque(reader.records(), maxlen=0)

@@ -6,17 +6,22 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from yeban.errors import InvalidRequest, msg
-from yeban.tabular.formulas import guarded
 from yeban.tabular.xlsx_writer import write_xlsx
 
 WriteFormat = Literal["csv", "xlsx", "jsonl"]
 Cell = str | float | None
 
 _BLOCK_CHARS = 1 << 15
+
+# The characters that start a formula, their full-width forms, also behind blanks, controls and
+# invisible marks, which spreadsheets strip; and a leading tab or line end, which shifts what follows.
+_DANGEROUS = re.compile("[\\s\\x00-\\x20\u200b\u2060\ufeff]*[=+\\-@＝＋－＠]|[\\t\\r\\n]")
+_NUMBER = re.compile(r"[+-](?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 
 
 def write_table(
@@ -65,6 +70,17 @@ def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, guard:
             buffer.seek(0)
             buffer.truncate()
     yield _encoded(buffer.getvalue())
+
+
+def guarded(text: str) -> str:
+    """The text, with ``'`` in front if a spreadsheet might run it; plain numbers such as ``-5`` stay.
+
+    Guarding twice adds nothing. Taking away a ``'`` that stands before what would be guarded gives the text back,
+    unless that had one there already.
+    """
+    if _DANGEROUS.match(text) is None or _NUMBER.fullmatch(text) is not None:
+        return text
+    return f"'{text}"
 
 
 def _guarded_cell(value: Cell) -> Cell:

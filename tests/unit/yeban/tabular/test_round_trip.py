@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.fixtures.properties import examples
 from yeban.tabular import ReadOptions, open_table, write_table
-from yeban.tabular.formulas import guarded
+from yeban.tabular.writer import guarded
 
 thorough = examples(60)
 

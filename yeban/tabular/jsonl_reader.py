@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, BinaryIO, Literal
 
 from yeban.errors import InvalidTable, TooLarge, msg
-from yeban.tabular.delimited import undecodable
+from yeban.tabular.csv_reader import undecodable
 from yeban.tabular.encodings import Undecodable, text_blocks
 from yeban.tabular.lines import LineBlocks, LineTooLong
 from yeban.tabular.model import ReadOptions, Record

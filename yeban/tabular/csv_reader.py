@@ -18,7 +18,7 @@ _MIN_RECORD_CHARS_LIMIT = 1 << 22
 _CSV_FIELD_CHARS = 2**31 - 1
 
 
-class DelimitedReader:
+class CsvReader:
     """Records of a CSV or TSV file, blank ones included, from its first line.
 
     Quotes are read as RFC 4180 has them; a stray quote within one line (``"urgent" order``) is read as

@@ -1,18 +1,33 @@
-"""Layers of stores, nearest first: what a far layer knows is copied into the nearer ones."""
+"""Cache layers: their interface, their counters, and a stack of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.cache.stats import CacheStats
+
+@dataclass(frozen=True, kw_only=True)
+class CacheStats:
+    """Counters of one layer since it was created. ``entries`` is None where counting is expensive."""
+
+    hits: int = 0
+    misses: int = 0
+    writes: int = 0
+    evictions: int = 0
+    failures: int = 0
+    entries: int | None = None
+
+    def to_json(self) -> dict[str, int | None]:
+        """The counters for a heartbeat."""
+        return asdict(self)
 
 
 class Layer(Protocol):
-    """One store among several."""
+    """A store of vectors."""
 
     def get_many(self, keys: Sequence[bytes]) -> list[NDArray[np.float32] | None]: ...
 
@@ -22,7 +37,10 @@ class Layer(Protocol):
 
 
 class LayeredStore:
-    """Asks each layer only for what the nearer ones lack; writes to all."""
+    """A stack of layers, nearest first.
+
+    Asks each layer only for the keys missing in nearer ones, copies hits into those, and writes to all.
+    """
 
     def __init__(self, *layers: Layer) -> None:
         self._layers = layers
@@ -31,11 +49,11 @@ class LayeredStore:
         """The vector of each key, or None, in order."""
         found: dict[bytes, NDArray[np.float32]] = {}
         for depth, layer in enumerate(self._layers):
-            wanted = [key for key in dict.fromkeys(keys) if key not in found]
-            if not wanted:
+            missing = [key for key in dict.fromkeys(keys) if key not in found]
+            if not missing:
                 break
-            values = layer.get_many(wanted)
-            fresh = {key: value for key, value in zip(wanted, values, strict=True) if value is not None}
+            values = layer.get_many(missing)
+            fresh = {key: value for key, value in zip(missing, values, strict=True) if value is not None}
             if fresh:
                 for nearer in self._layers[:depth]:
                     nearer.put_many(fresh)
