@@ -21,7 +21,7 @@ from web.jobs.submission import FORM_BYTES, MAX_FORM_PARTS
 from web.label_sets import api as label_sets_api
 from web.label_sets import pages as label_sets_pages
 from web.monitoring import api as monitoring_api
-from web.monitoring import description_api, health, metrics
+from web.monitoring import health, metrics
 from web.results import accuracy_api, accuracy_pages, corrections_api, review_pages
 from web.results import api as results_api
 from web.shell import api_docs_page, filters, preferences
@@ -45,7 +45,6 @@ FEATURES = (
     label_sets_api,
     label_sets_pages,
     monitoring_api,
-    description_api,
     accuracy_api,
     accuracy_pages,
     corrections_api,

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from web.blueprints import api, signed_in
 from web.classify import schemas, service
-from web.classify.service import Classification
 from web.http.json import json_response
 from web.http.parsing import JsonBody, json_body, told
 from web.label_sets.input import LabelSetField, LabelsField, find_saved, label_set, reference, refuse_both
@@ -76,7 +75,8 @@ class ClassifyBody(JsonBody):
 def classify_text() -> Response:
     """Tag one text."""
     body = json_body(ClassifyBody)
-    return json_response(_json(service.classify(services(), body.text, _label_set(body), body.model)))
+    found = service.classify(services(), body.text, _label_set(body), body.model)
+    return json_response(schemas.Classification.of(found))
 
 
 def _label_set(body: ClassifyBody) -> LabelSet:
@@ -86,30 +86,3 @@ def _label_set(body: ClassifyBody) -> LabelSet:
     if body.labels is None:
         raise InvalidRequest(msg("Give labels, or the label_set that has them."), field="labels")
     return label_set(body.labels, template=body.template, multi_label=body.multi_label, threshold=body.threshold)
-
-
-def _json(found: Classification) -> dict[str, Any]:
-    names, reply, decision = found.label_set.names, found.reply, found.decision
-    assigned = found.assigned
-    return {
-        "label": assigned[0] if assigned else None,
-        "labels": [names[index] for index in found.order],
-        "scores": [reply.scores[index] for index in found.order],
-        "status": decision.status.value,
-        "margin": decision.margin,
-        "assigned": list(assigned),
-        "model": {
-            "name": reply.model,
-            "fingerprint": reply.fingerprint,
-            "precision": reply.precision,
-            "session": reply.session,
-        },
-        "timing": {
-            "queue_ms": round(reply.queue_ms, 3),
-            "inference_ms": round(reply.inference_ms, 3),
-            "total_ms": round(found.total_ms, 3),
-        },
-        "truncated": reply.truncated,
-        "cached": reply.cached,
-        "cache": {"lookups": reply.cache_lookups, "hits": reply.cache_hits},
-    }

@@ -1,60 +1,65 @@
-"""What is answered about a single text."""
+"""Answer about a single text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from web.openapi.schema_base import AnswerBody
+from pydantic import AfterValidator, Field
+
+from web.classify.service import Classification as ClassifiedText
+from web.http.json import AnswerBody
+
+_Milliseconds = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 
 
 class ClassifyModel(AnswerBody):
     """The model that scored the text."""
 
-    name: str
+    name: str = Field(validation_alias="model")
     fingerprint: str
-    """Of the model's files: other scores can only come from another fingerprint."""
+    """Hash of the model's files; scores differ only between fingerprints."""
     precision: str
     session: str
 
 
 class ClassifyTiming(AnswerBody):
-    """Where the time went, in milliseconds."""
+    """Time spent, in milliseconds."""
 
-    queue_ms: float
-    """Until the engine was free."""
-    inference_ms: float
-    """Tokenising, and the engine."""
-    total_ms: float
+    queue_ms: _Milliseconds
+    """Waiting for the engine."""
+    inference_ms: _Milliseconds
+    """Tokenising and scoring."""
+    total_ms: _Milliseconds
 
 
 class ClassifyCache(AnswerBody):
-    """What the model knew already: texts for an embedding model, pairs of the text and a label for a cross-encoder."""
+    """Cache lookups: of texts for an embedding model, of pairs of text and label for a cross-encoder."""
 
-    lookups: int
-    hits: int
+    lookups: int = Field(validation_alias="cache_lookups")
+    hits: int = Field(validation_alias="cache_hits")
 
 
 class Classification(AnswerBody):
-    """A text's labels and scores."""
+    """Labels and scores of a text."""
 
     label: str | None
-    """The best assigned label; `null` where nothing reaches the threshold."""
+    """The best assigned label; `null` if none reaches the threshold."""
     labels: list[str]
     """All labels, best first; ties in the order given."""
     scores: list[float]
     """Probabilities, in the order of `labels`."""
     status: Literal["ok", "abstained"]
     margin: float
-    """The distance between the two best scores, or from the threshold with `multi_label`."""
+    """Distance between the two best scores; with `multi_label`, of the best score from the threshold."""
     assigned: list[str]
     """The labels that reach the threshold, best first."""
     model: ClassifyModel
     timing: ClassifyTiming
     truncated: bool
-    """Whether the model did not see the end of the text."""
+    """Whether the text was longer than the model reads."""
     cached: bool
-    """Whether nothing had to be computed."""
+    """Whether the whole answer came from the cache."""
     cache: ClassifyCache
 
     example: ClassVar[Mapping[str, Any] | None] = {
@@ -70,3 +75,20 @@ class Classification(AnswerBody):
         "cached": False,
         "cache": {"lookups": 1, "hits": 0},
     }
+
+    @classmethod
+    def of(cls, view: ClassifiedText) -> Self:
+        names, reply = view.label_set.names, view.reply
+        return cls(
+            label=next(iter(view.assigned), None),
+            labels=[names[index] for index in view.order],
+            scores=[reply.scores[index] for index in view.order],
+            status=view.decision.status.value,
+            margin=view.decision.margin,
+            assigned=list(view.assigned),
+            model=ClassifyModel.of(reply),
+            timing=ClassifyTiming.of({**dict(reply), "total_ms": view.total_ms}),
+            truncated=reply.truncated,
+            cached=reply.cached,
+            cache=ClassifyCache.of(reply),
+        )

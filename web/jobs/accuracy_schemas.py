@@ -1,52 +1,52 @@
-"""What is answered about how a job agrees with its gold column."""
+"""Answer about a job's accuracy against its gold column."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from web.openapi.schema_base import AnswerBody, maybe_absent
+from web.http.json import AnswerBody, maybe_absent
 
 
 class LabelFigures(AnswerBody):
-    """How one label agrees with the gold column."""
+    """Accuracy of one label."""
 
     precision: float
     recall: float
     f1: float
     support: int
-    """Rows that have it as their gold label."""
+    """Rows with this gold label."""
 
 
 class ThresholdFigures(AnswerBody):
-    """The lowest threshold over which the wanted share of the rows is right."""
+    """The lowest threshold that reaches the wanted precision."""
 
     wanted: float
     threshold: float
     precision: float
     coverage: float
-    """Share of the rows that reach the threshold."""
+    """Share of rows that reach the threshold."""
 
 
 class ByRowFigures(AnswerBody):
-    """What the rows' own labels would have had, before refinement."""
+    """Accuracy of the row labels, before refinement."""
 
     accuracy: float | None
     macro_f1: float | None
 
 
 class Confusion(AnswerBody):
-    """Which labels are taken for which: the largest cells of the matrix."""
+    """Confusion matrix: its largest cells."""
 
     cells: list[tuple[int | None, int | None, int]]
-    """Gold label, predicted label and rows, most rows first, 2,000 at most. Labels are numbers into the job's `labels`,
-    from 0: a gold one of `null` is not among them, a predicted one of `null` stands for rows without a label."""
+    """Gold label, predicted label and rows, most rows first, 2,000 at most. Labels are indexes into the job's `labels`.
+    A gold label of `null` is not in the label set; a predicted label of `null` means no label."""
     left_out: int
-    """Rows of the cells over that."""
+    """Rows in the cells left out."""
 
 
 class JobEvaluation(AnswerBody):
-    """How the job agrees with its gold column, as of its last end. A corrected row counts as corrected."""
+    """Accuracy of the job when it last finished. Corrected rows count as corrected."""
 
     rows: int
     """Rows with a gold label."""
@@ -55,15 +55,15 @@ class JobEvaluation(AnswerBody):
     macro_f1: float | None
     per_label: dict[str, LabelFigures]
     unknown_gold: dict[str, int]
-    """Gold labels that the job does not have, with their rows; they count as misses. The most frequent 20."""
-    unknown_gold_left_out: int = maybe_absent()
-    """How many more such labels there are."""
-    by_row: ByRowFigures = maybe_absent()
-    thresholds: list[ThresholdFigures] = maybe_absent()
-    curve: list[tuple[float, float, float]] = maybe_absent()
-    """What each threshold gives, from the lowest on: the threshold, the share of the rows that reach it, and the share
-    of these that are right."""
-    confusion: Confusion = maybe_absent()
+    """Rows by gold label that is not in the label set, the 20 most frequent; they count as misses."""
+    unknown_gold_left_out: int | None = maybe_absent()
+    """Number of further such labels."""
+    by_row: ByRowFigures | None = maybe_absent()
+    thresholds: list[ThresholdFigures] | None = maybe_absent()
+    curve: list[tuple[float, float, float]] | None = maybe_absent()
+    """Threshold, coverage (share of rows that reach it) and precision (share of these that are right), from the lowest
+    threshold."""
+    confusion: Confusion | None = maybe_absent()
 
     example: ClassVar[Mapping[str, Any] | None] = {
         "rows": 434,

@@ -1,4 +1,4 @@
-"""What a person may do to a job, by name."""
+"""Actions that change a job: which its state allows, and running them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,35 @@ import uuid
 from web.auth.authentication import viewer
 from web.jobs.submission import tell_workers
 from web.services import Services
+from yeban.database.tables.states import CANCELLABLE, PAUSABLE, REFINABLE, RESUMABLE
 from yeban.jobs import control
+from yeban.jobs.views import JobView
 from yeban.messaging.queues import SEND_ERRORS
 from yeban.results import refinement_data
 
 log = logging.getLogger(__name__)
 
-_ACTIONS = {"cancel": control.cancel, "pause": control.pause, "resume": control.resume}
+_ACTIONS = {
+    "pause": (control.pause, PAUSABLE),
+    "resume": (control.resume, RESUMABLE),
+    "cancel": (control.cancel, CANCELLABLE),
+}
+
+
+def actions(job: JobView) -> list[str]:
+    """Names of the actions that the job's state allows."""
+    return [name for name, (_, states) in _ACTIONS.items() if job.state in states]
+
+
+def refinable(job: JobView) -> bool:
+    """Whether the job can be refined again in its present state."""
+    return job.embedded and job.state in REFINABLE
 
 
 def change(services: Services, job_id: uuid.UUID, action: str) -> None:
     """Cancel, pause or resume. Raises ``NotFound``, and ``Conflict`` where the state does not allow it."""
-    _ACTIONS[action](services.database, job_id, viewer=viewer())
+    run, _ = _ACTIONS[action]
+    run(services.database, job_id, viewer=viewer())
     if action == "resume":
         tell_workers(services)
 

@@ -17,7 +17,6 @@ from web.http.json import json_response
 from web.http.parsing import Fields, fields, query
 from web.jobs import schemas
 from web.jobs.actions import change
-from web.jobs.representation import job_json
 from web.jobs.submission import JobFields, expect_upload, source_of, submit
 from web.label_sets.input import refuse_both
 from web.openapi.documented import Answer, Header, documented
@@ -105,7 +104,7 @@ def create_job() -> Response:
     if created.replayed:
         headers["Idempotent-Replayed"] = "true"
     return json_response(
-        job_json(get_job(services().database, created.public_id, viewer=viewer())),
+        schemas.Job.of(get_job(services().database, created.public_id, viewer=viewer())),
         HTTPStatus.OK if created.replayed else HTTPStatus.CREATED,
         headers,
     )
@@ -125,10 +124,9 @@ def index_jobs() -> Response:
         limit=asked.limit,
     )
     return json_response(
-        {
-            "jobs": [job_json(job) for job in page.jobs],
-            "next_cursor": pagination.onward("jobs", page.next_before),
-        }
+        schemas.JobPage(
+            jobs=[schemas.Job.of(job) for job in page.jobs], next_cursor=pagination.onward("jobs", page.next_before)
+        )
     )
 
 
@@ -136,7 +134,7 @@ def index_jobs() -> Response:
 @documented(group="Jobs", summary="Look at a job", answers={200: schemas.Job})
 def show_job(job_id: uuid.UUID) -> Response:
     """One job."""
-    return json_response(job_json(get_job(services().database, job_id, viewer=viewer())))
+    return json_response(schemas.Job.of(get_job(services().database, job_id, viewer=viewer())))
 
 
 @api.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>", policy=SIGNED_IN)
@@ -152,7 +150,7 @@ def show_job(job_id: uuid.UUID) -> Response:
 def change_job(job_id: uuid.UUID, action: str) -> Response:
     """Stop a job, hold it, or take it up again."""
     change(services(), job_id, action)
-    return json_response(job_json(get_job(services().database, job_id, viewer=viewer())))
+    return json_response(schemas.Job.of(get_job(services().database, job_id, viewer=viewer())))
 
 
 @api.delete("/jobs/<uuid:job_id>", policy=SIGNED_IN)

@@ -15,8 +15,8 @@ from web.blueprints import SIGNED_IN, pages
 from web.http import errors as problems
 from web.http import pagination
 from web.jobs import charts, state_labels
-from web.jobs.actions import change
-from web.jobs.representation import actions, percent, refinable, refinement_json
+from web.jobs.actions import actions, change, refinable
+from web.jobs.schemas import refinement_of
 from web.services import services
 from yeban.database.tables.states import ENDED
 from yeban.errors import Conflict
@@ -56,7 +56,6 @@ def index_jobs() -> str:
     return render_template(
         "jobs.html",
         jobs=page.jobs,
-        percent_done=percent,
         older=older and url_for("pages.index_jobs", cursor=older, **asked),
         newest=url_for("pages.index_jobs", **asked) if request.args.get("cursor") else None,
         choices=state_labels.choices(),
@@ -128,7 +127,7 @@ def _shown(job: JobView) -> dict[str, Any]:
 
 def _progress(job: JobView) -> dict[str, Any]:
     """What the page asks for again and again: nothing here reads rows or results."""
-    done = percent(job)
+    done = job.progress.percent
     return {
         "job": job,
         "still": job.state in ENDED,
@@ -166,7 +165,7 @@ def _findings(job: JobView) -> dict[str, Any]:
         "refinable": refinable(job),
         "evaluation": (job.summary or {}).get("evaluation"),
         "set_file": _set_file(job) if job.state in ENDED else None,
-        "refinement": refinement_json(job),
+        "refinement": refinement_of(job),
         "changed_rows": _changed(job),
         "unsure_rows": corrections.suggested(database, job, _UNSURE_ROWS) if job.progress.done else [],
         "error_rows": rows.first_errors(database, job, _ERROR_ROWS) if job.progress.errors else [],

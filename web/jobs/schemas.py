@@ -1,30 +1,34 @@
-"""What is answered about jobs."""
+"""Answers about jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from flask import url_for
+from pydantic import AfterValidator, Field
 
+from web.http.json import AnswerBody, Moment, maybe_absent
 from web.jobs.accuracy_schemas import JobEvaluation
+from web.jobs.actions import actions, refinable
 from web.label_sets.schemas import JobLabel
-from web.openapi.schema_base import AnswerBody, maybe_absent
 from yeban.database.tables.states import JobState
+from yeban.jobs.views import JobView
+
+_Tenths = Annotated[float, AfterValidator(lambda value: round(value, 1))]
 
 
 class JobModel(AnswerBody):
-    """The model that a job is for."""
+    """The model of a job."""
 
     name: str
     fingerprint: str | None
-    """That of the first worker that took a chunk; `null` before."""
+    """Set when the first worker claims a chunk; `null` before."""
 
 
 class JobSource(AnswerBody):
-    """The file that a job was made of."""
+    """The file that a job was created from."""
 
     name: str
     sha256: str
@@ -35,36 +39,36 @@ class JobSource(AnswerBody):
 
 
 class JobProgress(AnswerBody):
-    """How far a job is. Counts are of rows."""
+    """Progress of a job, in rows."""
 
     rows: int
     done: int
-    """Rows that have a result, of whichever status."""
+    """Rows that have a result, of any status."""
     ok: int
     abstained: int
     errors: int
     percent: float
-    """0 to 100; 100 only when no row is missing."""
-    rows_per_s: float | None
-    """Over the last 30 seconds; `null` when the job does not run."""
-    eta_s: float | None
-    """Seconds to the end at that rate."""
+    """0 to 100; 100 only when every row is done."""
+    rows_per_s: _Tenths | None
+    """Over the last 30 seconds; `null` unless the job runs."""
+    eta_s: _Tenths | None
+    """Estimated seconds to completion."""
 
 
 class JobTimes(AnswerBody):
-    """When the job entered each state that it has been in."""
+    """When the job entered each state."""
 
-    created_at: datetime
-    queued_at: datetime = maybe_absent()
-    running_at: datetime = maybe_absent()
-    paused_at: datetime = maybe_absent()
-    finishing_at: datetime = maybe_absent()
-    cancelling_at: datetime = maybe_absent()
-    ended_at: datetime = maybe_absent()
+    created_at: Moment
+    queued_at: Moment | None = maybe_absent()
+    running_at: Moment | None = maybe_absent()
+    paused_at: Moment | None = maybe_absent()
+    finishing_at: Moment | None = maybe_absent()
+    cancelling_at: Moment | None = maybe_absent()
+    ended_at: Moment | None = maybe_absent()
 
 
 class JobSummary(AnswerBody):
-    """What came of a job that has ended. The counts follow corrections at once."""
+    """Results of a finished job. Corrections update the counts at once."""
 
     rows: int
     ok: int
@@ -72,14 +76,14 @@ class JobSummary(AnswerBody):
     errors: int
     labels: dict[str, int]
     """Rows by label."""
-    scores: list[int] = maybe_absent()
-    """Rows by score: 20 counts, of 0 to 0.05, of 0.05 to 0.1, and so on; corrected rows have no score."""
+    scores: list[int] | None = maybe_absent()
+    """Histogram of scores: 20 bins of 0.05. Corrected rows have no score."""
     seconds: float
-    evaluation: JobEvaluation = maybe_absent()
+    evaluation: JobEvaluation | None = maybe_absent()
 
 
 class Move(AnswerBody):
-    """How many rows refinement took from one label to another."""
+    """Rows that refinement moved from one label to another."""
 
     from_label: str = Field(alias="from")
     to: str
@@ -87,39 +91,39 @@ class Move(AnswerBody):
 
 
 class Refined(AnswerBody):
-    """What refinement did."""
+    """Report of a refinement."""
 
     state: Literal["done"]
     rows: int
     """Rows that have scores."""
     changed: int
-    """Rows whose best label is another than by itself."""
+    """Rows whose refined label differs from their row label."""
     moves: list[Move]
-    """From which label to which, most rows first; 20 at most."""
+    """Most rows first, 20 at most."""
     examples: list[int]
-    """Numbers of the changed rows that are surest now."""
+    """Row numbers of the most certain changes."""
     suggested: list[int]
-    """Numbers of the rows worth correcting, the most useful first."""
+    """Row numbers worth correcting, the most useful first."""
     changed_since: int | None
-    """Rows that the refinement before decided otherwise; `null` where there was none before."""
+    """Rows whose label differs from the previous refinement; `null` for the first."""
     corrections: int
-    """Corrected rows that were learnt from."""
+    """Corrected rows used for learning."""
     sample_rows: int
-    """Rows that were learnt from."""
+    """Rows used for learning."""
     temper: float
-    """How far the file was believed beside the rows' own scores."""
+    """Weight of the file's statistics against the row scores."""
     seconds: float
 
 
 class NotRefined(AnswerBody):
-    """Why a job was not refined; its rows are as they were scored."""
+    """Reason why a job was not refined; its rows keep their row labels."""
 
     state: Literal["skipped", "failed"]
     reason: str
 
 
 class JobLinks(AnswerBody):
-    """Paths; those that change the job are there only where its state allows them."""
+    """Paths. Those that change the job are present only if its state allows them."""
 
     self: str
     results: str
@@ -129,11 +133,31 @@ class JobLinks(AnswerBody):
     errors: str
     corrections: str
     suggestions: str
-    accuracy: str = maybe_absent()
-    refine: str = maybe_absent()
-    pause: str = maybe_absent()
-    resume: str = maybe_absent()
-    cancel: str = maybe_absent()
+    accuracy: str | None = maybe_absent()
+    refine: str | None = maybe_absent()
+    pause: str | None = maybe_absent()
+    resume: str | None = maybe_absent()
+    cancel: str | None = maybe_absent()
+
+    @classmethod
+    def of(cls, view: JobView) -> Self:
+        def path(endpoint: str, action: str | None = None) -> str:
+            return url_for(f"api.{endpoint}", job_id=view.id, action=action)
+
+        evaluated = view.summary is not None and view.summary.get("evaluation") is not None
+        return cls(
+            self=path("show_job"),
+            results=path("list_results"),
+            csv=path("download_csv"),
+            xlsx=path("download_xlsx"),
+            jsonl=path("download_jsonl"),
+            errors=path("download_errors"),
+            corrections=path("list_corrections"),
+            suggestions=path("list_suggestions"),
+            accuracy=path("show_accuracy") if evaluated else None,
+            refine=path("refine_job") if refinable(view) else None,
+            **{action: path("change_job", action) for action in actions(view)},
+        )
 
 
 _ID = "0cca0c22-b766-4c38-9543-2470d0a7a180"
@@ -141,7 +165,7 @@ _PATH = f"/api/v1/jobs/{_ID}"
 
 
 class Job(AnswerBody):
-    """A file that is being tagged, or was."""
+    """A file whose rows are labelled."""
 
     id: UUID
     state: JobState
@@ -155,14 +179,14 @@ class Job(AnswerBody):
     gold_column: str | None
     progress: JobProgress
     times: JobTimes
-    start_at: datetime | None
-    expires_at: datetime | None
+    start_at: Moment | None
+    expires_at: Moment | None
     error: str | None
-    """Why the job cannot go on."""
+    """Why the job cannot continue."""
     summary: JobSummary | None
-    """`null` before the end."""
+    """`null` until the job finishes."""
     refine: bool
-    """Whether the job is refined at its end, or was."""
+    """Whether the job is refined once all rows are scored."""
     refinement: Refined | NotRefined | None
     corrections: int
     """Rows that people have corrected."""
@@ -226,12 +250,61 @@ class Job(AnswerBody):
         },
     }
 
+    @classmethod
+    def of(cls, view: JobView) -> Self:
+        return cls(
+            id=view.id,
+            state=view.state,
+            model=JobModel(name=view.model, fingerprint=view.model_fingerprint),
+            labels=[JobLabel.of(label) for label in view.label_set["labels"]],
+            template=view.label_set["template"],
+            multi_label=view.label_set["multi_label"],
+            threshold=view.label_set["threshold"],
+            source=JobSource.of({**view.source, "columns": view.columns}),
+            text_column=view.columns[view.text_index],
+            gold_column=None if view.gold_index is None else view.columns[view.gold_index],
+            progress=JobProgress.of(view.progress),
+            times=JobTimes.of(view.times),
+            start_at=view.start_at,
+            expires_at=view.expires_at,
+            error=view.error,
+            summary=_summary_of(view),
+            refine=view.refine,
+            refinement=refinement_of(view),
+            corrections=view.corrections,
+            links=JobLinks.of(view),
+        )
+
+
+def refinement_of(job: JobView) -> Refined | NotRefined | None:
+    """Build the report of a job's refinement, with names of labels in place of their indexes."""
+    report = job.refinement
+    if report is None:
+        return None
+    if report["state"] != "done":
+        return NotRefined.of(report)
+    names = [label["name"] for label in job.label_set["labels"]]
+    moves = [{"from": names[before], "to": names[after], "rows": rows} for before, after, rows in report["moves"]]
+    return Refined.of({**report, "moves": moves})
+
+
+def _summary_of(job: JobView) -> JobSummary | None:
+    """Build the summary. The long parts of its evaluation are left to ``/accuracy``."""
+    if job.summary is None:
+        return None
+    summary = JobSummary.of(job.summary)
+    if summary.evaluation is None:
+        return summary
+    return summary.model_copy(
+        update={"evaluation": summary.evaluation.model_copy(update={"curve": None, "confusion": None})}
+    )
+
 
 class JobPage(AnswerBody):
     """Jobs, newest first."""
 
     jobs: list[Job]
     next_cursor: str | None
-    """The `cursor` of the next page; `null` on the last."""
+    """The `cursor` of the next page; `null` on the last page."""
 
     example: ClassVar[Mapping[str, Any] | None] = {"jobs": [Job.example], "next_cursor": None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar
 
@@ -22,7 +21,7 @@ from web.openapi.documented import Answer, Header, documented
 from web.services import services
 from yeban import label_sets
 from yeban.errors import Conflict, InvalidLabels, InvalidTemplate
-from yeban.label_sets import MAX_NAME_CHARS, SavedSet
+from yeban.label_sets import MAX_NAME_CHARS
 from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS, LabelSet
 
 
@@ -90,22 +89,10 @@ def index_label_sets() -> Response:
         limit=asked.limit,
     )
     return json_response(
-        {
-            "label_sets": [
-                {
-                    "id": str(found.id),
-                    "name": found.name,
-                    "owner": found.owner,
-                    "version": found.newest,
-                    "labels": found.labels,
-                    "created_at": _iso(found.created_at),
-                    "made_at": _iso(found.made_at),
-                    "author": found.author,
-                }
-                for found in page.sets
-            ],
-            "next_cursor": pagination.onward("label sets", page.next_before),
-        }
+        schemas.LabelSetPage(
+            label_sets=[schemas.ListedLabelSet.of(found) for found in page.sets],
+            next_cursor=pagination.onward("label sets", page.next_before),
+        )
     )
 
 
@@ -127,14 +114,16 @@ def create_label_set() -> Response:
     body = json_body(NewSetBody)
     saved = label_sets.create(services().database, body.name, _content(body), viewer=viewer())
     location = {"Location": url_for("api.show_label_set", label_set_id=saved.id)}
-    return json_response(_json(saved), HTTPStatus.CREATED, location)
+    return json_response(schemas.SavedLabelSet.of(saved), HTTPStatus.CREATED, location)
 
 
 @api.get("/label-sets/<uuid:label_set_id>", policy=SIGNED_IN)
 @documented(group="Label sets", summary="Look at a label set", answers={200: schemas.SavedLabelSet})
 def show_label_set(label_set_id: uuid.UUID) -> Response:
     """One set as of its newest version."""
-    return json_response(_json(label_sets.get_set(services().database, label_set_id, viewer=viewer())))
+    return json_response(
+        schemas.SavedLabelSet.of(label_sets.get_set(services().database, label_set_id, viewer=viewer()))
+    )
 
 
 @api.put("/label-sets/<uuid:label_set_id>", policy=SIGNED_IN)
@@ -154,7 +143,7 @@ def save_label_set(label_set_id: uuid.UUID) -> Response:
     saved = label_sets.save(
         services().database, label_set_id, _content(body), base=body.version, name=body.name, viewer=viewer()
     )
-    return json_response(_json(saved))
+    return json_response(schemas.SavedLabelSet.of(saved))
 
 
 @api.delete("/label-sets/<uuid:label_set_id>", policy=SIGNED_IN)
@@ -189,13 +178,9 @@ def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
     )
     shown, following = pagination.cut("versions", found, asked.limit, lambda past: past.version)
     return json_response(
-        {
-            "versions": [
-                {"version": past.version, "labels": past.labels, "author": past.author, "made_at": _iso(past.made_at)}
-                for past in shown
-            ],
-            "next_cursor": following,
-        }
+        schemas.LabelSetVersionPage(
+            versions=[schemas.LabelSetVersion.of(past) for past in shown], next_cursor=following
+        )
     )
 
 
@@ -203,32 +188,12 @@ def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
 @documented(group="Label sets", summary="Look at one version", answers={200: schemas.SavedLabelSet})
 def show_label_set_version(label_set_id: uuid.UUID, version: int) -> Response:
     """One set as of one version."""
-    return json_response(_json(label_sets.get_set(services().database, label_set_id, version=version, viewer=viewer())))
+    return json_response(
+        schemas.SavedLabelSet.of(
+            label_sets.get_set(services().database, label_set_id, version=version, viewer=viewer())
+        )
+    )
 
 
 def _content(body: NewSetBody | SetBody) -> LabelSet:
     return label_set(body.labels, template=body.template, multi_label=body.multi_label, threshold=body.threshold)
-
-
-def _json(saved: SavedSet) -> dict[str, Any]:
-    content = saved.content
-    return {
-        "id": str(saved.id),
-        "name": saved.name,
-        "owner": saved.owner,
-        "version": content.version,
-        "newest": saved.newest,
-        **content.label_set.to_json(),
-        "author": content.author,
-        "made_at": _iso(content.made_at),
-        "created_at": _iso(saved.created_at),
-        "links": {
-            "self": url_for("api.show_label_set", label_set_id=saved.id),
-            "versions": url_for("api.list_label_set_versions", label_set_id=saved.id),
-            "version": url_for("api.show_label_set_version", label_set_id=saved.id, version=content.version),
-        },
-    }
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat()

@@ -1,13 +1,16 @@
-"""What is answered about saved label sets."""
+"""Answers about saved label sets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from web.openapi.schema_base import AnswerBody
+from flask import url_for
+from pydantic import Field
+
+from web.http.json import AnswerBody, Moment
+from yeban.label_sets import SavedSet
 
 _ID = "4a0e3f62-0c1d-4b7a-9e55-6f1c2d3b4a59"
 _PATH = f"/api/v1/label-sets/{_ID}"
@@ -31,25 +34,25 @@ class LabelSetLinks(AnswerBody):
 
 
 class SavedLabelSet(AnswerBody):
-    """A saved label set as of one of its versions."""
+    """A saved label set at one of its versions."""
 
     id: UUID
     name: str
     owner: str
-    """The account that made it; empty where there are none."""
+    """The account that created it; empty where there are no accounts."""
     version: int
-    """The version that is shown."""
+    """The version shown."""
     newest: int
-    """The number of the last version."""
+    """The number of the newest version."""
     labels: list[JobLabel]
     template: str
     multi_label: bool
     threshold: float | None
     author: str
-    """The account that made this version."""
-    made_at: datetime
-    """When this version was made."""
-    created_at: datetime
+    """The account that created this version."""
+    made_at: Moment
+    """When this version was created."""
+    created_at: Moment
     links: LabelSetLinks
 
     example: ClassVar[Mapping[str, Any] | None] = {
@@ -71,20 +74,43 @@ class SavedLabelSet(AnswerBody):
         "links": {"self": _PATH, "versions": f"{_PATH}/versions", "version": f"{_PATH}/versions/1"},
     }
 
+    @classmethod
+    def of(cls, view: SavedSet) -> Self:
+        content = view.content
+        return cls(
+            id=view.id,
+            name=view.name,
+            owner=view.owner,
+            version=content.version,
+            newest=view.newest,
+            labels=[JobLabel.of(label) for label in content.label_set.labels],
+            template=content.label_set.template,
+            multi_label=content.label_set.multi_label,
+            threshold=content.label_set.threshold,
+            author=content.author,
+            made_at=content.made_at,
+            created_at=view.created_at,
+            links=LabelSetLinks(
+                self=url_for("api.show_label_set", label_set_id=view.id),
+                versions=url_for("api.list_label_set_versions", label_set_id=view.id),
+                version=url_for("api.show_label_set_version", label_set_id=view.id, version=content.version),
+            ),
+        )
+
 
 class ListedLabelSet(AnswerBody):
-    """A label set as lists have it."""
+    """A label set in a list."""
 
     id: UUID
     name: str
     owner: str
-    version: int
-    """The number of the last version."""
+    version: int = Field(validation_alias="newest")
+    """The number of the newest version."""
     labels: int
-    """How many labels it has."""
-    created_at: datetime
-    made_at: datetime
-    """When the last version was made."""
+    """Number of labels."""
+    created_at: Moment
+    made_at: Moment
+    """When the newest version was created."""
     author: str
 
 
@@ -113,13 +139,13 @@ class LabelSetPage(AnswerBody):
 
 
 class LabelSetVersion(AnswerBody):
-    """A version as a history has it."""
+    """A version in a history."""
 
     version: int
     labels: int
-    """How many labels it has."""
+    """Number of labels."""
     author: str
-    made_at: datetime
+    made_at: Moment
 
 
 class LabelSetVersionPage(AnswerBody):

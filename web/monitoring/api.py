@@ -1,8 +1,10 @@
-"""What is here and whether it works: models, workers, the two probes, and the metrics."""
+"""Models, workers, the two probes, metrics, and the API's description."""
 
 from __future__ import annotations
 
+from collections import Counter
 from http import HTTPStatus
+from typing import Any
 
 from flask import Response
 
@@ -11,8 +13,7 @@ from web.http.json import json_response
 from web.monitoring import schemas
 from web.monitoring.health import health
 from web.monitoring.metrics import service_state
-from web.monitoring.served_models import describe
-from web.monitoring.workers_json import describe as describe_worker
+from web.openapi import description
 from web.openapi.documented import Answer, documented
 from web.services import services
 from yeban.chunks.workers import live_workers
@@ -22,23 +23,36 @@ from yeban.telemetry.metrics import CONTENT_TYPE, exposition
 @api.get("/models", policy=SIGNED_IN)
 @documented(group="Service", summary="Models that workers serve", answers={200: schemas.Models})
 def list_models() -> Response:
-    """Models as live workers have loaded them."""
+    """List each model that live workers have loaded, with the number of workers by role."""
     default = services().settings.model
-    return json_response({"default": default, "models": describe(live_workers(services().database), default)})
+    loaded: list[dict[str, Any]] = []
+    roles: list[Counter[str]] = []
+    for worker in live_workers(services().database):
+        for model in worker.models:
+            if model not in loaded:
+                loaded.append(model)
+                roles.append(Counter())
+            roles[loaded.index(model)][worker.role] += 1
+    models = [
+        schemas.Model.of({**model, "default": model["name"] == default, "workers": workers})
+        for model, workers in zip(loaded, roles, strict=True)
+    ]
+    return json_response(schemas.Models(default=default, models=models))
 
 
 @api.get("/workers", policy=SIGNED_IN)
 @documented(group="Service", summary="Live workers and their caches", answers={200: schemas.Workers})
 def list_workers() -> Response:
-    """Live workers, the longest-lived first, and how their caches do."""
-    return json_response({"workers": [describe_worker(worker) for worker in live_workers(services().database)]})
+    """List live workers, oldest first, with the counters of their caches."""
+    workers = [schemas.Worker.of(worker) for worker in live_workers(services().database)]
+    return json_response(schemas.Workers(workers=workers))
 
 
 @probes.get("/healthz", policy=SESSIONLESS)
 @documented(group="Service", summary="Whether this process answers", answers={200: schemas.Alive}, secured=False)
 def alive() -> Response:
-    """This process answers."""
-    return json_response({"status": "ok"})
+    """Answer as long as the process runs."""
+    return json_response(schemas.Alive(status="ok"))
 
 
 @probes.get("/readyz", policy=SESSIONLESS)
@@ -53,12 +67,13 @@ def alive() -> Response:
     secured=False,
 )
 def ready() -> Response:
-    """Everything a request needs is there."""
-    parts = health().readiness()
-    fine = all(part["ok"] for part in parts.values())
+    """Check every dependency."""
+    problems = health().readiness()
+    is_ready = not any(problems.values())
+    checks = {name: schemas.Check(ok=problem is None, detail=problem) for name, problem in problems.items()}
     return json_response(
-        {"status": "ready" if fine else "not ready", "checks": parts},
-        HTTPStatus.OK if fine else HTTPStatus.SERVICE_UNAVAILABLE,
+        schemas.Readiness(status="ready" if is_ready else "not ready", checks=checks),
+        HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE,
     )
 
 
@@ -70,5 +85,12 @@ def ready() -> Response:
     secured=False,
 )
 def show_metrics() -> Response:
-    """What Prometheus asks for."""
+    """Expose the metrics to Prometheus."""
     return Response(exposition(service_state()), content_type=CONTENT_TYPE)
+
+
+@api.get("/openapi.json", policy=SIGNED_IN)
+@documented(group="Service", summary="Get this description", answers={200: schemas.ApiDescription})
+def describe_api() -> Response:
+    """Describe the API as an OpenAPI 3.1 document."""
+    return json_response(schemas.ApiDescription.model_validate(description()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from flask import current_app
 from redis.exceptions import RedisError
@@ -39,8 +39,8 @@ class Health:
         )
         self._in_redis = Bounded("Redis", lambda: {"redis": _problem(self._redis)}, timeout_s=TIMEOUT_S)
 
-    def readiness(self) -> dict[str, dict[str, Any]]:
-        """Each part by name: ``{"ok": …}``, and why not where it is not."""
+    def readiness(self) -> dict[str, str | None]:
+        """Problem of each dependency by its name; ``None`` for those that work."""
         questions = ((self._of_database, self._in_database.start()), (("redis",), self._in_redis.start()))
         problems: dict[str, str | None] = {}
         for names, answer in questions:
@@ -48,10 +48,7 @@ class Health:
                 problems |= answer()
             except ServiceUnavailable as error:
                 problems |= dict.fromkeys(names, error.detail)
-        return {
-            name: {"ok": problem is None} | ({} if problem is None else {"detail": problem})
-            for name, problem in problems.items()
-        }
+        return problems
 
     def _database(self) -> None:
         self._services.database.ping()

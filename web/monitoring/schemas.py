@@ -1,20 +1,21 @@
-"""What is answered about the service itself."""
+"""Answers about the service: its models, workers and health."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, computed_field
 
-from web.openapi.schema_base import AnswerBody, maybe_absent
+from web.http.json import AnswerBody, maybe_absent
+from yeban.chunks.workers import WorkerInfo
 
 _Role = Literal["bulk", "interactive"]
 
 
 class Model(AnswerBody):
-    """A model as live workers have loaded it."""
+    """A model that live workers have loaded."""
 
     name: str
     kind: str
@@ -22,18 +23,18 @@ class Model(AnswerBody):
     fingerprint: str
     precision: str
     session: str
-    """What runs it, such as `openvino`."""
+    """The runtime, such as `openvino`."""
     device: str
-    max_tokens: int = maybe_absent()
-    """Tokens of a text that it reads; the end of a longer one is left out."""
+    max_tokens: int | None = maybe_absent()
+    """Tokens of a text that it reads; longer texts are truncated."""
     default: bool
-    """Whether it is used where no model is named."""
+    """Whether it is used for requests that name no model."""
     workers: dict[_Role, int]
-    """How many workers of each role serve it."""
+    """Number of workers by role."""
 
 
 class Models(AnswerBody):
-    """The models that live workers serve."""
+    """Models that live workers serve."""
 
     default: str
     models: list[Model]
@@ -57,17 +58,22 @@ class Models(AnswerBody):
 
 
 class CacheCounters(AnswerBody):
-    """Counters of one layer of a cache since the worker began; it is asked only for what the nearer one lacks."""
+    """Counters of one cache layer since the worker started. A layer is asked only for misses of the layer before."""
 
     hits: int
     misses: int
     writes: int
     evictions: int
     failures: int
-    """Calls that were not answered in time."""
+    """Calls that timed out."""
     entries: int | None
-    hit_rate: float | None
-    """0 to 1; `null` before the first lookup."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def hit_rate(self) -> float | None:
+        """0 to 1; `null` before the first lookup."""
+        lookups = self.hits + self.misses
+        return round(self.hits / lookups, 4) if lookups else None
 
 
 class Worker(AnswerBody):
@@ -79,11 +85,25 @@ class Worker(AnswerBody):
     pid: int
     models: list[str]
     cache: dict[str, dict[str, CacheCounters]]
-    """For each kind of value (`labels`, `texts`, `pairs`), the layers that keep it (`memory`, `redis`)."""
+    """By kind of value (`labels`, `texts`, `pairs`) and layer (`memory`, `redis`)."""
+
+    @classmethod
+    def of(cls, view: WorkerInfo) -> Self:
+        return cls(
+            id=view.id,
+            role=view.role,
+            host=view.host,
+            pid=view.pid,
+            models=[model["name"] for model in view.models],
+            cache={
+                kind: {layer: CacheCounters.of(counters) for layer, counters in layers.items()}
+                for kind, layers in view.cache.items()
+            },
+        )
 
 
 class Workers(AnswerBody):
-    """Live workers, the longest-lived first."""
+    """Live workers, oldest first."""
 
     workers: list[Worker]
 
@@ -114,7 +134,7 @@ class Workers(AnswerBody):
 
 
 class Alive(AnswerBody):
-    """This process answers."""
+    """The process is alive."""
 
     status: Literal["ok"]
 
@@ -122,19 +142,19 @@ class Alive(AnswerBody):
 
 
 class Check(AnswerBody):
-    """One part that a request may need."""
+    """The state of one dependency."""
 
     ok: bool
-    detail: str = maybe_absent()
+    detail: str | None = maybe_absent()
     """What is missing."""
 
 
 class Readiness(AnswerBody):
-    """Whether everything that a request needs is there."""
+    """Readiness of the service and its dependencies."""
 
     status: Literal["ready", "not ready"]
     checks: dict[str, Check]
-    """By part: `database`, `migrations`, `redis`, and a worker of each role."""
+    """By dependency: `database`, `migrations`, `redis`, and a worker of each role."""
 
     example: ClassVar[Mapping[str, Any] | None] = {
         "status": "not ready",

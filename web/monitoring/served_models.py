@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from web.services import Services
-from yeban.chunks.workers import WorkerInfo, live_workers
+from yeban.chunks.workers import live_workers
 from yeban.errors import ServiceUnavailable, UnknownModel, msg
 
 
@@ -53,19 +50,3 @@ def _known(services: Services, role: str) -> list[str]:
     workers = live_workers(services.database)
     served = {str(model["name"]) for worker in workers if worker.role == role for model in worker.models}
     return sorted(served | {services.settings.model})
-
-
-def describe(workers: Sequence[WorkerInfo], default: str) -> list[dict[str, Any]]:
-    """One entry for each model as loaded (name, fingerprint, precision, …), with how many workers serve it by role."""
-    entries: list[dict[str, Any]] = []
-    for worker in workers:
-        for model in worker.models:
-            entry = next((known for known in entries if known["model"] == model), None)
-            if entry is None:
-                entry = {"model": model, "workers": {}}
-                entries.append(entry)
-            entry["workers"][worker.role] = entry["workers"].get(worker.role, 0) + 1
-    return [
-        {**entry["model"], "default": entry["model"].get("name") == default, "workers": entry["workers"]}
-        for entry in entries
-    ]

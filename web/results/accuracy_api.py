@@ -28,7 +28,8 @@ from yeban.jobs.views import JobView, get_job
 )
 def show_accuracy(job_id: uuid.UUID) -> Response:
     """The evaluation with its confusions and what each threshold gives."""
-    return json_response(accuracy.evaluation_of(get_job(services().database, job_id, viewer=viewer())))
+    job = get_job(services().database, job_id, viewer=viewer())
+    return json_response(JobEvaluation.of(accuracy.evaluation_of(job)))
 
 
 @api.get("/jobs/<uuid:job_id>/accuracy.csv", policy=SIGNED_IN)

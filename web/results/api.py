@@ -15,9 +15,8 @@ from web.http import pagination
 from web.http.downloads import Format, download
 from web.http.json import json_response
 from web.http.parsing import Fields, query
-from web.jobs.representation import row_json
 from web.openapi.documented import Answer, documented
-from web.results.schemas import RowPage
+from web.results.schemas import Row, RowPage
 from web.services import services
 from yeban.errors import TooLarge, msg
 from yeban.jobs.views import JobView, get_job
@@ -75,7 +74,7 @@ def list_results(job_id: uuid.UUID) -> Response:
         status=asked.status,
     )
     shown, following = pagination.cut("rows", rows, asked.limit, lambda row: row.row_no)
-    return json_response({"rows": [row_json(row) for row in shown], "next_cursor": following})
+    return json_response(RowPage(rows=[Row.of(row) for row in shown], next_cursor=following))
 
 
 @api.get("/jobs/<uuid:job_id>/results.csv", policy=SIGNED_IN)

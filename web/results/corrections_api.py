@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar
 
@@ -16,11 +15,10 @@ from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, JsonBody, json_body, query, told
-from web.jobs import schemas
 from web.jobs.actions import refine_again
-from web.jobs.representation import correction_json, job_json, row_json
+from web.jobs.schemas import Job
 from web.openapi.documented import Answer, documented
-from web.results import schemas as rows
+from web.results import schemas
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest, msg
 from yeban.jobs.views import get_job
@@ -72,7 +70,7 @@ class CorrectionsBody(JsonBody):
     group="Corrections",
     summary="What people corrected",
     query=CorrectionsQuery,
-    answers={200: rows.CorrectionPage},
+    answers={200: schemas.CorrectionPage},
 )
 def list_corrections(job_id: uuid.UUID) -> Response:
     """A page of corrections, in the order of the file."""
@@ -84,7 +82,9 @@ def list_corrections(job_id: uuid.UUID) -> Response:
     )
     shown, following = pagination.cut("corrections", found, asked.limit, lambda correction: correction.row_no)
     return json_response(
-        {"corrections": [correction_json(correction) for correction in shown], "next_cursor": following}
+        schemas.CorrectionPage(
+            corrections=[schemas.Correction.of(correction) for correction in shown], next_cursor=following
+        )
     )
 
 
@@ -95,7 +95,7 @@ def list_corrections(job_id: uuid.UUID) -> Response:
     description="All of it is stored, or nothing. Nothing changes when it is repeated. A row without a result yet is a"
     " conflict. A row that could not be scored may be corrected too, and is no error any more.",
     body=CorrectionsBody,
-    answers={200: rows.CorrectionsStored},
+    answers={200: schemas.CorrectionsStored},
     problems=(Conflict,),
 )
 def correct(job_id: uuid.UUID) -> Response:
@@ -110,7 +110,8 @@ def correct(job_id: uuid.UUID) -> Response:
         )
     database = services().database
     changed = corrections.correct(database, job_id, wanted, author=author(body.author), viewer=viewer())
-    return json_response({**asdict(changed), "job": job_json(get_job(database, job_id, viewer=viewer()))})
+    job = Job.of(get_job(database, job_id, viewer=viewer()))
+    return json_response(schemas.CorrectionsStored(stored=changed.stored, removed=changed.removed, job=job))
 
 
 @api.get("/jobs/<uuid:job_id>/suggestions", policy=SIGNED_IN)
@@ -120,14 +121,14 @@ def correct(job_id: uuid.UUID) -> Response:
     description="Those that refinement found in doubt and like many others; for a job that was not refined, those with"
     " the smallest margin among the first 20,000. Corrected rows are left out.",
     query=SuggestionsQuery,
-    answers={200: rows.SuggestedRows},
+    answers={200: schemas.SuggestedRows},
 )
 def list_suggestions(job_id: uuid.UUID) -> Response:
     """Rows that are worth correcting, the most useful first."""
     asked = query(SuggestionsQuery)
     database = services().database
     found = corrections.suggested(database, get_job(database, job_id, viewer=viewer()), asked.limit, skip=asked.skip)
-    return json_response({"rows": [row_json(row) for row in found]})
+    return json_response(schemas.SuggestedRows(rows=[schemas.Row.of(row) for row in found]))
 
 
 @api.post("/jobs/<uuid:job_id>/refine", policy=SIGNED_IN)
@@ -138,7 +139,7 @@ def list_suggestions(job_id: uuid.UUID) -> Response:
     " changes nothing.",
     answers={
         202: Answer(
-            model=schemas.Job, description="The job, which is `finishing` until it is done, and readable all the while."
+            model=Job, description="The job, which is `finishing` until it is done, and readable all the while."
         )
     },
     problems=(Conflict,),
@@ -146,4 +147,4 @@ def list_suggestions(job_id: uuid.UUID) -> Response:
 def refine_job(job_id: uuid.UUID) -> Response:
     """Let a completed job be refined once more, with what was corrected meanwhile."""
     refine_again(services(), job_id)
-    return json_response(job_json(get_job(services().database, job_id, viewer=viewer())), HTTPStatus.ACCEPTED)
+    return json_response(Job.of(get_job(services().database, job_id, viewer=viewer())), HTTPStatus.ACCEPTED)

@@ -16,8 +16,7 @@ from web.blueprints import SIGNED_IN, pages
 from web.http import errors as problems
 from web.http.errors import status_of
 from web.i18n.error_messages import translated
-from web.jobs.actions import refine_again
-from web.jobs.representation import refinable
+from web.jobs.actions import refinable, refine_again
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest, msg
 from yeban.jobs.views import JobView, get_job

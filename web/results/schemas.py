@@ -1,43 +1,44 @@
-"""What is answered about a job's rows and their corrections."""
+"""Answers about the rows of a job and their corrections."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
+from web.http.json import AnswerBody, Moment
 from web.jobs.schemas import Job
-from web.openapi.schema_base import AnswerBody
 
 
 class Row(AnswerBody):
-    """A row with what holds for it: a correction, else what refinement decided, else what it says by itself."""
+    """A row with its effective labels: the correction, else the refined label, else the row label."""
 
-    row: int
+    row: int = Field(validation_alias="row_no")
     """From 1."""
     file_row: int
-    """The number that a spreadsheet shows."""
+    """The row number in a spreadsheet."""
     text: str
     gold: str | None
     cells: list[str]
-    """The row as it was read."""
+    """The original cells."""
     status: Literal["ok", "abstained", "error", "pending"]
     labels: list[str]
     """The assigned labels, best first."""
     score: float | None
     margin: float | None
     scores: list[float] | None
-    """The row's own scores, in the order of the job's labels."""
+    """Row scores, in the order of the job's labels."""
     row_labels: list[str]
-    """What the row says by itself."""
+    """The row label, before refinement and correction."""
     row_score: float | None
     refined: bool
     predicted: list[str]
-    """What would hold if nobody had corrected the row."""
+    """The labels without the correction."""
     corrected: bool
     corrected_by: str | None
-    """Who corrected it; empty where there are no accounts and no `author` was given."""
-    corrected_at: datetime | None
+    """Author of the correction; empty without accounts and without an `author`."""
+    corrected_at: Moment | None
     error: str | None
     """Why the row could not be scored."""
 
@@ -68,13 +69,13 @@ class RowPage(AnswerBody):
 
     rows: list[Row]
     next_cursor: str | None
-    """The `cursor` of the next page; `null` on the last."""
+    """The `cursor` of the next page; `null` on the last page."""
 
     example: ClassVar[Mapping[str, Any] | None] = {"rows": [Row.example], "next_cursor": "cm93czox"}
 
 
 class SuggestedRows(AnswerBody):
-    """Rows that are worth a person's look, the most useful first."""
+    """Rows worth correcting, the most useful first."""
 
     rows: list[Row]
 
@@ -82,15 +83,15 @@ class SuggestedRows(AnswerBody):
 
 
 class Correction(AnswerBody):
-    """The labels that a person gave a row."""
+    """Labels that a person gave a row."""
 
-    row: int
+    row: int = Field(validation_alias="row_no")
     file_row: int
     text: str
     labels: list[str]
-    """Empty where none of the job's labels fits."""
+    """Empty if none of the job's labels fits."""
     author: str
-    made_at: datetime
+    made_at: Moment
 
     example: ClassVar[Mapping[str, Any] | None] = {
         "row": 12,
@@ -107,17 +108,17 @@ class CorrectionPage(AnswerBody):
 
     corrections: list[Correction]
     next_cursor: str | None
-    """The `cursor` of the next page; `null` on the last."""
+    """The `cursor` of the next page; `null` on the last page."""
 
     example: ClassVar[Mapping[str, Any] | None] = {"corrections": [Correction.example], "next_cursor": None}
 
 
 class CorrectionsStored(AnswerBody):
-    """What changed: rows whose correction is another than before."""
+    """Number of rows whose correction changed."""
 
     stored: int
     removed: int
     job: Job
-    """The job afterwards."""
+    """The job after the change."""
 
     example: ClassVar[Mapping[str, Any] | None] = {"stored": 2, "removed": 1, "job": Job.example}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar
 
@@ -18,9 +19,10 @@ from web.http.parsing import Fields, JsonBody, json_body, query, told
 from web.openapi.documented import Answer, documented
 from web.services import services
 from web.webhooks import schemas
-from web.webhooks.representation import answer_json, delivery_json, try_out, webhook_json
+from web.webhooks.test_message import send_test_message
 from yeban.errors import Conflict, Overloaded
 from yeban.webhooks import deliveries, endpoints
+from yeban.webhooks.endpoints import Webhook
 from yeban.webhooks.targets import MAX_URL_CHARS
 
 
@@ -46,7 +48,7 @@ class DeliveriesQuery(Fields):
 def list_webhooks() -> Response:
     """All webhooks, the oldest first; without their secrets."""
     found = endpoints.list_webhooks(services().database, viewer=viewer())
-    return json_response({"webhooks": [webhook_json(webhook) for webhook in found]})
+    return json_response(schemas.Webhooks(webhooks=[schemas.Webhook.of(webhook) for webhook in found]))
 
 
 @api.post("/webhooks", policy=SIGNED_IN)
@@ -62,7 +64,7 @@ def create_webhook() -> Response:
     body = json_body(WebhookBody)
     private = services().settings.webhook_private_addresses
     created = endpoints.create_webhook(services().database, body.url, private=private, viewer=viewer())
-    return json_response({**webhook_json(created.webhook), "secret": created.secret}, HTTPStatus.CREATED)
+    return json_response(_with_secret(created.webhook, created.secret), HTTPStatus.CREATED)
 
 
 @api.delete("/webhooks/<uuid:webhook_id>", policy=SIGNED_IN)
@@ -88,7 +90,7 @@ def rotate_webhook(webhook_id: uuid.UUID) -> Response:
     """Sign with a new secret from now on."""
     secret = endpoints.rotate_secret(services().database, webhook_id, viewer=viewer())
     webhook = endpoints.get_webhook(services().database, webhook_id, viewer=viewer())
-    return json_response({**webhook_json(webhook), "secret": secret})
+    return json_response(_with_secret(webhook, secret))
 
 
 @api.delete("/webhooks/<uuid:webhook_id>/former-secrets", policy=SIGNED_IN)
@@ -114,7 +116,7 @@ def end_former_secrets(webhook_id: uuid.UUID) -> Response:
 )
 def test_webhook(webhook_id: uuid.UUID) -> Response:
     """Send a message that says nothing, and tell how that went."""
-    return json_response(answer_json(try_out(services(), webhook_id)))
+    return json_response(schemas.WebhookTest.of(send_test_message(services(), webhook_id)))
 
 
 @api.get("/webhooks/<uuid:webhook_id>/deliveries", policy=SIGNED_IN)
@@ -135,10 +137,10 @@ def list_deliveries(webhook_id: uuid.UUID) -> Response:
         viewer=viewer(),
     )
     return json_response(
-        {
-            "deliveries": [delivery_json(delivery) for delivery in page.deliveries],
-            "next_cursor": pagination.onward("deliveries", page.next_before),
-        }
+        schemas.DeliveryPage(
+            deliveries=[schemas.Delivery.of(delivery) for delivery in page.deliveries],
+            next_cursor=pagination.onward("deliveries", page.next_before),
+        )
     )
 
 
@@ -152,4 +154,8 @@ def list_deliveries(webhook_id: uuid.UUID) -> Response:
 def retry_delivery(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> Response:
     """Have a delivery tried again now, whatever became of it."""
     delivery = deliveries.try_again(services().database, webhook_id, delivery_id, viewer=viewer())
-    return json_response(delivery_json(delivery), HTTPStatus.ACCEPTED)
+    return json_response(schemas.Delivery.of(delivery), HTTPStatus.ACCEPTED)
+
+
+def _with_secret(webhook: Webhook, secret: str) -> schemas.WebhookWithSecret:
+    return schemas.WebhookWithSecret.of({**asdict(webhook), "secret": secret})

@@ -16,7 +16,7 @@ from web.http import errors as problems
 from web.http import pagination
 from web.http.parsing import Fields, fields
 from web.services import services
-from web.webhooks.representation import try_out
+from web.webhooks.test_message import send_test_message
 from yeban.errors import Conflict, InvalidRequest, Overloaded
 from yeban.webhooks import deliveries, endpoints
 from yeban.webhooks.failures import Failure
@@ -89,7 +89,7 @@ def end_former_secrets(webhook_id: uuid.UUID) -> AnyResponse:
 def try_webhook(webhook_id: uuid.UUID) -> Response:
     """Send a test message and show how that went."""
     try:
-        answer = try_out(services(), webhook_id)
+        answer = send_test_message(services(), webhook_id)
     except Overloaded as error:
         return problems.page(_ONE, error, **_shown(webhook_id))
     return _unkept(render_template(_ONE, answer=answer, answer_words=_answer_words(answer), **_shown(webhook_id)))

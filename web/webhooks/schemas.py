@@ -1,16 +1,18 @@
-"""What is answered about webhooks and their deliveries."""
+"""Answers about webhooks and their deliveries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from web.openapi.schema_base import AnswerBody
+from pydantic import Field
+
+from web.http.json import AnswerBody, Moment
 from yeban.webhooks.deliveries import DeliveryState
 from yeban.webhooks.events import Event
 from yeban.webhooks.failures import Failure
+from yeban.webhooks.sender import Answer
 
 _WEBHOOK = {
     "id": "6f0c1b2a-3d4e-4f50-8a6b-7c8d9e0f1a2b",
@@ -38,26 +40,26 @@ _DELIVERY = {
 
 
 class Webhook(AnswerBody):
-    """Where the ends of jobs are told."""
+    """A URL that receives a message when a job finishes."""
 
     id: UUID
     url: str
     owner: str
     team: str
-    """The team whose jobs it is told of; where it is empty, those of its `owner`."""
-    created_at: datetime
+    """The team whose jobs it covers; empty for those of its `owner`."""
+    created_at: Moment
     waiting: int
-    """Messages that are to be sent, or sent again."""
+    """Messages to send or retry."""
     given_up: int
-    """Messages that are not sent any more."""
-    delivered_at: datetime | None
-    """When the last message arrived."""
-    former_until: datetime | None
-    """Until when messages are signed with a former secret too; `null` where they are not."""
+    """Messages that are no longer retried."""
+    delivered_at: Moment | None
+    """When the last message was delivered."""
+    former_until: Moment | None
+    """Until when messages are also signed with the previous secret; `null` if they are not."""
 
 
 class WebhookWithSecret(Webhook):
-    """A webhook with the secret that its messages are signed with; no other answer has it."""
+    """A webhook with its signing secret, which no other answer contains."""
 
     secret: str
 
@@ -65,7 +67,7 @@ class WebhookWithSecret(Webhook):
 
 
 class Webhooks(AnswerBody):
-    """Webhooks, the oldest first, without their secrets."""
+    """Webhooks without their secrets, oldest first."""
 
     webhooks: list[Webhook]
 
@@ -73,14 +75,14 @@ class Webhooks(AnswerBody):
 
 
 class WebhookTest(AnswerBody):
-    """How a test message fared."""
+    """Outcome of a test message."""
 
     delivered: bool
     status: int | None
-    """The receiver's, if it answered."""
+    """HTTP status of the receiver, if it answered."""
     error: Failure | None
     ms: float
-    """How long it took."""
+    """Duration in milliseconds."""
 
     example: ClassVar[Mapping[str, Any] | None] = {
         "delivered": False,
@@ -89,25 +91,31 @@ class WebhookTest(AnswerBody):
         "ms": 31.8,
     }
 
+    @classmethod
+    def of(cls, view: Answer) -> Self:
+        return cls(
+            delivered=view.failure is None, status=view.status, error=view.failure, ms=round(1000 * view.seconds, 1)
+        )
+
 
 class Delivery(AnswerBody):
-    """What became of one message."""
+    """One message and its delivery."""
 
     id: UUID
-    """What the receiver sees as `webhook-id`."""
+    """Sent to the receiver as `webhook-id`."""
     event: Event
-    job: UUID | None
-    """`null` where it is not the caller's to see: of another team, since its owner or the webhook's changed theirs."""
+    job: UUID | None = Field(validation_alias="job_id")
+    """`null` where the caller may not see the job: its owner or the webhook's has changed teams since."""
     state: DeliveryState
     attempt: int
-    """How often it was tried."""
+    """Number of attempts."""
     status: int | None
-    """The receiver's at the last try, if it answered."""
+    """HTTP status of the receiver at the last attempt, if it answered."""
     error: Failure | None
-    """Why the last try failed."""
-    made_at: datetime
-    next_at: datetime | None
-    delivered_at: datetime | None
+    """Why the last attempt failed."""
+    made_at: Moment
+    next_at: Moment | None
+    delivered_at: Moment | None
 
     example: ClassVar[Mapping[str, Any] | None] = _DELIVERY
 

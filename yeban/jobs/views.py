@@ -44,6 +44,11 @@ class Progress:
     rows_per_s: float | None  # None until something was measured
     eta_s: float | None  # seconds to the end; None while the rate is not steady yet
 
+    @property
+    def percent(self) -> float:
+        """Share of rows that have a result, 0 to 100; 100 only when none is missing."""
+        return int(1000 * self.done / self.rows) / 10 if self.rows else 0.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:

@@ -86,7 +86,7 @@ def test_neither_rows_nor_results_are_read_for_how_far_a_job_is(client, half_don
 
 @pytest.mark.parametrize(("percent", "said"), [(0, "0%"), (24.9, "0%"), (25, "25%"), (99.9, "75%"), (100, "100%")])
 def test_progress_is_said_aloud_in_quarters(client, half_done, monkeypatch, percent, said):
-    monkeypatch.setattr("web.jobs.pages.percent", lambda _job: percent)
+    monkeypatch.setattr("yeban.jobs.views.Progress.percent", percent)
     part = client.get(f"/jobs/{half_done}/live").text
     assert re.search(r'data-said="([^"]*)"', part)[1] == f"running: {said} of the rows are done"
 

@@ -87,7 +87,7 @@ def nothing_sent(monkeypatch) -> None:
         endpoints.get_webhook(database, webhook_id, viewer=viewer)
         return Answer(status=204, failure=None, seconds=0.01)
 
-    monkeypatch.setattr("web.webhooks.representation.send_test", send)
+    monkeypatch.setattr("web.webhooks.test_message.send_test", send)
 
 
 @pytest.mark.slow

@@ -305,7 +305,8 @@ def test_the_page_tells_what_the_whole_file_changed(client, tagged, embed, work)
     job_id = tagged()
     work.execute(
         'UPDATE job SET refinement = \'{"state": "done", "rows": 30, "changed": 2, "moves": [[0, 2, 2]],'
-        ' "examples": [3, 4], "suggested": [9, 8], "corrections": 1, "seconds": 0.4}\' WHERE public_id = :id',
+        ' "examples": [3, 4], "suggested": [9, 8], "changed_since": null, "corrections": 1, "sample_rows": 30,'
+        ' "temper": 0.5, "seconds": 0.4}\' WHERE public_id = :id',
         id=job_id,
     )
     work.execute(

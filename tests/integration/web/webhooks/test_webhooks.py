@@ -14,7 +14,7 @@ from sqlalchemy import text
 from tests.fixtures.receiver import FakeReceiver
 from tests.fixtures.waiting import wait_until
 from web.server.admission import Admission
-from web.webhooks import representation
+from web.webhooks import test_message
 from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.errors import msg
 from yeban.webhooks import endpoints
@@ -135,7 +135,7 @@ def test_a_test_is_sent_and_its_answer_told(client, made, receiver):
 
 
 def test_only_so_many_tests_are_sent_at_a_time(app, client, made, receiver, monkeypatch):
-    monkeypatch.setattr(representation, "_TESTS", Admission(msg("webhook tests"), most=1))
+    monkeypatch.setattr(test_message, "_TESTS", Admission(msg("webhook tests"), most=1))
     receiver.behave = lambda _: receiver.leave.wait(120)
     first = threading.Thread(target=lambda: app.test_client().post(f"{API}/{made['id']}/test"))
     first.start()
