@@ -104,7 +104,7 @@ def test_of_many_labels_each_row_shows_the_likeliest_and_every_key_means_one_lab
 
 
 def test_keys_of_labels_do_nothing_else_and_end_where_there_are_more_labels(client, upload, tag, work):
-    script = (Path(review_pages.__file__).parents[2] / "static/js/review.js").read_text(encoding="utf-8")
+    script = (Path(review_pages.__file__).parents[1] / "static/js/review.js").read_text(encoding="utf-8")
     commands = set(re.findall(r'key === "(.)"', script))
     assert commands == set("0nsujk?/")
     assert len(set(review_pages.KEYS)) == len(review_pages.KEYS)
