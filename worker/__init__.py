@@ -1,1 +1,1 @@
-"""Runs models: the engine, its caches, and the Celery worker around them."""
+"""Celery workers that run models: the engine, its caches and the tasks."""

@@ -1,4 +1,4 @@
-"""The Celery app of a worker process: the only place where Celery workers are configured."""
+"""The Celery apps of worker processes and their configuration."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from yeban.messaging.queues import (
 from yeban.settings import Settings
 
 _SLOTS = 2
-#: Groups prefetched: the running ones and one full group behind them.
+#: Prefetched groups: the running ones and a full one behind them.
 _GROUPS_PREFETCHED = 3
 
 
 def _worker_app(name: str, settings: Settings, redis_url: str, *, queue: str, group_size: int, threads: int) -> Celery:
     app = make_celery(name, settings, redis_url)
     broker.install(app)
-    # Celery multiplies by the number of threads; rounded up, so that a full group is always within reach.
+    # Celery multiplies by the number of threads. Rounded up, so that a full group is always prefetched.
     multiplier = -(-group_size * _GROUPS_PREFETCHED // threads)
     app.conf.update(
         task_queues=[Queue(queue)],
@@ -54,20 +54,20 @@ def bulk_app(
     classify: Callable[[Sequence[ChunkHint]], None],
     finish_job: Callable[[int], Any],
 ) -> Celery:
-    """The app of the bulk role: groups of chunks, and the ends of jobs."""
-    # One thread more than slots: a job's end must not wait for, or take, a slot.
+    """The app of the bulk role: groups of chunks, and finishing jobs."""
+    # One thread more than slots, so that finishing a job neither waits for a slot nor takes one.
     app = _worker_app(
         "yeban-bulk", settings, redis_url, queue=BULK_QUEUE, group_size=settings.group_chunks, threads=_SLOTS + 1
     )
     policy = GroupPolicy(size=settings.group_chunks, wait_s=settings.group_wait_ms / 1000, slots=_SLOTS)
     register(app, CLASSIFY_CHUNKS, Grouper(ChunkHint, policy, classify))
 
-    def end(job_id: int) -> None:
+    def finish(job_id: int) -> None:
         finish_job(job_id)
 
-    # Acknowledged early: on a lost connection Celery cancels what is unacknowledged, which the threads pool cannot do,
-    # and the worker would end. The sweep ends a job whose message was lost.
-    app.task(end, name=FINISH_JOB, ignore_result=True, acks_late=False)
+    # Acknowledged early: on a lost connection Celery cancels unacknowledged tasks, which the threads pool cannot do,
+    # and the worker would exit. The sweep finishes a job whose message is lost.
+    app.task(finish, name=FINISH_JOB, ignore_result=True, acks_late=False)
     return app
 
 

@@ -1,8 +1,8 @@
-"""The way from Redis to Celery, hardened: an entry that is no message costs itself and nothing else.
+"""Redis transport and consumer that survive malformed queue entries.
 
-kombu takes for granted that whatever lies in a queue's list was put there by kombu. It reads within the consumer's
-event loop, so that one entry that is not JSON ends the worker, and one that is not shaped as a message costs it its
-connection. What is a message but not one of ours, Celery writes to the log in full, and so a ticket's text.
+kombu assumes that it wrote every entry of a queue. It reads them in the consumer's event loop, so an entry that is not
+JSON stops the worker, and one without the shape of a message breaks its connection. Celery logs unknown messages in
+full, with a ticket's text if they hold one.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from kombu.transport import TRANSPORT_ALIASES, redis
 log = logging.getLogger(__name__)
 
 _SCHEME = "yeban-redis"
-#: What reading text as JSON can raise.
-_NO_JSON = (ValueError, TypeError, RecursionError)
+#: Errors of parsing JSON.
+_JSON_ERRORS = (ValueError, TypeError, RecursionError)
 _ENCODINGS = (None, "base64", "utf-8")
 
 
 class Channel(redis.Channel):
-    """Drops what is not JSON. By then it has left the list, so it does not come again."""
+    """Drops entries that are not JSON. They have already left the list, so they do not return."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
-        except _NO_JSON as error:
+        except _JSON_ERRORS as error:
             if isinstance(error, self.connection_errors):
                 raise
             _dropped(type(error).__name__)
@@ -37,7 +37,7 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """kombu's Redis transport; drops what lacks the parts of a message that kombu and Celery read unasked."""
+    """kombu's Redis transport; drops entries without the parts of a message that kombu and Celery read unchecked."""
 
     Channel = Channel
 
@@ -49,7 +49,7 @@ class Transport(redis.Transport):
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]
-    """Celery's consumer; refuses messages that are not ours without writing down what is in them."""
+    """Celery's consumer; rejects unknown messages without logging their content."""
 
     def on_unknown_message(self, _body: Any, message: Any) -> None:
         self._refuse(message, "no task is named")
@@ -69,16 +69,16 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
 
 
 def install(app: Celery) -> None:
-    """Have ``app`` consume by the classes here."""
+    """Make ``app`` use this consumer and transport."""
     app.conf.worker_consumer = f"{__name__}:{Consumer.__name__}"
-    # A name of our own in the URL, since kombu takes the transport of a redis+socket:// URL from there alone, and may
-    # have looked up its own name long before.
+    # kombu finds the transport of a redis+socket:// URL by its scheme alone, and may have resolved its own scheme
+    # before; hence another scheme.
     TRANSPORT_ALIASES[_SCHEME] = f"{__name__}:{Transport.__name__}"
     app.conf.broker_url = re.sub("^rediss?(?=[+:])", _SCHEME, app.conf.broker_url)
 
 
 def _is_message(entry: Any) -> bool:
-    """Whether everything is there that is read before anyone looks whether it is."""
+    """True if the entry has every part that is read without a check."""
     match entry:
         case {
             "headers": dict(headers),
@@ -97,5 +97,5 @@ def _is_message(entry: Any) -> bool:
 
 
 def _dropped(reason: str) -> None:
-    # Never the entry itself: it may hold a ticket.
+    # Without the entry, which may hold a ticket.
     log.error("malformed queue entry dropped", extra={"reason": reason})

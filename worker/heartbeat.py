@@ -1,8 +1,8 @@
-"""Whether this worker does its work: its database answers, and its event loop turns on a live connection.
+"""Heartbeat of a worker: its database answers, and its event loop runs on a live connection.
 
-Nothing in Celery tells from outside that a consumer has died or hangs: the process, its threads and its heartbeat to
-the database all go on. So a timer on the consumer's own event loop ticks. A stuck loop ticks no more; a lost
-connection clears the loop's timers, and only a consumer that is connected again sets a new one.
+Celery does not show from outside that a consumer has died or hangs: the process, its threads and its heartbeat to the
+database continue. So a timer ticks on the consumer's own event loop. A stuck loop stops ticking; a lost connection
+clears the loop's timers, and the consumer sets a new one when it reconnects.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from yeban.runtime.programs import Role
 log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
-#: Seconds without a tick after which the loop counts as stuck. Acknowledging may take as long as a socket's timeout.
+#: Seconds without a tick after which the loop counts as stuck; an acknowledgement can take a socket timeout.
 LOOP_STALLED_S = 15.0
 
 
 class Heartbeat:
-    """The moments of the last tick and of the last complete heartbeat, and the file that shows it outside."""
+    """Times of the last tick and of the last complete heartbeat, and the file that shows it to probes."""
 
     def __init__(self, role: Role, path: Path | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._role = role
@@ -38,7 +38,7 @@ class Heartbeat:
         self._beaten_at: float | None = None
 
     def prepare(self) -> None:
-        """Take away what an earlier process left. Raises :class:`~yeban.errors.ConfigurationError` if it cannot."""
+        """Remove the file of an earlier process. Raises :class:`~yeban.errors.ConfigurationError` if it cannot."""
         try:
             if self._path is not None:
                 self._path.unlink(missing_ok=True)
@@ -54,11 +54,11 @@ class Heartbeat:
             ) from error
 
     def tick(self) -> None:
-        """To be called by the event loop, about every second."""
+        """Record that the event loop runs; it calls this about every second."""
         self._ticked_at = self._clock()
 
     def beat(self) -> bool:
-        """To be called when the database has answered. ``False`` if the event loop stands still or is not there yet."""
+        """Record that the database answered. Returns ``False`` if the event loop is stuck or has not started."""
         ticked_at = self._ticked_at
         if ticked_at is None or self._clock() - ticked_at > LOOP_STALLED_S:
             return False
@@ -74,17 +74,17 @@ class Heartbeat:
         """Seconds since the last complete heartbeat; ``None`` before the first."""
         return None if self._beaten_at is None else self._clock() - self._beaten_at
 
-    def end(self) -> None:
-        """Take the file away: this worker has ended in order."""
+    def stop(self) -> None:
+        """Remove the file after an orderly shutdown."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
     def watch(self, app: Celery) -> None:
-        """Have the event loop of ``app``'s worker tick, from each time it is connected."""
+        """Make the event loop of ``app``'s worker tick while it is connected."""
         heartbeat = self
 
         class Tick(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
-            """Starts anew with each connection, since losing one clears the loop's timers."""
+            """Starts with each connection; losing one clears the loop's timers."""
 
             def start(self, consumer: Any) -> None:
                 consumer.timer.call_repeatedly(_TICK_S, heartbeat.tick)
@@ -92,7 +92,7 @@ class Heartbeat:
         app.steps["consumer"].add(Tick)
 
     def _write(self, path: Path) -> None:
-        # Whole or not at all: a probe may read it at this moment.
+        # Renamed into place, so that a probe never reads half a file.
         draft = path.with_name(f"{path.name}.new")
         draft.write_text(json.dumps({"role": self._role, "pid": os.getpid()}) + "\n", encoding="utf-8")
         draft.replace(path)

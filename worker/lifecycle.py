@@ -1,4 +1,4 @@
-"""The life of a worker process: load, warm up, serve, keep its leases, and end when something is stuck."""
+"""Lifecycle of a worker process: load a model, serve its queue, renew leases, stop when stuck."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from worker.monitoring import WorkerServer, WorkerState, stores_by_name
 from worker.process_limits import MemoryLimit, give_way
 from worker.tasks.classify_chunks import ChunkRunner
 from worker.tasks.classify_text import TextRunner
-from worker.tasks.finish_job import JobEnder
+from worker.tasks.finish_job import JobFinisher
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban.chunks import leases, workers
@@ -43,17 +43,17 @@ from yeban.webhooks.notifier import Notifier
 log = logging.getLogger(__name__)
 
 _DATABASE_CONNECTIONS = 6
-_DATABASE_RETRY_S = 1.0  # between two looks for a database that does not answer when the process begins
-_ABANDON_AT = 0.8  # of the drain: even what is in the engine is then given back, between two of its blocks
-_LAST_WORDS_S = 5.0  # for what is being told to webhooks when the process ends
-_PAIR_SHARE = 0.75  # of what the caches may take in Redis; label embeddings have the rest
-_TIDYING_S = 60.0  # between two looks for what is to be deleted
-_MISSED_HEARTBEATS = 3  # in a row, after which a worker is not well
-_LEASE_RENEWALS = 3  # renewals within one lease's length, so that one lost renewal does no harm
+_DATABASE_RETRY_S = 1.0  # between two attempts to reach the database at start
+_ABANDON_AT = 0.8  # of the drain; then running engine calls are interrupted between two blocks
+_LAST_WORDS_S = 5.0  # for webhook deliveries in progress when the process stops
+_PAIR_SHARE = 0.75  # of the caches' memory in Redis; the rest is for label embeddings
+_TIDYING_S = 60.0  # between two clean-ups of the database
+_MISSED_HEARTBEATS = 3  # in a row, after which a worker counts as unhealthy
+_LEASE_RENEWALS = 3  # for each lease duration, so that one failed renewal does no harm
 
 
 class WorkerProcess:
-    """Everything one worker process holds."""
+    """One worker process and its resources."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class WorkerProcess:
         *,
         open_model: Callable[[str], Classifier] | None = None,
     ) -> None:
-        """``open_model`` replaces the way classifiers are loaded by name."""
+        """``open_model`` replaces loading a classifier by its name."""
         self._role: Role = role
         self._settings = settings
         self._id = uuid.uuid4()
@@ -74,7 +74,7 @@ class WorkerProcess:
         self._in_flight = InFlight()
         self._models = Models(open_model or self._open)
         self._stop = threading.Event()
-        self._memory = MemoryLimit(settings.max_rss_mb, partial(self._end, EXIT_RECYCLED))
+        self._memory = MemoryLimit(settings.max_rss_mb, partial(self._exit, EXIT_RECYCLED))
         self._exit_status: int | None = None
         if role == BULK_ROLE:
             runner = ChunkRunner(
@@ -88,32 +88,32 @@ class WorkerProcess:
             )
             self._sender = sender
             self._notifier = Notifier(self._database, private=settings.webhook_private_addresses)
-            self._end_job = JobEnder(database=self._database, models=self._models)
-            self._app = bulk_app(settings, endpoints.redis_url, classify=runner, finish_job=self._end_job)
+            self._finish_job = JobFinisher(database=self._database, models=self._models)
+            self._app = bulk_app(settings, endpoints.redis_url, classify=runner, finish_job=self._finish_job)
         else:
             texts = TextRunner(redis=self._redis, models=self._models, in_flight=self._in_flight)
             self._app = interactive_app(settings, endpoints.redis_url, classify=texts)
         self._heartbeat.watch(self._app)
 
     def run(self) -> int:
-        """Serve until told to stop; returns the exit status."""
+        """Serve until stopped; returns the exit status."""
         self._heartbeat.prepare()
-        self._observe()
+        self._start_telemetry()
         self._await_schema()
         check_tls(self._redis)
         if self._role == BULK_ROLE:
-            give_way(self._settings.bulk_nice)  # before the engine makes its threads; people wait for the other role
+            give_way(self._settings.bulk_nice)  # before the engine starts threads; the other role answers people
         self._models.get(self._settings.model).classifier.warm_up()
         self._memory.check_start()
         threads = [self._every("keeper", self._keep_interval_s(), self._keep)]
         threads.append(self._every("watchdog", 1.0, self._watch))
         if self._role == BULK_ROLE:
             threads.append(self._every("sweeper", self._settings.sweep_interval_s, self._sweep))
-            threads.append(self._every("ender", self._settings.sweep_interval_s, self._end_finished_jobs))
+            threads.append(self._every("finisher", self._settings.sweep_interval_s, self._finish_jobs))
             threads.append(self._every("notifier", self._settings.sweep_interval_s, self._notify))
             threads.append(self._every("tidier", _TIDYING_S, self._tidy))
-        # Celery leaves logging alone where somebody else sees to it.
-        signals.setup_logging.connect(_leave_logging_alone, weak=False)
+        # A receiver of this signal keeps Celery from configuring logging.
+        signals.setup_logging.connect(_keep_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_shutting_down, weak=False)
         celery_worker = self._app.Worker(
             hostname=f"{self._role}-{self._id.hex[:8]}@{socket.gethostname()}",
@@ -147,7 +147,7 @@ class WorkerProcess:
         )
 
     def _await_schema(self) -> None:
-        """Check the schema once the database answers, as Celery waits for the broker: a restart takes it a moment."""
+        """Wait for the database, which may be restarting, and check its schema."""
         while True:
             try:
                 return self._database.check_schema()
@@ -176,8 +176,8 @@ class WorkerProcess:
         )
         self._heartbeat.beat()
 
-    def _observe(self) -> None:
-        """Begin to be seen from outside, where that is wanted."""
+    def _start_telemetry(self) -> None:
+        """Start tracing and the monitoring server, where configured."""
         settings = self._settings
         tracing.start(settings, f"yeban-worker-{self._role}", str(self._id))
         if settings.metrics_port is not None:
@@ -192,8 +192,8 @@ class WorkerProcess:
     def _sweep(self) -> None:
         sweep(self._database, self._sender, hint_ttl_s=self._settings.hint_ttl_s)
 
-    def _end_finished_jobs(self) -> None:
-        end_finished_jobs(self._database, self._end_job)
+    def _finish_jobs(self) -> None:
+        end_finished_jobs(self._database, self._finish_job)
 
     def _notify(self) -> None:
         announce(self._database)
@@ -208,8 +208,8 @@ class WorkerProcess:
     def _watch(self) -> None:
         idle_s = self._in_flight.longest_idle_s()
         if idle_s > self._settings.group_deadline_s:
-            # A thread stuck in native code cannot be stopped; its leases bring the work back elsewhere.
-            log.critical("group stuck, ending the process", extra={"idle_s": round(idle_s)})
+            # A thread stuck in native code cannot be stopped. Its leases expire, and other workers take the chunks.
+            log.critical("group stuck, exiting", extra={"idle_s": round(idle_s)})
             os._exit(EXIT_STUCK)
         self._memory.check()
 
@@ -221,7 +221,7 @@ class WorkerProcess:
                 except ServiceUnavailable as error:
                     log.warning("%s: %s", name, error.detail)
                 except Exception:
-                    log.exception("%s failed, goes on", name)
+                    log.exception("%s failed, continuing", name)
                 if self._stop.wait(interval_s):
                     return
 
@@ -230,11 +230,11 @@ class WorkerProcess:
         return thread
 
     def _on_shutting_down(self, **_: Any) -> None:
-        """Drain: what is in the engine may finish, but not for ever; what is not begun is given back."""
+        """Drain: running engine calls may finish within a limit; chunks that have not started are released."""
         drain_s = self._settings.drain_s
 
         def give_up() -> None:
-            log.critical("drain took too long, ending the process", extra={"drain_s": drain_s})
+            log.critical("drain took too long, exiting", extra={"drain_s": drain_s})
             os._exit(EXIT_STUCK)
 
         self._in_flight.stop()
@@ -245,10 +245,10 @@ class WorkerProcess:
 
     def _on_broken_engine(self, reason: str) -> None:
         log.critical("engine broken, stopping", extra={"reason": reason})
-        self._end(EXIT_STUCK)
+        self._exit(EXIT_STUCK)
 
-    def _end(self, status: int) -> None:
-        """Stop as a supervisor would have it, to be started afresh: what is begun ends, what is not is given back."""
+    def _exit(self, status: int) -> None:
+        """Drain and exit with ``status``, as after SIGTERM."""
         self._exit_status = status
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -256,10 +256,10 @@ class WorkerProcess:
         try:
             workers.leave(self._database, self._id)
         except ServiceUnavailable as error:
-            log.warning("not signed off: %s", error.detail)
+            log.warning("worker not signed off: %s", error.detail)
         self._database.close()
         self._redis.close()
-        self._heartbeat.end()
+        self._heartbeat.stop()
         tracing.stop()
 
 
@@ -276,12 +276,12 @@ def _open_stores(settings: Settings, redis_url: str) -> Stores:
 
 
 def _counters(stores: Stores) -> dict[str, Any]:
-    """The counters of each layer of each store, as heartbeats tell them."""
+    """Counters of each layer of each store, for heartbeats."""
     return {
         name: {layer: counters.to_json() for layer, counters in layers.items()}
         for name, layers in stores_by_name(stores).items()
     }
 
 
-def _leave_logging_alone(**_: Any) -> None:
+def _keep_logging(**_: Any) -> None:
     """See :func:`yeban.telemetry.logs.configure_logging`."""

@@ -1,4 +1,4 @@
-"""What others may ask a worker over HTTP: ``/metrics`` for Prometheus, ``/healthz`` for a supervisor."""
+"""HTTP server of a worker: ``/metrics`` for Prometheus, ``/healthz`` for a supervisor."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from yeban.telemetry.metrics import CONTENT_TYPE, exposition
 
 log = logging.getLogger(__name__)
 
-#: A client that says nothing holds a thread no longer.
+#: Seconds after which a silent client is disconnected.
 _CLIENT_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerState:
-    """Finds what a worker knows without counting it: its caches' counters and the age of its heartbeat."""
+    """Collects the counters of a worker's caches and the age of its heartbeat."""
 
     role: Role
     stores: Stores
     heartbeat: Heartbeat
-    max_age_s: float  # of a heartbeat that is good
+    max_age_s: float  # of a healthy heartbeat
 
     def collect(self) -> Iterable[Any]:
-        """For Prometheus."""
+        """Metric families for Prometheus."""
         yield metrics.INFO.family([(("worker", __version__), 1)])
         age_s = self.heartbeat.age_s()
         yield metrics.HEARTBEAT_AGE.family([] if age_s is None else [((), age_s)])
@@ -59,7 +59,7 @@ class WorkerState:
         )
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether the heartbeat is recent, and what to answer."""
+        """True if the heartbeat is recent, and the body of the response."""
         age_s = self.heartbeat.age_s()
         fine = age_s is not None and age_s <= self.max_age_s
         said = "ok" if fine else "no heartbeat yet" if age_s is None else "the heartbeat stopped"
@@ -72,18 +72,18 @@ class WorkerState:
 
 
 def stores_by_name(stores: Stores) -> dict[str, Mapping[str, Any]]:
-    """The counters of each layer of each store."""
+    """Counters of each layer of each store."""
     named = {"labels": stores.labels, "texts": stores.texts, "pairs": stores.pairs}
     return {name: store.stats() for name, store in named.items()}
 
 
 class WorkerServer(ThreadingHTTPServer):
-    """Answers in threads that end with the process."""
+    """Answers requests in daemon threads."""
 
     daemon_threads = True
 
     def __init__(self, host: str, port: int, state: WorkerState) -> None:
-        """Listen; raises :class:`~yeban.errors.ConfigurationError` where that cannot be."""
+        """Listen. Raises :class:`~yeban.errors.ConfigurationError` if the port is not available."""
         self.state = state
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -100,18 +100,18 @@ class WorkerServer(ThreadingHTTPServer):
             ) from error
 
     def server_bind(self) -> None:
-        """Bind without asking DNS for this machine's name, as the library's own would."""
+        """Bind without the library's DNS look-up of this machine's name."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def start(self) -> None:
-        """Answer from now on, in the background."""
-        threading.Thread(target=self.serve_forever, name="observed", daemon=True).start()
+        """Answer requests in the background."""
+        threading.Thread(target=self.serve_forever, name="monitoring", daemon=True).start()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as the library calls it
-        """A client that went away is no event; anything else is logged like all errors."""
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the library's names
+        """Log an error; a client that disconnected is not one."""
         level = logging.DEBUG if isinstance(sys.exception(), OSError) else logging.ERROR
         log.log(level, "request for metrics failed", exc_info=sys.exception())
 
@@ -139,4 +139,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's names
-        """Scrapes are no events."""
+        """Do not log scrapes."""

@@ -1,4 +1,4 @@
-"""How much memory this process takes, and what to do when it grew over its limit."""
+"""Memory limit and priority of a worker process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ log = logging.getLogger(__name__)
 
 _STATM = Path("/proc/self/statm")
 _MIB = 2**20
+#: Exists where the kernel divides time between sessions, and by niceness only within each (sched(7)).
+_AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def resident_mb() -> float:
-    """Resident memory of this process in MiB; 0 where the system does not tell."""
+    """Resident memory of this process in MiB; 0 on systems without ``/proc``."""
     try:
         pages = int(_STATM.read_text(encoding="ascii").split()[1])
     except OSError:
@@ -25,20 +27,20 @@ def resident_mb() -> float:
 
 
 class MemoryLimit:
-    """Ends the process in order, once, when it takes more than it may; whoever supervises it starts another.
+    """Stops the process in order, once, when it exceeds its limit; the supervisor starts another.
 
-    Libraries that compute fragment the heap, and a leak in one is not ours to mend: a fresh process cures both.
+    Numerical libraries fragment the heap and may leak; a new process cures both.
     """
 
-    def __init__(self, limit_mb: int | None, end: Callable[[], None], *, resident: Callable[[], float] = resident_mb):
-        """``limit_mb`` ``None`` never ends it. ``end`` asks the process to stop, and returns at once."""
+    def __init__(self, limit_mb: int | None, stop: Callable[[], None], *, resident: Callable[[], float] = resident_mb):
+        """``limit_mb`` ``None`` is no limit. ``stop`` asks the process to stop, and returns at once."""
         self._limit_mb = limit_mb
-        self._end = end
+        self._stop = stop
         self._resident = resident
         self._exceeded = False
 
     def check_start(self) -> None:
-        """Raise :class:`~yeban.errors.ConfigurationError` if a process that has only just loaded is over the limit."""
+        """Raise :class:`~yeban.errors.ConfigurationError` if the process exceeds the limit right after loading."""
         if self._limit_mb is not None and (taken := self._resident()) > self._limit_mb:
             raise ConfigurationError(
                 msg(
@@ -51,25 +53,19 @@ class MemoryLimit:
             )
 
     def check(self) -> None:
-        """End the process if it is over the limit."""
+        """Stop the process if it exceeds the limit."""
         if self._limit_mb is None or self._exceeded or (taken := self._resident()) <= self._limit_mb:
             return
         self._exceeded = True
         log.warning("over the memory limit, stopping", extra={"rss_mb": round(taken), "limit_mb": self._limit_mb})
-        self._end()
-
-
-log = logging.getLogger(__name__)
-
-#: Exists where the kernel shares time between sessions first, and by niceness only within each (sched(7)).
-_AUTOGROUP = Path("/proc/self/autogroup")
+        self._stop()
 
 
 def give_way(nice: int) -> None:
-    """Lower this process's priority by ``nice`` (0 to 19), for threads made from now on too.
+    """Lower the priority of this process and its future threads by ``nice`` (0 to 19).
 
-    A process that leads its session has it to itself: then the session gives way too, without which niceness would
-    count for nothing beside programs of other sessions. A session that is shared, as with a shell, is left alone.
+    Where the process leads its session, it lowers the session too: otherwise niceness has no effect beside programs of
+    other sessions. It leaves a shared session, as of a shell, unchanged.
     """
     if not nice:
         return
@@ -79,5 +75,5 @@ def give_way(nice: int) -> None:
     try:
         _AUTOGROUP.write_text(str(reached), encoding="ascii")
     except OSError as error:
-        # Another system, a container that hides it, or a kernel that takes no more than ten changes a second.
-        log.debug("the session's priority stays as it is", extra={"error": str(error)})
+        # Not on this system, hidden in a container, or more than ten changes a second.
+        log.debug("session priority unchanged", extra={"error": str(error)})

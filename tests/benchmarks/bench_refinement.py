@@ -1,7 +1,7 @@
 """The end of a large job: refining and storing 100,000 rows, and more with ``--rows``, from what the database keeps.
 
 Rows, scores and embeddings are made from those of the sample tickets by adding noise, and stored as a worker stores
-them; the time is that of :class:`~worker.tasks.finish_job.JobEnder`, from the call to the committed end.
+them; the time is that of :class:`~worker.tasks.finish_job.JobFinisher`, from the call to the committed end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.benchmarks.harness import Measured, Target, bench_settings, report
 from tests.benchmarks.texts import distinct, tickets, write_csv
 from worker.engine import Batch, open_classifier
 from worker.refinement.vectors import pack
-from worker.tasks.finish_job import JobEnder
+from worker.tasks.finish_job import JobFinisher
 from worker.tasks.models import Models
 from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import leases, outcomes
@@ -50,7 +50,7 @@ def main() -> None:
     with bench_settings(log_level="WARNING") as settings, open_servers(settings) as endpoints:
         migrate(endpoints.database_url)
         database = Database(endpoints.database_url)
-        ender = JobEnder(database=database, models=Models(_no_model))
+        ender = JobFinisher(database=database, models=Models(_no_model))
         public_id = _make(database, row_count, settings.data_dir, settings.model_dir)
         seconds = []
         for _ in range(ROUNDS + 1):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.fixtures.fake_classifier import FakeClassifier
 from tests.fixtures.jobs import Made
-from worker.tasks.finish_job import JobEnder
+from worker.tasks.finish_job import JobFinisher
 from worker.tasks.models import Models
 from yeban.labels import LabelSet
 
@@ -42,7 +42,7 @@ def made() -> Made:
 @pytest.fixture
 def end_job(work):
     """Ends a job as a worker does, with refinement."""
-    return JobEnder(database=work.database, models=Models(lambda _name: FakeClassifier()))
+    return JobFinisher(database=work.database, models=Models(lambda _name: FakeClassifier()))
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""What a worker does with a message: group, claim, score, store or reply."""
+"""Tasks of a worker: group messages, claim chunks, score, store or reply."""

@@ -1,4 +1,4 @@
-"""A claimed chunk with what is needed to score it: its rows, its job's labels and its model."""
+"""Claimed chunks with their rows, labels and model, and their scores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from yeban.telemetry import metrics, tracing
 
 log = logging.getLogger(__name__)
 
-#: What makes a job impossible as it stands, rather than one of its rows.
+#: Errors that fail the whole job, not one of its rows.
 JOB_ERRORS = (EngineUnavailable, InvalidLabels, InvalidTemplate, ModelUnusable, UnknownModel)
 
 _MAX_LABEL_SETS = 200
@@ -43,16 +43,16 @@ class ClaimedChunk:
     claimed_at: float  # monotonic seconds
 
     def batch(self) -> Batch:
-        """The texts that can be scored; rows with a problem have none."""
+        """The texts of all rows without a problem."""
         texts = tuple(row.text for row in self.rows if row.problem is None)
         return Batch(texts=texts, label_set=self.label_set, embed=self.lease.refine)
 
     def weight(self) -> int:
-        """About how many tokens the engine will read."""
+        """An estimate of the tokens that the engine will read."""
         return self.model.classifier.weight(self.batch())
 
-    def of_every_row(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``vectors`` (texts of the batch, dimensions) as (rows, dimensions), zeros where a row has no text."""
+    def spread(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Spread ``(n_texts, dimension)`` over ``(n_rows, dimension)``, with zeros for rows without a text."""
         whole = np.zeros((len(self.rows), vectors.shape[1]), np.float32)
         whole[[at for at, row in enumerate(self.rows) if row.problem is None]] = vectors
         return whole
@@ -60,14 +60,14 @@ class ClaimedChunk:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredChunk:
-    """A chunk with its scores (texts of its batch, labels), and its embeddings if they are wanted and could be made."""
+    """A chunk with scores ``(n_texts, n_labels)``, and embeddings if its job needs them and they could be computed."""
 
     chunk: ClaimedChunk
     scores: NDArray[np.float32]
     embedded: Embedded | None
 
     def outcome(self) -> ChunkOutcome:
-        """What is stored of it."""
+        """The chunk's results for the database."""
         return ChunkOutcome(lease=self.chunk.lease, results=self._results(), embedded=self.embedded)
 
     def _results(self) -> list[RowResult]:
@@ -86,16 +86,16 @@ class ScoredChunk:
 
 
 class ChunkReader:
-    """Makes leases ready to be scored; one instance a worker process, called from its slots' threads."""
+    """Loads rows, labels and models of leases; one instance a process, called from its slots' threads."""
 
     def __init__(self, database: Database, models: Models) -> None:
         self._database = database
         self._models = models
-        # A job's labels never change, so they are parsed and checked once, not once a group.
+        # A job's labels never change, so they are parsed and checked once.
         self._label_sets: dict[tuple[int, str], tuple[dict[str, Any], LabelSet]] = {}
 
     def read(self, claimed: Sequence[Lease], work: Work) -> list[ClaimedChunk]:
-        """``claimed`` with what scoring needs; a job that cannot be scored fails, and its chunks are given back."""
+        """Load what scoring needs. A job that cannot be scored fails, and its chunks are released."""
         claimed_at = time.monotonic()
         by_job: defaultdict[int, list[Lease]] = defaultdict(list)
         for lease in claimed:
@@ -121,7 +121,7 @@ class ChunkReader:
         ]
 
     def _model_and_labels(self, lease: Lease, work: Work) -> tuple[Model, LabelSet]:
-        with work.waiting():  # a model that is built for this machine on its first use takes minutes
+        with work.waiting():  # building a model on its first use takes minutes
             model = self._models.get(lease.model)
         mine = model.classifier.info.fingerprint
         pinned = lease.model_fingerprint or leases.pin_model(self._database, lease.job_id, mine)
@@ -135,7 +135,7 @@ class ChunkReader:
                     mine=mine[:12],
                 )
             )
-        # After a restore another job may have the number.
+        # After a restore, another job may have this id.
         known = self._label_sets.get((lease.job_id, mine))
         if known is not None and known[0] == lease.label_set:
             return model, known[1]

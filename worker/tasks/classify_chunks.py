@@ -1,8 +1,8 @@
-"""Scoring a group of chunks: claim, read, score in slices, store each slice at once.
+"""Score groups of chunks: claim, read, score in slices, store each slice.
 
-A cross-encoder needs minutes for what a bi-encoder does in a second. So that progress shows, that a killed worker
-loses little, and that nobody waits for a slow group, a slice is no more than a chunk or two of that work; and a group
-whose time is over gives back, untried, what it has not begun.
+A cross-encoder needs minutes for the work that a bi-encoder does in a second. Slices of a chunk or two show progress
+and bound the loss when a worker is killed. A group releases the chunks that it has not started after ten seconds, so
+that other jobs do not wait for it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from worker.engine.classifier import Batch
 from worker.refinement.vectors import GEOMETRY_MODEL, pack
 from worker.tasks.claimed_chunks import JOB_ERRORS, ChunkReader, ClaimedChunk, ScoredChunk
 from worker.tasks.in_flight import InFlight, Work
-from worker.tasks.locks import Gate
-from worker.tasks.models import Models, cut
+from worker.tasks.locks import SharedLock
+from worker.tasks.models import Models, slices
 from yeban.chunks import hints, leases, outcomes
 from yeban.chunks.leases import Lease
 from yeban.chunks.outcomes import ALONE_FROM_ATTEMPT, Embedded
@@ -36,23 +36,23 @@ from yeban.telemetry import logs, metrics, tracing
 
 log = logging.getLogger(__name__)
 
-# A text that any engine can score: when it fails on this one too, the rows are not to blame.
+# A text that every engine can score: if it fails too, the engine is broken, not the rows.
 _CANARY = "你好"
 _ENGINE_RETRY_DELAY_S = 5.0
 _MAX_ENGINE_FAILURES = 8
 _MAX_REASON_CHARS = 500
 
-#: Tokens of one engine call, unless one chunk alone has more: a whole group for a bi-encoder, a chunk or so for a
+#: Tokens of one engine call, unless a single chunk has more: a whole group for a bi-encoder, about one chunk for a
 #: cross-encoder with ten labels.
 _SLICE_TOKENS = 65_536
-#: Seconds after which a group begins no further slice, so that other jobs' chunks have their turn.
+#: Seconds after which a group starts no further slice, so that chunks of other jobs get their turn.
 _GROUP_S = 10.0
-#: Seconds of waiting for the engine after which it is asked again whether the work is still wanted.
+#: Seconds of waiting for the engine after which the group checks again which chunks are wanted.
 _STALE_S = 1.0
 
 
 class ChunkRunner:
-    """Runs groups of chunk hints; one instance a worker process, called from its slots' threads."""
+    """Runs groups of chunk hints; one instance a process, called from its slots' threads."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class ChunkRunner:
         lease_s: float,
         on_broken_engine: Callable[[str], None],
     ) -> None:
-        """``on_broken_engine`` is told when the engine fails on a text that is known to be fine."""
+        """``on_broken_engine`` is called with a reason when the engine fails on a known text."""
         self._database = database
         self._sender = sender
         self._models = models
@@ -73,30 +73,30 @@ class ChunkRunner:
         self._worker_id = worker_id
         self._lease_s = lease_s
         self._on_broken_engine = on_broken_engine
-        self._gate = Gate()
+        self._lock = SharedLock()
         self._reader = ChunkReader(database, models)
 
     def __call__(self, group: Sequence[ChunkHint]) -> None:
-        """Look at the hinted chunks. Never raises for what leases and the sweep will recover."""
+        """Score the hinted chunks. Failures that leases and the sweep recover from are logged, not raised."""
         chunk_ids = list(dict.fromkeys(hint.chunk_id for hint in group))
         facts = {"yeban.chunk.ids": chunk_ids}
         with logs.bound(chunks=chunk_ids), tracing.span("chunk group", facts, kind=SpanKind.CONSUMER):
-            self._look_at(chunk_ids)
+            self._run(chunk_ids)
 
-    def _look_at(self, chunk_ids: Sequence[int]) -> None:
+    def _run(self, chunk_ids: Sequence[int]) -> None:
         try:
             if self._in_flight.stopping:
                 hints.drop_hints(self._database, chunk_ids)
                 return
             with ExitStack() as held:
-                self._run(chunk_ids, held)
+                self._claim_and_score(chunk_ids, held)
             hints.top_up(self._database, self._sender)
         except ServiceUnavailable as error:
-            log.warning("group given up, its leases will run out", extra={"error": error.detail})
+            log.warning("group given up, its leases will expire", extra={"error": error.detail})
 
-    def _run(self, chunk_ids: Sequence[int], held: ExitStack) -> None:
-        """Claim and score; ``held`` keeps what is claimed counted as in flight."""
-        with self._gate.shared():
+    def _claim_and_score(self, chunk_ids: Sequence[int], held: ExitStack) -> None:
+        """``held`` counts the claimed chunks as in flight until it is closed."""
+        with self._lock.shared():
             with tracing.span("claim") as span:
                 claimed = leases.claim(self._database, chunk_ids, worker_id=self._worker_id, lease_s=self._lease_s)
                 jobs = sorted({lease.job_id for lease in claimed})
@@ -107,14 +107,14 @@ class ChunkRunner:
             work = held.enter_context(self._in_flight.hold(claimed[0].token))
             suspect = self._run_together(claimed, work)
         if suspect is not None:
-            # It may end this process: then it must cost nobody else's chunk an attempt.
+            # It may kill this process, which must not cost other chunks an attempt.
             with ExitStack() as alone:
                 with work.waiting():
-                    alone.enter_context(self._gate.alone())
+                    alone.enter_context(self._lock.exclusive())
                 self._score_all(self._wanted([suspect]), work)
 
     def _run_together(self, claimed: Sequence[Lease], work: Work) -> ClaimedChunk | None:
-        """Score what may be scored together; returns the one chunk that must be scored alone, if any."""
+        """Score the chunks that may share a process; return the one that must be scored alone, if any."""
         suspects = [lease for lease in claimed if lease.attempt >= ALONE_FROM_ATTEMPT]
         leases.release(self._database, suspects[1:])
         ready = self._reader.read([lease for lease in claimed if lease not in suspects[1:]], work)
@@ -122,15 +122,15 @@ class ChunkRunner:
         return next((item for item in ready if item.lease in suspects), None)
 
     def _score_all(self, items: Sequence[ClaimedChunk], work: Work) -> None:
-        """Score slice after slice until all is done, or the group's time is over, or the process is to end."""
+        """Score slice by slice until the group is done or out of time, or the process is stopping."""
         by_model: defaultdict[int, list[ClaimedChunk]] = defaultdict(list)
         for item in items:
             by_model[id(item.model)].append(item)
-        slices = [part for of_model in by_model.values() for part in cut(of_model, ClaimedChunk.weight, _SLICE_TOKENS)]
+        parts = [part for same in by_model.values() for part in slices(same, ClaimedChunk.weight, _SLICE_TOKENS)]
         ends_at = time.monotonic() + _GROUP_S
-        for number, part in enumerate(slices):
+        for number, part in enumerate(parts):
             if number and (self._in_flight.stopping or time.monotonic() > ends_at):
-                leases.release(self._database, [item.lease for rest in slices[number:] for item in rest])
+                leases.release(self._database, [item.lease for rest in parts[number:] for item in rest])
                 return
             self._score(self._wanted(part) if number else part, work)
 
@@ -143,7 +143,7 @@ class ChunkRunner:
         except ServiceUnavailable:
             raise
         except Exception as error:
-            # Whatever an engine raises is about the rows or the engine, never a reason to lose the group.
+            # An error of the engine concerns these rows or the engine, and must not lose the rest of the group.
             if not self._in_flight.abandoned:
                 chunks = [item.lease.chunk_id for item in items]
                 metrics.ERRORS.labels(program="worker", code=metrics.code_of(error)).inc()
@@ -154,10 +154,10 @@ class ChunkRunner:
             with tracing.span("store", {"yeban.chunks": len(scored)}):
                 complete = outcomes.finish_chunks(self._database, [done.outcome() for done in scored])
             for job_id in complete:
-                self._end_job(job_id)
+                self._finish_job(job_id)
 
     def _engine_call(self, items: Sequence[ClaimedChunk], work: Work) -> list[ScoredChunk]:
-        """The scores of those items that are still wanted when their turn at the engine has come."""
+        """Scores of the items that are still wanted when the engine becomes free."""
         model = items[0].model
         plan = model.plan([item.batch() for item in items])
         asked_at = time.monotonic()
@@ -183,7 +183,7 @@ class ChunkRunner:
         ]
 
     def _embedded(self, item: ClaimedChunk, vectors: NDArray[np.float32] | None, work: Work) -> Embedded | None:
-        """The packed embeddings of a chunk for its job's refinement, by another model if its own makes none."""
+        """Packed embeddings for refinement, from another model if the chunk's own computes none."""
         if not item.lease.refine:
             return None
         model = item.model
@@ -194,21 +194,21 @@ class ChunkRunner:
                 with model.turn(work):
                     vectors = model.classifier.embed(item.batch().texts)
             except JOB_ERRORS as error:
-                # It costs the job its refinement, which says so, and nothing else.
+                # Only refinement fails, and its report gives the reason.
                 log.warning("no embeddings for refinement", extra={"job": item.lease.job_id, "error": error.detail})
                 return None
         if vectors is None:
             return None
-        return Embedded(encoder=model.classifier.info.fingerprint, vectors=pack(item.of_every_row(vectors)))
+        return Embedded(encoder=model.classifier.info.fingerprint, vectors=pack(item.spread(vectors)))
 
     def _wanted(self, items: Sequence[ClaimedChunk]) -> list[ClaimedChunk]:
-        """The items whose jobs still want them; the others are given back."""
+        """The items that their jobs still want; releases the others."""
         wanted = {lease.chunk_id for lease in leases.keep_wanted(self._database, [item.lease for item in items])}
         return [item for item in items if item.lease.chunk_id in wanted]
 
     def _recover(self, items: Sequence[ClaimedChunk], reason: str, work: Work) -> None:
         sound = not self._in_flight.abandoned and self._engine_is_sound(items[0], work)
-        if self._in_flight.abandoned:  # then it was us who broke off the call
+        if self._in_flight.abandoned:  # the process interrupted the call
             leases.release(self._database, [item.lease for item in items])
             return
         if sound:
@@ -222,7 +222,7 @@ class ChunkRunner:
                 why = msg("The engine failed %(attempt)s times: %(reason)s", attempt=item.lease.attempt, reason=reason)
                 fail_job(self._database, item.lease.job_id, str(why))
             outcomes.defer_chunk(self._database, item.lease, reason, delay_s=_ENGINE_RETRY_DELAY_S)
-        # Without the reason, which may quote a text; it stands beside the chunks.
+        # Without the reason, which may quote a text; it is stored with the chunks.
         self._on_broken_engine("the engine failed on a known text")
 
     def _engine_is_sound(self, item: ClaimedChunk, work: Work) -> bool:
@@ -233,8 +233,8 @@ class ChunkRunner:
             return False
         return True
 
-    def _end_job(self, job_id: int) -> None:
+    def _finish_job(self, job_id: int) -> None:
         try:
             self._sender.finish_job(job_id)
         except SEND_ERRORS as error:
-            log.warning("job end not sent, the sweep will end it", extra={"job": job_id, "error": str(error)})
+            log.warning("finish task not sent, left to the sweep", extra={"job": job_id, "error": str(error)})

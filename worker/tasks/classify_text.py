@@ -1,4 +1,4 @@
-"""Scoring a group of single texts for people who wait: the lightest first, each answered as soon as it is scored."""
+"""Score groups of single texts, the shortest first, and reply to each as soon as it is scored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from worker.engine.classifier import Batch
 from worker.tasks.in_flight import InFlight, Work
-from worker.tasks.models import Model, Models, cut, rounded
+from worker.tasks.models import Model, Models, rounded, slices
 from yeban.errors import EngineFailed, YebanError, msg
 from yeban.labels import LabelSet
 from yeban.messaging.queues import TextReply, TextRequest
@@ -24,9 +24,9 @@ from yeban.telemetry import metrics, tracing
 
 log = logging.getLogger(__name__)
 
-#: Seconds an answer nobody fetched stays in Redis.
+#: Seconds that an unread reply stays in Redis.
 _REPLY_TTL_S = 30
-#: Tokens of one engine call, unless one request alone has more: eight short texts for a bi-encoder, or a few texts with
+#: Tokens of one engine call, unless a single request has more: eight short texts for a bi-encoder, or a few texts with
 #: ten labels each for a cross-encoder.
 _SLICE_TOKENS = 2_048
 
@@ -41,7 +41,7 @@ class _Asked:
 
 
 class TextRunner:
-    """Runs groups of text requests; one instance a worker process."""
+    """Runs groups of text requests; one instance a process."""
 
     def __init__(self, *, redis: Redis, models: Models, in_flight: InFlight) -> None:
         self._redis = redis
@@ -49,7 +49,7 @@ class TextRunner:
         self._in_flight = in_flight
 
     def __call__(self, group: Sequence[TextRequest]) -> None:
-        """Answer every request that still has a reader; late ones are dropped."""
+        """Answer every request whose caller still waits, and drop the late ones."""
         now = time.time()
         by_model: defaultdict[str, list[TextRequest]] = defaultdict(list)
         for request in group:
@@ -70,7 +70,7 @@ class TextRunner:
 
     def _serve(self, model_name: str, requests: Sequence[TextRequest], work: Work) -> None:
         try:
-            with work.waiting():  # a model that is built for this machine on its first use takes minutes
+            with work.waiting():  # building a model on its first use takes minutes
                 model = self._models.get(model_name)
         except Exception as error:
             log.exception("model cannot be used", extra={"model": model_name})
@@ -87,11 +87,11 @@ class TextRunner:
                     log.exception("labels cannot be read")
                 self._send([(request, _refusal(error))])
         asked.sort(key=lambda one: one.weight)
-        for part in cut(asked, lambda one: one.weight, _SLICE_TOKENS):
+        for part in slices(asked, lambda one: one.weight, _SLICE_TOKENS):
             self._send(self._answer(model, part, work))
 
     def _answer(self, model: Model, asked: Sequence[_Asked], work: Work) -> list[tuple[TextRequest, TextReply]]:
-        """Replies to those whose readers still wait when their turn at the engine has come."""
+        """Replies to the callers that still wait when the engine becomes free."""
         started = time.time()
         live = list(asked)
         try:
@@ -107,7 +107,7 @@ class TextRunner:
                     plan = model.plan([one.batch for one in live])
                 scored = model.run(plan, work)
         except Exception as error:
-            if len(live) > 1:  # one bad request must not answer for its neighbours
+            if len(live) > 1:  # one bad request must not fail its neighbours
                 return [reply for one in live for reply in self._answer(model, [one], work)]
             if not isinstance(error, YebanError):
                 log.exception("text request failed")

@@ -1,4 +1,4 @@
-"""Ending a job: refining it, where that is wanted and the file is fit for it, and its summary."""
+"""Finish a job: refine it if requested and possible, then store its summary."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from yeban.results.refinement_data import Block, Material, ScoredRow
 
 log = logging.getLogger(__name__)
 
-#: Rows that a file must have, at least, and for each label: below, what is learnt of it is mostly chance.
-LEAST_ROWS = 100
-LEAST_ROWS_A_LABEL = 10
+#: Minimum rows of a file, and for each of its labels; from fewer, refinement learns mostly chance.
+MIN_ROWS = 100
+MIN_ROWS_A_LABEL = 10
 _PAGE_ROWS = 8_192
 _SHOWN_CHANGES = 20
 _SUGGESTED = 50
@@ -37,15 +37,15 @@ _SUGGESTED = 50
 _ARRAY_HEADER, _ARRAY_ITEM, _ITEM_LENGTH = 20, 8, 4
 
 
-class JobEnder:
-    """Ends jobs by their internal number; one a worker process."""
+class JobFinisher:
+    """Finishes jobs by their internal id; one instance a process."""
 
     def __init__(self, *, database: Database, models: Models) -> None:
         self._database = database
         self._models = models
 
     def __call__(self, job_id: int) -> bool:
-        """End the job if it is to be ended now. Raises ``ServiceUnavailable`` when the database is away."""
+        """Finish the job if it is ready. Returns False otherwise; raises ``ServiceUnavailable`` without a database."""
         return finish_job(self._database, job_id, self._refine)
 
     def _refine(self, job: EndingJob, check: Callable[[], None]) -> Refinement:
@@ -79,7 +79,7 @@ class JobEnder:
             "rows": material.scored,
             "changed": changes.total,
             "moves": [[*move, count] for move, count in changes.moves.most_common(_SHOWN_CHANGES)],
-            "examples": [row_no for _, row_no in sorted(changes.surest, reverse=True)],
+            "examples": [row_no for _, row_no in sorted(changes.most_confident, reverse=True)],
             "suggested": [learnt_from[at].row_no for at in suggested],
             "changed_since": changes.since if changes.again else None,
             "corrections": len(corrected),
@@ -104,7 +104,7 @@ class JobEnder:
             check()
 
     def _examples(self, label_set: LabelSet, material: Material) -> Examples | None:
-        """The examples that the labels came with, embedded as the rows are."""
+        """The labels' examples, embedded by the same model as the rows; None if there are none, or no such model."""
         pairs = [(text, at) for at, label in enumerate(label_set.labels) for text in label.examples]
         if not pairs:
             return None
@@ -118,7 +118,7 @@ class JobEnder:
 
 @dataclass(frozen=True)
 class _Page:
-    """New decisions of some rows, as arrays, so that a million of them stay small."""
+    """New decisions of a page of rows, as arrays, so that a million of them stay small."""
 
     row_nos: NDArray[np.int64]
     labels: NDArray[np.int16]
@@ -134,16 +134,16 @@ class _Page:
 
 @dataclass
 class _Changes:
-    """What refinement changed: how many rows, from which label to which, and the surest of them.
+    """Changes by refinement: their number, moves between labels, and the most confident rows.
 
-    ``since`` counts those that an earlier refinement decided otherwise, where there was one (``again``).
+    ``since`` counts the differences from an earlier refinement, if there was one (``again``).
     """
 
     total: int = 0
     again: bool = False
     since: int = 0
     moves: Counter[tuple[int, int]] = field(default_factory=Counter)
-    surest: list[tuple[float, int]] = field(default_factory=list)
+    most_confident: list[tuple[float, int]] = field(default_factory=list)
 
     def count(self, page: _Page, scored: Sequence[ScoredRow]) -> None:
         earlier = [(row.refined, label) for row, label in zip(scored, page.labels.tolist(), strict=True)]
@@ -153,15 +153,17 @@ class _Changes:
         changed = np.flatnonzero(page.labels != before)
         self.total += len(changed)
         self.moves.update(zip(before[changed].tolist(), page.labels[changed].tolist(), strict=True))
-        surest = changed[np.argsort(-page.margins[changed], kind="stable")[:_SHOWN_CHANGES]]
-        found = [(page.margins[at].item(), page.row_nos[at].item()) for at in surest]
-        self.surest = heapq.nlargest(_SHOWN_CHANGES, [*self.surest, *found], key=lambda one: (one[0], -one[1]))
+        most_confident = changed[np.argsort(-page.margins[changed], kind="stable")[:_SHOWN_CHANGES]]
+        found = [(page.margins[at].item(), page.row_nos[at].item()) for at in most_confident]
+        self.most_confident = heapq.nlargest(
+            _SHOWN_CHANGES, [*self.most_confident, *found], key=lambda one: (one[0], -one[1])
+        )
 
 
 def _check(job: EndingJob, material: Material) -> None:
     if not job.label_set.refinable:
         raise NotRefined(msg("Refinement is for two labels or more that exclude one another."))
-    least = max(LEAST_ROWS, LEAST_ROWS_A_LABEL * len(job.label_set))
+    least = max(MIN_ROWS, MIN_ROWS_A_LABEL * len(job.label_set))
     if material.scored < least:
         raise NotRefined(
             msg(

@@ -1,11 +1,11 @@
-"""Prefetch grouping: turns the messages Celery has prefetched into groups, one engine call each.
+"""Prefetch grouping: collect the messages that Celery prefetches into groups for one engine call each.
 
-Celery hands every message to a task's *strategy*. Ours buffers it, and sends a group to the pool when a slot
-is free and the group is full, its oldest message has waited long enough, or nothing else is running.
+Celery passes every message to its task's *strategy*. This one buffers it, and sends a group to the pool when a slot
+is free and the group is full, its oldest message has waited long enough, or no other group is running.
 
-Everything here but :meth:`Grouper._work` runs on the consumer's event-loop thread, so nothing is locked.
-Messages are acknowledged late, on that thread, whatever came of the group: what was not done is known elsewhere
-(the database for chunks, the caller's deadline for texts), never by a message being delivered twice.
+Everything except :meth:`Grouper._work` runs on the consumer's event-loop thread, so nothing is locked. Messages are
+acknowledged late, on that thread, even if the group failed: recovery relies on leases (chunks) and on the caller's
+deadline (texts), never on redelivery.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ P = TypeVar("P", bound=BaseModel)
 
 @dataclass(frozen=True, kw_only=True)
 class GroupPolicy:
-    """When to flush. ``size`` messages make a group full; ``slots`` groups run at a time."""
+    """Limits of a group: ``size`` messages are a full group, and ``slots`` groups run at a time."""
 
     size: int
     wait_s: float
@@ -45,8 +45,8 @@ class _Received(Generic[P]):
 class Grouper(Generic[P]):
     """Buffers one task's messages and runs them in groups.
 
-    It outlives connections: after a reconnect :meth:`bind` is called again, what is buffered stays (doing a
-    message twice is harmless by contract), and running groups keep their slots.
+    It outlives connections: after a reconnect, :meth:`bind` is called again, buffered messages stay (handling a message
+    twice is harmless), and running groups keep their slots.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Grouper(Generic[P]):
         )
 
     def _arm(self) -> None:
-        """Wake up when the oldest message has waited long enough; a group that ends wakes us anyway."""
+        """Set a timer for the oldest message, unless a running group will call :meth:`_flush` anyway."""
         if self._timer is not None or not self._buffer or self._running >= self._policy.slots:
             return
         delay_s = max(0.0, self._buffer[0].at + self._policy.wait_s - self._clock())
@@ -122,7 +122,7 @@ class Grouper(Generic[P]):
     def _start(self, group: list[_Received[P]]) -> bool:
         """Send the oldest messages to the pool; ``False`` if it is shutting down.
 
-        What is left in the buffer then is unacknowledged, so closing the connection gives it back to the queue.
+        Messages left in the buffer are unacknowledged, so closing the connection returns them to the queue.
         """
         consumer = self._consumer
         try:
@@ -138,12 +138,12 @@ class Grouper(Generic[P]):
         try:
             self._run([received.payload for received in group])
         except Exception:
-            # The group's work is recovered by its deadline or lease; the worker itself goes on.
+            # The group's deadline or lease recovers its work; the worker continues.
             log.exception("group failed", extra={"messages": len(group)})
         finally:
-            consumer.call_soon(self._on_group_end, group, consumer)
+            consumer.call_soon(self._on_group_finished, group, consumer)
 
-    def _on_group_end(self, group: list[_Received[P]], consumer: Any) -> None:
+    def _on_group_finished(self, group: list[_Received[P]], consumer: Any) -> None:
         self._running -= 1
         for received in group:
             received.ack(log, consumer.connection_errors)
@@ -158,7 +158,7 @@ class GroupedTask(Task):  # type: ignore[misc]  # celery ships no types
     grouper: Grouper[Any]
 
     def Strategy(self, _task: Task, _app: Celery, consumer: Any) -> Callable[..., None]:  # noqa: N802  # Celery's name
-        """Called by Celery on each (re)connect."""
+        """Celery calls this on every connect and reconnect."""
         return self.grouper.bind(consumer)
 
 
@@ -172,4 +172,4 @@ def register(app: Celery, name: str, grouper: Grouper[P]) -> None:
 
 
 def _ignore(_result: Any) -> None:
-    """The pool wants a callback; a group reports its end itself."""
+    """The pool requires a callback; :meth:`Grouper._work` reports the end of a group."""

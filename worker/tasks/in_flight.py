@@ -1,4 +1,4 @@
-"""Which leases this process holds right now, and when each of them last made progress."""
+"""The leases that this process holds, and the progress of the groups that hold them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 
 class Abandoned(Exception):
-    """Raised in the midst of work that is to be left at once."""
+    """Interrupts work that the process has no time left to finish."""
 
 
 class Work:
-    """One group's stay in the process. Its own thread tells of progress, the watchdog asks."""
+    """One group in the process. Its thread reports progress, and the watchdog reads it."""
 
     def __init__(self, abandoned: threading.Event, clock: Callable[[], float]) -> None:
         self._abandoned = abandoned
@@ -22,14 +22,14 @@ class Work:
         self._moved_at: float | None = clock()
 
     def progress(self) -> None:
-        """Tell that the work went on. Raises :class:`Abandoned` once there is no time left to end it."""
+        """Report progress. Raises :class:`Abandoned` once the process has no time left."""
         self._moved_at = self._clock()
         if self._abandoned.is_set():
             raise Abandoned
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Wait for others without counting as stuck: if they are, they are found out themselves."""
+        """Wait for another group without counting as stuck; the watchdog sees that group's own progress."""
         self._moved_at = None
         try:
             yield
@@ -43,7 +43,7 @@ class Work:
 
 
 class InFlight:
-    """Shared between the slots, which hold leases, and the keeper, which renews them and watches their progress."""
+    """The leases in flight, shared by the slots that hold them and the keeper that renews and watches them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -66,29 +66,29 @@ class InFlight:
 
     @property
     def stopping(self) -> bool:
-        """Whether the process is to end: nothing new should be begun."""
+        """True once the process is shutting down: start nothing new."""
         return self._stopping.is_set()
 
     @property
     def abandoned(self) -> bool:
-        """Whether even work that is begun is to be left."""
+        """True once running work must be interrupted too."""
         return self._abandoned.is_set()
 
     def stop(self) -> None:
-        """Begin nothing new."""
+        """Start nothing new."""
         self._stopping.set()
 
     def abandon(self) -> None:
-        """Leave what is begun, at its next sign of progress."""
+        """Interrupt running work when it next reports progress."""
         self._stopping.set()
         self._abandoned.set()
 
     def tokens(self) -> list[uuid.UUID]:
-        """Every lease token held now."""
+        """All lease tokens held now."""
         with self._lock:
             return list(self._held)
 
     def longest_idle_s(self) -> float:
-        """Seconds since the group that moved longest ago last made progress; 0 when none is held."""
+        """Seconds since the least active group last made progress; 0 without groups."""
         with self._lock:
             return max((work.idle_s() for work in self._held.values()), default=0.0)

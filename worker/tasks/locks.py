@@ -1,4 +1,4 @@
-"""Who may run at the same time: ordinary groups together, or one suspect alone in the process."""
+"""Locks of the slots: groups share the process, and groups of one model take turns at its engine."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 
-class Gate:
-    """A lock that is shared or exclusive. Whoever waits to be alone goes before newcomers."""
+class SharedLock:
+    """A shared/exclusive lock that prefers the exclusive side: while one waits, no newcomer may share."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._sharing = 0
-        self._alone = False
+        self._exclusive = False
         self._waiting = 0
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Run beside others."""
+        """Hold the lock together with other sharers."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._alone and not self._waiting)
+            self._changed.wait_for(lambda: not self._exclusive and not self._waiting)
             self._sharing += 1
         try:
             yield
@@ -31,53 +32,51 @@ class Gate:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Run with nobody beside. Not to be entered from within :meth:`shared`."""
+    def exclusive(self) -> Iterator[None]:
+        """Hold the lock alone. Deadlocks inside :meth:`shared`."""
         with self._changed:
             self._waiting += 1
-            self._changed.wait_for(lambda: not self._alone and not self._sharing)
+            self._changed.wait_for(lambda: not self._exclusive and not self._sharing)
             self._waiting -= 1
-            self._alone = True
+            self._exclusive = True
         try:
             yield
         finally:
             with self._changed:
-                self._alone = False
+                self._exclusive = False
                 self._changed.notify_all()
 
 
-class Turns:
-    """A lock that is handed on to whoever has waited longest.
+class FairLock:
+    """A lock for ``with`` that goes to waiting threads in order of arrival.
 
-    With an ordinary lock, who has just let go can take it again before a thread that waits has woken.
+    A thread that releases a ``threading.Lock`` can take it again before a waiting thread wakes.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken = False
+        self._held = False
         self._queue: deque[threading.Event] = deque()
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Number of waiting threads."""
         return len(self._queue)
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Wait for a turn, and have it for the length of the block."""
+    def __enter__(self) -> None:
         with self._lock:
-            called = None
-            if self._taken:
-                called = threading.Event()
-                self._queue.append(called)
-            self._taken = True
-        if called is not None:
-            called.wait()
-        try:
-            yield
-        finally:
-            with self._lock:
-                if self._queue:
-                    self._queue.popleft().set()  # it stays taken
-                else:
-                    self._taken = False
+            if not self._held:
+                self._held = True
+                return
+            called = threading.Event()
+            self._queue.append(called)
+        called.wait()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._lock:
+            if self._queue:
+                self._queue.popleft().set()  # the lock stays held
+            else:
+                self._held = False

@@ -1,4 +1,4 @@
-"""The classifiers a worker process has loaded, each with its caches and its turn at the engine."""
+"""The loaded classifiers of a worker process, and the slices and scores that pass through them."""
 
 from __future__ import annotations
 
@@ -14,39 +14,41 @@ from numpy.typing import NDArray
 
 from worker.engine.classifier import Batch, Classifier, Plan, RunStats, Scored
 from worker.tasks.in_flight import Work
-from worker.tasks.locks import Turns
+from worker.tasks.locks import FairLock
 from yeban.errors import EngineFailed, msg
 from yeban.telemetry import metrics, tracing
 
-#: Models kept loaded; the least recently used one makes room for another.
+#: Models that stay loaded; loading another evicts the least recently used.
 _MAX_LOADED = 3
+
+T = TypeVar("T")
 
 
 @dataclass
 class Model:
-    """A loaded classifier. Preparing is free-threaded; only one group is in the engine at a time."""
+    """A loaded classifier. Any group may plan at any time; one group at a time uses the engine."""
 
     classifier: Classifier
-    turns: Turns = field(default_factory=Turns)
+    lock: FairLock = field(default_factory=FairLock)
 
     @contextmanager
     def turn(self, work: Work) -> Iterator[None]:
-        """The engine's use for the length of the block. Plan before it, so that the engine does not stand still."""
+        """Use the engine for the length of the block. Plan before, so that the engine does not idle."""
         with ExitStack() as turn:
             with work.waiting():
-                turn.enter_context(self.turns.one())
+                turn.enter_context(self.lock)
             yield
 
     def plan(self, batches: Sequence[Batch]) -> Plan:
-        """Prepare batches; they need no turn for it."""
+        """Prepare batches, outside a turn."""
         with tracing.span("plan", {"yeban.batches": len(batches)}):
             return self.classifier.plan(batches)
 
     def run(self, plan: Plan, work: Work) -> Scored:
-        """Carry out a plan, in its turn. Raises what the engine raises, and ``EngineFailed`` for scores not finite."""
+        """Run a plan, within a turn. Raises the engine's errors, and ``EngineFailed`` for infinite or NaN scores."""
         with tracing.span("engine", {"yeban.model": self.classifier.info.name}) as span:
             scored = self.classifier.run(plan, progress=work.progress)
-            # Whatever the engine: a score that is no number must never be stored or shown.
+            # NaN must never be stored or shown, whatever the engine.
             if not all(np.isfinite(scores).all() for scores in scored.scores):
                 raise EngineFailed(msg("The engine returned scores that are not finite."))
             stats = scored.stats
@@ -55,13 +57,13 @@ class Model:
         return scored
 
     def score(self, batches: Sequence[Batch], work: Work) -> Scored:
-        """Score batches: tokenised at once, then in turn through the engine."""
+        """Plan and run batches."""
         plan = self.plan(batches)
         with self.turn(work):
             return self.run(plan, work)
 
     def describe(self) -> dict[str, Any]:
-        """What heartbeats and replies tell of the model."""
+        """The model's description in heartbeats and replies."""
         info = self.classifier.info
         return {
             "name": info.name,
@@ -95,8 +97,8 @@ class Models:
             return model
 
     def describe(self) -> list[dict[str, Any]]:
-        """All loaded models."""
-        # Copied without the lock: a heartbeat must not wait for a model to load.
+        """Descriptions of all loaded models."""
+        # Copied without the lock, so that a heartbeat does not wait for a model to load.
         return [model.describe() for model in tuple(self._loaded.values())]
 
 
@@ -107,26 +109,23 @@ def _count(model: str, stats: RunStats) -> None:
     metrics.TRUNCATED_TEXTS.labels(model=model).inc(stats.truncated_texts)
     metrics.TOKENS.labels(model=model).inc(stats.tokens)
     metrics.PADDED_TOKENS.labels(model=model).inc(stats.padded_tokens)
-    if stats.tokens:  # none where the cache knew everything
+    if stats.tokens:  # 0 if every text was in the cache
         metrics.PADDING_RATIO.labels(model=model).observe(stats.padded_tokens / stats.tokens)
 
 
 def rounded(scores: NDArray[np.float32]) -> list[list[float]]:
-    """Scores as they are stored and sent: six decimals, so that a decision can be made again from them."""
+    """Scores to six decimals, as stored and sent, so that decisions can be reproduced from them."""
     rows: list[list[float]] = np.round(scores.astype(np.float64), 6).tolist()
     return rows
 
 
-T = TypeVar("T")
-
-
-def cut(items: Sequence[T], weight: Callable[[T], int], most: int) -> list[list[T]]:
-    """Consecutive parts of ``items`` that weigh at most ``most`` each; what is heavier by itself is a part alone."""
+def slices(items: Sequence[T], weight: Callable[[T], int], max_weight: int) -> list[list[T]]:
+    """Consecutive slices of at most ``max_weight`` each; a heavier item is a slice of its own."""
     parts: list[list[T]] = []
     filled = 0
     for item in items:
         weighs = weight(item)
-        if parts and filled + weighs <= most:
+        if parts and filled + weighs <= max_weight:
             parts[-1].append(item)
             filled += weighs
         else:

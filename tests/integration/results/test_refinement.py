@@ -9,7 +9,7 @@ import pytest
 
 from tests.fixtures.effort import effort
 from tests.fixtures.waiting import wait_until
-from worker.tasks.finish_job import LEAST_ROWS
+from worker.tasks.finish_job import MIN_ROWS
 from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, NotFound
@@ -248,7 +248,7 @@ def test_a_job_that_cannot_be_refined_ends_as_it_was_scored_and_says_why(
 
 
 def test_a_small_file_is_not_refined(work, end_job):
-    job = work.job(LEAST_ROWS - 1)
+    job = work.job(MIN_ROWS - 1)
     work.finish(work.claim(work.chunk_ids(job)))
     end_job(job.internal_id)
     assert "too few" in work.view(job).refinement["reason"]

@@ -8,7 +8,7 @@ import pytest
 from tests.fixtures.fake_classifier import FakeClassifier
 from tests.fixtures.interleaving import Interleaving
 from tests.fixtures.jobs import Made
-from worker.tasks.finish_job import JobEnder
+from worker.tasks.finish_job import JobFinisher
 from worker.tasks.models import Models
 from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.jobs import control
@@ -58,7 +58,7 @@ def made_file(work):
     lines = [f"{'ab'[of]} {number},甲" for number, of in enumerate(kind)]
     made = Made(lines=lines, scores=scores.astype(np.float32), vectors=vectors.astype(np.float32))
     job = work.scored(made, label_set=LabelSet.of("甲,乙"))
-    return job, JobEnder(database=work.database, models=Models(lambda _name: FakeClassifier()))
+    return job, JobFinisher(database=work.database, models=Models(lambda _name: FakeClassifier()))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.fixtures.waiting import wait_until
 from worker.refinement.vectors import GEOMETRY_MODEL, unpack
 from worker.tasks import classify_chunks
 from worker.tasks.classify_chunks import ChunkRunner
-from worker.tasks.finish_job import JobEnder
+from worker.tasks.finish_job import JobFinisher
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban.accounts.viewer import UNRESTRICTED
@@ -436,7 +436,7 @@ def test_a_job_whose_rows_cannot_be_embedded_is_tagged_all_the_same(work, runner
     job = work.job(120, model="a-cross-encoder")
     _with_geometry(runner, unavailable)(job)
     assert len(work.results(job)) == 120
-    assert JobEnder(database=work.database, models=runner.models)(job.internal_id)
+    assert JobFinisher(database=work.database, models=runner.models)(job.internal_id)
     ended = work.view(job)
     assert ended.state is JobState.COMPLETED
     assert ended.refinement["state"] == "skipped"

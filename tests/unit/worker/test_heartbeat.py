@@ -76,7 +76,7 @@ def test_a_full_disk_later_on_costs_the_file_and_not_the_worker(heartbeat, path)
 def test_at_an_orderly_end_the_file_goes(heartbeat, path):
     heartbeat.tick()
     heartbeat.beat()
-    heartbeat.end()
+    heartbeat.stop()
     assert list(path.parent.iterdir()) == []
 
 
@@ -85,5 +85,5 @@ def test_without_a_file_there_is_only_the_age(clock):
     heartbeat.prepare()
     heartbeat.tick()
     assert heartbeat.beat()
-    heartbeat.end()
+    heartbeat.stop()
     assert heartbeat.age_s() == 0

@@ -1,14 +1,14 @@
 import threading
 
 from tests.fixtures.waiting import wait_until
-from worker.tasks.locks import Gate, Turns
+from worker.tasks.locks import FairLock, SharedLock
 
 
 def test_ordinary_groups_run_beside_one_another():
-    gate, both = Gate(), threading.Barrier(2, timeout=120)
+    lock, both = SharedLock(), threading.Barrier(2, timeout=120)
 
     def run() -> None:
-        with gate.shared():
+        with lock.shared():
             both.wait()
 
     threads = [threading.Thread(target=run) for _ in range(2)]
@@ -20,23 +20,23 @@ def test_ordinary_groups_run_beside_one_another():
 
 
 def test_a_suspect_runs_when_all_others_are_out_and_keeps_them_out():
-    gate, order = Gate(), []
+    lock, order = SharedLock(), []
     first_in, first_may_go, suspect_in, suspect_may_go = (threading.Event() for _ in range(4))
 
     def first() -> None:
-        with gate.shared():
+        with lock.shared():
             first_in.set()
             first_may_go.wait(120)
             order.append("first")
 
     def suspect() -> None:
-        with gate.alone():
+        with lock.exclusive():
             suspect_in.set()
             suspect_may_go.wait(120)
             order.append("suspect")
 
     def late() -> None:
-        with gate.shared():
+        with lock.shared():
             order.append("late")
 
     threads = [threading.Thread(target=first)]
@@ -55,35 +55,35 @@ def test_a_suspect_runs_when_all_others_are_out_and_keeps_them_out():
     assert order == ["first", "suspect", "late"]
 
 
-def test_turns_go_in_the_order_of_asking_and_one_has_it_at_a_time():
-    turns, order, running = Turns(), [], 0
+def test_a_fair_lock_goes_to_one_thread_at_a_time_in_order_of_arrival():
+    lock, order, running = FairLock(), [], 0
 
     def take(name: int) -> None:
         nonlocal running
-        with turns.one():
+        with lock:
             running += 1
             order.append((name, running))
             running -= 1
 
     threads = []
-    with turns.one():
+    with lock:
         for name in range(5):
             threads.append(threading.Thread(target=take, args=[name]))
             threads[-1].start()
-            wait_until(lambda name=name: turns.waiting == name + 1, what="another who waits")
-    # Whoever has just let go asks again at once, and comes last all the same.
+            wait_until(lambda name=name: lock.waiting == name + 1, what="another who waits")
+    # The thread that released the lock asks again at once, and comes last.
     take(5)
     for thread in threads:
         thread.join(30)
     assert order == [(name, 1) for name in range(6)]
 
 
-def test_a_turn_that_ends_in_an_error_is_handed_on():
-    turns = Turns()
+def test_a_fair_lock_is_released_by_an_error():
+    lock = FairLock()
     try:
-        with turns.one():
+        with lock:
             raise RuntimeError
     except RuntimeError:
         pass
-    with turns.one():
-        assert turns.waiting == 0
+    with lock:
+        assert lock.waiting == 0

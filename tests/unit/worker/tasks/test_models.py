@@ -1,6 +1,6 @@
 import pytest
 
-from worker.tasks.models import cut
+from worker.tasks.models import slices
 
 
 def itself(number: int) -> int:
@@ -19,4 +19,4 @@ def itself(number: int) -> int:
     ],
 )
 def test_parts_are_as_full_as_they_may_be_and_keep_the_order(weights, parts):
-    assert cut(weights, itself, 10) == parts
+    assert slices(weights, itself, 10) == parts

