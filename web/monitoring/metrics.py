@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 from flask import current_app
 from redis.exceptions import RedisError
-from sqlalchemy import text
+from sqlalchemy import case, func, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from web.monitoring.deadline import Bounded
@@ -21,7 +22,8 @@ from web.services import Services
 from yeban import __version__
 from yeban.chunks.workers import WORKER_TIMEOUT_S
 from yeban.database.engine import Database
-from yeban.database.tables.states import ENDED, ChunkState, JobState
+from yeban.database.tables import Chunk, Draft, Job, WebhookDelivery, Worker
+from yeban.database.tables.states import ENDED, ChunkState, JobState, constant, constants
 from yeban.errors import ServiceUnavailable
 from yeban.messaging.queues import BULK_QUEUE, INTERACTIVE_QUEUE, UNACKNOWLEDGED_KEY
 from yeban.runtime.programs import ROLES
@@ -41,20 +43,21 @@ _OPEN = [ChunkState.QUEUED, ChunkState.LEASED]
 _MESSAGE_STATES = ("due", "later")
 _QUEUES = {"bulk": BULK_QUEUE, "interactive": INTERACTIVE_QUEUE}
 
-# Literals, not parameters: only then does the planner see that ix_job_unended and ix_chunk_open fit.
-_IN_UNENDED = "state IN ('scheduled', 'queued', 'running', 'finishing', 'paused', 'cancelling')"
-_JOBS = text(f"SELECT state, count(*) FROM job WHERE {_IN_UNENDED} GROUP BY state")  # noqa: S608
-_CHUNKS = text(
-    "SELECT chunk.state, count(*) FROM job JOIN chunk ON chunk.job_id = job.id"  # noqa: S608
-    f" WHERE job.{_IN_UNENDED} AND chunk.state <> 'done' GROUP BY chunk.state"
+_IS_UNENDED = Job.state.in_(constants(_UNENDED))
+_JOBS = select(Job.state, func.count()).where(_IS_UNENDED).group_by(Job.state)
+_CHUNKS = (
+    select(Chunk.state, func.count())
+    .join(Job, Job.id == Chunk.job_id)
+    .where(_IS_UNENDED, Chunk.state != constant(ChunkState.DONE))
+    .group_by(Chunk.state)
 )
-_MESSAGES = text(
-    "SELECT CASE WHEN next_at <= now() THEN 'due' ELSE 'later' END AS state, count(*) FROM webhook_delivery"
-    " WHERE next_at IS NOT NULL GROUP BY 1"
-)
-_DRAFTS = text("SELECT count(*) AS files, coalesce(sum(size_bytes), 0) AS bytes FROM draft")
-_WORKERS = text(
-    "SELECT role, count(*) FROM worker WHERE seen_at > now() - make_interval(secs => :timeout) GROUP BY role"
+_DUE = case((WebhookDelivery.next_at <= func.now(), literal_column("'due'")), else_=literal_column("'later'"))
+_MESSAGES = select(_DUE, func.count()).where(WebhookDelivery.next_at.is_not(None)).group_by(_DUE)
+_DRAFTS = select(func.count().label("files"), func.coalesce(func.sum(Draft.size_bytes), 0).label("bytes"))
+_WORKERS = (
+    select(Worker.role, func.count())
+    .where(Worker.seen_at > func.now() - timedelta(seconds=WORKER_TIMEOUT_S))
+    .group_by(Worker.role)
 )
 
 
@@ -131,7 +134,7 @@ def count(database: Database) -> _Counted:
         return _Counted(
             jobs={row[0]: row[1] for row in connection.execute(_JOBS)},
             chunks={row[0]: row[1] for row in connection.execute(_CHUNKS)},
-            workers={row[0]: row[1] for row in connection.execute(_WORKERS, {"timeout": WORKER_TIMEOUT_S})},
+            workers={row[0]: row[1] for row in connection.execute(_WORKERS)},
             messages={row[0]: row[1] for row in connection.execute(_MESSAGES)},
             drafts=(drafts.files, int(drafts.bytes)),
         )

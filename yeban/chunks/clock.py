@@ -1,15 +1,26 @@
-"""When a pause or a hold is over, by the database's clock. SQL conditions over ``chunk`` and ``job``.
+"""Moments set by the database's clock, which may be set back.
 
-The clock may be set back. What was given by the old one would then last until the new one has caught up, for hours if
-need be. Nothing of ours reaches further ahead than a quarter of an hour (``YEBAN_LEASE_S`` is bounded accordingly), so
-what does is over as well. The sweep says the same of leases and hints.
+A moment set before the clock was set back would lie in the future until the clock has caught up. This service sets
+none further ahead than a quarter of an hour (``YEBAN_LEASE_S`` is bounded accordingly), so a moment further ahead
+counts as passed.
 """
 
 from __future__ import annotations
 
-#: Whether nobody is ending the job.
-END_IS_FREE = "(ender_until IS NULL OR ender_until < now() OR ender_until > now() + interval '15 minutes')"
-#: Whether a deleted job was hidden longer than ``:grace_s`` seconds ago.
-GRACE_OVER = "(deleted_at <= now() - make_interval(secs => :grace_s) OR deleted_at > now() + interval '15 minutes')"
-#: Whether a chunk's pause after a failure is over.
-PAUSE_OVER = "(not_before IS NULL OR not_before <= now() OR not_before > now() + interval '15 minutes')"
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from yeban.database.tables import Job
+
+_FURTHEST = timedelta(minutes=15)
+
+
+def passed(moment: InstrumentedAttribute[datetime | None], *, by_s: float = 0.0) -> ColumnElement[bool]:
+    """Condition that ``moment`` passed at least ``by_s`` seconds ago; false where it is NULL."""
+    return or_(moment <= func.now() - timedelta(seconds=by_s), moment > func.now() + _FURTHEST)
+
+
+#: Condition that no worker holds the completion of a job.
+COMPLETION_IS_FREE = or_(Job.ender_until.is_(None), passed(Job.ender_until))

@@ -1,4 +1,4 @@
-"""Ending a claimed chunk: storing its results, or dealing with its failure. Every change is fenced by the lease."""
+"""Outcomes of claimed chunks: results stored, or a failure handled. The lease fences every change."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, exists, func, insert, select, update
 
+from yeban.chunks import queries
 from yeban.chunks.leases import Lease
 from yeban.database.engine import Database, copy_rows
+from yeban.database.tables import Chunk, Job, Result
+from yeban.database.tables.states import ChunkState, constant
 from yeban.labels import Status
 from yeban.telemetry import metrics
 
@@ -26,6 +30,7 @@ MAX_LOST_LEASES = 3
 MAX_LOST_LEASES_ROW = 5
 _RETRY_DELAY_S = 1.0
 
+_UNLEASED = {"lease_token": None, "lease_until": None, "worker_id": None, "hinted_at": None}
 _EMBEDDING_COLUMNS = ("job_id", "first_row", "last_row", "encoder", "vectors")
 _RESULT_COLUMNS = ("job_id", "row_no", "status", "label", "score", "margin", "scores", "error")
 
@@ -53,7 +58,7 @@ class Embedded:
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkOutcome:
-    """All results of one claimed chunk, one a row; ``embedded`` is for refinement, where the job wants it."""
+    """All results of one claimed chunk, one a row; ``embedded`` is for jobs that are refined."""
 
     lease: Lease
     results: Sequence[RowResult]
@@ -61,65 +66,40 @@ class ChunkOutcome:
 
 
 class FailureAction(StrEnum):
-    """What became of a chunk whose scoring failed."""
+    """The outcome of a chunk whose scoring failed."""
 
     RETRIED = "retried"  # queued again, to run alone
     BISECTED = "bisected"  # split in two halves, queued again
     QUARANTINED = "quarantined"  # a single row: stored as an error result
-    STALE = "stale"  # the lease was no longer ours; nothing changed
-
-
-_FENCE = text(
-    """
-    WITH held AS (
-        SELECT id FROM chunk WHERE id = ANY(CAST(:ids AS bigint[])) AND state = 'leased' ORDER BY id FOR UPDATE
-    )
-    UPDATE chunk SET state = 'done', lease_token = NULL, lease_until = NULL, hinted_at = NULL, finished_at = now(),
-        ok = done.ok, abstained = done.abstained, errors = done.errors
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS uuid[]),
-                CAST(:ok AS int[]), CAST(:abstained AS int[]), CAST(:errors AS int[]))
-        AS done (id, token, ok, abstained, errors)
-        JOIN held ON held.id = done.id
-    WHERE chunk.id = done.id AND chunk.state = 'leased' AND chunk.lease_token = done.token
-    RETURNING chunk.id, done.token
-    """
-)
-
-_COMPLETE = text(
-    "SELECT touched.job_id FROM unnest(CAST(:ids AS bigint[])) AS touched (job_id)"
-    " WHERE NOT EXISTS (SELECT FROM chunk WHERE chunk.job_id = touched.job_id AND state <> 'done')"
-    " ORDER BY touched.job_id"
-)
+    STALE = "stale"  # the lease no longer held; nothing changed
 
 
 def finish_chunks(database: Database, outcomes: Sequence[ChunkOutcome]) -> list[int]:
     """Store the results of claimed chunks and mark them done, in one transaction.
 
-    The fence comes first: a chunk whose lease token is no longer ours contributes nothing, so a stalled
-    worker that comes back cannot mix its results in. Returns the ids of jobs that have no open chunk left,
-    in order.
+    The fence comes first: a chunk whose lease was lost contributes nothing, so a stalled worker cannot mix its
+    results in. Returns the ids of the jobs that have no open chunk left, in order.
     """
     with database.begin() as connection:
         kept = _mark_done(connection, outcomes)
         stored = [outcome for outcome in outcomes if outcome.lease.key in kept]
         copy_rows(connection, "result", _RESULT_COLUMNS, _copied(stored))
         copy_rows(connection, "embedding", _EMBEDDING_COLUMNS, _copied_embeddings(stored))
-        jobs = sorted({outcome.lease.job_id for outcome in stored})
-        complete = list(connection.scalars(_COMPLETE, {"ids": jobs})) if jobs else []
+        scored = _scored_jobs(connection, {outcome.lease.job_id for outcome in stored})
     if len(stored) < len(outcomes):
         lost = [outcome.lease.chunk_id for outcome in outcomes if outcome.lease.key not in kept]
         metrics.CHUNKS_LATE.inc(len(lost))
         log.warning("late results dropped, the lease was lost", extra={"chunks": lost})
     _count(stored)
-    return complete
+    return scored
 
 
 def fail_chunk(database: Database, lease: Lease, reason: str) -> FailureAction:
-    """Deal with a chunk that the engine could not score: try it alone, then halve it, then give the row up."""
+    """Handle a chunk that the engine could not score: retry it alone, then halve it, then quarantine the row."""
     with database.begin() as connection:
         if not _holds(connection, lease):
             return FailureAction.STALE
-        # A row that has just been parted from the others is tried once more: an engine may also fail in passing.
+        # A row that was just separated from the others is tried once more: the failure may be temporary.
         if lease.attempt < ALONE_FROM_ATTEMPT + (lease.rows == 1):
             requeue(connection, lease.chunk_id, reason, delay_s=_RETRY_DELAY_S)
             action = FailureAction.RETRIED
@@ -129,22 +109,22 @@ def fail_chunk(database: Database, lease: Lease, reason: str) -> FailureAction:
         else:
             quarantine(connection, lease.chunk_id, reason)
             action = FailureAction.QUARANTINED
-    tell_failure(lease.chunk_id, action)
+    record_failure(lease.chunk_id, action)
     return action
 
 
 def defer_chunk(database: Database, lease: Lease, reason: str, *, delay_s: float) -> None:
-    """Give a chunk back that could not be tried fairly; the attempt stays counted."""
+    """Requeue a chunk that had no fair attempt; the attempt stays counted."""
     with database.begin() as connection:
         held = _holds(connection, lease)
         if held:
             requeue(connection, lease.chunk_id, reason, delay_s=delay_s)
     if held:
-        tell_failure(lease.chunk_id, FailureAction.RETRIED)
+        record_failure(lease.chunk_id, FailureAction.RETRIED)
 
 
-def tell_failure(chunk_id: int, action: FailureAction) -> None:
-    """Count and log what became of a chunk, once that is committed."""
+def record_failure(chunk_id: int, action: FailureAction) -> None:
+    """Count and log a failure action once it is committed."""
     match action:
         case FailureAction.RETRIED:
             metrics.CHUNKS_RETRIED.inc()
@@ -153,67 +133,71 @@ def tell_failure(chunk_id: int, action: FailureAction) -> None:
         case FailureAction.QUARANTINED:
             metrics.ROWS_QUARANTINED.inc()
             metrics.ROWS.labels(status=Status.ERROR.value).inc()
-            # Without the reason, which may quote the row; it stands in the row's result.
+            # Without the reason, which may quote the row; the row's result has it.
             log.error("row quarantined", extra={"chunk": chunk_id})
 
 
 def requeue(connection: Connection, chunk_id: int, reason: str, *, delay_s: float = 0.0) -> None:
     """Queue a locked chunk again; its attempts stay counted."""
     connection.execute(
-        text(
-            "UPDATE chunk SET state = 'queued', lease_token = NULL, lease_until = NULL, worker_id = NULL,"
-            " hinted_at = NULL, last_error = :reason, not_before = now() + make_interval(secs => :delay_s)"
-            " WHERE id = :id"
-        ),
-        {"id": chunk_id, "reason": reason, "delay_s": delay_s},
+        update(Chunk)
+        .where(Chunk.id == chunk_id)
+        .values(
+            **_UNLEASED,
+            state=ChunkState.QUEUED,
+            last_error=reason,
+            not_before=func.now() + timedelta(seconds=delay_s),
+        )
     )
 
 
 def bisect(connection: Connection, chunk_id: int, reason: str) -> None:
     """Split a locked chunk into halves that run alone from their first claim on."""
+    whole = connection.execute(select(Chunk.job_id, Chunk.first_row, Chunk.last_row).where(Chunk.id == chunk_id)).one()
+    middle = (whole.first_row + whole.last_row) // 2
+    halves = {"state": ChunkState.QUEUED, "attempt": ALONE_FROM_ATTEMPT - 1, "last_error": reason}
     connection.execute(
-        text(
-            """
-            WITH whole AS (
-                SELECT job_id, first_row, last_row, (first_row + last_row) / 2 AS middle FROM chunk WHERE id = :id
-            ), upper AS (
-                INSERT INTO chunk (job_id, first_row, last_row, attempt, last_error)
-                SELECT job_id, middle + 1, last_row, :attempt, :reason FROM whole
-            )
-            UPDATE chunk SET last_row = middle, state = 'queued', attempt = :attempt, lease_token = NULL,
-                lease_until = NULL, worker_id = NULL, hinted_at = NULL, not_before = NULL, last_error = :reason
-            FROM whole WHERE chunk.id = :id
-            """
-        ),
-        {"id": chunk_id, "reason": reason, "attempt": ALONE_FROM_ATTEMPT - 1},
+        insert(Chunk).values(job_id=whole.job_id, first_row=middle + 1, last_row=whole.last_row, **halves)
+    )
+    connection.execute(
+        update(Chunk).where(Chunk.id == chunk_id).values(**_UNLEASED, last_row=middle, not_before=None, **halves)
     )
 
 
 def quarantine(connection: Connection, chunk_id: int, reason: str) -> None:
     """Store an error result for the only row of a locked chunk and mark the chunk done."""
+    row = connection.execute(
+        update(Chunk)
+        .where(Chunk.id == chunk_id, Chunk.first_row == Chunk.last_row)
+        .values(**_UNLEASED, state=ChunkState.DONE, finished_at=func.now(), last_error=reason, errors=1)
+        .returning(Chunk.job_id, Chunk.first_row)
+    ).one()
     connection.execute(
-        text(
-            """
-            WITH done AS (
-                UPDATE chunk SET state = 'done', lease_token = NULL, lease_until = NULL, worker_id = NULL,
-                    hinted_at = NULL, finished_at = now(), last_error = :reason, errors = 1
-                WHERE id = :id AND first_row = last_row RETURNING job_id, first_row
-            )
-            INSERT INTO result (job_id, row_no, status, error) SELECT job_id, first_row, 'error', :reason FROM done
-            """
-        ),
-        {"id": chunk_id, "reason": reason},
+        insert(Result).values(job_id=row.job_id, row_no=row.first_row, status=Status.ERROR, error=reason)
     )
 
 
 def _holds(connection: Connection, lease: Lease) -> bool:
     return (
         connection.scalar(
-            text("SELECT id FROM chunk WHERE id = :id AND state = 'leased' AND lease_token = :token FOR UPDATE"),
-            {"id": lease.chunk_id, "token": lease.token},
+            select(Chunk.id)
+            .where(
+                Chunk.id == lease.chunk_id,
+                Chunk.state == constant(ChunkState.LEASED),
+                Chunk.lease_token == lease.token,
+            )
+            .with_for_update()
         )
         is not None
     )
+
+
+def _scored_jobs(connection: Connection, job_ids: set[int]) -> list[int]:
+    """The jobs among ``job_ids`` without an open chunk, in order."""
+    if not job_ids:
+        return []
+    is_open = exists().where(Chunk.job_id == Job.id, Chunk.state != constant(ChunkState.DONE))
+    return list(connection.scalars(select(Job.id).where(Job.id.in_(job_ids), ~is_open).order_by(Job.id)))
 
 
 def _mark_done(connection: Connection, outcomes: Sequence[ChunkOutcome]) -> set[tuple[int, uuid.UUID]]:
@@ -223,7 +207,7 @@ def _mark_done(connection: Connection, outcomes: Sequence[ChunkOutcome]) -> set[
     return {
         (row.id, row.token)
         for row in connection.execute(
-            _FENCE,
+            queries.FENCE,
             {
                 "ids": [outcome.lease.chunk_id for outcome in outcomes],
                 "tokens": [outcome.lease.token for outcome in outcomes],
@@ -266,5 +250,5 @@ def _copied_embeddings(outcomes: Sequence[ChunkOutcome]) -> Iterable[tuple[objec
 
 
 def _array(scores: Sequence[float] | None) -> str | None:
-    # PostgreSQL's own array notation: several times cheaper than adapting a list of floats.
+    # PostgreSQL's array notation is several times cheaper than adapting a list of floats.
     return None if scores is None else "{" + ",".join(map(repr, scores)) + "}"

@@ -1,7 +1,7 @@
-"""The sweep: what keeps jobs moving whatever was lost.
+"""The sweep: keeps jobs moving after lost messages and lost workers.
 
-Any worker runs it, any number at once: each step locks what it changes with SKIP LOCKED, or changes only
-what is still in the state it expects.
+Every bulk worker runs it, and any number may run at once: each step locks the rows it changes with SKIP LOCKED, or
+changes only rows that are still in the expected state.
 """
 
 from __future__ import annotations
@@ -9,22 +9,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import text
+from sqlalchemy import Delete, Update, delete, exists, func, or_, select, update
 
 from yeban.chunks import hints
-from yeban.chunks.clock import END_IS_FREE
+from yeban.chunks.clock import COMPLETION_IS_FREE, passed
 from yeban.chunks.outcomes import (
     MAX_LOST_LEASES,
     MAX_LOST_LEASES_ROW,
     FailureAction,
     bisect,
     quarantine,
+    record_failure,
     requeue,
-    tell_failure,
 )
 from yeban.database.engine import Database
-from yeban.database.tables.states import JobState
+from yeban.database.tables import Chunk, Job, Worker
+from yeban.database.tables.states import EXPIRABLE, FINISHABLE, ChunkState, JobState, constant, constants
 from yeban.errors import msg
 from yeban.messaging.queues import TaskSender
 from yeban.telemetry import metrics
@@ -36,7 +38,7 @@ _BATCH = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """What one sweep changed."""
+    """Counts of the changes of one sweep."""
 
     started: int
     expired_jobs: int
@@ -47,14 +49,14 @@ class Swept:
 
 
 def sweep(database: Database, sender: TaskSender, *, hint_ttl_s: float) -> Swept:
-    """One round over all jobs.
+    """Run one round over all jobs.
 
     Raises :class:`~yeban.errors.ServiceUnavailable` if the database is away.
     """
     started = _start_due_jobs(database)
     expired_jobs = _expire_jobs(database)
-    lost_leases = _end_lost_leases(database)
-    cancelled = _end_cancelled_jobs(database)
+    lost_leases = _requeue_lost_leases(database)
+    cancelled = _finish_cancelled_jobs(database)
     lost_hints = _forget_lost_hints(database, hint_ttl_s)
     _forget_dead_workers(database)
     hinted = hints.top_up(database, sender)
@@ -69,18 +71,18 @@ def sweep(database: Database, sender: TaskSender, *, hint_ttl_s: float) -> Swept
     if lost_leases:
         log.warning("leases ran out, their chunks are queued again", extra={"chunk_count": lost_leases})
     if lost_hints:
-        # Redis lost them, or the workers are slower than the hints' time to live; sending them again does no harm.
+        # Redis lost them, or the workers are slower than the hints' time to live; sending them twice is harmless.
         log.info("hints sent again", extra={"chunk_count": lost_hints})
     _count(swept)
     return swept
 
 
 def end_finished_jobs(database: Database, end_job: Callable[[int], bool]) -> int:
-    """End the jobs all of whose rows are scored and that nobody is ending, by ``end_job``; returns how many.
+    """Call ``end_job`` for each scored job that no worker is finishing; return how many it finished.
 
-    Not a part of :func:`sweep`: the end of a large job takes up to a minute, and leases run out meanwhile.
+    Not a part of :func:`sweep`: finishing a large job takes up to a minute, and leases run out meanwhile.
     """
-    return sum(end_job(job_id) for job_id in _finished_jobs(database))
+    return sum(end_job(job_id) for job_id in _scored_jobs(database))
 
 
 def _count(swept: Swept) -> None:
@@ -93,85 +95,86 @@ def _count(swept: Swept) -> None:
 def _start_due_jobs(database: Database) -> int:
     return _change(
         database,
-        "UPDATE job SET state = 'queued', queued_at = now()"
-        " WHERE state = 'scheduled' AND (start_at IS NULL OR start_at <= now())",
+        update(Job)
+        .where(Job.state == constant(JobState.SCHEDULED), or_(Job.start_at.is_(None), Job.start_at <= func.now()))
+        .values(state=JobState.QUEUED, queued_at=func.now()),
     )
 
 
 def _expire_jobs(database: Database) -> int:
     return _change(
         database,
-        "UPDATE job SET state = 'expired', ended_at = now()"
-        " WHERE state IN ('scheduled', 'queued', 'running', 'paused') AND expires_at <= now()",
+        update(Job)
+        .where(Job.state.in_(constants(EXPIRABLE)), Job.expires_at <= func.now())
+        .values(state=JobState.EXPIRED, ended_at=func.now()),
     )
 
 
-def _end_lost_leases(database: Database) -> int:
-    """Queue chunks whose worker vanished; one that keeps losing workers is taken apart."""
+def _requeue_lost_leases(database: Database) -> int:
+    """Queue chunks whose worker was lost; one that keeps losing workers is halved, or its row quarantined."""
     with database.begin() as connection:
         lost = connection.execute(
-            text(
-                "SELECT id, attempt, last_row - first_row + 1 AS rows FROM chunk"
-                # None reaches that far ahead; where one does, the clock was set back: see moments.
-                " WHERE state = 'leased' AND (lease_until < now() OR lease_until > now() + interval '15 minutes')"
-                " ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED"
-            ),
-            {"batch": _BATCH},
+            select(Chunk.id, Chunk.attempt, (Chunk.last_row - Chunk.first_row + 1).label("rows"))
+            .where(Chunk.state == constant(ChunkState.LEASED), passed(Chunk.lease_until))
+            .order_by(Chunk.id)
+            .limit(_BATCH)
+            .with_for_update(skip_locked=True)
         ).all()
-        taken_apart: list[tuple[int, FailureAction]] = []
+        failed: list[tuple[int, FailureAction]] = []
         for chunk in lost:
             reason = str(msg("its worker was lost %(attempt)s times", attempt=chunk.attempt))
             if chunk.rows > 1 and chunk.attempt >= MAX_LOST_LEASES:
                 bisect(connection, chunk.id, reason)
-                taken_apart.append((chunk.id, FailureAction.BISECTED))
+                failed.append((chunk.id, FailureAction.BISECTED))
             elif chunk.rows == 1 and chunk.attempt >= MAX_LOST_LEASES_ROW:
                 quarantine(connection, chunk.id, reason)
-                taken_apart.append((chunk.id, FailureAction.QUARANTINED))
+                failed.append((chunk.id, FailureAction.QUARANTINED))
             else:
                 requeue(connection, chunk.id, reason)
-    for chunk_id, action in taken_apart:
-        tell_failure(chunk_id, action)
+    for chunk_id, action in failed:
+        record_failure(chunk_id, action)
     return len(lost)
 
 
-def _end_cancelled_jobs(database: Database) -> int:
+def _finish_cancelled_jobs(database: Database) -> int:
+    leased = exists().where(Chunk.job_id == Job.id, Chunk.state == constant(ChunkState.LEASED))
     return _change(
         database,
-        "UPDATE job SET state = 'cancelled', ended_at = now() WHERE state = 'cancelling'"
-        " AND NOT EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')",
+        update(Job)
+        .where(Job.state == constant(JobState.CANCELLING), ~leased)
+        .values(state=JobState.CANCELLED, ended_at=func.now()),
     )
 
 
 def _forget_lost_hints(database: Database, hint_ttl_s: float) -> int:
-    """Hints nobody acted on: Redis may have lost them. Hinting a chunk twice is harmless."""
-    return _change(
-        database,
-        "WITH lost AS (SELECT id FROM chunk WHERE state = 'queued'"
-        " AND (hinted_at < now() - make_interval(secs => :ttl) OR hinted_at > now() + interval '15 minutes')"
-        " ORDER BY id FOR UPDATE SKIP LOCKED)"
-        " UPDATE chunk SET hinted_at = NULL FROM lost WHERE chunk.id = lost.id",
-        ttl=hint_ttl_s,
+    """Forget hints that no worker acted on, since Redis may have lost them. Hinting a chunk twice is harmless."""
+    lost = (
+        select(Chunk.id)
+        .where(Chunk.state == constant(ChunkState.QUEUED), passed(Chunk.hinted_at, by_s=hint_ttl_s))
+        .order_by(Chunk.id)
+        .with_for_update(skip_locked=True)
+        .cte("lost")
     )
+    return _change(database, update(Chunk).where(Chunk.id == lost.c.id).values(hinted_at=None))
 
 
-def _finished_jobs(database: Database) -> list[int]:
+def _scored_jobs(database: Database) -> list[int]:
+    is_open = exists().where(Chunk.job_id == Job.id, Chunk.state != constant(ChunkState.DONE))
     with database.begin() as connection:
         return list(
             connection.scalars(
-                text(
-                    "SELECT id FROM job WHERE state IN ('queued', 'running', 'finishing')"  # noqa: S608  # a constant
-                    f" AND {END_IS_FREE}"
-                    " AND NOT EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state <> 'done') ORDER BY id"
-                )
+                select(Job.id)
+                .where(Job.state.in_(constants(FINISHABLE)), COMPLETION_IS_FREE, ~is_open)
+                .order_by(Job.id)
             )
         )
 
 
 def _forget_dead_workers(database: Database) -> None:
-    _change(database, "DELETE FROM worker WHERE seen_at < now() - interval '1 day'")
+    _change(database, delete(Worker).where(Worker.seen_at < func.now() - timedelta(days=1)))
 
 
-def _change(database: Database, statement: str, **values: object) -> int:
-    """Run one statement in a transaction of its own; returns how many rows it changed."""
+def _change(database: Database, statement: Update | Delete) -> int:
+    """Run one statement in a transaction of its own; return the number of changed rows."""
     with database.begin() as connection:
-        return connection.execute(text(statement), values).rowcount
+        return connection.execute(statement).rowcount

@@ -1,13 +1,14 @@
-"""Which workers are alive, and what they serve, as their heartbeats tell."""
+"""Live workers and the models they serve, from their heartbeats."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from yeban.database.engine import Database
@@ -21,8 +22,8 @@ WORKER_TIMEOUT_S = 30.0
 class WorkerInfo:
     """One worker process.
 
-    ``models`` holds one JSON object a loaded model (name, fingerprint, precision, …). ``cache`` holds the counters of
-    each layer of each store since the process began: ``{"pairs": {"memory": {"hits": …, "misses": …}, …}, …}``.
+    ``models`` has one JSON object for each loaded model (name, fingerprint, precision, …). ``cache`` has the counters
+    of each layer of each store since the process started: ``{"pairs": {"memory": {"hits": …, "misses": …}, …}, …}``.
     """
 
     id: uuid.UUID
@@ -35,7 +36,7 @@ class WorkerInfo:
 
 
 def beat(database: Database, worker: WorkerInfo) -> None:
-    """Tell that a worker is alive."""
+    """Record a heartbeat."""
     values = {
         "role": worker.role,
         "host": worker.host,
@@ -47,24 +48,22 @@ def beat(database: Database, worker: WorkerInfo) -> None:
     statement = insert(Worker).values(id=worker.id, **values)
     with database.begin() as connection:
         connection.execute(
-            statement.on_conflict_do_update(index_elements=["id"], set_={**values, "seen_at": text("now()")})
+            statement.on_conflict_do_update(index_elements=["id"], set_={**values, "seen_at": func.now()})
         )
 
 
 def leave(database: Database, worker_id: uuid.UUID) -> None:
-    """Tell that a worker has stopped in order."""
+    """Remove a worker that stops in order."""
     with database.begin() as connection:
-        connection.execute(text("DELETE FROM worker WHERE id = :id"), {"id": worker_id})
+        connection.execute(delete(Worker).where(Worker.id == worker_id))
 
 
 def live_workers(database: Database) -> list[WorkerInfo]:
-    """Workers whose last heartbeat is recent, oldest first."""
+    """Read the workers whose last heartbeat is recent, oldest first."""
     with database.begin() as connection:
         rows = connection.execute(
-            text(
-                'SELECT id, role, host, pid, models, "window", cache FROM worker'
-                " WHERE seen_at > now() - make_interval(secs => :timeout) ORDER BY started_at, id"
-            ),
-            {"timeout": WORKER_TIMEOUT_S},
+            select(*(getattr(Worker, field.name) for field in fields(WorkerInfo)))
+            .where(Worker.seen_at > func.now() - timedelta(seconds=WORKER_TIMEOUT_S))
+            .order_by(Worker.started_at, Worker.id)
         )
         return [WorkerInfo(**row._mapping) for row in rows]

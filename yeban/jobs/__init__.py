@@ -1,1 +1,1 @@
-"""The job service: the only code that changes jobs, chunks and results. Each function owns its transaction."""
+"""The job service: with yeban.chunks and yeban.results the only writer of jobs. Each function owns its transaction."""

@@ -1,27 +1,36 @@
-"""What a person may do to a job: pause, resume, cancel. Finished rows survive all of it."""
+"""Control of jobs by people: pause, resume, cancel. Finished rows are always kept."""
 
 from __future__ import annotations
 
 import logging
 import uuid
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import case, exists, func, null, update
 
 from yeban.accounts.viewer import Viewer
 from yeban.database.engine import Database
-from yeban.database.tables.states import CANCELLABLE, ENDED, PAUSABLE, RESUMABLE, JobState
+from yeban.database.tables import Chunk, Job
+from yeban.database.tables.states import (
+    ACTIVE,
+    CANCELLABLE,
+    ENDED,
+    PAUSABLE,
+    RESUMABLE,
+    ChunkState,
+    JobState,
+    constant,
+    constants,
+)
 from yeban.errors import Conflict, msg
 from yeban.jobs.locking import lock_job
 from yeban.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
-# The sweep ends the job then. The job's lock has waited for every claim that was being committed.
-_IS_WORKED_ON = "EXISTS (SELECT FROM chunk WHERE job_id = job.id AND state = 'leased')"
-
 
 def pause(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
-    """Claim nothing more of this job until it is resumed; what is claimed now finishes.
+    """Stop claiming chunks of a job until it is resumed; claimed chunks finish.
 
     Pausing a paused job changes nothing. Raises ``NotFound``, ``Conflict``.
     """
@@ -32,15 +41,17 @@ def pause(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
         verb="pause",
         done={JobState.PAUSED},
         allowed=PAUSABLE,
-        statement="UPDATE job SET state = 'paused', paused_at = now() WHERE id = :id RETURNING state",
+        values={"state": JobState.PAUSED, "paused_at": func.now()},
     )
 
 
 def cancel(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
-    """Stop a job for good, keeping its finished rows; cancelled at once, or when claimed chunks have ended.
+    """Cancel a job and keep its finished rows; claimed chunks finish first.
 
     Cancelling twice changes nothing. Raises ``NotFound``, ``Conflict``.
     """
+    # The sweep finishes the cancellation of a job with leased chunks. The lock has waited for claims in progress.
+    leased = exists().where(Chunk.job_id == Job.id, Chunk.state == constant(ChunkState.LEASED))
     _change(
         database,
         public_id,
@@ -48,16 +59,16 @@ def cancel(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
         verb="cancel",
         done={JobState.CANCELLING, JobState.CANCELLED},
         allowed=CANCELLABLE,
-        statement=(
-            f"UPDATE job SET state = CASE WHEN {_IS_WORKED_ON} THEN 'cancelling' ELSE 'cancelled' END,"  # noqa: S608
-            f" cancelling_at = now(), ended_at = CASE WHEN {_IS_WORKED_ON} THEN NULL ELSE now() END"
-            " WHERE id = :id RETURNING state"
-        ),
+        values={
+            "state": case((leased, JobState.CANCELLING.value), else_=JobState.CANCELLED.value),
+            "cancelling_at": func.now(),
+            "ended_at": case((leased, None), else_=func.now()),
+        },
     )
 
 
 def resume(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
-    """Take a stopped job up again; only rows without a result are run.
+    """Resume a stopped job; only rows without a result are scored.
 
     Resuming an active job changes nothing. Raises ``NotFound``, and ``Conflict`` for a completed job.
     """
@@ -68,31 +79,31 @@ def resume(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
         verb="resume",
         done={JobState.QUEUED, JobState.RUNNING, JobState.SCHEDULED},
         allowed=RESUMABLE,
-        statement=(
-            "UPDATE job SET state = CASE WHEN start_at > now() THEN 'scheduled' ELSE 'queued' END, queued_at = now(),"
-            " ended_at = NULL, announced_at = NULL, error = NULL, summary = NULL,"
-            " expires_at = CASE WHEN expires_at > now() THEN expires_at END WHERE id = :id RETURNING state"
-        ),
-        # The messages sent before were dropped while the job stood still: hint anew at once. And what failed before
-        # gets a full set of attempts, since a person has presumably mended something.
-        also=(
-            "UPDATE chunk SET hinted_at = NULL, not_before = NULL, attempt = 0 WHERE job_id = :id AND state = 'queued'"
-        ),
+        values={
+            "state": case((Job.start_at > func.now(), JobState.SCHEDULED.value), else_=JobState.QUEUED.value),
+            "queued_at": func.now(),
+            "ended_at": None,
+            "announced_at": None,
+            "error": None,
+            "summary": null(),
+            "expires_at": case((Job.expires_at > func.now(), Job.expires_at)),
+        },
+        # Messages sent before were dropped while the job was stopped, so hint again at once. Failed chunks get a full
+        # set of attempts, since a person has presumably fixed the cause.
+        chunk_values={"hinted_at": None, "not_before": None, "attempt": 0},
     )
 
 
 def fail_job(database: Database, job_id: int, reason: str) -> None:
-    """End an active job that cannot go on; finished rows are kept and it may be resumed.
+    """Fail an active job; finished rows are kept, and the job can be resumed.
 
-    As with a job that expires, chunks that are claimed may still be finished, and then count as done.
+    Claimed chunks may still finish and then count as done, as in a job that expires.
     """
     with database.begin() as connection:
         failed = connection.execute(
-            text(
-                "UPDATE job SET state = 'failed', error = :reason, ended_at = now()"
-                " WHERE id = :id AND state IN ('queued', 'running')"
-            ),
-            {"id": job_id, "reason": reason},
+            update(Job)
+            .where(Job.id == job_id, Job.state.in_(constants(ACTIVE)))
+            .values(state=JobState.FAILED, error=reason, ended_at=func.now())
         )
     metrics.JOBS_ENDED.labels(state=JobState.FAILED.value).inc(failed.rowcount)
 
@@ -105,8 +116,8 @@ def _change(
     verb: str,
     done: set[JobState],
     allowed: frozenset[JobState],
-    statement: str,
-    also: str | None = None,
+    values: dict[str, Any],
+    chunk_values: dict[str, Any] | None = None,
 ) -> None:
     with database.begin() as connection:
         job = lock_job(connection, public_id, viewer=viewer)
@@ -117,9 +128,12 @@ def _change(
             raise Conflict(
                 msg("A job that is %(state)s %(cannot)s.", state=state.value, cannot=_CANNOT[verb]), state=state.value
             )
-        state = JobState(connection.scalar(text(statement), {"id": job.id}))
-        if also is not None:
-            connection.execute(text(also), {"id": job.id})
+        state = JobState(
+            connection.scalars(update(Job).where(Job.id == job.id).values(values).returning(Job.state)).one()
+        )
+        if chunk_values is not None:
+            queued = Chunk.state == constant(ChunkState.QUEUED)
+            connection.execute(update(Chunk).where(Chunk.job_id == job.id, queued).values(chunk_values))
     if state in ENDED:
         metrics.JOBS_ENDED.labels(state=state.value).inc()
     log.info("job changed", extra={"job": job.id, "state": state.value})

@@ -1,4 +1,4 @@
-"""Creating a job: the table's rows, the chunks and the job itself, in one transaction."""
+"""Creation of a job, its rows and its chunks in one transaction."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import BigInteger, Connection, func, insert, literal, select, update
 
 from yeban.database.engine import Database, copy_rows
-from yeban.database.tables import Job
+from yeban.database.tables import Chunk, Job
 from yeban.database.tables.states import JobState
 from yeban.errors import Conflict, InvalidRequest, InvalidTable, msg
 from yeban.labels import LabelSet
@@ -29,7 +29,7 @@ _MAX_KEY_CHARS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """Everything a job is made of, but its rows."""
+    """A job to create, without its rows."""
 
     label_set: LabelSet
     model: str
@@ -65,11 +65,11 @@ class NewJob:
 
     @property
     def refined(self) -> bool:
-        """Whether the job will be refined at its end, if the file turns out to be fit for it."""
+        """True if completion refines the job, provided that the file is fit for it."""
         return self.label_set.refinable if self.refine is None else self.refine
 
     def request_sha256(self, read_options: dict[str, Any]) -> str:
-        """What must be equal for an idempotency key to mean the same request."""
+        """Fingerprint of the request; requests with one idempotency key must have the same."""
         request = {
             "labels": self.label_set.to_json(),
             "model": self.model,
@@ -83,14 +83,14 @@ class NewJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Created:
-    """``replayed`` is true when an earlier request with the same key had made the job."""
+    """A created job; ``replayed`` is true if an earlier request with the same key created it."""
 
     public_id: uuid.UUID
     replayed: bool
 
 
 def find_replay(database: Database, new: NewJob, request_sha256: str) -> Created | None:
-    """The job that an earlier request with the same idempotency key made, if any.
+    """Find the job that an earlier request with the same idempotency key created.
 
     Raises :class:`~yeban.errors.Conflict` if that request was a different one.
     """
@@ -101,18 +101,16 @@ def find_replay(database: Database, new: NewJob, request_sha256: str) -> Created
 
 
 def create_job(database: Database, new: NewJob, table: Table, request_sha256: str) -> Created:
-    """Store the job with all rows of ``table``; nothing is visible until all of it is.
+    """Store a job with all rows of ``table``, or nothing.
 
-    Raises what reading the table raises (:class:`~yeban.errors.InvalidTable`, ``TooLarge``), and
+    Raises the errors of reading the table (:class:`~yeban.errors.InvalidTable`, ``TooLarge``), and
     :class:`~yeban.errors.Conflict` for a reused idempotency key; then nothing is stored.
     """
     with tracing.span("create job") as span, database.begin() as connection:
         if new.idempotency_key is not None:
-            # Two requests with one key at the same time: the second waits here and finds the first's job.
-            connection.execute(
-                text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),
-                {"key": f"{new.owner}\n{new.idempotency_key}"},
-            )
+            # Of two concurrent requests with one key, the second waits here and finds the job of the first.
+            key = f"{new.owner}\n{new.idempotency_key}"
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
             if (earlier := _replay(connection, new, request_sha256)) is not None:
                 return earlier
         waits = new.start_at is not None and new.start_at > datetime.now(UTC)
@@ -152,13 +150,12 @@ def create_job(database: Database, new: NewJob, table: Table, request_sha256: st
         if rows == 0:
             raise InvalidTable(msg("The table has a header but no data rows."), row=1)
         connection.execute(update(Job).where(Job.id == job.id).values(row_count=rows))
+        first_row = func.generate_series(1, rows, new.chunk_rows).column_valued("first_row")
         connection.execute(
-            text(
-                "INSERT INTO chunk (job_id, first_row, last_row)"
-                " SELECT :job, first_row, least(first_row + :step - 1, :rows)"
-                " FROM generate_series(1, :rows, :step) AS first_row"
-            ),
-            {"job": job.id, "rows": rows, "step": new.chunk_rows},
+            insert(Chunk).from_select(
+                [Chunk.job_id, Chunk.first_row, Chunk.last_row],
+                select(literal(job.id, BigInteger), first_row, func.least(first_row + new.chunk_rows - 1, rows)),
+            )
         )
         span.set_attributes({"yeban.job.id": job.id, "yeban.rows": rows})
     metrics.JOBS_CREATED.inc()
@@ -168,7 +165,7 @@ def create_job(database: Database, new: NewJob, table: Table, request_sha256: st
 
 
 def _storable(name: str) -> str:
-    """A column's name without what JSONB cannot hold: NUL characters and halves of surrogate pairs."""
+    """Replace characters that JSONB cannot store: NUL and halves of surrogate pairs."""
     return name.replace("\x00", " ").encode("utf-8", "replace").decode()
 
 

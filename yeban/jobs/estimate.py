@@ -11,9 +11,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import text
-
 from yeban.database.engine import Database
+from yeban.jobs import queries
 
 #: How long ago a job may have ended to be measured by, and how many jobs of about one size are looked at, newest first.
 LOOKED_BACK_DAYS = 30.0
@@ -39,34 +38,6 @@ _MOST = 2.0
 # are not as alike as the measure has them.
 _STUDENT = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81)
 _STUDENT_OF_MORE = 1.7
-
-# Without jobs that were paused, cancelled or taken up again: their time is not the workers'. Refining a job once more
-# moves finishing_at and leaves ended_at, so running_at to ended_at is its first run: scored, refined and counted, all
-# of which grow with the rows. Small jobs are many, so the newest of each size are looked at.
-_MEASURED = text(
-    """
-    SELECT row_count AS rows, extract(epoch FROM ended_at - running_at)::float AS seconds,
-        jsonb_array_length(label_set -> 'labels') AS labels
-    FROM (
-        SELECT *, row_number() OVER (PARTITION BY floor(log(row_count)) ORDER BY id DESC) AS place
-        FROM job
-        WHERE model = :model AND state IN ('completed', 'completed_with_errors') AND row_count > 0
-            AND ended_at > now() - make_interval(secs => :seconds) AND ended_at > running_at
-            AND paused_at IS NULL AND cancelling_at IS NULL AND queued_at <= running_at
-    ) AS done
-    WHERE place <= :jobs
-    """
-)
-# Jobs take turns chunk by chunk, so one that is longer than ours holds it up by no more than our own length.
-_AHEAD = text(
-    """
-    SELECT coalesce(sum(least(open.rows, :rows)), 0)::bigint
-    FROM job CROSS JOIN LATERAL (
-        SELECT sum(last_row - first_row + 1) AS rows FROM chunk WHERE job_id = job.id AND state <> 'done'
-    ) AS open
-    WHERE job.state IN ('queued', 'running') AND deleted_at IS NULL
-    """
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +67,9 @@ def estimate(database: Database, *, model: str, rows: int, labels: int) -> Estim
     """
     with database.begin() as connection:
         found = connection.execute(
-            _MEASURED, {"model": model, "seconds": LOOKED_BACK_DAYS * 86_400, "jobs": LOOKED_AT_JOBS}
+            queries.MEASURED, {"model": model, "seconds": LOOKED_BACK_DAYS * 86_400, "jobs": LOOKED_AT_JOBS}
         ).all()
-        ahead = connection.scalar(_AHEAD, {"rows": rows}) or 0
+        ahead = connection.scalar(queries.AHEAD, {"rows": rows}) or 0
     measured = [Measured(rows=job.rows, seconds=job.seconds, labels=job.labels) for job in found]
     return estimate_by(measured, rows=rows, labels=labels, rows_ahead=ahead)
 

@@ -1,4 +1,4 @@
-"""Reading jobs: one, a page of them, and how far each has come."""
+"""Read models of jobs: one job, a page of jobs, and their progress."""
 
 from __future__ import annotations
 
@@ -8,32 +8,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, func, select
 
-from yeban.accounts.viewer import VISIBLE, Viewer
+from yeban.accounts.viewer import Viewer, visible
 from yeban.database.engine import Database
-from yeban.database.tables.states import ACTIVE, JobState
+from yeban.database.tables import Job
+from yeban.database.tables.states import ACTIVE, JobState, constants
 from yeban.errors import NotFound, msg
+from yeban.jobs import queries
+from yeban.jobs.queries import RATE_WINDOW_S
 
-#: Length of the window that the rate is measured over.
-RATE_WINDOW_S = 30.0
-#: A rate tells the end only once it was measured for so long and over so many chunks; before, the end would jump about.
+#: The end is estimated once the rate was measured for this long and over this many chunks; before, it would jump.
 STEADY_S = 10.0
 STEADY_CHUNKS = 3
-#: Of what is looked for in the names of files.
+#: Length of a search in file names.
 MAX_NAME_CHARS = 200
-#: Whether a job's embeddings are there. They are forgotten from the first on; a chunk without a scored row has none.
-EMBEDDED = (
-    "EXISTS (SELECT FROM embedding WHERE job_id = job.id AND first_row ="
-    " (SELECT min(first_row) FROM chunk WHERE job_id = job.id AND ok + abstained > 0))"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """Counts of rows, and the rate over the last :data:`RATE_WINDOW_S` seconds.
 
-    The end is told by that rate if enough chunks were finished meanwhile, else by that since the job was taken up.
+    ``eta_s`` follows from that rate if enough chunks finished in the window, else from the rate since the job was
+    queued or resumed.
     """
 
     rows: int
@@ -41,7 +38,7 @@ class Progress:
     ok: int
     abstained: int
     errors: int
-    rows_per_s: float | None  # None until something was measured
+    rows_per_s: float | None  # None until a chunk finished
     eta_s: float | None  # seconds to the end; None while the rate is not steady yet
 
     @property
@@ -52,7 +49,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    """A job as its owner sees it."""
+    """The read model of a job."""
 
     internal_id: int  # the key of rows and results; never shown
     id: uuid.UUID
@@ -71,10 +68,10 @@ class JobView:
     expires_at: datetime | None
     error: str | None
     summary: dict[str, Any] | None
-    refine: bool  # whether its end refines it, or did
+    refine: bool  # completion refines the job
     refinement: dict[str, Any] | None  # what came of that; label and row numbers
-    corrections: int
-    embedded: bool  # whether embeddings of its rows are kept, so that it can be refined again
+    corrections: int  # corrected rows
+    embedded: bool  # embeddings of its rows are kept, so it can be refined again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,36 +84,17 @@ class JobPage:
 
 _TIMES = ("created_at", "queued_at", "running_at", "paused_at", "finishing_at", "cancelling_at", "ended_at")
 
-_SELECT = f"""
-    SELECT job.*, done.*, taken_up_at, now() AS now,
-        (SELECT count(*) FROM correction WHERE job_id = job.id) AS corrections, {EMBEDDED} AS embedded
-    FROM job CROSS JOIN LATERAL (
-        SELECT greatest(queued_at, running_at) AS taken_up_at,
-            greatest(now() - make_interval(secs => :window), queued_at, running_at) AS since
-    ) AS moments CROSS JOIN LATERAL (
-        SELECT coalesce(sum(last_row - first_row + 1), 0) AS done, coalesce(sum(ok), 0) AS ok,
-            coalesce(sum(abstained), 0) AS abstained, coalesce(sum(errors), 0) AS errors,
-            coalesce(sum(last_row - first_row + 1) FILTER (WHERE finished_at > since), 0) AS recent,
-            count(*) FILTER (WHERE finished_at > since) AS recent_chunks,
-            coalesce(sum(last_row - first_row + 1) FILTER (WHERE finished_at > taken_up_at), 0) AS since_taken_up,
-            count(*) FILTER (WHERE finished_at > taken_up_at) AS chunks_since_taken_up
-        FROM chunk WHERE job_id = job.id AND state = 'done'
-    ) AS done
-    WHERE deleted_at IS NULL
-"""  # noqa: S608  # a constant
-
 
 def get_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> JobView:
-    """One job. Raises ``NotFound``, also for someone else's."""
+    """Read one job. Raises ``NotFound``, also for a job that ``viewer`` may not see."""
     with database.begin() as connection:
         return find_job(connection, public_id, viewer=viewer)
 
 
 def find_job(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer) -> JobView:
-    """As :func:`get_job`, inside a transaction."""
+    """Read one job inside a transaction, as :func:`get_job` does."""
     row = connection.execute(
-        text(f"{_SELECT} AND public_id = :id AND {VISIBLE}"),
-        {"id": public_id, **viewer.parameters, "window": RATE_WINDOW_S},
+        queries.jobs().where(Job.public_id == public_id, visible(viewer, owner=Job.owner, team=Job.team))
     ).one_or_none()
     if row is None:
         raise NotFound(msg("There is no job %(public_id)s.", public_id=public_id), job_id=str(public_id))
@@ -132,27 +110,19 @@ def list_jobs(
     before: int | None = None,
     limit: int = 50,
 ) -> JobPage:
-    """A page of jobs, newest first; ``before`` is an earlier page's cursor.
+    """Read a page of jobs, newest first; ``before`` is the cursor of an earlier page.
 
-    Optionally only those in ``states``, and those with ``name`` in the name of their file, in capitals or not.
+    ``states`` and ``name`` filter the jobs where given: ``name`` is a part of the file's name, in any case.
     """
+    query = queries.jobs().where(visible(viewer, owner=Job.owner, team=Job.team))
+    if before is not None:
+        query = query.where(Job.id < before)
+    if states:
+        query = query.where(Job.state.in_(constants(states)))
+    if wanted := name.replace("\x00", ""):  # PostgreSQL stores no NUL, so no stored name has one
+        query = query.where(func.strpos(func.lower(Job.source_name), func.lower(wanted)) > 0)
     with database.begin() as connection:
-        rows = connection.execute(
-            text(
-                f"{_SELECT} AND {VISIBLE} AND (CAST(:before AS bigint) IS NULL OR job.id < :before)"
-                " AND (CAST(:states AS text[]) = '{}' OR state = ANY(:states))"
-                " AND (:name = '' OR strpos(lower(source_name), lower(:name)) > 0)"
-                " ORDER BY job.id DESC LIMIT :limit"
-            ),
-            {
-                **viewer.parameters,
-                "before": before,
-                "name": name.replace("\x00", ""),  # PostgreSQL takes none, and no stored name has one
-                "states": [state.value for state in states],
-                "limit": limit + 1,
-                "window": RATE_WINDOW_S,
-            },
-        ).all()
+        rows = connection.execute(query.order_by(Job.id.desc()).limit(limit + 1)).all()
     views = tuple(_view(row) for row in rows[:limit])
     return JobPage(jobs=views, next_before=views[-1].internal_id if len(rows) > limit else None)
 
@@ -198,7 +168,7 @@ def _progress(row: Row[Any]) -> Progress:
         if measured_s >= STEADY_S and row.chunks_since_taken_up >= STEADY_CHUNKS:
             steady = rows_per_s if row.recent_chunks >= STEADY_CHUNKS else row.since_taken_up / measured_s
             eta_s = (row.row_count - row.done) / steady
-    # Chunks count what rows say by themselves; the summary, what holds in the end.
+    # Chunks count row labels; the summary counts effective labels.
     counts = row.summary or {"ok": row.ok, "abstained": row.abstained, "errors": row.errors}
     return Progress(
         rows=row.row_count,
@@ -213,7 +183,7 @@ def _progress(row: Row[Any]) -> Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierJob:
-    """A job of the same bytes."""
+    """An earlier job of the same file contents."""
 
     id: uuid.UUID
     name: str
@@ -221,21 +191,25 @@ class EarlierJob:
 
 
 def latest_job_of(database: Database, sha256: str, *, viewer: Viewer) -> EarlierJob | None:
-    """The viewer's latest job of a file with this checksum, if there is one."""
+    """Find the latest job of a file with this checksum that ``viewer`` may see."""
     with database.begin() as connection:
-        row = connection.execute(_OF_FILE, {"sha256": sha256, **viewer.parameters}).one_or_none()
+        row = connection.execute(
+            select(Job.public_id.label("id"), Job.source_name.label("name"), Job.created_at)
+            .where(
+                Job.source_sha256 == sha256,
+                Job.deleted_at.is_(None),
+                visible(viewer, owner=Job.owner, team=Job.team),
+            )
+            .order_by(Job.id.desc())
+            .limit(1)
+        ).one_or_none()
     return None if row is None else EarlierJob(**row._mapping)
 
 
 def job_of_key(database: Database, key: str, *, owner: str) -> uuid.UUID | None:
-    """The job that ``owner`` made under this idempotency key, if it is still there."""
+    """Find the job that ``owner`` created with this idempotency key, unless it was deleted."""
     with database.begin() as connection:
-        found: uuid.UUID | None = connection.scalar(_OF_KEY, {"owner": owner, "key": key})
+        found: uuid.UUID | None = connection.scalar(
+            select(Job.public_id).where(Job.owner == owner, Job.idempotency_key == key, Job.deleted_at.is_(None))
+        )
     return found
-
-
-_OF_FILE = text(
-    "SELECT public_id AS id, source_name AS name, created_at FROM job"  # noqa: S608  # the condition of yeban.accounts.viewer
-    f" WHERE source_sha256 = :sha256 AND deleted_at IS NULL AND {VISIBLE} ORDER BY id DESC LIMIT 1"
-)
-_OF_KEY = text("SELECT public_id FROM job WHERE owner = :owner AND idempotency_key = :key AND deleted_at IS NULL")

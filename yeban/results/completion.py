@@ -6,7 +6,6 @@ a lease, as chunks are, and only the storing of all that was found is one transa
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -14,13 +13,15 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, null, select, text, update
 
-from yeban.chunks.clock import END_IS_FREE
+from yeban.chunks.clock import COMPLETION_IS_FREE
 from yeban.database.engine import Database, copy_rows
-from yeban.database.tables.states import JobState
+from yeban.database.tables import Chunk, Job, Refined
+from yeban.database.tables.states import FINISHABLE, ChunkState, JobState, constant, constants
 from yeban.errors import ServiceUnavailable, msg
 from yeban.labels import LabelSet, Status
 from yeban.results.summary import summarize
@@ -91,16 +92,29 @@ def _take(database: Database, job_id: int, token: uuid.UUID) -> Row[Any] | None:
     """Enter ``finishing`` and hold the job's end under ``token``; ``None`` if it is not to be ended by us now."""
     with database.begin() as connection:
         return connection.execute(
-            text(
-                "UPDATE job SET state = 'finishing', finishing_at = coalesce(finishing_at, now()),"  # noqa: S608
-                " ender_token = :token, ender_until = now() + make_interval(secs => :lease_s)"
-                " WHERE id = :id AND state IN ('queued', 'running', 'finishing')"
-                f" AND {END_IS_FREE}"
-                " AND NOT EXISTS (SELECT FROM chunk WHERE job_id = :id AND state <> 'done')"
-                " RETURNING id, label_set, row_count, refine"
-            ),
-            {"id": job_id, "token": token, "lease_s": ENDER_LEASE_S},
+            update(Job)
+            .where(
+                Job.id == job_id,
+                Job.state.in_(constants(FINISHABLE)),
+                COMPLETION_IS_FREE,
+                ~exists().where(Chunk.job_id == job_id, Chunk.state != constant(ChunkState.DONE)),
+            )
+            .values(
+                state=JobState.FINISHING,
+                finishing_at=func.coalesce(Job.finishing_at, func.now()),
+                ender_token=token,
+                ender_until=_lease_end(),
+            )
+            .returning(Job.id, Job.label_set, Job.row_count, Job.refine)
         ).one_or_none()
+
+
+def _lease_end() -> ColumnElement[datetime]:
+    return func.now() + timedelta(seconds=ENDER_LEASE_S)
+
+
+def _is_held(job_id: int, token: uuid.UUID) -> ColumnElement[bool]:
+    return and_(Job.id == job_id, Job.state == constant(JobState.FINISHING), Job.ender_token == token)
 
 
 @contextmanager
@@ -113,11 +127,7 @@ def _held(database: Database, job_id: int, token: uuid.UUID) -> Iterator[Callabl
             try:
                 with database.begin() as connection:
                     renewed = connection.execute(
-                        text(
-                            "UPDATE job SET ender_until = now() + make_interval(secs => :lease_s)"
-                            " WHERE id = :id AND state = 'finishing' AND ender_token = :token"
-                        ),
-                        {"id": job_id, "token": token, "lease_s": ENDER_LEASE_S},
+                        update(Job).where(_is_held(job_id, token)).values(ender_until=_lease_end())
                     )
             except ServiceUnavailable:
                 continue  # the end itself is fenced
@@ -169,11 +179,16 @@ def _refined_or_not(database: Database, job: Row[Any], token: uuid.UUID, refine:
 def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refinement | None) -> bool:
     with database.begin() as connection:
         job = connection.execute(
-            text(
-                "SELECT id, label_set, gold_index, row_count, running_at, coalesce(ended_at, now()) AS until FROM job"
-                " WHERE id = :id AND state = 'finishing' AND ender_token = :token FOR NO KEY UPDATE"
-            ),
-            {"id": job_id, "token": token},
+            select(
+                Job.id,
+                Job.label_set,
+                Job.gold_index,
+                Job.row_count,
+                Job.running_at,
+                func.coalesce(Job.ended_at, func.now()).label("until"),
+            )
+            .where(_is_held(job_id, token))
+            .with_for_update(key_share=True)
         ).one_or_none()
         if job is None:
             return False
@@ -184,17 +199,16 @@ def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refineme
         summary = summarize(connection, job, refined=refinement is not None and refinement.report["state"] == "done")
         state = JobState.COMPLETED_WITH_ERRORS if summary["errors"] else JobState.COMPLETED
         connection.execute(
-            text(
-                "UPDATE job SET state = :state, summary = CAST(:summary AS jsonb),"
-                " refinement = CAST(:refinement AS jsonb), ended_at = coalesce(ended_at, now()),"
-                " ender_token = NULL, ender_until = NULL WHERE id = :id"
-            ),
-            {
-                "id": job_id,
-                "state": state.value,
-                "summary": json.dumps(summary),
-                "refinement": None if refinement is None else json.dumps(refinement.report),
-            },
+            update(Job)
+            .where(Job.id == job_id)
+            .values(
+                state=state,
+                summary=summary,
+                refinement=null() if refinement is None else refinement.report,
+                ended_at=func.coalesce(Job.ended_at, func.now()),
+                ender_token=None,
+                ender_until=None,
+            )
         )
     metrics.JOBS_ENDED.labels(state=state.value).inc()
     log.info("job ended", extra={"state": state.value, "rows": job.row_count, "errors": summary["errors"]})
@@ -203,7 +217,7 @@ def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refineme
 
 def _store(connection: Connection, job_id: int, refinement: Refinement) -> None:
     """Put the new decisions in the place of earlier ones."""
-    connection.execute(text("DELETE FROM refined WHERE job_id = :id"), {"id": job_id})
+    connection.execute(delete(Refined).where(Refined.job_id == job_id))
     copy_rows(
         connection,
         "refined",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import text
-
 from yeban.database.engine import Database
 from yeban.errors import InvalidRequest, msg
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet
-from yeban.results import effective
+from yeban.results import queries
 from yeban.results import rows as results
 from yeban.results.rows import TaggedRow
 
@@ -18,20 +16,6 @@ from yeban.results.rows import TaggedRow
 LOOKED_AT_ROWS = 200_000
 
 _BLOCK_ROWS = 20_000
-# What is asked for may be anywhere in the file, or nowhere: so it is sought block by block. Within one, results are
-# looked up for the rows with that gold label only, and by key, whatever the statistics say.
-_FIND = text(
-    f"""
-    SELECT "row".row_no
-    FROM "row" CROSS JOIN LATERAL (SELECT * FROM result
-        WHERE result.job_id = "row".job_id AND result.row_no = "row".row_no LIMIT 1) AS result {effective.LOOKUPS}
-    WHERE "row".job_id = :job AND "row".row_no > :after AND "row".row_no <= :last
-        AND CASE WHEN CAST(:gold AS text) IS NULL THEN gold <> ALL(CAST(:names AS text[])) ELSE gold = :gold END
-        AND CASE WHEN :label < 0 THEN {effective.STATUS} <> 'ok'
-            ELSE {effective.STATUS} = 'ok' AND {effective.ASSIGNED} = ARRAY[CAST(:label AS int)] END
-    ORDER BY "row".row_no LIMIT :limit
-    """  # noqa: S608  # made of the constants in final
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +63,7 @@ def confused(
         while at < last and len(found) <= limit:
             to = min(at + _BLOCK_ROWS, last)
             block = {"after": at, "last": to, "limit": limit + 1 - len(found)}
-            found += connection.scalars(_FIND, values | block)
+            found += connection.scalars(queries.CONFUSED, values | block)
             at = to
     if len(found) > limit:
         found = found[:limit]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import Row as Found
+from sqlalchemy.dialects.postgresql import insert
 
-from yeban.accounts.viewer import VISIBLE, Viewer
+from yeban.accounts.viewer import Viewer, visible
 from yeban.database.engine import Database
-from yeban.database.tables.states import REFINABLE
+from yeban.database.tables import Correction as CorrectedRow
+from yeban.database.tables import Job, Result, Row
+from yeban.database.tables.states import REFINABLE, JobState, constant
 from yeban.errors import Conflict, InvalidRequest, Message, NotFound, msg
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet, Status
-from yeban.results import effective, rows
+from yeban.results import queries, rows
 from yeban.results.rows import TaggedRow
 
 #: Rows that one call may correct.
@@ -86,7 +89,14 @@ def correct(
         )
     with database.begin() as connection:
         # Held to the end: corrections of one job come one after the other, and after its summary or before it.
-        job = connection.execute(_LOCK_JOB, {"id": public_id, **viewer.parameters}).one_or_none()
+        job = connection.execute(
+            select(Job.id, Job.state, Job.label_set, Job.row_count, Job.summary)
+            .where(
+                Job.public_id == public_id, visible(viewer, owner=Job.owner, team=Job.team), Job.deleted_at.is_(None)
+            )
+            # Not FOR UPDATE, which would keep results of the job from being stored meanwhile.
+            .with_for_update(key_share=True)
+        ).one_or_none()
         if job is None:
             raise NotFound(msg("There is no job %(public_id)s.", public_id=public_id), job_id=str(public_id))
         label_set = LabelSet.from_json(job.label_set)
@@ -112,14 +122,13 @@ def correct(
             connection.execute(
                 _STORE,
                 [
-                    {"job": job.id, "row_no": row_no, "labels": labels, "author": author}
+                    {"job_id": job.id, "row_no": row_no, "labels": labels, "author": author}
                     for row_no, labels in sorted(stored.items())
                 ],
             )
         if removed:
             connection.execute(
-                text("DELETE FROM correction WHERE job_id = :job AND row_no = ANY(:row_nos)"),
-                {"job": job.id, "row_nos": sorted(removed)},
+                delete(CorrectedRow).where(CorrectedRow.job_id == job.id, CorrectedRow.row_no.in_(removed))
             )
         if job.summary is not None and (stored or removed):
             after = _standing(connection, job.id, label_set, wanted)
@@ -131,7 +140,20 @@ def list_corrections(database: Database, job: JobView, *, after: int = 0, limit:
     """Up to ``limit`` corrections of rows with a row number over ``after``, in the order of the file."""
     names = LabelSet.from_json(job.label_set).names
     with database.begin() as connection:
-        found = connection.execute(_LIST, {"job": job.internal_id, "after": after, "limit": limit}).all()
+        found = connection.execute(
+            select(
+                CorrectedRow.row_no,
+                Row.file_row,
+                Row.text,
+                CorrectedRow.labels,
+                CorrectedRow.author,
+                CorrectedRow.made_at,
+            )
+            .join(Row, and_(Row.job_id == CorrectedRow.job_id, Row.row_no == CorrectedRow.row_no))
+            .where(CorrectedRow.job_id == job.internal_id, CorrectedRow.row_no > after)
+            .order_by(CorrectedRow.row_no)
+            .limit(limit)
+        ).all()
     return [
         Correction(
             row_no=row.row_no,
@@ -148,7 +170,12 @@ def list_corrections(database: Database, job: JobView, *, after: int = 0, limit:
 def newest(database: Database, job: JobView, limit: int) -> list[TaggedRow]:
     """The rows that were corrected last, the newest first."""
     with database.begin() as connection:
-        row_nos = connection.scalars(_NEWEST, {"job": job.internal_id, "limit": limit}).all()
+        row_nos = connection.scalars(
+            select(CorrectedRow.row_no)
+            .where(CorrectedRow.job_id == job.internal_id)
+            .order_by(CorrectedRow.made_at.desc(), CorrectedRow.row_no)
+            .limit(limit)
+        ).all()
     return rows.rows(database, job, row_nos)
 
 
@@ -160,55 +187,39 @@ def suggested(database: Database, job: JobView, limit: int, *, skip: int = 0) ->
     than a small one. ``skip`` passes over as many of the first, as a person does who leaves them undecided.
     """
     report = job.refinement
-    if report is not None and report["state"] == "done":
-        statement, chosen = _NOT_CORRECTED, {"row_nos": report["suggested"]}
-    else:
-        statement, chosen = _LEAST_CERTAIN, {"last": LOOKED_AT_ROWS}
     with database.begin() as connection:
-        row_nos = connection.scalars(statement, {"job": job.internal_id, "limit": limit, "skip": skip} | chosen).all()
+        if report is not None and report["state"] == "done":
+            chosen: list[int] = report["suggested"]
+            corrected = set(
+                connection.scalars(
+                    select(CorrectedRow.row_no).where(
+                        CorrectedRow.job_id == job.internal_id, CorrectedRow.row_no.in_(chosen)
+                    )
+                )
+            )
+            row_nos = [row_no for row_no in chosen if row_no not in corrected][skip : skip + limit]
+        else:
+            row_nos = list(
+                connection.scalars(
+                    select(Result.row_no)
+                    .where(
+                        Result.job_id == job.internal_id,
+                        Result.row_no <= LOOKED_AT_ROWS,
+                        Result.status != constant(Status.ERROR),
+                        ~rows.is_corrected(),
+                    )
+                    .order_by(Result.margin, Result.row_no)
+                    .limit(limit)
+                    .offset(skip)
+                )
+            )
     return rows.rows(database, job, row_nos)
 
 
-_LOCK_JOB = text(
-    # Not FOR UPDATE, which would keep results and corrections of the job from being stored meanwhile.
-    f"SELECT id, state, label_set, row_count, summary FROM job WHERE public_id = :id AND {VISIBLE}"  # noqa: S608  # a constant
-    " AND deleted_at IS NULL FOR NO KEY UPDATE"
-)
-_STANDING = text(
-    f"""
-    SELECT result.row_no, {effective.STATUS} AS status, {effective.ASSIGNED} AS assigned, {effective.BIN} AS bin,
-        correction.labels AS corrected
-    FROM result {effective.LOOKUPS} WHERE result.job_id = :id AND result.row_no = ANY(:row_nos)
-    """  # noqa: S608  # made of the constants in final
-)
-_STORE = text(
-    """
-    INSERT INTO correction (job_id, row_no, labels, author)
-    VALUES (:job, :row_no, CAST(:labels AS smallint[]), :author)
-    ON CONFLICT (job_id, row_no) DO UPDATE SET labels = excluded.labels, author = excluded.author, made_at = now()
-    """
-)
-_LIST = text(
-    """
-    SELECT correction.row_no, file_row, "row".text, labels, author, made_at
-    FROM correction JOIN "row" USING (job_id, row_no)
-    WHERE job_id = :job AND correction.row_no > :after ORDER BY correction.row_no LIMIT :limit
-    """
-)
-_NEWEST = text("SELECT row_no FROM correction WHERE job_id = :job ORDER BY made_at DESC, row_no LIMIT :limit")
-_NOT_CORRECTED = text(
-    """
-    SELECT chosen.row_no FROM unnest(CAST(:row_nos AS int[])) WITH ORDINALITY AS chosen (row_no, place)
-    WHERE NOT EXISTS (SELECT FROM correction WHERE job_id = :job AND row_no = chosen.row_no)
-    ORDER BY place LIMIT :limit OFFSET :skip
-    """
-)
-_LEAST_CERTAIN = text(
-    """
-    SELECT row_no FROM result WHERE job_id = :job AND row_no <= :last AND status <> 'error'
-        AND NOT EXISTS (SELECT FROM correction WHERE job_id = :job AND correction.row_no = result.row_no)
-    ORDER BY margin, row_no LIMIT :limit OFFSET :skip
-    """
+_INSERT = insert(CorrectedRow)
+_STORE = _INSERT.on_conflict_do_update(
+    index_elements=[CorrectedRow.job_id, CorrectedRow.row_no],
+    set_={"labels": _INSERT.excluded.labels, "author": _INSERT.excluded.author, "made_at": func.now()},
 )
 
 
@@ -268,10 +279,10 @@ def _numbered(
 
 def _standing(
     connection: Connection, job_id: int, label_set: LabelSet, row_nos: Collection[int]
-) -> dict[int, Row[Any]]:
+) -> dict[int, Found[Any]]:
     """What holds for those of the rows that have a result."""
     found = connection.execute(
-        _STANDING,
+        queries.EFFECTIVE,
         {
             "id": job_id,
             "row_nos": sorted(row_nos),
@@ -284,10 +295,10 @@ def _standing(
 
 def _recount(
     connection: Connection,
-    job: Row[Any],
+    job: Found[Any],
     names: Sequence[str],
-    before: Collection[Row[Any]],
-    after: Collection[Row[Any]],
+    before: Collection[Found[Any]],
+    after: Collection[Found[Any]],
 ) -> None:
     """Let the counts of an ended job follow its corrections, without counting a million rows again."""
     summary: dict[str, Any] = job.summary
@@ -300,11 +311,8 @@ def _recount(
                 summary["scores"][row.bin - 1] += step
     state = job.state
     if state in REFINABLE:
-        state = "completed_with_errors" if summary["errors"] else "completed"
-    connection.execute(
-        text("UPDATE job SET summary = CAST(:summary AS jsonb), state = :state WHERE id = :id"),
-        {"id": job.id, "summary": json.dumps(summary), "state": state},
-    )
+        state = JobState.COMPLETED_WITH_ERRORS if summary["errors"] else JobState.COMPLETED
+    connection.execute(update(Job).where(Job.id == job.id).values(summary=summary, state=state))
 
 
 def _listed(row_nos: Sequence[int]) -> str | Message:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import text
-
 from yeban.database.engine import Database
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet, Status
+from yeban.results import queries
 
 #: Equal parts of [0, 1] that scores are counted in.
 BINS = 20
@@ -18,21 +17,6 @@ LOOKED_AT_ROWS = 20_000
 
 _LOOKED_AT_SCORES = 400_000  # where several labels may apply, every score is looked at
 _FEWEST_ROWS = 200
-
-_SCORES = text(
-    """
-    SELECT status, label,
-        CASE WHEN score >= 1 THEN 20 ELSE width_bucket(CAST(score AS numeric), 0, 1, 20) END AS bin, count(*)
-    FROM result WHERE job_id = :job AND row_no <= :last GROUP BY 1, 2, 3
-    """
-)
-_ASSIGNED = text(
-    """
-    SELECT CAST(place - 1 AS int) AS label, count(*)
-    FROM result CROSS JOIN LATERAL unnest(scores) WITH ORDINALITY AS score (value, place)
-    WHERE job_id = :job AND row_no <= :last AND status = 'ok' AND value >= CAST(:threshold AS real) GROUP BY 1
-    """
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +63,16 @@ def _of_first_rows(database: Database, job: JobView) -> Distribution:
     scores = [0] * BINS
     values = {"job": job.internal_id, "last": last}
     with database.begin() as connection:
-        for status, label, place, count in connection.execute(_SCORES, values):
+        for status, label, place, count in connection.execute(queries.FIRST_SCORES, values):
             counts[Status(status)] += count
             if place is not None:
                 scores[place - 1] += count
             if status == Status.OK and not label_set.multi_label:
                 labels[names[label]] += count
         if label_set.multi_label:
-            for label, count in connection.execute(_ASSIGNED, values | {"threshold": label_set.effective_threshold}):
+            for label, count in connection.execute(
+                queries.FIRST_ASSIGNED, values | {"threshold": label_set.effective_threshold}
+            ):
                 labels[names[label]] += count
     return Distribution(
         rows=sum(counts.values()),

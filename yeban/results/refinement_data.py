@@ -6,14 +6,16 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import Integer, and_, func, select, text, true, update
 
 from yeban.accounts.viewer import Viewer
 from yeban.database.engine import Database
+from yeban.database.tables import Chunk, Correction, Embedding, Job
 from yeban.database.tables.states import REFINABLE, JobState
 from yeban.errors import Conflict, msg
 from yeban.jobs.locking import lock_job
-from yeban.jobs.views import EMBEDDED
+from yeban.jobs.queries import embedded
+from yeban.results import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +55,29 @@ class Material:
 def survey(database: Database, job_id: int) -> Material:
     """How many rows have scores and how many embeddings, without reading them."""
     with database.begin() as connection:
+        has_scores = Chunk.ok + Chunk.abstained > 0
         chunks = connection.execute(
-            text(
-                "SELECT coalesce(sum(ok + abstained), 0) AS scored, coalesce(bool_and(embedding.job_id IS NOT NULL)"
-                " FILTER (WHERE ok + abstained > 0), true) AS complete"
-                " FROM chunk LEFT JOIN embedding USING (job_id, first_row) WHERE chunk.job_id = :id"
-            ),
-            {"id": job_id},
+            select(
+                func.coalesce(func.sum(Chunk.ok + Chunk.abstained), 0).label("scored"),
+                func.coalesce(func.bool_and(Embedding.job_id.is_not(None)).filter(has_scores), true()).label(
+                    "complete"
+                ),
+            )
+            .outerjoin(Embedding, and_(Embedding.job_id == Chunk.job_id, Embedding.first_row == Chunk.first_row))
+            .where(Chunk.job_id == job_id)
         ).one()
+        chunk_rows = Embedding.last_row - Embedding.first_row + 1
+        row_bytes = func.octet_length(Embedding.vectors, type_=Integer) // chunk_rows
         found = connection.execute(
-            text(
-                "SELECT coalesce(array_agg(DISTINCT encoder), '{}') AS encoders,"
-                " coalesce(max(octet_length(vectors) / (last_row - first_row + 1)), 0) AS bytes_a_row"
-                " FROM embedding WHERE job_id = :id"
-            ),
-            {"id": job_id},
+            select(
+                func.array_agg(Embedding.encoder.distinct()).label("encoders"),
+                func.coalesce(func.max(row_bytes), 0).label("bytes_a_row"),
+            ).where(Embedding.job_id == job_id)
         ).one()
     return Material(
         scored=int(chunks.scored),
         complete=chunks.complete,
-        encoders=tuple(found.encoders),
+        encoders=tuple(found.encoders or ()),
         bytes_a_row=found.bytes_a_row,
     )
 
@@ -81,23 +86,9 @@ def corrected(database: Database, job_id: int) -> dict[int, list[int]]:
     """The labels that people gave, by row number."""
     with database.begin() as connection:
         rows = connection.execute(
-            text("SELECT row_no, labels FROM correction WHERE job_id = :id ORDER BY row_no"), {"id": job_id}
+            select(Correction.row_no, Correction.labels).where(Correction.job_id == job_id).order_by(Correction.row_no)
         )
         return {row_no: list(labels) for row_no, labels in rows}
-
-
-_SAMPLED = text(
-    """
-    SELECT "row".row_no, left("row".text, :chars), label, NULL, array_send(scores),
-        substring(vectors FROM ("row".row_no - first_row) * CAST(:width AS int) + 1 FOR CAST(:width AS int))
-    FROM unnest(CAST(:row_nos AS int[])) AS wanted (row_no)
-        JOIN "row" ON "row".job_id = :id AND "row".row_no = wanted.row_no
-        JOIN result ON result.job_id = :id AND result.row_no = wanted.row_no AND result.status <> 'error'
-        JOIN embedding ON embedding.job_id = :id AND embedding.first_row = (
-            SELECT max(first_row) FROM embedding WHERE job_id = :id AND first_row <= wanted.row_no)
-    ORDER BY 1
-    """
-)
 
 
 def sampled(
@@ -106,21 +97,9 @@ def sampled(
     """The scored rows among ``row_nos``, in order, with the first ``chars`` of their texts and their embeddings."""
     with database.begin() as connection:
         found = connection.execute(
-            _SAMPLED, {"id": job_id, "row_nos": list(row_nos), "chars": chars, "width": bytes_a_row}
+            queries.SAMPLED, {"id": job_id, "row_nos": list(row_nos), "chars": chars, "width": bytes_a_row}
         )
         return [ScoredRow(*row) for row in found]
-
-
-_IN_RANGE = text(
-    """
-    SELECT "row".row_no, left("row".text, :chars), result.label, refined.label, array_send(scores), NULL
-    FROM "row" JOIN result ON result.job_id = :id AND result.row_no = "row".row_no
-        AND result.row_no BETWEEN :first AND :last AND result.status <> 'error'
-    LEFT JOIN refined ON refined.job_id = :id AND refined.row_no = "row".row_no
-        AND refined.row_no BETWEEN :first AND :last
-    WHERE "row".job_id = :id AND "row".row_no BETWEEN :first AND :last ORDER BY 1
-    """
-)
 
 
 def read_range(
@@ -130,13 +109,13 @@ def read_range(
     with database.begin() as connection:
         # With statistics older than the job, PostgreSQL would compare every row of the range with every other.
         connection.execute(text("SET LOCAL enable_nestloop = off"))
-        rows = connection.execute(_IN_RANGE, {"id": job_id, "first": first, "last": last, "chars": chars}).all()
+        rows = connection.execute(
+            queries.SCORED_RANGE, {"id": job_id, "first": first, "last": last, "chars": chars}
+        ).all()
         blocks = connection.execute(
-            text(
-                "SELECT first_row, last_row, vectors FROM embedding"
-                " WHERE job_id = :id AND first_row <= :last AND last_row >= :first ORDER BY first_row"
-            ),
-            {"id": job_id, "first": first, "last": last},
+            select(Embedding.first_row, Embedding.last_row, Embedding.vectors)
+            .where(Embedding.job_id == job_id, Embedding.first_row <= last, Embedding.last_row >= first)
+            .order_by(Embedding.first_row)
         ).all()
     return [ScoredRow(*row) for row in rows], [Block(*block) for block in blocks]
 
@@ -154,17 +133,15 @@ def ask_again(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> in
                 msg("A job that is %(state)s cannot be refined; it must be completed first.", state=job.state),
                 state=job.state,
             )
-        # A statement of its own: that above sees the embeddings as they were before it waited for whoever forgets them.
-        if not connection.scalar(text(f"SELECT {EMBEDDED} FROM job WHERE id = :id"), {"id": job.id}):  # noqa: S608
+        # Not in one statement with the lock, which would see the embeddings as they were before it waited.
+        if not connection.scalar(select(embedded()).where(Job.id == job.id)):
             raise Conflict(
                 msg("This job kept no embeddings, so it cannot be refined; submit it with refine switched on.")
             )
+        # A worker that is refining the job loses its lease and leaves the job to the next.
         connection.execute(
-            # Whoever is at it finds the job lost and leaves it to the next.
-            text(
-                "UPDATE job SET state = 'finishing', finishing_at = now(), refine = true, ender_token = NULL,"
-                " ender_until = NULL WHERE id = :id"
-            ),
-            {"id": job.id},
+            update(Job)
+            .where(Job.id == job.id)
+            .values(state=JobState.FINISHING, finishing_at=func.now(), refine=True, ender_token=None, ender_until=None)
         )
         return job.id

@@ -1,4 +1,4 @@
-"""Reading results: pages for programs, and the whole file with its tags, while a job runs and after."""
+"""Results of a job, by page or as a whole file, while the job runs and afterwards."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, exists, select
 
 from yeban.database.engine import Database
+from yeban.database.tables import Correction, Result
+from yeban.database.tables.states import constant
 from yeban.errors import NotFound, msg
 from yeban.jobs.views import JobView
 from yeban.labels import LABEL_JOINER, LabelSet, Status
-from yeban.results import effective
-
-#: ``yeban_status`` of a row that has no result yet.
-PENDING = "pending"
+from yeban.results import queries
 
 _PAGE_ROWS = 2_000
 _LAST_ROW = 2**31 - 1
@@ -24,11 +23,11 @@ _LAST_ROW = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class TaggedRow:
-    """One row of a job with what became of it; ``status`` is :data:`PENDING` before it is scored.
+    """A row of a job with its result; ``status`` is :data:`PENDING` before the row is scored.
 
-    ``status``, ``labels``, ``score`` and ``margin`` are what finally holds: a person's correction, which has no score,
-    else the refined decision, else the row's own, which ``row_labels``, ``row_score`` and ``scores`` keep.
-    ``predicted`` are the labels that would hold without the correction.
+    ``status``, ``labels``, ``score`` and ``margin`` are effective: those of a person's correction, which has no score,
+    else those of the refinement, else those of the row. ``row_labels``, ``row_score`` and ``scores`` are those of the
+    row in any case. ``predicted`` are the effective labels without the correction.
     """
 
     row_no: int
@@ -46,92 +45,56 @@ class TaggedRow:
     refined: bool
     predicted: tuple[str, ...]
     corrected: bool
-    corrected_by: str | None  # "" where nobody said who; None unless corrected
+    corrected_by: str | None  # "" where no author was given; None unless corrected
     corrected_at: datetime | None
     error: str | None
-
-
-# Filtered by what PostgreSQL can look up: results there are by their status (errors by an index of their own),
-# pending rows by having none.
-_CONDITIONS = {
-    None: "true",
-    PENDING: "result.row_no IS NULL",
-    Status.OK: f"{effective.STATUS} = 'ok'",
-    Status.ABSTAINED: f"{effective.STATUS} = 'abstained'",
-    # As the index has it; a correction mends it.
-    Status.ERROR: "result.status = 'error' AND correction.row_no IS NULL",
-}
-_COLUMNS = f"""
-    SELECT "row".row_no, file_row, "row".text, gold, cells, coalesce({effective.STATUS}, '{PENDING}') AS status,
-        result.status AS row_status, result.score AS row_score, result.margin AS row_margin, scores, error,
-        refined.status AS refined_status, refined.label AS refined_label, refined.score AS refined_score,
-        refined.margin AS refined_margin,
-        correction.labels AS corrected, correction.author AS corrected_by, correction.made_at AS corrected_at
-"""
-_JOINED = f"""
-    {_COLUMNS}
-    FROM "row" LEFT JOIN result ON result.job_id = "row".job_id AND result.row_no = "row".row_no
-        AND result.job_id = :job AND result.row_no > :after AND result.row_no <= :last {effective.LOOKUPS}
-    WHERE "row".job_id = :job AND "row".row_no > :after AND "row".row_no <= :last
-"""
-_SELECT = {
-    status: text(f'{_JOINED} AND {condition} ORDER BY "row".row_no LIMIT :limit')
-    for status, condition in _CONDITIONS.items()
-}
-# Each looked up by key: they may stand anywhere in a long file.
-_SELECT_SOME = text(
-    f"""
-    {_COLUMNS}
-    FROM unnest(CAST(:row_nos AS int[])) AS wanted (row_no)
-    CROSS JOIN LATERAL (SELECT * FROM "row" WHERE job_id = :job AND row_no = wanted.row_no LIMIT 1) AS "row"
-    LEFT JOIN LATERAL (SELECT * FROM result WHERE job_id = :job AND row_no = wanted.row_no LIMIT 1) AS result ON true
-    {effective.LOOKUPS}
-    """  # noqa: S608  # made of the constants in final
-)
-_FIRST_ERRORS = text(
-    """
-    SELECT row_no FROM result WHERE job_id = :job AND status = 'error'
-        AND NOT EXISTS (SELECT FROM correction WHERE job_id = :job AND correction.row_no = result.row_no)
-    ORDER BY row_no LIMIT :limit
-    """
-)
 
 
 def page(
     database: Database, job: JobView, *, after: int = 0, limit: int = 100, status: str | None = None
 ) -> list[TaggedRow]:
-    """Up to ``limit`` rows with a row number over ``after``, in order, optionally only of one status."""
+    """Read up to ``limit`` rows numbered over ``after``, in order, optionally of one status only."""
     label_set = LabelSet.from_json(job.label_set)
-    # Rows are numbered without gaps. Said to PostgreSQL, no plan that it may choose reads more than the page.
+    # Rows are numbered without gaps. With an upper bound, every plan reads no more than the page.
     last = min(after + limit, _LAST_ROW) if status is None else _LAST_ROW
     values = {"job": job.internal_id, "after": min(after, _LAST_ROW), "last": last, "limit": limit}
     with database.begin() as connection:
-        found = connection.execute(_SELECT[status], values).all()
+        found = connection.execute(queries.PAGES[status], values).all()
     return [_tagged(label_set, row) for row in found]
 
 
 def rows(database: Database, job: JobView, row_nos: Sequence[int]) -> list[TaggedRow]:
-    """The rows with these numbers, in their order."""
+    """Read the rows with these numbers, in the given order."""
     if not row_nos:
         return []
     label_set = LabelSet.from_json(job.label_set)
     with database.begin() as connection:
-        found = connection.execute(_SELECT_SOME, {"job": job.internal_id, "row_nos": list(row_nos)}).all()
+        found = connection.execute(queries.TAGGED_ROWS, {"job": job.internal_id, "row_nos": list(row_nos)}).all()
     tagged = {row.row_no: _tagged(label_set, row) for row in found}
     return [tagged[row_no] for row_no in row_nos if row_no in tagged]
 
 
+def is_corrected() -> ColumnElement[bool]:
+    """Condition that the row of a result was corrected."""
+    return exists().where(Correction.job_id == Result.job_id, Correction.row_no == Result.row_no)
+
+
 def first_errors(database: Database, job: JobView, limit: int) -> list[TaggedRow]:
-    """The first rows that could not be scored and were not corrected; found by an index, without reading the others."""
+    """Read the first rows that could not be scored and were not corrected, by an index."""
     with database.begin() as connection:
-        row_nos = connection.scalars(_FIRST_ERRORS, {"job": job.internal_id, "limit": limit}).all()
+        row_nos = connection.scalars(
+            select(Result.row_no)
+            .where(Result.job_id == job.internal_id, Result.status == constant(Status.ERROR), ~is_corrected())
+            .order_by(Result.row_no)
+            .limit(limit)
+        ).all()
     return rows(database, job, row_nos)
 
 
 def stream(database: Database, job: JobView, *, status: str | None = None) -> Iterator[TaggedRow]:
-    """Every row in order, read page by page, so that no transaction stays open while a client reads.
+    """Yield every row in order, read page by page, so that no transaction stays open while a client reads.
 
-    Raises :class:`~yeban.errors.NotFound` if the job is removed meanwhile, so that half of it never passes for all.
+    Raises :class:`~yeban.errors.NotFound` if the job is removed meanwhile, so that a part never passes for the whole.
     """
     after = 0
     while batch := page(database, job, after=after, limit=_PAGE_ROWS, status=status):
@@ -144,9 +107,9 @@ def stream(database: Database, job: JobView, *, status: str | None = None) -> It
 
 
 def export_columns(job: JobView) -> list[str]:
-    """The columns of the tagged file: the original ones, then the tags.
+    """Columns of the tagged file: the original ones, then the tags.
 
-    Where the whole file may have changed a row's label, its own stands beside it; so do people's corrections.
+    A refined job has the row labels beside the effective labels, a corrected job the predictions and the corrections.
     """
     columns = [*job.columns, "yeban_label", "yeban_score", "yeban_margin", "yeban_status"]
     if job.refine:
@@ -157,9 +120,9 @@ def export_columns(job: JobView) -> list[str]:
 
 
 def export_rows(database: Database, job: JobView) -> Iterator[list[str | float | None]]:
-    """The rows of the tagged file, in the order of :func:`export_columns`.
+    """Yield the rows of the tagged file, in the order of :func:`export_columns`.
 
-    A row with more cells than the header keeps them, behind the tags.
+    A row with more cells than the header has the rest of them behind the tags.
     """
     width = len(job.columns)
     for row in stream(database, job):
@@ -177,7 +140,7 @@ ERROR_COLUMNS = ("file_row", "reason", "text")
 
 
 def error_rows(database: Database, job: JobView) -> Iterator[list[str | float | None]]:
-    """Rows that could not be scored, in the order of :data:`ERROR_COLUMNS`; row numbers as the file shows them."""
+    """Yield the rows that could not be scored, in the order of :data:`ERROR_COLUMNS`."""
     for row in stream(database, job, status=Status.ERROR):
         yield [row.file_row, row.error, row.text]
 
@@ -215,7 +178,7 @@ def _tagged(label_set: LabelSet, row: Any) -> TaggedRow:
 
 
 def _assigned(label_set: LabelSet, scores: Sequence[float]) -> tuple[str, ...]:
-    """The labels that a row's own scores assign, best first."""
+    """Labels assigned by a row's scores, best first."""
     assigned = sorted(label_set.decide(scores).assigned, key=lambda index: (-scores[index], index))
     return tuple(label_set.names[index] for index in assigned)
 

@@ -5,45 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row
 
 from yeban.labels import LABEL_JOINER, LabelSet, Status
-from yeban.results import effective
+from yeban.results import queries
 from yeban.results.distribution import BINS
 from yeban.results.evaluation import Agreement, Confusion, curve, thresholds
 
-_COUNTS = text(
-    f"""
-    SELECT {effective.STATUS} AS status, NULL AS gold, {effective.ASSIGNED} AS assigned, {effective.BIN} AS bin,
-        count(*)
-    FROM result {effective.JOINS} WHERE result.job_id = :id GROUP BY 1, 2, 3, 4
-    """  # noqa: S608  # made of the constants in final
-)
-_COUNTS_WITH_GOLD = text(
-    f"""
-    SELECT {effective.STATUS} AS status, gold, {effective.ASSIGNED} AS assigned, {effective.BIN} AS bin, count(*)
-    FROM result {effective.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
-    WHERE result.job_id = :id GROUP BY 1, 2, 3, 4
-    """  # noqa: S608  # made of the constants in final
-)
-# What the rows said by themselves: the measure of what refinement and corrections brought.
-_BY_ROW_WITH_GOLD = text(
-    """
-    SELECT gold, CASE WHEN status = 'ok' THEN label END AS label, count(*)
-    FROM result JOIN "row" USING (job_id, row_no) WHERE job_id = :id GROUP BY 1, 2
-    """
-)
-# By scores cut to what a person would set, never rounded up: a row of .805 does not reach a threshold of .81. Rows that
-# people corrected have no score.
-_SCORED_WITH_GOLD = text(
-    f"""
-    SELECT CAST(floor(CAST(coalesce(refined.score, result.score) AS numeric) * 100) / 100 AS float) AS score, gold,
-        coalesce(refined.label, result.label) AS label, count(*)
-    FROM result {effective.JOINS} JOIN "row" ON "row".job_id = result.job_id AND "row".row_no = result.row_no
-    WHERE result.job_id = :id AND result.status <> 'error' AND correction.row_no IS NULL AND gold IS NOT NULL
-    GROUP BY 1, 2, 3
-    """  # noqa: S608  # made of the constants in final
-)
 # A wrongly chosen gold column may have a million values: not all at once.
 _IN_BLOCKS = {"yield_per": 10_000}
 
@@ -60,7 +28,7 @@ def summarize(connection: Connection, job: Row[Any], *, refined: bool) -> dict[s
     scores = [0] * BINS
     agreement, confusion = Agreement(names), Confusion(names)
     for status, gold, assigned, place, count in connection.execute(
-        _COUNTS if job.gold_index is None else _COUNTS_WITH_GOLD,
+        queries.COUNTS if job.gold_index is None else queries.COUNTS_WITH_GOLD,
         {"id": job.id, "multi_label": label_set.multi_label, "threshold": label_set.effective_threshold},
         execution_options=_IN_BLOCKS,
     ):
@@ -99,7 +67,9 @@ def summarize(connection: Connection, job: Row[Any], *, refined: bool) -> dict[s
 def _agreement_by_row(connection: Connection, job_id: int, label_set: LabelSet) -> dict[str, float | None]:
     names = label_set.names
     agreement = Agreement(names)
-    for gold, label, count in connection.execute(_BY_ROW_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS):
+    for gold, label, count in connection.execute(
+        queries.ROW_LABELS_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS
+    ):
         agreement.add(_gold_labels(gold, label_set), [] if label is None else [names[label]], count)
     return {"accuracy": agreement.accuracy, "macro_f1": agreement.macro_f1}
 
@@ -108,7 +78,7 @@ def _scored(connection: Connection, job_id: int, label_set: LabelSet) -> list[tu
     """Rows by score and whether their best label is the gold one; rows without a gold label are left out."""
     counts: Counter[tuple[float, bool]] = Counter()
     for score, gold, label, count in connection.execute(
-        _SCORED_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS
+        queries.SCORES_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS
     ):
         if wanted := _gold_labels(gold, label_set):
             counts[score, wanted == [label_set.names[label]]] += count
