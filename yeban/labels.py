@@ -1,7 +1,4 @@
-"""Label sets: what a text may be tagged with, and how a decision is read from scores.
-
-Pure: no I/O, no database, no model.
-"""
+"""Label sets: candidate labels, their limits, and decisions from scores. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -16,23 +13,23 @@ from yeban.errors import InvalidLabels, InvalidRequest, InvalidTemplate, msg
 MAX_LABELS = 1_000
 MAX_LABEL_CHARS = 200
 MAX_TEMPLATE_CHARS = 200
-#: Of a description, and of an example.
+#: Maximum length of a description or an example.
 MAX_HINT_CHARS = 500
 MAX_EXAMPLES = 20
 DEFAULT_TEMPLATE = "{}"
-#: Between the labels of one row in a multi-label job's files.
+#: Separates the labels of one row in the files of a multi-label job.
 LABEL_JOINER = "|"
 
-# ModelScope's own rule for a label string: ASCII and full-width commas.
+# As in ModelScope: ASCII and full-width commas.
 _SEPARATORS = re.compile("[,，]")
 
 
 class Status(StrEnum):
-    """What became of one row."""
+    """The status of one row."""
 
-    OK = "ok"  # tagged
-    ABSTAINED = "abstained"  # scored, but nothing reached the threshold
-    ERROR = "error"  # could not be scored; the reason stands beside it
+    OK = "ok"  # labelled
+    ABSTAINED = "abstained"  # no score reached the threshold
+    ERROR = "error"  # not scored; stored with the reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +43,11 @@ class Label:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSet:
-    """Candidate labels with the way to ask for them.
+    """Candidate labels, hypothesis template and decision rule.
 
-    ``template`` has exactly one ``{}`` and makes the hypothesis of a label.
-    ``threshold`` is a probability in [0, 1]: under it a text abstains (single label), or a label
-    is not assigned (multi-label). ``None`` means 0 for single label and 0.5 for multi-label.
+    ``template`` has exactly one ``{}``, which a label replaces to form its hypothesis. ``threshold`` is a probability
+    in [0, 1]: below it a text abstains (single label) or a label is not assigned (multi-label). ``None`` means 0 for
+    single label and 0.5 for multi-label.
     """
 
     labels: tuple[Label, ...]
@@ -86,7 +83,7 @@ class LabelSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Label names in the order they were given."""
+        """Label names in the given order."""
         return self._names
 
     @property
@@ -96,22 +93,21 @@ class LabelSet:
 
     @property
     def refinable(self) -> bool:
-        """Whether a whole file can be told apart by these labels: two or more, of which a text has one."""
+        """Report whether refinement applies: two or more labels, of which a text has one."""
         return len(self.labels) > 1 and not self.multi_label
 
     @property
     def effective_threshold(self) -> float:
-        """The threshold that applies when none was set."""
+        """The threshold, or its default if none was set."""
         if self.threshold is not None:
             return self.threshold
         return 0.5 if self.multi_label else 0.0
 
     def decide(self, scores: Sequence[float]) -> Decision:
-        """Read the decision from one row of scores, shape ``(n_labels,)``, in label order.
+        """Decide from the scores of one text, shape ``(n_labels,)``, in label order.
 
-        Ties go to the label given first. The margin is the distance between the best two
-        scores (single label), or of the best score from the threshold (multi-label); it is the
-        score itself when there is one label. It has six decimals, as scores do.
+        Ties go to the label given first. The margin is the distance between the best two scores (single label), of the
+        best score from the threshold (multi-label), or the score itself (one label), rounded to six decimals.
         """
         if len(scores) != len(self.labels):
             raise ValueError(f"{len(scores)} scores for {len(self.labels)} labels")
@@ -128,7 +124,7 @@ class LabelSet:
         return Decision(best=best, score=top, margin=round(margin, 6), assigned=assigned)
 
     def to_json(self) -> dict[str, Any]:
-        """The snapshot that a job keeps."""
+        """The snapshot stored with a job."""
         return {
             "labels": [
                 {"name": label.name, "description": label.description, "examples": list(label.examples)}
@@ -177,7 +173,7 @@ class LabelSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What the scores of one text say. Indices point into the label set."""
+    """The labels of one text. Indices point into the label set."""
 
     best: int
     score: float
@@ -195,7 +191,7 @@ def split_labels(text: str) -> list[str]:
 
 
 def check_count(labels: int) -> None:
-    """Refuse more labels than a set may have, before millions of them are made. Raises ``InvalidLabels``."""
+    """Raise ``InvalidLabels`` for more than :data:`MAX_LABELS` labels, before millions are created."""
     if labels > MAX_LABELS:
         raise InvalidLabels(
             msg("%(labels)s labels are over the limit of %(max_labels)s.", labels=labels, max_labels=MAX_LABELS),

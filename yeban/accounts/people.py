@@ -23,7 +23,7 @@ from yeban.errors import Conflict, InvalidRequest, Message, NotFound, msg
 log = logging.getLogger(__name__)
 
 _MAX_NAME_CHARS = 64
-# One line of letters of any script, digits and what stands in names of mail boxes.
+# Letters of any script, digits, single blanks, and punctuation of e-mail addresses.
 _NAME = re.compile(r"[^\W_](?:[\w.@+-]| (?! ))*", re.UNICODE)
 #: How long an ended session is remembered; its cookie expires within hours.
 _ENDED_SESSION_AGE = timedelta(days=2)

@@ -1,4 +1,4 @@
-"""The database: its connections, its transactions, and COPY."""
+"""Database connections, transactions, locks and COPY."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from yeban.errors import ConfigurationError, Message, ServiceUnavailable, msg
 
 log = logging.getLogger(__name__)
 
-#: The migration that this code is written for.
+#: Schema revision this code requires.
 SCHEMA_REVISION = "0005"
 
-#: Libpq's options of every connection: how soon a server that cannot be reached, or has gone away, is noticed.
+#: Libpq options of every connection: detect an unreachable or vanished server within half a minute.
 REACHING = {"connect_timeout": 5, "keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeout": 30_000}
 
-# A connection that was lost is told of as an "SSL error" too.
+# Not "SSL error": a lost connection is reported with these words too.
 _TLS_TROUBLE = re.compile(r"certificate|does not support SSL", re.IGNORECASE)
-# What a server says, in English as most are set up, to a login or a database that it does not have.
+# Messages, in English as on most servers, for an unknown login or database.
 _REFUSED = re.compile(r"authentication failed|no password supplied|no pg_hba.conf entry|FATAL: .* does not exist")
 _IDLE_IN_TRANSACTION_MS = 10_000
-#: What each way of using TLS that was asked for leaves unchecked.
+#: The part of the server's identity that each sslmode leaves unchecked.
 _UNVERIFIED = {"allow": "certificate", "prefer": "certificate", "require": "certificate", "verify-ca": "host name"}
 
 
@@ -40,15 +40,15 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
         """``url`` is an SQLAlchemy or libpq URL; the driver is always psycopg 3.
 
-        Raises :class:`~yeban.errors.ConfigurationError` for a URL that is none.
+        Raises :class:`~yeban.errors.ConfigurationError` for an invalid URL.
         """
         self.engine = _engine(parse_database_url(url), pool_size)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction: committed on leaving, rolled back by an exception.
+        """Run one transaction: commit on leaving, roll back on an exception.
 
-        Raises :class:`~yeban.errors.ServiceUnavailable` when the server cannot be reached, goes away, or has no room.
+        Raises :class:`~yeban.errors.ServiceUnavailable` if the server is unreachable, goes away, or its disk is full.
         """
         try:
             with self.engine.begin() as connection:
@@ -57,7 +57,7 @@ class Database:
             if error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError):
                 raise _unavailable(error.orig) from error
             raise
-        except psycopg.OperationalError as error:  # COPY speaks to the driver directly
+        except psycopg.OperationalError as error:  # from COPY, which uses the driver directly
             raise _unavailable(error) from error
         except PoolTimeout as error:
             raise ServiceUnavailable(
@@ -65,12 +65,12 @@ class Database:
             ) from error
 
     def ping(self) -> None:
-        """One round trip. Raises :class:`~yeban.errors.ServiceUnavailable`."""
+        """Make one round trip. Raises :class:`~yeban.errors.ServiceUnavailable`."""
         with self.begin() as connection:
             connection.execute(text("SELECT 1"))
 
     def schema_revision(self) -> str | None:
-        """The migration the schema is at; ``None`` for a database without one."""
+        """Return the revision of the schema, ``None`` for an empty database."""
         with self.begin() as connection:
             if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
                 return None
@@ -78,7 +78,7 @@ class Database:
             return found
 
     def check_schema(self) -> None:
-        """Raise :class:`~yeban.errors.ConfigurationError` if the schema is not the one this code is written for."""
+        """Raise :class:`~yeban.errors.ConfigurationError` unless the schema is at :data:`SCHEMA_REVISION`."""
         found = self.schema_revision()
         if found != SCHEMA_REVISION:
             raise ConfigurationError(
@@ -101,10 +101,7 @@ def lock_name(connection: Connection, name: str) -> None:
 
 
 def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
-    """Load ``rows`` by COPY inside ``connection``'s transaction; returns how many.
-
-    Far faster than INSERT, and an error anywhere undoes all of it.
-    """
+    """Load ``rows`` by COPY within the transaction of ``connection``. Returns the number of rows."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
@@ -118,16 +115,15 @@ def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: 
 
 
 def parse_database_url(text_url: str) -> URL:
-    """The URL with verification of the server wherever a CA is named; a warning is logged where less is asked for.
+    """Parse a PostgreSQL URL; verify the server if it names a CA, and warn if it asks for less.
 
-    Raises :class:`~yeban.errors.ConfigurationError` for what is no URL of PostgreSQL, without quoting it: it has a
-    password.
+    Raises :class:`~yeban.errors.ConfigurationError` for an invalid URL, without quoting it: it may have a password.
     """
     try:
         url = make_url(text_url)
         backend = url.get_backend_name()
         if backend in {"postgresql", "postgres"}:
-            # libpq's own judgement of the options' names.
+            # Let libpq check the names of the options.
             make_conninfo(**{name: str(value) for name, value in url.query.items()})
     except (ArgumentError, ValueError):
         raise ConfigurationError(
@@ -160,18 +156,18 @@ def _engine(url: URL, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=True,
-        hide_parameters=True,  # an error that is logged must not carry ticket text along
+        hide_parameters=True,  # keeps ticket text out of logged errors
         pool_timeout=10,
         connect_args={
             **REACHING,
-            # A process that stands still in mid-transaction must not keep its locks from everyone else.
+            # A process that hangs within a transaction must not hold its locks for ever.
             "options": f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}",
         },
     )
 
 
 def database_problem(error: BaseException | None) -> Message:
-    """One sentence for a lost or failed connection; of TLS it says what a person has to look at."""
+    """Describe a lost or failed connection in one sentence, with advice for a TLS failure."""
     if (trouble := _tls_trouble(error)) is not None:
         return msg(
             "The database cannot be trusted: %(trouble)s. Check YEBAN_DATABASE_URL and the server's certificate.",
@@ -183,7 +179,7 @@ def database_problem(error: BaseException | None) -> Message:
 
 
 def _unavailable(error: BaseException | None) -> ServiceUnavailable:
-    # Whoever waits for the database has to know where waiting does not help.
+    # Callers that retry must know when retrying does not help.
     lasting = _tls_trouble(error) is not None or _REFUSED.search(str(error or "")) is not None
     return ServiceUnavailable(database_problem(error), **({"lasting": True} if lasting else {}))
 
@@ -194,6 +190,6 @@ def _tls_trouble(error: BaseException | None) -> str | None:
 
 
 def reason_of(error: BaseException | None) -> str:
-    """The first line of what the driver said."""
+    """First line of the driver's error message."""
     lines = str(error or "").strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__

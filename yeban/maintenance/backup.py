@@ -1,5 +1,6 @@
-"""Backup and restore of the database, by PostgreSQL's own programs. Nothing else has to be kept: models can be rebuilt,
-and what Redis holds can be lost.
+"""Backup and restore of the database by PostgreSQL's own programs.
+
+Nothing else needs a backup: models can be rebuilt, and the contents of Redis can be lost.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from yeban.runtime.servers.software import find_postgres
 
 _MAGIC = b"PGDMP"
 _QUOTED_LINES = 5
-#: The database that it is restored into has roles of its own.
+#: The target database has roles of its own.
 _PLAIN = ("--no-owner", "--no-acl")
 _SECRETS = ("password", "sslpassword")
-#: What a libpq without TLS says of a ``sslmode`` that demands it.
+#: Error of a libpq without TLS for a ``sslmode`` that requires it.
 _WITHOUT_TLS = "SSL support is not compiled in"
 
 
 def backup(url: str, target: Path) -> None:
-    """Write all jobs to ``target``, a ``pg_dump`` archive, as they are at one moment, while everything runs on.
+    """Write a consistent snapshot of the database to ``target``, a ``pg_dump`` archive, while the service runs.
 
-    It appears when it is whole, and only its owner may read it. There is no limit of time. Raises
-    ``ConfigurationError`` where ``pg_dump`` is missing, older than the server, or without the TLS that ``url`` asks
-    for, ``InvalidRequest`` where ``target`` cannot be written, ``ServiceUnavailable``.
+    The file appears once it is complete, readable by its owner only. Raises ``ConfigurationError`` if ``pg_dump`` is
+    missing, older than the server, or without the TLS that ``url`` requires; ``InvalidRequest`` if ``target`` cannot be
+    written; ``ServiceUnavailable``.
     """
     address = _address(url)
     try:
@@ -46,7 +47,7 @@ def backup(url: str, target: Path) -> None:
     os.close(handle)
     draft = Path(name)
     try:
-        # Workers are alive or not whatever a backup says.
+        # A restored row would show a worker that is not running.
         _run("pg_dump", address, "--format=custom", *_PLAIN, "--exclude-table-data=worker", f"--file={name}")
         draft.replace(target)
     finally:
@@ -54,12 +55,12 @@ def backup(url: str, target: Path) -> None:
 
 
 def restore(url: str, source: Path) -> int:
-    """Fill a database that has no jobs from a backup, all of it or nothing, and bring it to the present schema.
+    """Restore a backup completely or not at all into a database without jobs, and migrate it.
 
-    Deleted jobs that wait for their removal are no jobs. What else the database holds, such as accounts, is replaced,
-    but not before the backup was read to its end. Returns how many jobs there are; those that had not ended go on once
-    there are workers. Raises ``InvalidRequest`` for what is no backup or comes from a newer version,
-    ``Conflict`` for a database that has jobs, and what :func:`backup` raises.
+    Deleted jobs do not count. Everything else in the database, such as accounts, is replaced once the whole backup has
+    been read. Returns the number of jobs; unfinished ones continue when workers run. Raises ``InvalidRequest`` for a
+    file that is no backup or comes from a newer version, ``Conflict`` for a database with jobs or label sets, and the
+    errors of :func:`backup`.
     """
     try:
         with source.open("rb") as file:
@@ -80,7 +81,7 @@ def restore(url: str, source: Path) -> int:
                     held=held,
                 )
             )
-        # A damaged backup must not cost the accounts that are there.
+        # Read it once completely: a damaged backup must not destroy existing accounts.
         _run("pg_restore", _address(url), f"--file={os.devnull}", str(source), connect=False)
         was_migrated = database.schema_revision() is not None
         _drop_tables(database)
@@ -112,14 +113,14 @@ def _count_jobs(database: Database) -> int:
 
 
 def _drop_tables(database: Database) -> None:
-    """A backup of an older schema would leave what it does not know in the way of the migrations that follow it."""
+    """Drop all tables: those unknown to an older backup would break the migrations that follow."""
     with database.begin() as connection:
         Base.metadata.drop_all(connection)
         connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
 
 
 def _held(database: Database) -> str | None:
-    """What a restore would destroy, in words; accounts are not among it, since a backup brings its own."""
+    """Describe the data that a restore would destroy; a backup brings its own accounts."""
     if jobs := _count_jobs(database):
         return f"{jobs} jobs"
     with database.begin() as connection:
@@ -130,11 +131,11 @@ def _held(database: Database) -> str | None:
 
 
 def _run(program: str, address: URL, *arguments: str, connect: bool = True) -> None:
-    """Run one of PostgreSQL's programs, the one for the server at ``address``, and have it ``connect`` to that."""
+    """Run a PostgreSQL program that suits the server at ``address``, and pass it the address to ``connect``."""
     path = _find(program, address)
     with _handed_over(address) as (shown, environment):
         try:
-            # Without a limit: a large database takes hours. A server that goes away ends it (REACHING).
+            # No timeout: a large database takes hours. A vanished server ends it (REACHING).
             ended = subprocess.run(
                 [str(path), *([f"--dbname={shown}"] if connect else []), *arguments],
                 env=environment,
@@ -167,7 +168,7 @@ def _run(program: str, address: URL, *arguments: str, connect: bool = True) -> N
 
 @contextmanager
 def _handed_over(url: URL) -> Iterator[tuple[str, dict[str, str]]]:
-    """The URL for a command line, which everyone on the machine can read, and an environment with its secrets."""
+    """Split a URL into a part for the command line, readable by all users, and an environment with its secrets."""
     secrets = {name: str(value) for name in _SECRETS if (value := url.query.get(name))}
     if url.password is not None:
         secrets["password"] = str(url.password)
@@ -182,7 +183,7 @@ def _handed_over(url: URL) -> Iterator[tuple[str, dict[str, str]]]:
                 raise ConfigurationError(
                     msg("A database URL with a service has its sslpassword in that service's file.")
                 )
-            # Libpq has no variable for it, but reads it from a file of services.
+            # Libpq has no environment variable for it, only a service file.
             file = cleaning.enter_context(tempfile.NamedTemporaryFile("w", prefix="yeban-service-", encoding="utf-8"))
             file.write(f"[yeban]\nsslpassword={secrets['sslpassword']}\n")
             file.flush()
@@ -191,8 +192,9 @@ def _handed_over(url: URL) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _find(program: str, url: URL) -> Path:
-    """The bundled program for a server on a socket, as the bundled one is; for others the one on the ``PATH`` first:
-    the bundled ones are built without TLS, and would speak without it where it is not demanded.
+    """Find a program: the bundled one for a server on a socket, else the one on the ``PATH`` first.
+
+    The bundled programs have no TLS, and would connect without it unless the URL requires it.
     """
     try:
         bundled: Path | None = find_postgres().executable.with_name(program)

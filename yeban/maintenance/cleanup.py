@@ -1,4 +1,4 @@
-"""What workers remove from the database: what somebody has deleted, and what has had its time."""
+"""Removal of deleted and expired data, run by workers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Wanted = Callable[[], bool]
 
 
 def tidy(database: Database, settings: Settings, *, wanted: Wanted) -> None:
-    """Remove all that is due, until ``wanted()`` is false. Any number of processes may be at it.
+    """Remove deleted and expired data until ``wanted()`` is false. Safe in any number of processes.
 
-    What cannot be removed does not keep the rest. Raises :class:`~yeban.errors.ServiceUnavailable` if the database is
+    A kind that fails does not stop the others. Raises :class:`~yeban.errors.ServiceUnavailable` if the database is
     away.
     """
     steps: dict[str, Callable[[], int]] = {
@@ -42,7 +42,7 @@ def tidy(database: Database, settings: Settings, *, wanted: Wanted) -> None:
         except ServiceUnavailable:
             raise
         except Exception:
-            log.exception("not removed, goes on", extra={"what": what})
+            log.exception("removal failed", extra={"what": what})
 
 
 def _remove_jobs(database: Database, settings: Settings, wanted: Wanted) -> int:

@@ -1,6 +1,6 @@
-"""What crosses Redis: queue and task names, payloads, and the client that enqueues by name.
+"""Queue and task names, message payloads, and the client that sends tasks.
 
-A bulk message is only a hint (“look at this chunk”); losing or doubling one harms nothing.
+A bulk message is only a hint (“look at this chunk”); losing or doubling one does no harm.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ log = logging.getLogger(__name__)
 
 BULK_QUEUE = "yeban.bulk"
 INTERACTIVE_QUEUE = "yeban.interactive"
-#: The hash in which kombu keeps what was delivered and is not acknowledged, of all queues.
+#: Redis hash in which kombu keeps unacknowledged messages of all queues.
 UNACKNOWLEDGED_KEY = "unacked"
 
 CLASSIFY_CHUNKS = "yeban.classify_chunks"
 CLASSIFY_TEXT = "yeban.classify_text"
 FINISH_JOB = "yeban.finish_job"
 
-#: What a broken or absent broker can raise at a sender.
+#: Exceptions of sending to a broken or unreachable broker.
 SEND_ERRORS: tuple[type[Exception], ...] = (BrokerError, RedisError, OSError)
 
 _SOCKET_TIMEOUT_S = 5
-# A group may take longer: its messages are then delivered again, and found to be claimed or done.
+# Messages of a slower group are redelivered, and dropped because their chunks are claimed or done.
 _VISIBILITY_TIMEOUT_S = 600
 
 
@@ -58,14 +58,14 @@ class TextRequest(BaseModel):
     text: str
     label_set: dict[str, Any]  # LabelSet.to_json()
     model: str
-    reply_to: str  # Redis list the answer is pushed to
+    reply_to: str  # Redis list for the answer
     sent_at: FiniteFloat  # Unix seconds
-    deadline: FiniteFloat  # Unix seconds; a later answer has no reader
-    trace: dict[str, str] = {}  # the span that asked, for tracing; empty where nothing is traced
+    deadline: FiniteFloat  # Unix seconds; later answers are not read
+    trace: dict[str, str] = {}  # the caller's span; empty without tracing
 
 
 class TextReply(BaseModel):
-    """What a worker pushes to ``reply_to``: scores in label order, or an error."""
+    """A worker's answer, pushed to ``reply_to``: scores in label order, or an error."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -77,8 +77,8 @@ class TextReply(BaseModel):
     queue_ms: FiniteFloat = 0.0
     inference_ms: FiniteFloat = 0.0
     truncated: bool = False
-    cached: bool = False  # nothing had to be computed
-    cache_lookups: int = 0  # in what the model keeps: texts, or pairs of text and label
+    cached: bool = False  # everything came from the cache
+    cache_lookups: int = 0  # of texts, or pairs of text and label
     cache_hits: int = 0
     error_code: str | None = None
     error_detail: str | None = None
@@ -91,15 +91,13 @@ def make_redis(
     connect_timeout_s: float = _SOCKET_TIMEOUT_S,
     max_connections: int | None = None,
 ) -> Redis:
-    """A pooled redis-py client that gives up after ``timeout_s`` instead of hanging. Values stay bytes.
+    """Create a pooled redis-py client that gives up after ``timeout_s``. Values are bytes.
 
-    Raises :class:`~yeban.errors.ConfigurationError` for a URL that is none; connects on first use. The certificate of
-    a ``rediss://`` server is verified unless the URL says otherwise.
-
-    A command whose connection is lost is sent once more at once, since the pool may hold one that the server closed
-    long ago; redis-py's own default would go on for seconds.
+    It connects on first use, and verifies the certificate of a ``rediss://`` server unless the URL says otherwise. A
+    command is sent once more if its connection is lost: the server may have closed a pooled connection long ago, and
+    redis-py's default retries for seconds. Raises :class:`~yeban.errors.ConfigurationError` for an invalid URL.
     """
-    # A Unix socket has no keepalive, and redis-py refuses to be asked for one.
+    # redis-py rejects keepalive for a Unix socket.
     keepalive = {} if redis_url.startswith("unix://") else {"socket_keepalive": True}
     return Redis.from_url(
         parse_redis_url(redis_url).client_url,
@@ -113,7 +111,7 @@ def make_redis(
 
 
 def redis_problem(error: BaseException) -> Message:
-    """One sentence for ``error`` of a client of :func:`make_redis`; of TLS it says what a person has to look at."""
+    """Describe an error of a :func:`make_redis` client in one sentence, with advice for a TLS failure."""
     reason = tls_failure(error)
     if reason is not None:
         return msg(
@@ -123,7 +121,7 @@ def redis_problem(error: BaseException) -> Message:
 
 
 def check_tls(client: Redis) -> None:
-    """Raise :class:`~yeban.errors.ServiceUnavailable` if TLS with Redis fails; a Redis that is away does no harm."""
+    """Raise :class:`~yeban.errors.ServiceUnavailable` if TLS with Redis fails. Ignores other failures."""
     try:
         client.ping()
     except SEND_ERRORS as error:
@@ -132,9 +130,9 @@ def check_tls(client: Redis) -> None:
 
 
 def make_celery(name: str, settings: Settings, redis_url: str) -> Celery:
-    """A Celery app with everything that senders and workers must agree on.
+    """Create a Celery app with the settings that senders and workers share.
 
-    Raises :class:`~yeban.errors.ConfigurationError` for a URL that is none.
+    Raises :class:`~yeban.errors.ConfigurationError` for an invalid URL.
     """
     address = parse_redis_url(redis_url)
     if address.unverified is not None:
@@ -163,18 +161,18 @@ def make_celery(name: str, settings: Settings, redis_url: str) -> Celery:
 
 
 class TaskSender:
-    """Enqueues tasks by name; imports no worker code. Safe to share between threads."""
+    """Sends tasks by name, without importing worker code. Thread-safe."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
     @classmethod
     def connect(cls, name: str, settings: Settings, redis_url: str) -> TaskSender:
-        """A sender with a Celery app of its own; connects on first use."""
+        """Create a sender with its own Celery app; it connects on first use."""
         return cls(make_celery(name, settings, redis_url))
 
     def hint_chunks(self, chunk_ids: Sequence[int]) -> None:
-        """Send one hint a chunk over a single connection. Raises one of :data:`SEND_ERRORS`."""
+        """Send one hint per chunk over one connection. Raises one of :data:`SEND_ERRORS`."""
         with self._app.producer_pool.acquire(block=True, timeout=_SOCKET_TIMEOUT_S) as producer:
             for chunk_id in chunk_ids:
                 self._app.send_task(
@@ -190,7 +188,7 @@ class TaskSender:
         self._app.send_task(CLASSIFY_TEXT, kwargs=request.model_dump(), queue=INTERACTIVE_QUEUE, retry=False)
 
     def finish_job(self, job_id: int) -> None:
-        """Ask for a job's summary to be made. Raises one of :data:`SEND_ERRORS`."""
+        """Ask a worker to finish a job. Raises one of :data:`SEND_ERRORS`."""
         self._app.send_task(FINISH_JOB, kwargs={"job_id": job_id}, queue=BULK_QUEUE, retry=False)
 
     def close(self) -> None:

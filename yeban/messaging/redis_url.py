@@ -1,8 +1,7 @@
-"""A Redis URL, understood alike by redis-py and by kombu.
+"""Redis URLs, interpreted alike for redis-py and kombu.
 
-The two differ in how they are told the database, a Unix socket, and TLS: without options of its own kombu would take
-any certificate of a ``rediss://`` server. So kombu gets nothing from the query; what it needs to know of TLS goes to it
-in redis-py's own words.
+The two spell the database, a Unix socket and TLS differently, and kombu would accept any certificate of a ``rediss://``
+server by default. So kombu gets no query string, and its TLS options are passed as redis-py's keyword arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _SCHEMES = ("redis", "rediss", "unix")
 _CERT_REQS = {
     "required": ssl.CERT_REQUIRED,
     "none": ssl.CERT_NONE,
-    # kombu's spelling.
+    # kombu's spelling
     "CERT_REQUIRED": ssl.CERT_REQUIRED,
     "CERT_NONE": ssl.CERT_NONE,
 }
@@ -32,11 +31,11 @@ _NO_URL = "YEBAN_REDIS_URL is not a Redis URL (redis://, rediss:// or unix://)"
 
 @dataclass(frozen=True, kw_only=True)
 class RedisAddress:
-    """Where a Redis is, and how it is spoken to.
+    """The address of a Redis, for redis-py and for kombu.
 
-    ``client_url`` is for redis-py and ``broker_url`` for kombu, which also wants ``broker_tls``: keyword arguments of
-    redis-py's ``SSLConnection``, None without TLS. ``unverified`` says what of the server's certificate is not checked,
-    None where all of it is or there is none.
+    ``client_url`` is for redis-py; ``broker_url`` is for kombu, with ``broker_tls``, keyword arguments of redis-py's
+    ``SSLConnection``, ``None`` without TLS. ``unverified`` is the part of the server's identity that is not checked,
+    ``None`` if all is checked or without TLS.
     """
 
     client_url: str
@@ -46,8 +45,8 @@ class RedisAddress:
 
 
 def parse_redis_url(url: str) -> RedisAddress:
-    """What ``url`` says. Raises :class:`~yeban.errors.ConfigurationError`, not quoting it since it has a password."""
-    # A mistake is not chained to what Python says of it, since that quotes a part of the URL.
+    """Parse ``url``. Raises :class:`~yeban.errors.ConfigurationError` without quoting it: it may have a password."""
+    # Not chained to Python's error, which quotes a part of the URL.
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -153,7 +152,7 @@ def _client_url(parts: SplitResult, options: dict[str, str], tls: dict[str, Any]
         spelled["ssl_cert_reqs"] = "none" if tls["ssl_cert_reqs"] is ssl.CERT_NONE else "required"
         spelled["ssl_check_hostname"] = str(tls["ssl_check_hostname"]).lower()
     query = f"?{urlencode(spelled, quote_via=quote)}" if spelled else ""
-    # urllib would drop the slashes before an empty host.
+    # urllib drops the slashes before an empty host.
     return f"{parts.scheme}://{parts.netloc}{parts.path}{query}"
 
 

@@ -1,4 +1,4 @@
-"""Why TLS with a server failed, in the words of whoever looked at its certificate."""
+"""Reasons for a failed TLS connection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ssl
 
 
 def tls_failure(error: BaseException) -> str | None:
-    """What went wrong, if TLS is at the bottom of ``error``: a refused certificate, or a server without TLS."""
+    """Describe the TLS failure that caused ``error``; ``None`` if TLS was not the cause."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:

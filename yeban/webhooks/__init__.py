@@ -1,5 +1,5 @@
-"""Webhooks: the ends of jobs, told to URLs that people named, signed as Standard Webhooks has it.
+"""Webhooks: POST the ends of jobs to URLs, signed as in Standard Webhooks.
 
-An end becomes one delivery for each webhook in the transaction that marks it as told, so none is lost or doubled there.
-Each delivery is then sent until it arrives or is given up: at least once, always under the same id.
+One transaction creates a delivery per webhook and marks the end as announced, so none is lost or doubled. Each delivery
+is then sent until it arrives or is given up: at least once, always under the same id.
 """

@@ -1,8 +1,8 @@
-"""Which addresses a webhook may lead to.
+"""Addresses that a webhook may call, to prevent server-side request forgery.
 
-Whoever may enter a URL could otherwise have this machine call what only it can reach: itself, its neighbours, or the
-service that tells a cloud's machines their passwords. Names are no help, since their owner can point them anywhere at
-any time. So it is the addresses that are judged, each time, and one of those judged is connected to.
+A URL could otherwise make this machine call services that only it can reach: itself, its network, or a cloud's metadata
+service. A host name proves nothing, since its owner can point it anywhere at any time. So every attempt checks the
+addresses, and connects to one of the checked ones.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ def _networks(*texts: str) -> tuple[IPNetwork, ...]:
     return tuple(ip_network(text) for text in texts)
 
 
-# By IANA's registries of special-purpose addresses. Not the properties of `ipaddress`: these differ between Pythons.
-#: Addresses of networks of one's own, called where the settings allow it.
+# From IANA's special-purpose registries; the properties of `ipaddress` differ between versions of Python.
+#: Addresses of private networks, called only if the settings allow it.
 PRIVATE = _networks(
     "10.0.0.0/8",
-    "100.64.0.0/10",  # between a provider and its customers; virtual private networks
+    "100.64.0.0/10",  # carrier-grade NAT and VPNs
     "127.0.0.0/8",
     "172.16.0.0/12",
     "192.168.0.0/16",
-    "198.18.0.0/15",  # what proxies that answer for every name give out
+    "198.18.0.0/15",  # benchmarking; used by proxies that answer for every name
     "::1/128",
     "64:ff9b:1::/48",
     "fc00::/7",
 )
-#: Addresses that are nobody's, everybody's or a cloud's own: never called.
+#: Reserved, multicast and metadata addresses: never called.
 NEVER = _networks(
     "0.0.0.0/8",
     "100.100.100.200/32",  # metadata, Alibaba Cloud
-    "168.63.129.16/32",  # the same, Azure
+    "168.63.129.16/32",  # metadata, Azure
     "169.254.0.0/16",  # link-local; metadata of most clouds
     "192.0.0.0/24",
     "192.0.2.0/24",
@@ -56,18 +56,18 @@ NEVER = _networks(
     "2002::/16",
     "3fff::/20",
     "fd00:ec2::254/128",  # metadata, AWS
-    "fd20:ce::254/128",  # the same, Google
+    "fd20:ce::254/128",  # metadata, Google
 )
 _GLOBAL_IPV6 = ip_network("2000::/3")
 _NAT64 = ip_network("64:ff9b::/96")
 _LOOK_UP_S = 5.0
-# Of a process. A name server that hangs keeps a thread until libc gives up.
+# Per process. A hanging name server blocks a thread until libc gives up.
 _LOOK_UPS = threading.BoundedSemaphore(8)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
-    """Where to connect to, as the socket module has it."""
+    """An address for the socket module."""
 
     family: socket.AddressFamily
     where: tuple[Any, ...]
@@ -75,13 +75,13 @@ class Address:
 
 
 def is_private(address: IPAddress) -> bool:
-    """Whether an address is one of :data:`PRIVATE` and not of :data:`NEVER`; one inside another counts as itself."""
+    """Report whether an address, or the IPv4 address within it, is in :data:`PRIVATE` and not in :data:`NEVER`."""
     address = _inner(address)
     return _is_in(address, PRIVATE) and not _is_in(address, NEVER)
 
 
 def may_be_called(address: IPAddress, *, private: bool) -> bool:
-    """Whether a webhook may lead there; ``private`` says whether addresses of one's own networks are allowed."""
+    """Report whether a webhook may call ``address``; ``private`` allows addresses of private networks."""
     address = _inner(address)
     if _is_in(address, NEVER):
         return False
@@ -91,10 +91,10 @@ def may_be_called(address: IPAddress, *, private: bool) -> bool:
 
 
 def look_up(host: str, port: int, *, private: bool, deadline: float) -> list[Address]:
-    """The addresses of a host, all of which may be called.
+    """Resolve a host to addresses that may all be called.
 
-    ``deadline`` is a moment of the monotonic clock. Raises :class:`~yeban.webhooks.failures.NotSent`, also if only one
-    of several addresses may not be called: whoever mixes them is up to something.
+    ``deadline`` is a time of the monotonic clock. Raises :class:`~yeban.webhooks.failures.NotSent`, also if only one of
+    several addresses is refused: a mixture suggests an attack.
     """
     found = _ask(host, port, deadline)
     addresses = [
@@ -110,7 +110,7 @@ def look_up(host: str, port: int, *, private: bool, deadline: float) -> list[Add
 
 
 def _ask(host: str, port: int, deadline: float) -> list[Any]:
-    """Libc's answer; it knows no deadline, so it is asked in a thread that may be left behind."""
+    """Resolve in a thread that is abandoned at the deadline: libc has no timeout."""
     deadline = min(deadline, time.monotonic() + _LOOK_UP_S)
     if not _LOOK_UPS.acquire(timeout=max(0.0, deadline - time.monotonic())):
         raise NotSent(Failure.TIMED_OUT)
@@ -135,7 +135,7 @@ def _ask(host: str, port: int, deadline: float) -> list[Any]:
 
 
 def _inner(address: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 address stands for, if it does."""
+    """Unwrap an IPv4 address embedded in an IPv6 address."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped

@@ -1,4 +1,4 @@
-"""What webhooks are told: the events, and the bodies that tell them. No text of a ticket is in any."""
+"""Events and message bodies. They contain no ticket text."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from yeban.database.tables.states import ENDED, JobState
 
 
 class Event(StrEnum):
-    """What happened."""
+    """The type of an event."""
 
-    JOB_COMPLETED = "job.completed"  # every row is tagged or abstained
-    JOB_COMPLETED_WITH_ERRORS = "job.completed_with_errors"  # as completed, but some rows could not be scored
-    JOB_FAILED = "job.failed"  # it cannot go on
+    JOB_COMPLETED = "job.completed"  # every row is labelled or abstained
+    JOB_COMPLETED_WITH_ERRORS = "job.completed_with_errors"  # some rows could not be scored
+    JOB_FAILED = "job.failed"  # it cannot continue
     JOB_CANCELLED = "job.cancelled"  # a person stopped it
-    JOB_EXPIRED = "job.expired"  # it was not done in time
-    TEST = "webhook.test"  # a person tries the webhook
+    JOB_EXPIRED = "job.expired"  # it was not completed before its deadline
+    TEST = "webhook.test"  # a person tests the webhook
 
 
-#: The event that tells each final state.
+#: Event for each final state.
 EVENT_OF: dict[JobState, Event] = {state: Event(f"job.{state.value}") for state in ENDED}
 
 
 def payload(event: Event, happened_at: datetime, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of a message before it is written out."""
+    """Build the body of a message."""
     return {"type": event.value, "timestamp": happened_at.isoformat(), "data": dict(data)}
 
 
 def body(content: Mapping[str, Any]) -> bytes:
-    """A payload as it is signed and sent: JSON in ASCII, the same bytes at every try."""
+    """Serialise a payload to ASCII JSON, the same bytes at every attempt."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")

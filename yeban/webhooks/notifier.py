@@ -1,4 +1,4 @@
-"""Sending what is due, to several receivers at a time, so that a slow one holds up nobody but itself."""
+"""Sends due deliveries to several receivers at a time."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ from yeban.webhooks.sender import LIMIT_S, Answer, send
 
 log = logging.getLogger(__name__)
 
-_SLOTS = 8  # receivers that are spoken to at a time
-_STAY_S = 10.0  # that a receiver keeps its slot while others may wait
+_SLOTS = 8  # receivers served at a time
+_STAY_S = 10.0  # maximum time for one receiver while others wait
 
 
 class Notifier:
-    """Tells receivers what is due, each host and port by one thread at a time. Any number of processes may have one.
+    """Sends due deliveries, with one thread per host and port. Safe in any number of processes.
 
-    A thread stays with its host for a few seconds, and says nothing more to a webhook that failed. Hosts that have
-    waited longest come first, so receivers that are away, however many, cost the others a short wait at most.
+    A thread serves its host for a few seconds and skips a webhook after a failure. Hosts that have waited longest come
+    first, so unreachable receivers, however many, delay the others only briefly.
     """
 
     def __init__(self, database: Database, *, private: bool, limit_s: float = LIMIT_S) -> None:
-        """``private`` allows receivers within one's own networks; ``limit_s`` bounds a try."""
+        """``private`` allows receivers in private networks; ``limit_s`` bounds an attempt."""
         self._database = database
         self._private = private
         self._limit_s = limit_s
         self._serving: dict[str, threading.Thread] = {}  # by host
-        self._served: dict[str, float] = {}  # when a host was last begun with
+        self._served: dict[str, float] = {}  # when a host was last served
         self._lock = threading.Lock()
-        self._asking = threading.Lock()  # one connection to the database is enough for all
+        self._asking = threading.Lock()  # all threads share one connection to the database
         self._stopped = threading.Event()
 
     def turn(self) -> None:
-        """Begin with every receiver for whom something is due and a thread is free.
+        """Start a thread for each host with a due delivery while slots are free.
 
         Raises :class:`~yeban.errors.ServiceUnavailable` if the database is away.
         """
@@ -65,7 +65,7 @@ class Notifier:
                     self._begin(host, set(hosts[host]))
 
     def stop(self, timeout_s: float) -> None:
-        """Begin nothing more, and wait for what is being sent; what is not over then is sent again later."""
+        """Start nothing more and wait up to ``timeout_s`` for attempts in progress; the rest are repeated later."""
         self._stopped.set()
         end = time.monotonic() + timeout_s
         with self._lock:
@@ -92,13 +92,13 @@ class Notifier:
         except ServiceUnavailable as error:
             log.warning("webhook: %s", error.detail)
         except Exception:
-            log.exception("webhook failed, goes on")
+            log.exception("webhook failed")
         finally:
             with self._lock:
                 del self._serving[host]
 
     def _deliver(self, host: str, message: Message) -> bool:
-        # The host alone, in spans and in the log: a path may be a secret.
+        # Only the host goes into spans and logs: the path may be a secret.
         known: Attributes = {
             "yeban.delivery.id": str(message.id),
             "server.address": host,
@@ -126,9 +126,9 @@ class Notifier:
 
 
 def send_test(database: Database, public_id: uuid.UUID, *, private: bool, viewer: Viewer) -> Answer:
-    """Send a message that says nothing, now, and tell how that went. Raises ``NotFound``.
+    """Send a test message now and return the answer. Raises ``NotFound``.
 
-    It takes as long as a try may (:data:`~yeban.webhooks.sender.LIMIT_S`); it is not stored, and not repeated.
+    It takes up to :data:`~yeban.webhooks.sender.LIMIT_S`, is not stored, and is not repeated.
     """
     with database.begin() as connection:
         webhook = find_webhook(connection, public_id, viewer=viewer)
@@ -150,7 +150,7 @@ def _send(
 ) -> Answer:
     try:
         target = targets.parse(url)
-    except InvalidRequest:  # stored by a version that took more
+    except InvalidRequest:  # no longer accepted by today's checks
         return Answer(status=None, failure=Failure.ADDRESS_REFUSED, seconds=0.0)
     sent = body(content)
     headers = signatures.headers(secrets, str(message_id), int(time.time()), sent)
@@ -158,7 +158,7 @@ def _send(
 
 
 def _authority(url: str) -> str:
-    """Host and port."""
+    """Host and port of a URL, ``""`` if it is invalid."""
     try:
         return targets.parse(url).authority
     except InvalidRequest:

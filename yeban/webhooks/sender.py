@@ -1,7 +1,7 @@
-"""One try to hand a message over: one POST to one checked address, within a few seconds, whatever the other side does.
+"""One delivery attempt: one POST to one checked address before one deadline.
 
-Written on sockets since three things must hold that HTTP libraries leave open: the address that was checked is the one
-connected to, the whole try has one deadline, and nothing (a redirect, a proxy in the environment) leads elsewhere.
+It uses sockets because HTTP libraries do not guarantee three things: it connects to the checked address, one deadline
+covers the whole attempt, and nothing (a redirect, a proxy in the environment) leads elsewhere.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from yeban.webhooks.addresses import Address, is_private, look_up
 from yeban.webhooks.failures import Failure, NotSent
 from yeban.webhooks.targets import Target
 
-#: Seconds that a try may take in all.
+#: Maximum duration of an attempt in seconds.
 LIMIT_S = 10.0
 
-_CONNECT_S = 4.0  # to one of several addresses
+_CONNECT_S = 4.0  # per address
 _MOST_ADDRESSES = 3
-_MOST_BYTES = 64 * 1024  # of an answer with its headers
-# A little of the body is read, for the receiver's sake: closing at once could break its answer off. None of it is kept.
+_MOST_BYTES = 64 * 1024  # of an answer including headers
+# Closing before reading some of the body could reset the receiver's connection. The body is discarded.
 _BODY_BYTES = 4096
 _BODY_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """How a try ended: ``status`` is the receiver's, if one came; ``failure`` is ``None`` if the message arrived."""
+    """The result of an attempt: HTTP status if any, and ``failure``, ``None`` if the message arrived."""
 
     status: int | None
     failure: Failure | None
@@ -43,7 +43,7 @@ class Answer:
 
 
 def send(target: Target, headers: Mapping[str, str], body: bytes, *, private: bool, limit_s: float = LIMIT_S) -> Answer:
-    """POST ``body``. Every failure is an answer, too; ``private`` allows addresses of one's own networks."""
+    """POST ``body``. Failures are returned, not raised; ``private`` allows addresses of private networks."""
     started = time.monotonic()
     status = failure = None
     try:
@@ -64,7 +64,7 @@ def send(target: Target, headers: Mapping[str, str], body: bytes, *, private: bo
 
 @lru_cache(maxsize=1)
 def tls_context() -> ssl.SSLContext:
-    """The system's authorities, or those of ``SSL_CERT_FILE``."""
+    """TLS context with the system's authorities, or those of ``SSL_CERT_FILE``."""
     return ssl.create_default_context()
 
 
@@ -124,7 +124,7 @@ def _head(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
 
 
 def _left_s(deadline: float) -> float:
-    """Seconds to the deadline. Raises ``TimeoutError`` when there are none."""
+    """Seconds until the deadline. Raises ``TimeoutError`` if it has passed."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
@@ -132,9 +132,9 @@ def _left_s(deadline: float) -> float:
 
 
 class _Reader(io.RawIOBase):
-    """What comes from a connection until a deadline, however slowly, and no more than is sensible.
+    """Reads from a connection until a deadline, up to a maximum size.
 
-    A socket's own timeout begins anew with each byte, so that one now and then would keep us for ever.
+    A socket's own timeout restarts with each byte, so a slow sender could block for ever.
     """
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
@@ -143,7 +143,7 @@ class _Reader(io.RawIOBase):
         self._left = _MOST_BYTES
 
     def makefile(self, *_: Any) -> io.BufferedReader:
-        """As of a socket: what ``HTTPResponse`` reads from."""
+        """Return the stream that ``HTTPResponse`` reads from."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:

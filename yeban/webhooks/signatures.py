@@ -1,4 +1,4 @@
-"""Signatures of messages, as Standard Webhooks defines them: HMAC-SHA256 under a secret that both sides know."""
+"""Message signatures of Standard Webhooks: HMAC-SHA256 with a shared secret."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SECRET_BYTES = 32
 
 
 def new_secret() -> str:
-    """A secret to sign with: ``whsec_`` and 32 random bytes in base64."""
+    """Create a secret: ``whsec_`` and 32 random bytes in base64."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode("ascii")
 
 
 def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """What stands in ``webhook-signature``: ``v1,`` and the base64 of the HMAC over id, time and body.
+    """Sign a message: ``v1,`` and the base64 of the HMAC over id, time and body.
 
-    ``timestamp`` is in Unix seconds. Raises ``ValueError`` for a secret that :func:`new_secret` did not make.
+    ``timestamp`` is in Unix seconds. Raises ``ValueError`` for a secret that is not valid base64.
     """
     key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     signed = f"{message_id}.{timestamp}.".encode() + body
@@ -28,7 +28,7 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
 
 
 def headers(signing: Sequence[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers that let a receiver check a message, which knows one of the secrets ``signing``."""
+    """Signature headers of a message, with one signature for each secret in ``signing``."""
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),

@@ -1,4 +1,4 @@
-"""The URL of a webhook, taken apart and found fit to be called."""
+"""Parsing and checking of webhook URLs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yeban.webhooks.addresses import IPAddress, is_private, may_be_called
 MAX_URL_CHARS = 2_000
 
 _PORTS = {"http": 80, "https": 443}
-# Blanks and control characters are dropped by some parsers, and a backslash is a slash to some.
+# Some parsers drop blanks and control characters, and some read a backslash as a slash.
 _STRANGE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 _KEPT = "%/:@!$&'()*+,;=-._~?"
@@ -22,29 +22,29 @@ _KEPT = "%/:@!$&'()*+,;=-._~?"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """Where a message goes."""
+    """The destination of a message."""
 
     scheme: Literal["http", "https"]
     host: str  # ASCII, lower case; an IPv6 address without brackets
     port: int
-    path: str  # with the query, percent-encoded; may hold a secret, so it is in no log
+    path: str  # with the query, percent-encoded; never logged, since it may hold a secret
 
     @property
     def authority(self) -> str:
-        """What the Host header says."""
+        """The value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The whole."""
+        """The complete URL."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
 def parse(url: str) -> Target:
-    """Take a URL apart.
+    """Parse a URL.
 
-    Raises :class:`~yeban.errors.InvalidRequest`, which does not quote it: it may hold a secret.
+    Raises :class:`~yeban.errors.InvalidRequest` without quoting it: it may hold a secret.
     """
     if len(url) > MAX_URL_CHARS:
         raise _invalid(msg("The URL is longer than %(max_url_chars)s characters.", max_url_chars=MAX_URL_CHARS))
@@ -77,9 +77,9 @@ def parse(url: str) -> Target:
 
 
 def check(url: str, *, private: bool) -> Target:
-    """Take a URL apart that somebody enters, and refuse at once what would be refused at every try.
+    """Parse an entered URL and refuse at once an address that every attempt would refuse.
 
-    ``private`` says whether addresses of one's own networks are allowed. Raises :class:`~yeban.errors.InvalidRequest`.
+    ``private`` allows addresses of private networks. Raises :class:`~yeban.errors.InvalidRequest`.
     """
     target = parse(url)
     address = _address(target.host)
@@ -97,7 +97,7 @@ def check(url: str, *, private: bool) -> Target:
 
 
 def _ascii(host: str) -> str:
-    """A host as the network knows it. Raises ``ValueError`` for what is none."""
+    """Encode a host in ASCII, ``""`` if invalid. Raises ``ValueError`` for an invalid address."""
     if ":" in host:
         return str(ip_address(host)) if "%" not in host else ""
     name = host.encode("idna").decode("ascii").lower().rstrip(".")

@@ -1,4 +1,4 @@
-"""The tables in PostgreSQL, as SQLAlchemy 2 models. What must not be lost is here and nowhere else."""
+"""Tables in PostgreSQL as SQLAlchemy models. All durable data is here."""
 
 from yeban.database.tables.base import Base
 from yeban.database.tables.drafts import Draft, DraftPart

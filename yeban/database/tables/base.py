@@ -1,4 +1,4 @@
-"""What all tables have in common."""
+"""The base class and types of all tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from yeban.labels import Status
 
 
 class Base(DeclarativeBase):
-    """Constraint names are fixed, so that migrations can name them."""
+    """Base of all tables. Constraints have fixed names for migrations to use."""
 
     metadata = MetaData(
         naming_convention={
@@ -42,6 +42,6 @@ class Base(DeclarativeBase):
 
 
 def one_of(column: str, values: type[JobState] | type[ChunkState] | type[Status]) -> CheckConstraint:
-    """The condition that ``column`` has one of the values of an enum."""
+    """Check constraint: ``column`` holds a value of the enum ``values``."""
     listed = ", ".join(f"'{value.value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")

@@ -12,7 +12,7 @@ from yeban.database.tables.base import Base
 
 
 class Draft(Base):
-    """An uploaded file that a person looks at before it becomes a job."""
+    """An uploaded file that waits to become a job."""
 
     __tablename__ = "draft"
 
@@ -27,10 +27,10 @@ class Draft(Base):
 
 
 class DraftPart(Base):
-    """A piece of a draft's file: any web process can serve the draft, and none needs a shared disk."""
+    """A part of a draft's file, numbered from 0."""
 
     __tablename__ = "draft_part"
 
     draft_id: Mapped[int] = mapped_column(ForeignKey("draft.id", ondelete="CASCADE"), primary_key=True)
-    part_no: Mapped[int] = mapped_column(Integer, primary_key=True)  # from 0
+    part_no: Mapped[int] = mapped_column(Integer, primary_key=True)
     content: Mapped[bytes] = mapped_column(LargeBinary)

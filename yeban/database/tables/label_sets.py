@@ -13,7 +13,7 @@ from yeban.database.tables.base import Base
 
 
 class SavedLabelSet(Base):
-    """A label set with a name; what it says is in its versions."""
+    """A named label set. Its content is in its versions."""
 
     __tablename__ = "label_set"
     __table_args__ = (
@@ -30,12 +30,12 @@ class SavedLabelSet(Base):
 
 
 class LabelSetVersion(Base):
-    """What a saved label set says, as of one version. Versions are added, never changed."""
+    """One version of a saved label set. Versions are never changed."""
 
     __tablename__ = "label_set_version"
 
     label_set_id: Mapped[int] = mapped_column(ForeignKey("label_set.id", ondelete="CASCADE"), primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)  # from 1
-    content: Mapped[dict[str, Any]]  # as LabelSet.to_json has it
+    content: Mapped[dict[str, Any]]  # LabelSet.to_json()
     author: Mapped[str] = mapped_column(server_default="")
     made_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,4 +1,4 @@
-"""People who may sign in, and tokens of theirs."""
+"""Accounts, their API tokens, and ended sessions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from yeban.database.tables.base import Base
 
 
 class Account(Base):
-    """A person who may sign in. Accounts are disabled, never removed: a name always means the same person."""
+    """A person who may sign in. Accounts are disabled but never removed: names are not reused."""
 
     __tablename__ = "account"
     __table_args__ = (CheckConstraint("role IN ('member', 'admin')", name="role_known"),)
@@ -26,14 +26,14 @@ class Account(Base):
     name: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str]  # argon2id, with its parameters
     role: Mapped[str]
-    team: Mapped[str] = mapped_column(server_default="")  # whose members see each other's jobs; "" for none
+    team: Mapped[str] = mapped_column(server_default="")  # members of a team see each other's jobs; "" for none
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     disabled_at: Mapped[datetime | None]
-    sessions_from: Mapped[datetime] = mapped_column(server_default=func.now())  # older sessions are no longer valid
+    sessions_from: Mapped[datetime] = mapped_column(server_default=func.now())  # earlier sessions are invalid
 
 
 class EndedSession(Base):
-    """A session that was signed out of: its cookie is still signed, and must not be taken again."""
+    """A session that was signed out; its cookie, still validly signed, is rejected."""
 
     __tablename__ = "ended_session"
 
@@ -42,15 +42,15 @@ class EndedSession(Base):
 
 
 class ApiToken(Base):
-    """What a program signs in with, as its account. The token itself is shown once and not kept."""
+    """An API token of an account, stored as a hash."""
 
     __tablename__ = "api_token"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
     name: Mapped[str]
-    prefix: Mapped[str] = mapped_column(unique=True)  # its public part, by which it is found and recognised
-    sha256: Mapped[str]  # of the whole token, which has 256 random bits: nothing slower is needed
+    prefix: Mapped[str] = mapped_column(unique=True)  # public part, to look it up by
+    sha256: Mapped[str]  # of the whole token; with 256 random bits it needs no slow hash
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime | None]
     used_at: Mapped[datetime | None]

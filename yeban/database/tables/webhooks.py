@@ -1,4 +1,4 @@
-"""Who is told of the ends of jobs, and what became of telling them."""
+"""Webhooks, their former secrets, and their deliveries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from yeban.database.tables.base import Base
 
 
 class Webhook(Base):
-    """Where the ends of jobs are told. The secret signs what is sent, so it is kept as it is."""
+    """A URL that receives the ends of jobs. The secret signs messages, so it is stored in plain text."""
 
     __tablename__ = "webhook"
 
@@ -35,7 +35,7 @@ class Webhook(Base):
 
 
 class WebhookFormerSecret(Base):
-    """A secret that was replaced, and signs what is sent beside the new one until then."""
+    """A rotated secret, which signs messages beside the new one until ``until``."""
 
     __tablename__ = "webhook_former_secret"
 
@@ -45,7 +45,7 @@ class WebhookFormerSecret(Base):
 
 
 class WebhookDelivery(Base):
-    """One message to one webhook, and what became of it."""
+    """One message to one webhook, with the result of its last attempt."""
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (Index("ix_webhook_delivery_next_at", "next_at", postgresql_where=text("next_at IS NOT NULL")),)
@@ -57,8 +57,8 @@ class WebhookDelivery(Base):
     event: Mapped[str]
     payload: Mapped[dict[str, Any]]
     attempt: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    next_at: Mapped[datetime | None]  # when it is to be tried; NULL once it arrived or was given up
+    next_at: Mapped[datetime | None]  # time of the next attempt; NULL once it arrived or was given up
     delivered_at: Mapped[datetime | None]
-    status: Mapped[int | None] = mapped_column(SmallInteger)  # HTTP status of the last try
-    error: Mapped[str | None]  # why the last try failed
+    status: Mapped[int | None] = mapped_column(SmallInteger)  # HTTP status of the last attempt
+    error: Mapped[str | None]  # a Failure, if the last attempt failed
     made_at: Mapped[datetime] = mapped_column(server_default=func.now())
