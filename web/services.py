@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,10 +10,13 @@ import redis
 from flask import current_app
 
 from web.server.admission import Admission
+from yeban.chunks import hints
 from yeban.database.engine import Database
-from yeban.errors import msg
+from yeban.errors import ServiceUnavailable, msg
 from yeban.messaging.queues import TaskSender, make_redis
 from yeban.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _EXTENSION = "yeban"
 _REDIS_CONNECT_TIMEOUT_S = 2
@@ -37,6 +41,13 @@ class Services:
     sender: TaskSender
     texts: Admission
     uploads: Admission
+
+    def send_hints(self) -> None:
+        """Queue the next chunks. Where that fails, the sweep of a worker does it, and their jobs start later."""
+        try:
+            hints.top_up(self.database, self.sender)
+        except ServiceUnavailable as error:
+            log.warning("no hints sent; a worker's sweep will send them", extra={"error": error.detail})
 
     def close(self) -> None:
         """Close every connection."""

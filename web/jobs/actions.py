@@ -6,7 +6,6 @@ import logging
 import uuid
 
 from web.auth.authentication import viewer
-from web.jobs.submission import tell_workers
 from web.services import Services
 from yeban.database.tables.states import CANCELLABLE, PAUSABLE, REFINABLE, RESUMABLE
 from yeban.jobs import control
@@ -38,7 +37,7 @@ def change(services: Services, job_id: uuid.UUID, action: str) -> None:
     run, _ = _ACTIONS[action]
     run(services.database, job_id, viewer=viewer())
     if action == "resume":
-        tell_workers(services)
+        services.send_hints()
 
 
 def refine_again(services: Services, job_id: uuid.UUID) -> None:

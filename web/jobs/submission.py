@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,16 +20,13 @@ from web.http.parsing import Fields, take_time, told
 from web.label_sets.input import label_set_of_form
 from web.monitoring.served_models import check_model
 from web.services import Services
-from yeban.chunks import hints
-from yeban.errors import InvalidRequest, ServiceUnavailable, msg
+from yeban.errors import InvalidRequest, msg
 from yeban.jobs.creation import Created, NewJob, create_job, find_replay
 from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS
 from yeban.runtime.programs import BULK_ROLE
 from yeban.settings import Settings
 from yeban.tabular import Header, ReadOptions, open_table
 from yeban.telemetry import metrics
-
-log = logging.getLogger(__name__)
 
 #: Bytes a form may have besides its file: a thousand labels of full length, and room.
 FORM_BYTES = 4 * 2**20
@@ -186,16 +182,8 @@ def submit(
         created = create_job(services.database, new, table, request_sha256)
     if not created.replayed:
         metrics.UPLOADED_BYTES.inc(source.size_bytes)
-    tell_workers(services)
+    services.send_hints()
     return created
-
-
-def tell_workers(services: Services) -> None:
-    """Put the next chunks on the queue. The job is stored, so failing here only means a later start."""
-    try:
-        hints.top_up(services.database, services.sender)
-    except ServiceUnavailable as error:
-        log.warning("hints not sent, a worker's sweep will", extra={"error": error.detail})
 
 
 def safe_name(given: str) -> str:
