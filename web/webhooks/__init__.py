@@ -1,1 +1,5 @@
 """Webhooks over HTTP: API and pages."""
+
+from web.webhooks import api, pages
+
+__all__ = ["api", "pages"]
