@@ -1,4 +1,4 @@
-"""``/``: one text, tagged while you wait."""
+"""``/``: classify a single text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MAX_LINK_CHARS = 2_000
 
 
 class ClassifyForm(Fields):
-    """What the form sends. ``saved`` is what stands in the picker, and means nothing until it is loaded."""
+    """Fields of the form. ``saved`` is the picker's choice, which has no effect until it is loaded."""
 
     text: str = ""
     labels: list[str] = Field(default_factory=list)
@@ -53,7 +53,7 @@ class ClassifyForm(Fields):
 
 @pages.get("/", policy=SIGNED_IN)
 def classify() -> str | Response:
-    """The form, filled in as the address asks; an address has no text."""
+    """Show the form, filled in from the query string, which never has a text."""
     try:
         values = prefill(request.args)
     except YebanError as error:
@@ -63,12 +63,12 @@ def classify() -> str | Response:
 
 @pages.post("/", policy=signed_in(limit="texts"))
 def classify_text() -> Response:
-    """The form with its answer, or with what was wrong; the answer alone for htmx."""
+    """Show the form with its answer or error; for htmx the answer alone."""
     if "load" in request.form:
         return _load()
     swapped = asked_by_htmx()
     template = _RESULT if swapped else _TEMPLATE
-    # What htmx leaves in place need not be looked up.
+    # htmx keeps the rest of the page, so it needs no lookup.
     shown = {"swapped": True} if swapped else _shown(entered(request.form))
     try:
         response = make_response(render_template(template, **_answer(fields(ClassifyForm, request.form)), **shown))
@@ -92,7 +92,7 @@ def _answer(form: ClassifyForm) -> dict[str, Any]:
 
 
 def _load() -> Response:
-    """The form with the chosen set in place of what it had, and the text as it was."""
+    """Load the chosen set into the form and keep the text."""
     values = entered(request.form)
     chosen = request.form.get("saved")
     try:

@@ -1,4 +1,4 @@
-"""One text, answered now: over the interactive queue to a worker and back."""
+"""Classify a single text through the interactive queue."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from yeban.telemetry import tracing
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """A text's scores and what they say. ``order`` holds label indices, best first; times are in milliseconds."""
+    """Scores of a text and the resulting labels. ``order`` holds label indices, best first; times in milliseconds."""
 
     label_set: LabelSet
     reply: TextReply
@@ -49,7 +49,7 @@ class Classification:
 
 
 def label_chars(label_set: LabelSet) -> int:
-    """Characters of all labels with their descriptions and examples: about how much work they are for the engine."""
+    """Characters of all labels with descriptions and examples, as an estimate of the engine's work."""
     return sum(len(label.name) + len(label.description) + sum(map(len, label.examples)) for label in label_set.labels)
 
 
@@ -62,12 +62,12 @@ def classify(
     most_label_chars: int | None = None,
     wait_s: float | None = None,
 ) -> Classification:
-    """Score one text. Labels may have ``most_label_chars`` together, ``interactive_label_chars`` unless it is given,
-    and an answer is waited for ``wait_s``, ``interactive_deadline_ms`` unless it is given.
+    """Score one text. All labels together have at most ``most_label_chars`` (default: ``interactive_label_chars``), and
+    the answer arrives within ``wait_s`` (default: ``interactive_deadline_ms``).
 
     Raises ``InvalidRequest`` (blank text), ``TooLarge``, ``UnknownModel``, ``Overloaded`` at once when too many texts
-    wait, ``NoAnswer`` after that, ``ServiceUnavailable`` without Redis, and whatever the worker
-    met.
+    wait, ``NoAnswer`` after the deadline, ``ServiceUnavailable`` without Redis, and the errors of the
+    worker.
     """
     started = time.perf_counter()
     settings = services.settings
@@ -83,7 +83,7 @@ def classify(
             field="text",
             limit=settings.max_text_chars,
         )
-    # Every label is work for the engine, and others are waiting for their turn.
+    # Every label costs engine time that other users wait for.
     most = settings.interactive_label_chars if most_label_chars is None else most_label_chars
     chars = label_chars(label_set)
     if chars > most:
@@ -124,7 +124,7 @@ def _ask(services: Services, text: str, label_set: LabelSet, model: str, wait_s:
         trace=tracing.carrier(),
     )
     try:
-        # kombu keeps a queue in the Redis list of its name.
+        # kombu stores a queue as a Redis list of the same name.
         waiting = services.redis.llen(INTERACTIVE_QUEUE)
         if waiting >= settings.interactive_queue_limit:
             raise Overloaded(
@@ -142,7 +142,7 @@ def _ask(services: Services, text: str, label_set: LabelSet, model: str, wait_s:
 
 
 def _awaited(services: Services, request: TextRequest) -> tuple[bytes, bytes] | None:
-    # The connection bears no longer wait at a time than one for a single text.
+    # The connection's timeout allows only the wait for a single text at a time.
     most_s = services.settings.interactive_deadline_ms / 1000
     answer = None
     while answer is None and (left_s := request.deadline - time.time()) > 0:
@@ -174,7 +174,7 @@ def _no_answer(services: Services, wait_s: float) -> NoAnswer:
     try:
         served = any(worker.role == INTERACTIVE_ROLE for worker in live_workers(services.database))
     except ServiceUnavailable:
-        served = True  # unknown: say only what is known
+        served = True  # unknown: report only known facts
     if served:
         return NoAnswer(
             msg("No worker answered within %(wait_s)s s; they may be busy. Try again.", wait_s=f"{wait_s:g}")

@@ -1,4 +1,4 @@
-"""The form of a draft's page: how the file is read, what it is tagged with, and when."""
+"""The form of a draft's page: reading options, labels and schedule."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from yeban.errors import InvalidRequest, msg
 _OPTIONS = ("format", "encoding", "delimiter", "sheet")
 _COLUMNS = ("text_column", "gold_column", "id_column", "columns")
 _TIMES = ("start_at", "expires_at")
-#: When a job begins that is to run tonight, unless another hour is given.
+#: Default start of a job that runs tonight.
 TONIGHT = "22:00"
 
 _Short = Annotated[str, Field(max_length=200)]
 
 
 class ReadingForm(Fields):
-    """The part that says how the file is read; the rest of the form may be unfinished or wrong."""
+    """Reading options; the rest of the form may be incomplete or invalid."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -53,7 +53,7 @@ class DraftForm(JobFields):
 
 
 def reading_of(values: MultiDict[str, str]) -> Reading:
-    """How the file is to be read. Raises :class:`~yeban.errors.InvalidRequest`."""
+    """Read the reading options. Raises :class:`~yeban.errors.InvalidRequest`."""
     form = fields(ReadingForm, _only(values, (*_OPTIONS, *_COLUMNS)))
     return Reading(options=form.model_dump(include=set(_OPTIONS)), **{name: getattr(form, name) for name in _COLUMNS})
 
@@ -64,7 +64,7 @@ def draft_form(values: MultiDict[str, str]) -> DraftForm:
 
 
 def job_fields(form: DraftForm) -> JobFields:
-    """What the job is made with. Raises :class:`~yeban.errors.InvalidRequest` where the time to begin is missing."""
+    """Return the job's fields. Raises :class:`~yeban.errors.InvalidRequest` if the start time is missing."""
     start_at = None
     if form.start == "tonight":
         start_at = next_time(form.tonight_at or time.fromisoformat(TONIGHT))
@@ -77,12 +77,12 @@ def job_fields(form: DraftForm) -> JobFields:
 
 
 def check_times(asked: JobFields, now: datetime | None = None) -> None:
-    """Raise :class:`~yeban.errors.InvalidRequest` for times that a person cannot have meant.
+    """Raise :class:`~yeban.errors.InvalidRequest` for implausible times.
 
-    A program's time to begin may be past, and its job begins at once.
+    Programs may give a start time in the past; their job starts at once.
     """
     now = now or datetime.now().astimezone()
-    # A field has minutes only: the present one is meant by whoever chooses it.
+    # A field has minutes only, so the current minute counts as now.
     if asked.start_at is not None and asked.start_at <= now - timedelta(minutes=1):
         raise InvalidRequest(msg("The time to begin is past; choose a later one, or begin now."), field="start_at")
     if asked.expires_at is not None and asked.expires_at <= max(now, asked.start_at or now):
@@ -92,14 +92,14 @@ def check_times(asked: JobFields, now: datetime | None = None) -> None:
 
 
 def key_of(draft_id: uuid.UUID, asked: JobFields) -> str:
-    """The idempotency key of a job that is made of a draft: asking the same twice makes one."""
+    """Idempotency key of a draft's job: submitting the same form twice creates one job."""
     return hashlib.sha256(f"{draft_id}\n{asked.model_dump_json()}".encode()).hexdigest()
 
 
 def next_time(of_day: time, now: datetime | None = None) -> datetime:
-    """The next moment at which this machine's clock shows ``of_day``."""
+    """Next time at which the server's clock shows ``of_day``."""
     now = now or datetime.now().astimezone()
-    # From the clock's own day each time: tomorrow's offset from UTC may be another.
+    # Computed per day, since tomorrow's offset from UTC may differ.
     for days in (0, 1):
         moment = datetime.combine(now.astimezone().date() + timedelta(days=days), of_day.replace(tzinfo=None))
         if moment.astimezone() > now:
@@ -112,9 +112,9 @@ def time_zone() -> str:
     """The server's time zone as it is now, with its name if it has one: ``UTC+08:00, Asia/Shanghai``."""
     offset = f"UTC{datetime.now().astimezone().isoformat()[-6:]}"
     name = ""
-    with suppress(LookupError):  # what TZ says may be a rule, such as CST-8, or nothing that there is
+    with suppress(LookupError):  # TZ may hold a rule, such as CST-8, or an unknown name
         zone = get_localzone()
-        name = getattr(zone, "key", None) or getattr(zone, "zone", None) or ""  # of zoneinfo, or of pytz
+        name = getattr(zone, "key", None) or getattr(zone, "zone", None) or ""  # from zoneinfo or pytz
     return f"{offset}, {name}" if "/" in name and not name.startswith("Etc/") else offset
 
 
@@ -123,11 +123,11 @@ def _only(values: MultiDict[str, str], names: tuple[str, ...]) -> MultiDict[str,
 
 
 def _with_time_zone(values: MultiDict[str, str]) -> MultiDict[str, str]:
-    """A browser's date field has no time zone; the server's is meant, as the form says."""
+    """Interpret a browser's date field, which has no time zone, in the server's zone."""
     zoned = values.copy()
     for name in _TIMES:
         try:
             zoned[name] = datetime.fromisoformat(values.get(name, "")).astimezone().isoformat()
         except (ValueError, OverflowError):
-            continue  # blank, or refused with the other fields
+            continue  # blank, or rejected with the other fields
     return zoned

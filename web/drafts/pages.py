@@ -1,4 +1,4 @@
-"""``/upload/<id>``: look at an uploaded file, try its first rows, and have it tagged now or tonight."""
+"""``/upload/<id>``: preview a file, run a sample, and schedule its job."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TEMPLATE = "draft.html"
 
 @pages.get("/upload/<uuid:draft_id>", policy=SIGNED_IN)
 def show_draft(draft_id: uuid.UUID) -> str | Response:
-    """The file as it is found to be, with the labels that a link asks for."""
+    """Show the file as detected, with the labels of the link."""
     draft = _draft(draft_id)
     try:
         values = MultiDict(prefill(request.args))
@@ -43,7 +43,7 @@ def show_draft(draft_id: uuid.UUID) -> str | Response:
 
 @pages.post("/upload/<uuid:draft_id>/preview", policy=signed_in(csrf_in_view=True))
 def preview_draft(draft_id: uuid.UUID) -> str:
-    """The file read as the form has it."""
+    """Show the file with the form's reading options."""
     values = _form()
     draft = _draft(draft_id)
     if asked_by_htmx():
@@ -53,7 +53,7 @@ def preview_draft(draft_id: uuid.UUID) -> str:
 
 @pages.post("/upload/<uuid:draft_id>/counts", policy=signed_in(csrf_in_view=True))
 def count_draft(draft_id: uuid.UUID) -> str:
-    """Counts over the whole file, which may take a while."""
+    """Count over the whole file, which may take a while."""
     values = _form()
     draft = _draft(draft_id)
     counted = view.count(draft, values)
@@ -66,14 +66,14 @@ def count_draft(draft_id: uuid.UUID) -> str:
 
 @pages.post("/upload/<uuid:draft_id>/estimate", policy=signed_in(csrf_in_view=True))
 def estimate_draft(draft_id: uuid.UUID) -> str:
-    """How long the job would take, for the script."""
+    """Estimate the job's duration, for the page's script."""
     values = _form()
     return render_template("draft_estimate.html", draft=_draft(draft_id), **view.estimated(values, None))
 
 
 @pages.post("/upload/<uuid:draft_id>/try", policy=signed_in(limit="texts", cost=ROWS, csrf_in_view=True))
 def try_draft(draft_id: uuid.UUID) -> str | Response:
-    """The first texts of the file with their labels."""
+    """Tag the first texts of the file."""
     values = _form()
     draft = _draft(draft_id)
     try:
@@ -89,12 +89,12 @@ def try_draft(draft_id: uuid.UUID) -> str | Response:
 
 @pages.post("/upload/<uuid:draft_id>", policy=signed_in(csrf_in_view=True))
 def start_draft(draft_id: uuid.UUID) -> AnyResponse:
-    """Make the job and go to its page, or show what was wrong beside what was entered."""
+    """Create the job and redirect to it, or show the form with its errors."""
     values = _form()
     try:
         draft = _draft(draft_id)
     except NotFound:
-        # Pressing twice: the first press has made the job, and deleted the draft.
+        # Double click: the first press created the job and deleted the draft.
         if (made := _made_before(draft_id, values)) is None:
             raise
         return _to_job(made)
@@ -112,7 +112,7 @@ def _to_job(job_id: uuid.UUID) -> AnyResponse:
 
 @pages.post("/upload/<uuid:draft_id>/discard", policy=SIGNED_IN)
 def discard_draft(draft_id: uuid.UUID) -> AnyResponse:
-    """Delete the file, if it is still there."""
+    """Delete the file if it still exists."""
     delete_draft(services().database, draft_id, viewer=viewer())
     flash(_("The file is discarded."))
     return redirect(url_for("pages.upload"), HTTPStatus.SEE_OTHER)
@@ -136,7 +136,7 @@ def _submit(draft: Draft, values: MultiDict[str, str]) -> uuid.UUID:
 
 
 def _made_before(draft_id: uuid.UUID, values: MultiDict[str, str]) -> uuid.UUID | None:
-    """The job that the same form made of the draft."""
+    """Find the job that the same form created from the draft."""
     with suppress(YebanError):
         key = key_of(draft_id, job_fields(draft_form(values)))
         return job_of_key(services().database, key, owner=viewer().name)
@@ -157,7 +157,7 @@ def _draft(draft_id: uuid.UUID) -> Draft:
 
 
 def _form() -> MultiDict[str, str]:
-    """The form, which may hold a thousand labels; it is this session's."""
+    """Read the form, which may hold a thousand labels, and check its CSRF token."""
     request.max_content_length = request.max_form_memory_size = FORM_BYTES
     request.max_form_parts = MAX_FORM_PARTS
     csrf.protect()

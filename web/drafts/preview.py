@@ -1,4 +1,4 @@
-"""A draft as a person looks at it: how it is read, its first rows, and counts over all of them."""
+"""The preview of a draft: reading options, first rows, and counts over all rows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from yeban.errors import InvalidRequest, UnknownColumn, YebanError, msg
 from yeban.labels import LABEL_JOINER
 from yeban.tabular import Header, Profile, Row, Table, open_table, profile_table, sheet_names
 
-#: Rows that are shown of a file, and texts that are tried.
+#: Rows shown of a file, and texts of a sample run.
 FIRST_ROWS = sample_run.ROWS
 
-#: Tokens that a model reads of one text where its workers do not tell; the length of the models we know.
+#: Tokens that a model reads of one text if its workers do not report it.
 DEFAULT_MAX_TOKENS = 512
 
-_LOOKED_AT_ROWS = 2_000  # for texts to try, when most rows have none
-# Names of columns that tell rows apart, best first.
+_LOOKED_AT_ROWS = 2_000  # rows searched for texts, if most rows have none
+# Names of identifier columns, best first.
 _ID_COLUMNS = (
     "id",
     "工单号",
@@ -45,8 +45,8 @@ _ID_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How a person wants the file read. Columns are by number, as ``#3``; they are meant for the header whose
-    :func:`fingerprint` is ``columns``, and are found anew for any other."""
+    """Requested reading options. Columns are numbers such as ``#3`` and belong to the header whose
+    :func:`fingerprint` is ``columns``; for another header they are detected again."""
 
     options: Mapping[str, Any] = field(default_factory=dict)  # format, encoding, delimiter, sheet
     text_column: str | None = None
@@ -57,8 +57,8 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """A file's header and first rows. ``text_index`` is ``None`` where nobody can tell which column has the texts;
-    ``problem`` says why, or what else of what was asked for could not be done."""
+    """A file's header and first rows. ``text_index`` is ``None`` if no text column is clear; ``problem`` gives the
+    reason, or names an option that cannot be met."""
 
     header: Header
     text_index: int | None
@@ -74,7 +74,7 @@ class Look:
         return fingerprint(self.header.columns)
 
     def settled(self, reading: Reading) -> Reading:
-        """``reading`` with the columns that were found."""
+        """``reading`` with the detected columns."""
         return replace(
             reading,
             text_column=_number(self.text_index),
@@ -85,19 +85,19 @@ class Look:
 
 
 def fingerprint(columns: Sequence[str]) -> str:
-    """What tells one header from another."""
+    """Fingerprint of a header."""
     return hashlib.sha256("\x1f".join(columns).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def look(services: Services, draft: Draft, reading: Reading) -> Look:
-    """Open the file and read its first rows, finding out what is not said.
+    """Open the file and read its first rows, detecting missing options.
 
-    Raises what :func:`~yeban.tabular.open_table` raises, but for columns that it does not have.
+    Raises the errors of :func:`~yeban.tabular.open_table`, except for unknown columns.
     """
     try:
         found = _look(services, draft, reading)
     except UnknownColumn as error:
-        # Read otherwise, the file has other columns.
+        # Other reading options give other columns.
         return _look_anew(services, draft, reading, error)
     except InvalidRequest as error:
         if error.context.get("field") != "gold_column":
@@ -109,7 +109,7 @@ def look(services: Services, draft: Draft, reading: Reading) -> Look:
 
 
 def _look_anew(services: Services, draft: Draft, reading: Reading, met: UnknownColumn | None) -> Look:
-    """Look without the columns that were chosen for another header."""
+    """Read without the columns chosen for another header."""
     unsaid = replace(reading, text_column=None, gold_column=None, id_column=None, columns=None)
     if met is None or reading.text_column or reading.gold_column:
         try:
@@ -137,14 +137,14 @@ def _look(services: Services, draft: Draft, reading: Reading) -> Look:
 
 
 def count(services: Services, draft: Draft, reading: Reading, *, long_tokens: int, multi_label: bool) -> Profile:
-    """Counts over the whole file. Raises what reading it raises."""
+    """Count over the whole file. Raises the reader's errors."""
     with _opened(services, draft, reading) as (table, _):
         check_columns(reading, table.header)
         return profile_table(table, long_tokens=long_tokens, joiner=LABEL_JOINER if multi_label else None)
 
 
 def first_texts(services: Services, draft: Draft, reading: Reading) -> tuple[Header, list[Row]]:
-    """The first rows that have a text, if they come soon. Raises what reading raises."""
+    """Return the first rows with a text among the leading rows. Raises the reader's errors."""
     with _opened(services, draft, reading) as (table, _):
         check_columns(reading, table.header)
         ahead = islice(table, _LOOKED_AT_ROWS)
@@ -152,7 +152,7 @@ def first_texts(services: Services, draft: Draft, reading: Reading) -> tuple[Hea
 
 
 def check_columns(reading: Reading, header: Header) -> None:
-    """Raise :class:`~yeban.errors.InvalidRequest` where the columns that were chosen are another header's."""
+    """Raise :class:`~yeban.errors.InvalidRequest` if the chosen columns belong to another header."""
     if reading.columns not in {None, fingerprint(header.columns)}:
         raise InvalidRequest(
             msg("Read so, the file has other columns than those you chose from; look at them once more."),
@@ -170,7 +170,7 @@ def check_columns(reading: Reading, header: Header) -> None:
 
 
 def longest_read(services: Services, model: str) -> int:
-    """Tokens of a text that the model reads, as its live workers tell."""
+    """Tokens that the model reads of a text, as reported by its live workers."""
     told = [
         loaded["max_tokens"]
         for worker in live_workers(services.database)
@@ -182,7 +182,7 @@ def longest_read(services: Services, model: str) -> int:
 
 @contextmanager
 def _opened(services: Services, draft: Draft, reading: Reading) -> Iterator[tuple[Table, Any]]:
-    """The draft as a table. As much work as an upload, so it has to be admitted as one."""
+    """Open the draft as a table. Costs as much as an upload, so it is admitted as one."""
     columns = {"text_column": reading.text_column, "gold_column": reading.gold_column}
     options = read_options(services.settings, {**reading.options, **columns})
     with (
@@ -198,7 +198,7 @@ def _number(index: int | None) -> str | None:
 
 
 def id_index(header: Header, reading: Reading) -> int | None:
-    """The column that tells rows apart: the one chosen, else one with a well-known name. It is only shown."""
+    """The identifier column: the chosen one, else one with a well-known name. Display only."""
     number = (reading.id_column or "").removeprefix("#")
     if number.isascii() and number.isdigit() and 1 <= int(number[:6]) <= len(header.columns):
         return int(number) - 1

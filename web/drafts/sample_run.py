@@ -1,4 +1,4 @@
-"""The first rows of a file, tagged now, so that a person sees what the labels do before all rows are."""
+"""Sample run: tag the first rows of a file at once, to try the labels."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from yeban.errors import NoAnswer, ServiceUnavailable, TooLarge, YebanError, msg
 from yeban.labels import LABEL_JOINER, LabelSet
 from yeban.tabular import Row
 
-#: Texts that are tried of a file.
+#: Texts of a sample run.
 ROWS = 20
 
-# Times as long as for a single text that an answer is waited for where the labels are more than one may have: somebody
-# looks on, and the first text waits for all labels to be embedded.
+# Factor on the deadline of a single text if the label set is larger than a single text may have: the first text waits
+# until all labels are embedded.
 _PATIENCE = 6
-_THREADS = 4  # others are waiting for answers too
+_THREADS = 4  # leave workers for other users
 
 
 @dataclass(frozen=True, kw_only=True)
 class TriedRow:
-    """One row with its answer, or with why there is none; both are ``None`` where it was not asked for any more."""
+    """One row with its answer or error; both are ``None`` if the run stopped before it."""
 
     row: Row
     found: Classification | None = None
     error: YebanError | None = None
-    cut: bool = False  # the model did not see the end of the text
+    cut: bool = False  # the model did not read the end of the text
 
     def agrees(self, *, multi_label: bool) -> bool | None:
-        """Whether the labels are exactly those of the gold column; ``None`` without an answer or gold labels."""
+        """True if the labels equal those of the gold column; ``None`` without an answer or gold labels."""
         if self.found is None or self.row.gold is None:
             return None
         parts = self.row.gold.split(LABEL_JOINER) if multi_label else [self.row.gold]
@@ -43,12 +43,12 @@ class TriedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What came of all of them. ``judged`` rows have gold labels and an answer, of which ``agreeing`` are the same."""
+    """Result of a sample run. ``judged`` rows have gold labels and an answer; ``agreeing`` of them match."""
 
     rows: Sequence[TriedRow]
     judged: int
     agreeing: int
-    left_out: int = 0  # rows that were not asked for, since each takes long with so many labels
+    left_out: int = 0  # rows left out, since each takes long with so many labels
 
     @property
     def errors(self) -> int:
@@ -59,11 +59,11 @@ class Tried:
 def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model: str | None) -> Tried:
     """Tag the texts of ``rows``, a few at a time.
 
-    All of them may be as much work as :data:`ROWS` single texts with the most labels: of longer label sets, which a job
-    takes, fewer texts are tried, down to one. Raises :class:`~yeban.errors.TooLarge` where one is too much.
+    The run may cost as much as :data:`ROWS` single texts with the most labels: longer label sets get fewer texts, down
+    to one. Raises :class:`~yeban.errors.TooLarge` if one is too much.
 
-    What goes wrong with one row stands beside it. Raises it where it went wrong with all of them, as it does when the
-    labels are too long for the model or no worker is there; once one gets no answer, the others are not asked for.
+    An error of one row is reported beside it. An error of all rows is raised, as when the labels are too long for the
+    model or no worker is running; after a row without an answer, the run stops.
     """
     budget = ROWS * services.settings.interactive_label_chars
     chars = max(service.label_chars(label_set), 1)
@@ -89,7 +89,7 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
     def one(row: Row) -> TriedRow:
         if stop.is_set():
             return TriedRow(row=row)
-        # A job reads longer texts than are let into a single request; the model sees no more of them.
+        # A job accepts longer texts than a single request; the model reads no more of them.
         text = row.text[: services.settings.max_text_chars]
         try:
             found = service.classify(services, text, label_set, model, most_label_chars=budget, wait_s=wait_s)
@@ -100,7 +100,7 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
         return TriedRow(row=row, found=found, cut=found.reply.truncated or len(text) < len(row.text))
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="try") as pool:
-        # Many labels are embedded once, with the first text, and not by each of several workers at a time.
+        # Run the first text alone, so that many labels are embedded once and not by several workers at a time.
         first = [one(row) for row in wanted[:1]] if longer else []
         asked = [pool.submit(contextvars.copy_context().run, one, row) for row in wanted[len(first) :]]
         tried = [*first, *(future.result() for future in asked)]

@@ -1,4 +1,4 @@
-"""``/upload``: hand a file in, which is then looked at before it becomes a job."""
+"""``/upload``: upload a file, which becomes a draft."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from yeban.drafts import Draft, list_drafts, store_draft
 from yeban.errors import InvalidTable, ServiceUnavailable, YebanError, msg
 
 _TEMPLATE = "upload.html"
-# What an owner's drafts may take together, in uploads of the largest size.
+# Quota of an owner's drafts, in uploads of the maximum size.
 _DRAFTS_OF_LARGEST_SIZE = 4
 
 
@@ -32,7 +32,7 @@ def upload() -> str:
 
 @pages.post("/upload", policy=signed_in(limit="uploads", csrf_in_view=True))
 def upload_file() -> AnyResponse:
-    """Keep the file as a draft and go to its page, or say why it was refused."""
+    """Store the file as a draft and redirect to its page, or show the error."""
     try:
         with expect_upload(services()):
             csrf.protect()
@@ -54,7 +54,7 @@ def upload_file() -> AnyResponse:
         return problems.page(_TEMPLATE, error, **_shown())
     place = url_for("pages.show_draft", draft_id=draft.id, **_wanted())
     if asked_by_htmx():
-        # A redirect would be followed by the script, which wants the browser to go there.
+        # The script would follow a redirect itself instead of the browser.
         return Response(status=HTTPStatus.CREATED, headers={"HX-Redirect": place})
     return redirect(place, HTTPStatus.SEE_OTHER)
 
@@ -64,7 +64,7 @@ def _shown() -> dict[str, object]:
 
 
 def _waiting() -> list[Draft] | None:
-    """Files uploaded before that nobody has had tagged or discarded; ``None`` while the database is away."""
+    """Earlier drafts that are still waiting; ``None`` while the database is unreachable."""
     try:
         return list_drafts(services().database, viewer=viewer())
     except ServiceUnavailable:
@@ -72,5 +72,5 @@ def _waiting() -> list[Draft] | None:
 
 
 def _wanted() -> dict[str, Any]:
-    """The label set that a link to this page asked for; the draft's page looks it up."""
+    """The label set in the link to this page; the draft's page looks it up."""
     return {name: value for name in ("label_set", "version") if (value := request.args.get(name))}

@@ -1,4 +1,4 @@
-"""What the page of a draft shows, whole or in the parts that its script asks for anew."""
+"""Template values of a draft's page, whole or in the parts that its script reloads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from yeban.labels import DEFAULT_TEMPLATE
 from yeban.runtime.programs import BULK_ROLE
 from yeban.tabular import MAX_DISTINCT_TEXTS, Profile
 
-# A file up to this size is counted with the page; a workbook takes longer to read.
+# Files up to this size are counted with the page; workbooks take longer to read.
 _COUNTED_AT_ONCE_BYTES = 1 << 20
 _WORKBOOK_AT_ONCE_BYTES = 1 << 16
 _COLUMNS = 12
@@ -36,7 +36,7 @@ _DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe", None: "
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """Counts over the whole file, or why there are none."""
+    """Counts over the whole file, or the reason for their absence."""
 
     profile: Profile | None = None
     problem: YebanError | None = None
@@ -44,7 +44,7 @@ class Counted:
 
 
 def page(draft: Draft, values: MultiDict[str, str], *, counted: Counted | None = None) -> dict[str, Any]:
-    """Everything on the page, but what was tried."""
+    """Values of the whole page, except the sample run."""
     shown = reading(draft, values)
     if counted is None and shown["look"] is not None and _is_small(draft, shown["look"]):
         counted = count(draft, values, shown["look"])
@@ -62,7 +62,7 @@ def page(draft: Draft, values: MultiDict[str, str], *, counted: Counted | None =
 
 
 def reading(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
-    """How the file is read, its first rows, and the choice of its columns."""
+    """Values for the reading options, first rows and columns."""
     look, problem, sheets = None, None, []
     try:
         look = preview.look(services(), draft, reading_of(values))
@@ -85,7 +85,7 @@ def reading(draft: Draft, values: MultiDict[str, str]) -> dict[str, Any]:
 
 
 def count(draft: Draft, values: MultiDict[str, str], look: Look | None = None) -> Counted:
-    """Count over the whole file as the form has it, or as ``look`` found it."""
+    """Count over the whole file with the form's options, or with those of ``look``."""
     long_tokens = preview.DEFAULT_MAX_TOKENS
     try:
         asked = reading_of(values)
@@ -102,7 +102,7 @@ def count(draft: Draft, values: MultiDict[str, str], look: Look | None = None) -
 
 
 def counts(draft: Draft, counted: Counted | None) -> dict[str, Any]:
-    """Counts for the page; ``None`` leaves them to be asked for."""
+    """Counts for the page; ``None`` if the script requests them later."""
     found = None if counted is None else counted.profile
     gold = [] if found is None or not found.gold else list(found.gold.items())
     names = [name for name, _ in gold]
@@ -117,7 +117,7 @@ def counts(draft: Draft, counted: Counted | None) -> dict[str, Any]:
 
 
 def estimated(values: MultiDict[str, str], rows: int | None) -> dict[str, Any]:
-    """How long a job of so many rows would take; ``rows`` from the form where they were not counted just now."""
+    """Estimate a job's duration; ``rows`` comes from the form unless just counted."""
     if rows is None:
         rows = values.get("rows", type=int)
     labels = _labels(values)
@@ -128,13 +128,13 @@ def estimated(values: MultiDict[str, str], rows: int | None) -> dict[str, Any]:
 
 
 def _told(error: YebanError) -> YebanError:
-    """What is shown of an error: not what was read when it was met, which its traceback would keep in memory."""
+    """Copy an error without its traceback, which would keep the rows in memory."""
     error.__context__ = error.__cause__ = None
     return error.with_traceback(None)
 
 
 def _labels(values: MultiDict[str, str]) -> int:
-    """How many labels the form has; none while they are not fit for use."""
+    """Number of labels in the form; 0 while they are invalid."""
     try:
         names = labels_of_form(values.getlist("labels"))
         return len(label_set(names, template=DEFAULT_TEMPLATE, multi_label=False, threshold=None))
@@ -143,7 +143,7 @@ def _labels(values: MultiDict[str, str]) -> int:
 
 
 def _model(values: MultiDict[str, str]) -> str:
-    """The model that the form names, which need not be one; PostgreSQL takes no NUL, and no name has one."""
+    """The model named in the form, known or not, without NUL characters."""
     named = values.get("model", "")
     return named if named and "\x00" not in named else services().settings.model
 
@@ -154,14 +154,14 @@ def _is_small(draft: Draft, look: Look) -> bool:
 
 
 def _shown_columns(look: Look) -> list[int]:
-    """The columns that were chosen, so that a phone shows them, and the first of the others."""
+    """The chosen columns first, so that a phone shows them, then the others."""
     chosen = [index for index in (look.id_index, look.text_index, look.gold_index) if index is not None]
     return list(dict.fromkeys([*chosen, *range(min(len(look.header.columns), _COLUMNS))]))
 
 
 @pages.app_template_filter()
 def file_size(size_bytes: int) -> str:
-    """Bytes in the unit that fits, as ``3.4 MiB``."""
+    """Format bytes in a fitting unit, as ``3.4 MiB``."""
     for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if size_bytes >= factor:
             return f"{size_bytes / factor:.1f} {unit}"

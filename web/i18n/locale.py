@@ -1,18 +1,18 @@
-"""The languages of the pages, and which one a browser gets."""
+"""Languages of the pages, and the choice for a browser."""
 
 from __future__ import annotations
 
 from flask import Flask, Response, has_request_context, request
 from flask_babel import Babel
 
-#: Languages by code, each named in itself; the first is what a browser gets that asks for none of them.
+#: Languages by code, each with its own name; the first is the default.
 LANGUAGES = {"en": "English", "zh": "中文"}
-#: The cookie that keeps what a person chose.
+#: Cookie with the chosen language.
 COOKIE = "language"
 
 _DEFAULT = next(iter(LANGUAGES))
 _HTML_LANG = {"en": "en", "zh": "zh-CN"}
-#: What stands between two sentences: a full stop of Chinese brings its own room.
+#: Separator of two sentences: a Chinese full stop includes its space.
 _GAP = {"en": " ", "zh": ""}
 
 
@@ -24,13 +24,13 @@ def install(app: Flask) -> None:
 
 
 def language() -> str:
-    """What the person chose, else what the browser asks for."""
+    """Language of the request: the chosen one, else the browser's preference."""
     if not has_request_context():
         return _DEFAULT
     chosen = request.cookies.get(COOKIE)
     if chosen in LANGUAGES:
         return chosen
-    # The best one that is here in any form: asked for zh-CN and then en, it is Chinese.
+    # The first accepted language with any variant here: zh-CN before en gives Chinese.
     wanted = (code.replace("_", "-").partition("-")[0].lower() for code, quality in request.accept_languages if quality)
     return next((code for code in wanted if code in LANGUAGES), _DEFAULT)
 
@@ -41,7 +41,7 @@ def _for_templates() -> dict[str, object]:
 
 
 def _tell(response: Response) -> Response:
-    """Say of a page which language it is in, and that others get it in another one."""
+    """Declare a page's language, and that it varies by cookie and Accept-Language."""
     if response.mimetype == "text/html":
         response.headers.setdefault("Content-Language", _HTML_LANG[language()])
         response.vary.update(("Cookie", "Accept-Language"))

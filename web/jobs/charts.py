@@ -1,6 +1,6 @@
-"""Where the parts of a chart stand. Pure: figures in, places out; the templates draw them as SVG.
+"""Layout of charts: figures in, coordinates out. Templates draw them as SVG.
 
-Places are in the units of the chart's view box, :data:`WIDTH` by :data:`HEIGHT`, from its upper left corner.
+Coordinates are in the units of the chart's view box, :data:`WIDTH` by :data:`HEIGHT`, from its upper left corner.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 360, 190
 
-#: The edges of what is drawn; outside them is room for what is written.
+#: Edges of the plot area; labels are drawn outside.
 LEFT, RIGHT, TOP, BASE = 40, WIDTH - 10, 14, HEIGHT - 24
 
-_GAP = 0.15  # between two bars, as a share of a bar's room
+_GAP = 0.15  # between two bars, as a share of the bar width
 _STEPS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """A mark on an axis, with what is written there."""
+    """A tick with its label."""
 
     at: float
     value: float
@@ -27,7 +27,7 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A bar of a histogram: how many there are from ``low`` to ``high``."""
+    """A bar of a histogram: the count from ``low`` to ``high``."""
 
     x: float
     y: float
@@ -40,7 +40,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Histogram:
-    """Bars over [0, 1]; ``most`` is the count of the highest."""
+    """Bars over [0, 1]; ``most`` is the largest count."""
 
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]  # along the lower edge, x
@@ -49,7 +49,7 @@ class Histogram:
 
 @dataclass(frozen=True, kw_only=True)
 class Lines:
-    """Two lines over the threshold, as ``points`` of SVG, and perhaps a threshold to mark."""
+    """Two lines over the threshold, as SVG ``points``, with an optional marked threshold."""
 
     accuracy: str
     coverage: str
@@ -59,14 +59,14 @@ class Lines:
 
 
 def histogram(counts: Sequence[int]) -> Histogram:
-    """Counts by equal parts of [0, 1], drawn as bars."""
+    """Lay out counts of equal bins of [0, 1] as bars."""
     room = (RIGHT - LEFT) / len(counts)
     most = max(counts)
     bars = []
     for place, count in enumerate(counts):
         height = (BASE - TOP) * count / most if most else 0.0
         if count:
-            height = max(height, 1.0)  # few are not none
+            height = max(height, 1.0)  # a small count stays visible
         bars.append(
             Bar(
                 x=round(LEFT + room * (place + _GAP / 2), 2),
@@ -82,7 +82,7 @@ def histogram(counts: Sequence[int]) -> Histogram:
 
 
 def lines(curve: Sequence[Sequence[float]], marked: float | None = None) -> Lines:
-    """What each threshold gives, ``(threshold, coverage, accuracy)`` from the lowest on, drawn as two lines over it."""
+    """Lay out ``(threshold, coverage, accuracy)``, in ascending order, as two lines."""
     return Lines(
         accuracy=" ".join(f"{_x(threshold):.1f},{_y(accuracy):.1f}" for threshold, _, accuracy in curve),
         coverage=" ".join(f"{_x(threshold):.1f},{_y(coverage):.1f}" for threshold, coverage, _ in curve),

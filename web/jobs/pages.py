@@ -1,4 +1,4 @@
-"""``/jobs``: all jobs, and the page of one."""
+"""``/jobs``: the list of jobs, and the page of a job."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _ERROR_ROWS = 20
 _CHANGED_ROWS = 8
 _SHOWN_LABELS = 100
 _FEW_LABELS = 20
-# Of a label set that the page offers to save: it is sent with the page.
+# Limit of a label set that the page offers to save, since it is sent with the page.
 _MAX_SET_CHARS = 50_000
-# Steps of progress that are worth saying aloud, and those at which what was found so far is drawn anew.
+# Progress steps that screen readers announce, and those at which partial results are redrawn.
 _SAID_PERCENT = 25
 _DRAWN_PERCENT = 5
 
 
 @pages.get("/jobs", policy=SIGNED_IN)
 def index_jobs() -> str:
-    """All jobs, newest first, or those that are asked for by state or by a part of their file's name."""
+    """List jobs, newest first, filtered by state or file name."""
     state = request.args.get("state") or state_labels.ALL
     name = request.args.get("name", "").strip()[:MAX_NAME_CHARS]
     page = list_jobs(
@@ -73,21 +73,21 @@ def show_job(job_id: uuid.UUID) -> str:
 
 @pages.get("/jobs/<uuid:job_id>/live", policy=SIGNED_IN)
 def show_job_live(job_id: uuid.UUID) -> Response:
-    """How far a job is, for its page's script; ``X-Job-Still`` says that it has ended."""
+    """Progress of a job for its page's script; ``X-Job-Still`` marks a finished job."""
     job = _job(job_id)
     return _part("job_live.html", job, _progress(job))
 
 
 @pages.get("/jobs/<uuid:job_id>/findings", policy=SIGNED_IN)
 def show_job_findings(job_id: uuid.UUID) -> Response:
-    """What was found so far, for the page's script, which asks at every twentieth of the way."""
+    """Partial results for the page's script, which asks at every twentieth of the way."""
     job = _job(job_id)
     return _part("job_findings.html", job, _findings(job))
 
 
 @pages.post("/jobs/<uuid:job_id>/<any(cancel, pause, resume):action>", policy=SIGNED_IN)
 def change_job(job_id: uuid.UUID, action: str) -> AnyResponse:
-    """Do it and go back to the job's page, or say there why it cannot be done."""
+    """Run the action and redirect to the job's page, with an error if it is not possible."""
     try:
         change(services(), job_id, action)
     except Conflict as error:
@@ -97,7 +97,7 @@ def change_job(job_id: uuid.UUID, action: str) -> AnyResponse:
 
 @pages.post("/jobs/<uuid:job_id>/delete", policy=SIGNED_IN)
 def remove_job(job_id: uuid.UUID) -> AnyResponse:
-    """Delete an ended job with all that it holds, and go to the others."""
+    """Delete a finished job with its data, and redirect to the list."""
     job = _job(job_id)
     try:
         delete_job(services().database, job_id, viewer=viewer())
@@ -114,7 +114,7 @@ def _job(job_id: uuid.UUID) -> JobView:
 def _part(template: str, job: JobView, values: dict[str, Any]) -> Response:
     response = make_response(render_template(template, **values))
     response.headers["Cache-Control"] = "no-store"
-    # By this the script knows an answer of this page from any other, such as that of a proxy.
+    # Distinguishes answers of this page from others, such as a proxy's.
     response.headers["X-Job-State"] = job.state.value
     if job.state in ENDED:
         response.headers["X-Job-Still"] = "true"
@@ -126,7 +126,7 @@ def _shown(job: JobView) -> dict[str, Any]:
 
 
 def _progress(job: JobView) -> dict[str, Any]:
-    """What the page asks for again and again: nothing here reads rows or results."""
+    """Values that the page polls; none of them reads rows or results."""
     done = job.progress.percent
     return {
         "job": job,
@@ -147,11 +147,11 @@ def _progress(job: JobView) -> dict[str, Any]:
 
 
 def _findings(job: JobView) -> dict[str, Any]:
-    """What the results say. While the job runs, of its first rows only."""
+    """Values of the results; while the job runs, of its first rows only."""
     database = services().database
     found = distribution(database, job)
     counts = sorted(found.labels.items(), key=lambda item: -item[1]) if found.rows else []
-    # That one of a few labels has no row is worth a line; of a long set, most may have none.
+    # An unused label is worth a line in a short set; in a long set, most may be unused.
     shown = counts if len(counts) <= _FEW_LABELS else [item for item in counts if item[1]] or counts[:1]
     return {
         "job": job,
@@ -173,19 +173,19 @@ def _findings(job: JobView) -> dict[str, Any]:
 
 
 def _changed(job: JobView) -> list[rows.TaggedRow]:
-    """The surest of the rows whose label the whole file changed."""
+    """The most confident rows with a refined label that differs from the row label."""
     changed = (job.refinement or {}).get("examples", [])[:_CHANGED_ROWS]
     return rows.rows(services().database, job, changed) if changed else []
 
 
 def _set_file(job: JobView) -> str | None:
-    """The job's labels as label sets are exported, for the next file to be tagged with them."""
+    """Export the job's labels as a label set file."""
     written = json.dumps({"name": "", **job.label_set}, ensure_ascii=False)
     return written if len(written) <= _MAX_SET_CHARS else None
 
 
 def _about(seconds: float | None) -> float | None:
-    """A time rounded to what can be told of it, so that it does not jump about."""
+    """Round a duration to its precision, so that the display stays steady."""
     if seconds is None:
         return None
     step = next(step for limit, step in ((60, 10), (600, 30), (3600, 60), (float("inf"), 600)) if seconds <= limit)

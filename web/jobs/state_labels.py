@@ -1,4 +1,4 @@
-"""What states of jobs and rows are called on the pages, and the filter of jobs by state."""
+"""Labels of job and row states on the pages, and the state filter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_SHOWN = 50
 
 @pages.app_template_filter()
 def state_name(state: str) -> str:
-    """A job's state in a word or two."""
+    """Label of a job's state."""
     names = {
         JobState.SCHEDULED: _("scheduled"),
         JobState.QUEUED: _("queued"),
@@ -34,25 +34,25 @@ def state_name(state: str) -> str:
 
 @pages.app_template_filter()
 def status_name(status: str) -> str:
-    """What became of a row, in a word."""
+    """Label of a row's status."""
     names = {"ok": _("tagged"), "abstained": _("abstained"), "error": _("error"), "pending": _("pending")}
     return str(names[status])
 
 
 @pages.app_template_filter()
 def action_name(action: str) -> str:
-    """What a button does to a job."""
+    """Label of an action's button."""
     return str({"pause": _("Pause"), "resume": _("Resume"), "cancel": _("Cancel")}[action])
 
 
 def choices() -> list[tuple[str, str]]:
-    """What jobs can be filtered by: groups of states, then each state."""
+    """Choices of the state filter: groups of states, then each state."""
     groups = [(ALL, _("all")), (OPEN, _("all that are open")), (OVER, _("all that have ended"))]
     return [*groups, *((state.value, state_name(state)) for state in JobState)]
 
 
 def states_of(choice: str) -> list[JobState]:
-    """The states that ``choice`` stands for; none for all of them. Raises ``InvalidRequest``."""
+    """States of a ``choice``; empty for all. Raises ``InvalidRequest``."""
     if choice in {"", ALL}:
         return []
     if choice == OPEN:
@@ -68,7 +68,7 @@ def states_of(choice: str) -> list[JobState]:
 
 
 def timeline(job: JobView) -> list[tuple[str, str]]:
-    """The states that a job has been in, as ``(name of the moment in its times, what happened)``, in order."""
+    """History of a job as ``(key in its times, label)``, in order."""
     times = job.times
     names = {
         "created_at": _("submitted"),
@@ -85,7 +85,7 @@ def timeline(job: JobView) -> list[tuple[str, str]]:
         names["finishing_at"] = _("refined again") if job.state in ENDED else _("being refined again")
     if job.state not in ENDED and job.state is not JobState.FINISHING:
         times = {name: moment for name, moment in times.items() if name != "ended_at"}
-    # Moments may be the same, and are then in the order of the names.
+    # Equal times are ordered by name.
     return [
         (name, names[name])
         for name in sorted(names, key=lambda name: times.get(name, times["created_at"]))

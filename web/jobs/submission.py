@@ -1,4 +1,4 @@
-"""From an uploaded file and its form to a stored job."""
+"""Submission of an uploaded file and its form as a job."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from yeban.settings import Settings
 from yeban.tabular import Header, ReadOptions, open_table
 from yeban.telemetry import metrics
 
-#: Bytes a form may have besides its file: a thousand labels of full length, and room.
+#: Bytes of a form beside its file: a thousand labels of full length, with room to spare.
 FORM_BYTES = 4 * 2**20
 MAX_FORM_PARTS = 1_100
 
@@ -39,7 +39,7 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 
 
 def _iso_moment(value: Any) -> Any:
-    # Pydantic would take "123" as a Unix time, and PostgreSQL keeps years that Python cannot read back.
+    # Pydantic accepts "123" as a Unix time, and PostgreSQL stores years that Python cannot read back.
     if isinstance(value, str) and not (_ISO.match(value) and "2000" <= value[:4] <= "2999"):
         raise ValueError("give a time like 2026-11-22T22:00:00+08:00")
     return value
@@ -90,7 +90,7 @@ class JobFields(Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """An uploaded file, for reading: a name that is safe to show and to store, and its content's SHA-256."""
+    """An uploaded file: a name safe to show and store, and the SHA-256 of its content."""
 
     file: BinaryIO
     name: str
@@ -100,9 +100,9 @@ class Source:
 
 @contextmanager
 def expect_upload(services: Services) -> Iterator[None]:
-    """Allow this request a body of the size of an upload; entered before the form is read, left when it is stored.
+    """Admit this request as an upload, from before the form is read until it is stored.
 
-    Raises :class:`~yeban.errors.Overloaded` while too many others are at it.
+    Raises :class:`~yeban.errors.Overloaded` while too many uploads are in progress.
     """
     request.max_content_length = services.settings.max_upload_mb * 2**20 + FORM_BYTES
     request.max_form_memory_size = FORM_BYTES
@@ -113,7 +113,7 @@ def expect_upload(services: Services) -> Iterator[None]:
 
 
 def source_of(files: Sequence[FileStorage]) -> Source:
-    """The one file of a request; it is read once for its checksum. Raises :class:`~yeban.errors.InvalidRequest`."""
+    """Return the single file of a request, read once for its checksum. Raises :class:`~yeban.errors.InvalidRequest`."""
     chosen = [file for file in files if file.filename]
     if len(chosen) != 1:
         raise InvalidRequest(
@@ -131,7 +131,7 @@ def source_of(files: Sequence[FileStorage]) -> Source:
 
 
 def read_options(settings: Settings, reading: Mapping[str, Any]) -> ReadOptions:
-    """How to read an uploaded table as ``reading`` has it, within the limits of the settings."""
+    """Read options of an uploaded table, within the limits of the settings."""
     return ReadOptions(
         **reading,
         max_cell_chars=settings.max_cell_chars,
@@ -148,10 +148,10 @@ def submit(
     *,
     check: Callable[[Header], None] = lambda _: None,
 ) -> Created:
-    """Read the file into a new job of the viewer's and tell the workers; an earlier job is returned for a repeated key.
+    """Read the file into a new job and notify the workers; a repeated key returns the earlier job.
 
-    ``check`` may refuse the table by its header. Raises what a bad label set, model, time or table raises, and
-    ``Conflict`` for a key used otherwise before.
+    ``check`` may reject the table by its header. Raises the errors of an invalid label set, model, time or table, and
+    ``Conflict`` for a key that belongs to another request.
     """
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         raise InvalidRequest(
@@ -187,7 +187,7 @@ def submit(
 
 
 def safe_name(given: str) -> str:
-    """The file's own name without its folders or characters that are not to be seen; never blank."""
+    """The file name without folders and invisible characters; never blank."""
     name = given.replace("\\", "/").rpartition("/")[2]
     name = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip(" .")
     if len(name) > _MAX_NAME_CHARS:

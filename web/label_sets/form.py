@@ -1,4 +1,4 @@
-"""The form of a label set: a row a label, and buttons that work without a script."""
+"""The form of a label set: one row per label, with buttons that need no script."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from web.http.parsing import Fields, fields
 from yeban.errors import InvalidLabels, msg
 from yeban.labels import DEFAULT_TEMPLATE, MAX_LABELS, Label, LabelSet
 
-#: Rows that the form may have, blank ones among them.
+#: Maximum rows of the form, blank ones included.
 MAX_ROWS = MAX_LABELS + 100
 
 _ROW_FIELDS = ("label", "description", "examples")
@@ -21,7 +21,7 @@ _ROW_FIELDS = ("label", "description", "examples")
 
 @dataclass(frozen=True, kw_only=True)
 class LabelRow:
-    """One label as it is typed: the examples a line each."""
+    """One label as typed, with one example per line."""
 
     label: str = ""
     description: str = ""
@@ -29,12 +29,12 @@ class LabelRow:
 
     @property
     def blank(self) -> bool:
-        """Whether nothing was typed."""
+        """True if all fields are blank."""
         return not (self.label + self.description + self.examples).strip()
 
 
 class SetForm(Fields):
-    """The fields beside the rows. ``version`` is what was edited, ``over`` the newer one that is to be followed."""
+    """Fields beside the rows. ``version`` is the edited version, ``over`` the newer one to replace."""
 
     name: str = ""
     template: str = DEFAULT_TEMPLATE
@@ -64,7 +64,7 @@ def rows_of_form(form: MultiDict[str, str]) -> list[LabelRow]:
 
 
 def rows_of_set(label_set: LabelSet) -> list[LabelRow]:
-    """A label set's rows."""
+    """Rows of a label set."""
     return [
         LabelRow(label=label.name, description=label.description, examples="\n".join(label.examples))
         for label in label_set.labels
@@ -77,7 +77,7 @@ def fields_of_form(form: MultiDict[str, str]) -> SetForm:
 
 
 def set_of_form(rows: Sequence[LabelRow], asked: SetForm) -> LabelSet:
-    """The label set; blank rows are left out. Raises what a bad label set raises."""
+    """Return the label set without blank rows. Raises the errors of an invalid label set."""
     labels = []
     for number, row in enumerate(rows, 1):
         if row.blank:
@@ -99,7 +99,7 @@ def set_of_form(rows: Sequence[LabelRow], asked: SetForm) -> LabelSet:
 
 
 def rearranged(rows: Sequence[LabelRow], button: str) -> list[LabelRow] | None:
-    """The rows after the button ``add`` or ``remove-<index>``; ``None`` where it was another."""
+    """Rows after the button ``add`` or ``remove-<index>``; ``None`` for another button."""
     if button == "add":
         return [*rows, LabelRow()][:MAX_ROWS]
     name, _, index = button.partition("-")

@@ -98,7 +98,7 @@ def _what_is_wrong(error: ValidationError, document: str) -> Message:
 
 
 def _nth(document: str, index: int) -> Message:
-    """A label by its number, and its name if it has one."""
+    """A label's number, with its name if it has one."""
     whole = json.loads(document)
     label = (whole["labels"] if isinstance(whole, dict) else whole)[index]
     name = label.get("name") if isinstance(label, dict) else None

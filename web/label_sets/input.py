@@ -1,4 +1,4 @@
-"""Label sets as callers write them: a string with commas, a list of names or objects, or the name of a saved set."""
+"""Label sets in requests: a comma-separated string, a list, or a saved set."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from yeban.labels import (
     split_labels,
 )
 
-#: Fields that say what a label set says; a saved one takes their place.
+#: Fields of a label set; a saved set replaces them.
 SET_FIELDS = frozenset({"labels", "template", "multi_label", "threshold"})
 
-#: What parts the names in a form's field, beside line breaks; a name with one of them is written in a JSON list.
+#: Separators of names in a form field, beside line breaks; a name that contains one needs a JSON list.
 SEPARATORS = ",，、"
 
 _PARTED = re.compile(f"[{SEPARATORS}\r\n]")
@@ -74,7 +74,7 @@ _OneLabel = Annotated[
     ),
 ]
 
-#: How labels come in JSON.
+#: Labels in JSON.
 LabelsField = Annotated[
     Annotated[str, Tag("@text")] | Annotated[list[_OneLabel], Field(max_length=MAX_LABELS), Tag("@list")],
     Discriminator(
@@ -107,8 +107,8 @@ def label_set(
 
 
 def labels_of_form(values: Sequence[str]) -> str | Sequence[str | LabelObject]:
-    """Labels of form fields: several fields are one name each; a single one is a JSON list, or names with commas
-    (``,`` ``，`` ``、``) or line breaks between them.
+    """Read labels of form fields: one name per field, or a single field with a JSON list or names separated by commas
+    (``,`` ``，`` ``、``) or line breaks.
 
     Raises :class:`~yeban.errors.InvalidLabels`.
     """
@@ -127,7 +127,7 @@ def labels_of_form(values: Sequence[str]) -> str | Sequence[str | LabelObject]:
 
 
 def labels_text(names: Sequence[str], joiner: str = "\n") -> str:
-    """Names as one field of a form, from which :func:`labels_of_form` reads them again."""
+    """Write names as one form field that :func:`labels_of_form` reads."""
     plain = all(name and name == name.strip() and not _PARTED.search(name) for name in names)
     if plain and not names[0].startswith("["):
         return joiner.join(names)
@@ -136,14 +136,14 @@ def labels_text(names: Sequence[str], joiner: str = "\n") -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A saved set, with one of its versions or the newest."""
+    """A reference to a saved set and a version, the newest by default."""
 
     id: uuid.UUID
     version: int | None = None
 
 
 class LabelSetObject(JsonBody):
-    """How JSON names a saved set."""
+    """A reference to a saved set in JSON."""
 
     id: str
     version: int | None = Field(None, **told(minimum=1))
@@ -156,7 +156,7 @@ def _kind_of_reference(value: Any) -> str | None:
     return "@object" if isinstance(value, dict | LabelSetObject) else None
 
 
-#: How a saved label set is named in JSON.
+#: A reference to a saved set, as a string or an object.
 LabelSetField = Annotated[
     Annotated[str, Tag("@id")] | Annotated[LabelSetObject, Tag("@object")],
     Discriminator(
@@ -186,12 +186,12 @@ def reference(given: str | LabelSetObject) -> Reference:
 
 
 def find_saved(wanted: Reference) -> SavedSet:
-    """The set, if whoever asks may see it. Raises :class:`~yeban.errors.NotFound`."""
+    """Return the set if the viewer may see it. Raises :class:`~yeban.errors.NotFound`."""
     return label_sets.get_set(services().database, wanted.id, version=wanted.version, viewer=viewer())
 
 
 class SetFields(Protocol):
-    """What forms and bodies have that ask for a label set."""
+    """Forms and bodies that contain a label set."""
 
     @property
     def labels(self) -> list[str]: ...
@@ -206,11 +206,10 @@ class SetFields(Protocol):
 
 
 def label_set_of_form(form: SetFields) -> LabelSet:
-    """What a form asks for: a saved set as it is, or what its fields say.
+    """Read the label set of a form: a saved set, or its fields.
 
-    A page's form has both: its fields win, and of the set it was filled in from only descriptions and examples are
-    taken, for labels of the same name. Raises what :func:`label_set` raises; ``NotFound`` where there is nothing but a
-    set that there is not.
+    A page's form has both: the fields win, and the saved set adds descriptions and examples to labels of the same name.
+    Raises the errors of :func:`label_set`, and ``NotFound`` for an unknown set without fields.
     """
     wanted = None if form.label_set is None else reference(form.label_set)
     if wanted is not None and not form.labels:
@@ -222,7 +221,7 @@ def label_set_of_form(form: SetFields) -> LabelSet:
 
 
 def refuse_both(asked: BaseModel) -> None:
-    """Refuse, of a program, a saved set and fields that contradict it. Raises ``InvalidRequest``."""
+    """Reject a program's request with both a saved set and fields. Raises ``InvalidRequest``."""
     given = {name for name in asked.model_fields_set if getattr(asked, name) is not None}
     if "label_set" in given and (other := sorted(given & SET_FIELDS)):
         raise InvalidRequest(
@@ -232,10 +231,10 @@ def refuse_both(asked: BaseModel) -> None:
 
 
 def prefill(args: Mapping[str, str]) -> dict[str, str]:
-    """Values of a form's fields as an address asks for them: those of a saved set, and then its own.
+    """Form values from a query string: a saved set's, overridden by its own.
 
     Reads ``label_set`` (and ``version``), ``labels``, ``template``, ``multi_label``, ``threshold`` and ``model``.
-    Raises ``InvalidRequest`` for what names no set, ``NotFound`` for one that there is not.
+    Raises ``InvalidRequest`` for a malformed reference, ``NotFound`` for an unknown set.
     """
     values: dict[str, str] = {}
     if named := args.get("label_set"):
@@ -250,7 +249,7 @@ def prefill(args: Mapping[str, str]) -> dict[str, str]:
 
 
 def values_of(saved: SavedSet) -> dict[str, str]:
-    """A saved set as values of a form's fields."""
+    """Form values of a saved set."""
     content = saved.content.label_set
     return {
         "labels": labels_text(content.names),
@@ -266,7 +265,7 @@ def _with_help(given: Sequence[str | LabelObject], wanted: Reference) -> list[st
     try:
         saved = find_saved(wanted).content.label_set
     except NotFound:
-        return list(given)  # deleted meanwhile: the names are there
+        return list(given)  # deleted meanwhile: the names remain
     known = {label.name: label for label in saved.labels}
     return [
         LabelObject(name=label.name, description=label.description, examples=list(label.examples))

@@ -1,4 +1,4 @@
-"""``/label-sets``: saved label sets, their versions, and the form that makes them."""
+"""``/label-sets``: saved label sets, their versions and their form."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ _PAGE_SETS = 50
 _PICKER_SETS = 200
 _HISTORY = 100
 _NEW_ROWS = 3
-#: Of a text that could not be imported, most that is shown again.
+#: Characters of a rejected import that the page shows again.
 _SHOWN_AGAIN_CHARS = 50_000
 _EDIT = "labelsets_edit.html"
 _LIST = "labelsets.html"
 
 
 class ListQuery(Fields):
-    """Where the list goes on."""
+    """Cursor of the list."""
 
     cursor: str | None = None
 
 
 class VersionQuery(Fields):
-    """Which version is meant; the newest without."""
+    """Query for a version; the newest by default."""
 
     version: int | None = None
 
 
 class RestoreForm(Fields):
-    """Which version is to hold again, and the newest that there was when the button was shown."""
+    """The version to restore, and the newest version shown with the button."""
 
     version: int
     base: int
@@ -69,13 +69,13 @@ def new_label_set() -> str:
 
 @pages.post("/label-sets/new", policy=signed_in(csrf_in_view=True))
 def create_label_set() -> AnyResponse:
-    """Save a new set and go to it; or the form again, with what was wrong or another row."""
+    """Save a new set and redirect to it, or show the form with errors or another row."""
     return _edited(None)
 
 
 @pages.post("/label-sets/import", policy=signed_in(csrf_in_view=True))
 def import_label_set() -> AnyResponse:
-    """The form, filled in from a file; nothing is stored before it is saved."""
+    """Fill in the form from a file without storing anything."""
     _expect_set()
     into = request.form.get("into")
     saved = find_saved(reference(into)) if into else None
@@ -88,7 +88,7 @@ def import_label_set() -> AnyResponse:
             raise InvalidLabels(msg("There is nothing to import: choose a file, or paste its text."))
         name, content = imported(document)
     except YebanError as error:
-        # A file of megabytes is corrected where it is, not in a field of the page.
+        # A large file is corrected at its source, not in a form field.
         again = document if len(document) <= _SHOWN_AGAIN_CHARS else ""
         if saved is not None:
             return problems.page(_EDIT, error, **_form_of(saved), import_text=again)
@@ -107,7 +107,7 @@ def show_label_set(label_set_id: uuid.UUID) -> str:
 
 @pages.get("/label-sets/<uuid:label_set_id>/versions/<int:version>", policy=SIGNED_IN)
 def show_label_set_version(label_set_id: uuid.UUID, version: int) -> str:
-    """One set as it was."""
+    """Show an earlier version of a set."""
     return _page_of(label_sets.get_set(services().database, label_set_id, version=version, viewer=viewer()))
 
 
@@ -120,13 +120,13 @@ def edit_label_set(label_set_id: uuid.UUID) -> str:
 
 @pages.post("/label-sets/<uuid:label_set_id>/edit", policy=signed_in(csrf_in_view=True))
 def save_label_set(label_set_id: uuid.UUID) -> AnyResponse:
-    """Save a version and go to it; or the form again, with what was wrong, what others did, or another row."""
+    """Save a version and redirect to it, or show the form with errors, conflicts or another row."""
     return _edited(label_set_id)
 
 
 @pages.post("/label-sets/<uuid:label_set_id>/restore", policy=SIGNED_IN)
 def restore_label_set(label_set_id: uuid.UUID) -> AnyResponse:
-    """Let an old version be the newest."""
+    """Restore an old version as the newest."""
     asked = fields(RestoreForm, request.form)
     try:
         saved = label_sets.restore(services().database, label_set_id, asked.version, base=asked.base, viewer=viewer())
@@ -138,7 +138,7 @@ def restore_label_set(label_set_id: uuid.UUID) -> AnyResponse:
 
 @pages.post("/label-sets/<uuid:label_set_id>/rename", policy=SIGNED_IN)
 def rename_label_set(label_set_id: uuid.UUID) -> AnyResponse:
-    """Give the set another name."""
+    """Rename the set."""
     try:
         label_sets.rename(services().database, label_set_id, request.form.get("name", ""), viewer=viewer())
     except YebanError as error:
@@ -157,7 +157,7 @@ def delete_label_set(label_set_id: uuid.UUID) -> AnyResponse:
 
 @pages.get("/label-sets/<uuid:label_set_id>/export.json", policy=SIGNED_IN)
 def export_label_set(label_set_id: uuid.UUID) -> Response:
-    """The set as a file; the header names the version, for the script that fills forms in."""
+    """Send the set as a file; a header names the version for the script that fills in forms."""
     saved = label_sets.get_set(services().database, label_set_id, version=query(VersionQuery).version, viewer=viewer())
     response = Response(exported(saved.name, saved.content.label_set), content_type="application/json; charset=utf-8")
     response.headers["Content-Disposition"] = disposition(
@@ -170,7 +170,7 @@ def export_label_set(label_set_id: uuid.UUID) -> Response:
 
 @pages.app_template_global()
 def saved_label_sets() -> Sequence[SetSummary]:
-    """What a form may be filled in from, the newest sets first; nothing while the database is away."""
+    """Sets that a form can be filled in from, newest first; none while the database is unreachable."""
     try:
         return label_sets.list_sets(services().database, viewer=viewer(), limit=_PICKER_SETS).sets
     except ServiceUnavailable:
@@ -179,7 +179,7 @@ def saved_label_sets() -> Sequence[SetSummary]:
 
 @pages.app_template_global()
 def first_label(labels: str) -> str:
-    """The first of the labels that a form has, for a preview; "" where there is none to be read."""
+    """First label of the form, for a preview; "" without a readable one."""
     try:
         given = labels_of_form([labels or ""])
     except InvalidLabels:
@@ -190,7 +190,7 @@ def first_label(labels: str) -> str:
 
 @pages.app_context_processor
 def label_limits() -> dict[str, int | str]:
-    """What the fields for labels tell of their limits, and of what parts labels."""
+    """Limits and separators of labels, for the form fields."""
     return {
         "label_separators": SEPARATORS,
         "max_labels": MAX_LABELS,
@@ -202,7 +202,7 @@ def label_limits() -> dict[str, int | str]:
 
 
 def _expect_set() -> None:
-    """Allow this request a whole label set, and see that it comes from a page of ours."""
+    """Allow this request a whole label set, and check its CSRF token."""
     request.max_content_length = request.max_form_memory_size = SET_BYTES
     request.max_form_parts = 4 * MAX_LABELS
     csrf.protect()

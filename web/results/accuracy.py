@@ -1,4 +1,4 @@
-"""A job's accuracy as pages and programs see it: figures of each label, confusions, and what thresholds give."""
+"""A job's accuracy: figures by label, confusion matrix and thresholds."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from yeban.database.tables.states import ENDED
 from yeban.errors import Conflict, msg
 from yeban.jobs.views import JobView
 
-#: What stands for a gold label outside the label set, and for rows without a label, in place of a label's number.
+#: Codes, in place of a label's number, for gold labels outside the label set and for rows without a label.
 OTHER, NONE = "other", "none"
 
 LABEL_COLUMNS = ("label", "support", "precision", "recall", "f1")
 CONFUSION_COLUMNS = ("gold", "predicted", "rows")
 
-#: The share of right rows that a threshold is suggested for.
+#: Accuracy that a suggested threshold reaches.
 SUGGESTED_FOR = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Rows with one gold label that have one predicted label; ``None`` is what is no label of the job."""
+    """Rows with one gold label that have one predicted label; ``None`` stands for a value outside the job's labels."""
 
     gold: int | None
     predicted: int | None
     rows: int
-    share: float  # of the rows with that gold label, as far as they are in the cells that were kept
+    share: float  # share of the rows with that gold label, among the stored cells
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confusions:
-    """The confusion matrix as far as it was kept, most rows first."""
+    """The stored part of the confusion matrix, largest cells first."""
 
     cells: tuple[Cell, ...]
-    left_out: int  # rows of the cells that were not kept
+    left_out: int  # rows in cells that were not stored
 
     def mistakes(self) -> list[Cell]:
-        """The cells off the diagonal, most rows first."""
+        """Cells off the diagonal, largest first."""
         return [cell for cell in self.cells if cell.gold is None or cell.gold != cell.predicted]
 
     def at(self) -> dict[tuple[int | None, int | None], Cell]:
-        """Every cell by its labels."""
+        """Cells by their labels."""
         return {(cell.gold, cell.predicted): cell for cell in self.cells}
 
 
@@ -52,7 +52,7 @@ def names_of(job: JobView) -> list[str]:
 
 
 def evaluation_of(job: JobView) -> dict[str, Any]:
-    """The job's evaluation. Raises ``Conflict`` where there is none, or not yet, and says why."""
+    """Return the job's evaluation. Raises ``Conflict`` with the reason if there is none yet."""
     if job.gold_index is None:
         raise Conflict(msg("The job has no gold column: hand the file in with one, and its accuracy is told."))
     evaluation: dict[str, Any] | None = (job.summary or {}).get("evaluation")
@@ -87,14 +87,14 @@ def confusions_of(evaluation: dict[str, Any]) -> Confusions | None:
 
 
 def suggested(evaluation: dict[str, Any]) -> dict[str, float] | None:
-    """The lowest threshold over which :data:`SUGGESTED_FOR` of the rows are right, if there is one."""
+    """The lowest threshold above which a share of :data:`SUGGESTED_FOR` of the rows is right, if any."""
     found = (each for each in evaluation.get("thresholds", []) if each["wanted"] == SUGGESTED_FOR)
     return next(found, None)
 
 
 def steps(curve: Sequence[Sequence[float]], count: int = 20) -> list[tuple[float, float, float]]:
-    """The curve at even thresholds ``(threshold, coverage, accuracy)``: what holds there is what holds from the next
-    score on. Thresholds that no row reaches are left out.
+    """The curve at even thresholds ``(threshold, coverage, accuracy)``, with the values of the next score above.
+    Thresholds that no row reaches are left out.
     """
     found = []
     for step in range(count + 1):
@@ -106,7 +106,7 @@ def steps(curve: Sequence[Sequence[float]], count: int = 20) -> list[tuple[float
 
 
 def figures_of(job: JobView, evaluation: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
-    """Precision, recall, F1 and support of each label that occurs, in the order of the label set."""
+    """Precision, recall, F1 and support of each occurring label, in label set order."""
     figures = evaluation["per_label"]
     return [(name, figures[name]) for name in names_of(job) if name in figures]
 
@@ -118,7 +118,7 @@ def label_table(job: JobView, evaluation: dict[str, Any]) -> Iterator[list[str |
 
 
 def confusion_table(job: JobView, confusions: Confusions) -> Iterator[list[str | float | None]]:
-    """The rows of the confusions' table, in the order of :data:`CONFUSION_COLUMNS`; what is no label is left blank."""
+    """The rows of the confusions' table, in the order of :data:`CONFUSION_COLUMNS`; other values are blank."""
     names = names_of(job)
     for cell in confusions.cells:
         yield [

@@ -1,4 +1,4 @@
-"""``/jobs/<id>/accuracy``: how a job agrees with its gold column, and the rows behind each confusion."""
+"""``/jobs/<id>/accuracy``: agreement with the gold column, and the rows behind each cell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from yeban.errors import Conflict, InvalidRequest, msg
 from yeban.jobs.views import JobView, get_job
 from yeban.results.confusion import confused
 
-#: Labels up to which the whole confusion matrix is shown; of more, the largest confusions are listed.
+#: Most labels with a full confusion matrix; above, the largest confusions are listed.
 _MATRIX_LABELS = 15
 _LISTED = 30
 _PAGE_ROWS = 25
@@ -26,7 +26,7 @@ _HEATS = 5  # steps of a cell's colour
 
 @pages.get("/jobs/<uuid:job_id>/accuracy", policy=SIGNED_IN)
 def show_accuracy(job_id: uuid.UUID) -> str:
-    """Figures, confusions and thresholds; without any of them, why."""
+    """Show figures, confusions and thresholds, or the reason for their absence."""
     job = get_job(services().database, job_id, viewer=viewer())
     try:
         evaluation = accuracy.evaluation_of(job)
@@ -37,7 +37,7 @@ def show_accuracy(job_id: uuid.UUID) -> str:
 
 @pages.get("/jobs/<uuid:job_id>/accuracy/rows", policy=SIGNED_IN)
 def show_confused(job_id: uuid.UUID) -> str:
-    """The rows behind one cell; labels are named by number. Raises ``InvalidRequest`` for a number that is none."""
+    """Show the rows of one cell; labels are given by number. Raises ``InvalidRequest`` for an unknown number."""
     job = get_job(services().database, job_id, viewer=viewer())
     if job.gold_index is None:
         return render_template("accuracy.html", job=job, evaluation=None)
@@ -68,7 +68,7 @@ def show_confused(job_id: uuid.UUID) -> str:
 
 
 def _number(field: str, absent: str) -> int | None:
-    """A label's number from the query; ``None`` for the word that stands for no label of the job."""
+    """Read a label's number from the query; ``None`` for the code of other values."""
     value = request.args.get(field, "")
     if value == absent:
         return None
@@ -106,7 +106,7 @@ def _shown(job: JobView, evaluation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matrix(names: list[str], confusions: accuracy.Confusions) -> dict[str, Any]:
-    """Rows by gold label, columns by predicted one; each cell with how dark it is, and the way to its rows."""
+    """Matrix of gold by predicted label; each cell has a shade and a link to its rows."""
     at = confusions.at()
     golds: list[int | None] = [*range(len(names)), *([None] if any(gold is None for gold, _ in at) else [])]
     predicted: list[int | None] = [*range(len(names)), *([None] if any(label is None for _, label in at) else [])]

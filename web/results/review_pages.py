@@ -1,4 +1,4 @@
-"""``/jobs/<id>/review``: the rows worth correcting, a few at a time, each with the choice of its label."""
+"""``/jobs/<id>/review``: rows worth correcting, a few at a time."""
 
 from __future__ import annotations
 
@@ -26,46 +26,46 @@ from yeban.results.rows import TaggedRow
 _TEMPLATE = "review.html"
 _PAGE_ROWS = 10
 _NEWEST_ROWS = 20
-#: Keys of labels, in the order of the job's set: digits, then letters that do nothing else on this page.
+#: Keys of labels, in label set order: digits, then letters without another use on this page.
 KEYS = "123456789abcdefghilmopqrtvwxyz"
-# Labels that a row shows; the others are in its list.
+# Labels shown for a row; the others are in its list.
 _SHOWN_LABELS = 9
-# A label's own name might be such a word, so the form has labels by number.
+# A label may be named like these words, so the form identifies labels by number.
 _SKIPPED, _NONE = "", "none"
-_AUTHOR = "author"  # of the session, where there are no accounts
-_ONE = "one"  # a row that the page's script sends by itself
+_AUTHOR = "author"  # session key of the author, without accounts
+_ONE = "one"  # a row that the page's script sends alone
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Choice:
-    """A label that a row may be given, by its number, with the row's own score of it."""
+    """A label to choose, by number, with the row's score for it."""
 
     number: int
-    key: str  # the same in every row; "" where there are more labels than keys
+    key: str  # the same in every row; "" without a free key
     name: str
     score: float | None
-    has: bool  # whether the row has it now
+    has: bool  # the row has this label now
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """A row with its choices: those that are shown, and all others."""
+    """A row with its choices: visible ones, and all others."""
 
     row: TaggedRow
     shown: list[_Choice]
     others: list[_Choice]
-    has: str  # numbers of the labels that it has, or that it has none
+    has: str  # numbers of its labels, or the code for none
 
 
 @pages.get("/jobs/<uuid:job_id>/review", policy=SIGNED_IN)
 def review(job_id: uuid.UUID) -> str:
-    """The next rows; ``skip`` in the query counts those that were left undecided before."""
+    """Show the next rows; ``skip`` in the query counts undecided ones."""
     return render_template(_TEMPLATE, **_shown(_job(job_id), _skip()))
 
 
 @pages.post("/jobs/<uuid:job_id>/review", policy=SIGNED_IN)
 def correct(job_id: uuid.UUID) -> AnyResponse:
-    """Store what was decided, then show the next rows or have the job refined again."""
+    """Store the decisions, then show the next rows or refine the job again."""
     job = _job(job_id)
     skip = _skip()
     try:
@@ -85,7 +85,7 @@ def correct(job_id: uuid.UUID) -> AnyResponse:
 
 @pages.post("/jobs/<uuid:job_id>/review/undo", policy=SIGNED_IN)
 def undo(job_id: uuid.UUID) -> AnyResponse:
-    """Take the corrections of some rows back."""
+    """Undo the corrections of some rows."""
     _job(job_id)
     try:
         taken_back = dict.fromkeys(request.form.getlist("row", type=int))
@@ -102,26 +102,26 @@ def _job(job_id: uuid.UUID) -> JobView:
 
 
 def _author() -> str:
-    """Whoever is signed in; where there are no accounts, the name given here, which the form has again next time."""
+    """Author of corrections: the account, or without accounts the name given, remembered for the session."""
     if viewer().name:
         return viewer().name
     given = request.form.get("author")
     if given is None:
         return str(session.get(_AUTHOR, ""))
     name = given.strip()
-    if len(name) <= corrections.MAX_AUTHOR_CHARS:  # else it is refused with what it was given for
+    if len(name) <= corrections.MAX_AUTHOR_CHARS:  # else it is rejected together with the corrections
         session[_AUTHOR] = name
     return name
 
 
 def _decided(job: JobView, form: MultiDict[str, str], shown: list[int]) -> dict[int, list[str]]:
-    """The labels chosen for each row that was not left undecided."""
+    """Labels chosen for each decided row."""
     names = [label["name"] for label in job.label_set["labels"]]
     decided = {}
     for row_no in shown:
         chosen = [value for value in form.getlist(f"row-{row_no}") if value != _SKIPPED]
         others = [value for value in form.getlist(f"other-{row_no}") if value != _SKIPPED]
-        # Of labels that exclude one another, what was sought in the list is what is meant.
+        # With exclusive labels, a choice in the list overrides the visible ones.
         chosen = [*chosen, *others] if job.label_set["multi_label"] else others or chosen
         if chosen == [_NONE]:
             decided[row_no] = list[str]()
@@ -141,7 +141,7 @@ def _name(names: list[str], value: str, row_no: int) -> str:
 
 
 def _skip() -> int:
-    """How many suggestions were left undecided; nonsense in the address counts as none."""
+    """Number of undecided suggestions in the query; invalid values count as 0."""
     return max(0, min(request.args.get("skip", 0, type=int), 1_000_000))
 
 
@@ -173,7 +173,7 @@ def _shown(job: JobView, skip: int) -> dict[str, Any]:
 
 
 def _with_choices(names: list[str], row: TaggedRow) -> _Row:
-    """Few labels are shown in the order of the set; of many, the likeliest of each row, which keep their keys."""
+    """Choices of a row: all labels in set order if few, else its likeliest; keys stay the same."""
     choices = [
         _Choice(
             number=number,
@@ -185,7 +185,7 @@ def _with_choices(names: list[str], row: TaggedRow) -> _Row:
         for number, name in enumerate(names)
     ]
     if len(choices) > _SHOWN_LABELS:
-        # All that it has, though there be more: what a row has can be accepted as it is.
+        # All labels of the row, even above the limit, so that it can be accepted unchanged.
         first = max(_SHOWN_LABELS, sum(choice.has for choice in choices))
         likeliest = sorted(choices, key=lambda choice: (not choice.has, -(choice.score or 0.0)))[:first]
     else:

@@ -1,4 +1,4 @@
-"""How figures, times and states are written on the pages, in the reader's language."""
+"""Template filters for figures, times and states, and the navigation."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from web.i18n.locale import language
 from yeban.accounts.people import Role
 
 _NOTHING = "–"
-#: Twenty-four hours and the year in front or behind, so that no day is taken for a month.
+#: 24-hour times with an unambiguous order of day and month.
 _MOMENTS = {"en": "d MMM y, HH:mm:ss", "zh": "y-MM-dd HH:mm:ss"}
 
 
 @pages.app_template_filter()
 def percent(share: float | None) -> str:
-    """``0.123`` as ``12.3%``."""
+    """Format ``0.123`` as ``12.3%``."""
     return _NOTHING if share is None else format_percent(share, "#,##0.0%", locale=language())
 
 
 @pages.app_template_filter()
 def count(number: int) -> str:
-    """``1234567`` as ``1,234,567``."""
+    """Format ``1234567`` as ``1,234,567``."""
     return format_decimal(number, locale=language())
 
 
 @pages.app_template_filter()
 def duration(seconds: float | None) -> str:
-    """Seconds in the two units that matter."""
+    """Format seconds in the two largest units."""
     if seconds is None:
         return _NOTHING
     whole = round(seconds)
@@ -52,13 +52,13 @@ def duration(seconds: float | None) -> str:
 
 @pages.app_template_filter()
 def when(moment: datetime) -> str:
-    """A time in the server's time zone."""
+    """Format a time in the server's time zone."""
     return format_datetime(moment.astimezone(), _MOMENTS[language()], locale=language())
 
 
 @pages.app_template_filter()
 def words(state: str) -> str:
-    """``completed_with_errors`` as ``completed with errors``."""
+    """Format ``completed_with_errors`` as ``completed with errors``."""
     return error_messages.translated(state.replace("_", " "))
 
 
@@ -70,18 +70,18 @@ def sentence(said: str | None) -> str:
 
 @pages.app_template_filter()
 def role(name: Role) -> str:
-    """What an account may do, in words."""
+    """Label of an account's role."""
     words: dict[Role, str] = {Role.MEMBER: _("member"), Role.ADMIN: _("admin")}
     return words[name]
 
 
-#: What a language counts in, largest first.
+#: Units of large numbers by language, largest first.
 _UNITS = {"en": ((1_000_000, "M"), (1_000, "k")), "zh": ((100_000_000, "亿"), (10_000, "万"))}
 
 
 @pages.app_template_filter()
 def compact(number: int) -> str:
-    """``1234567`` as ``1.2M``, in Chinese ``123万``."""
+    """Format ``1234567`` as ``1.2M``, in Chinese ``123万``."""
     for size, letter in _UNITS[language()]:
         if number >= size:
             share = number / size
@@ -91,7 +91,7 @@ def compact(number: int) -> str:
 
 @pages.app_template_global()
 def navigation() -> list[tuple[str, str]]:
-    """Endpoints and names, in order."""
+    """Endpoints and names of the navigation, in order."""
     return [
         ("pages.classify", _("Classify")),
         ("pages.upload", _("Upload")),

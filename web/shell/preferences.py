@@ -1,4 +1,4 @@
-"""``/preferences``: the language and the colours that a browser gets from now on."""
+"""``/preferences``: language and colour theme of a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _A_YEAR_S = 365 * 24 * 3600
 
 
 class PreferencesForm(Fields):
-    """What to change, and the page to come back to."""
+    """The changed preferences, and the page to return to."""
 
     language: Literal["en", "zh"] | None = None
     theme: Literal["auto", "light", "dark"] | None = None
@@ -26,7 +26,7 @@ class PreferencesForm(Fields):
 
 @pages.post("/preferences", policy=PUBLIC)
 def keep_preferences() -> AnyResponse:
-    """Keep what was chosen in cookies."""
+    """Store the choice in cookies."""
     form = fields(PreferencesForm, request.form)
     response = redirect(own_path(form.then), 303)
     for name, value in ((LANGUAGE_COOKIE, form.language), (THEME_COOKIE, form.theme)):
@@ -37,10 +37,10 @@ def keep_preferences() -> AnyResponse:
 
 @pages.app_context_processor
 def preferences() -> dict[str, str]:
-    """For templates: ``theme``, and ``here``, the page to come back to when the language or the theme is changed."""
+    """Template values: ``theme``, and ``here``, the page to return to after a change."""
     if not has_request_context():
         return {"theme": "auto", "here": "/"}
     chosen = request.cookies.get(THEME_COOKIE, "auto")
-    # What a form was sent to is asked for anew, if it can be; what was entered is lost, and is in no address.
+    # A form's target is requested again if it allows GET; entered values are lost, and never part of a URL.
     here = request.full_path.removesuffix("?") if request.method == "GET" else request.path
     return {"theme": chosen if chosen in {"light", "dark"} else "auto", "here": here}

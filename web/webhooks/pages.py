@@ -1,4 +1,4 @@
-"""``/webhooks``: who is told when jobs end, and what became of each message."""
+"""``/webhooks``: webhooks and their deliveries."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _PAGE_DELIVERIES = 25
 
 
 class WebhookForm(Fields):
-    """What the form sends."""
+    """Fields of the form."""
 
     url: str = ""
 
 
 @pages.get("/webhooks", policy=SIGNED_IN)
 def index_webhooks() -> str:
-    """All webhooks, and the form for another."""
+    """List webhooks, with the form for another."""
     return render_template(_LIST, **_listed())
 
 
 @pages.post("/webhooks", policy=SIGNED_IN)
 def add_webhook() -> AnyResponse:
-    """Make a webhook and show its secret, this once; or show what was wrong."""
+    """Create a webhook and show its secret once, or show the form with its errors."""
     try:
         form = fields(WebhookForm, request.form)
         created = endpoints.create_webhook(
@@ -64,7 +64,7 @@ def show_webhook(webhook_id: uuid.UUID) -> str:
 
 @pages.post("/webhooks/<uuid:webhook_id>/delete", policy=SIGNED_IN)
 def remove_webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    """Delete a webhook and go back to the others."""
+    """Delete a webhook and redirect to the list."""
     endpoints.delete_webhook(services().database, webhook_id, viewer=viewer())
     flash(_("The webhook is deleted."))
     return redirect(url_for("pages.index_webhooks"), 303)
@@ -72,14 +72,14 @@ def remove_webhook(webhook_id: uuid.UUID) -> AnyResponse:
 
 @pages.post("/webhooks/<uuid:webhook_id>/rotate", policy=SIGNED_IN)
 def renew_secret(webhook_id: uuid.UUID) -> Response:
-    """Show the new secret, this once."""
+    """Show the new secret once."""
     secret = endpoints.rotate_secret(services().database, webhook_id, viewer=viewer())
     return _unkept(render_template(_ONE, secret=secret, **_shown(webhook_id)))
 
 
 @pages.post("/webhooks/<uuid:webhook_id>/end-former", policy=SIGNED_IN)
 def end_former_secrets(webhook_id: uuid.UUID) -> AnyResponse:
-    """Sign with the newest secret alone."""
+    """Retire former secrets at once."""
     endpoints.end_former_secrets(services().database, webhook_id, viewer=viewer())
     flash(_("Messages are signed with the new secret alone."))
     return redirect(url_for("pages.show_webhook", webhook_id=webhook_id), 303)
@@ -87,7 +87,7 @@ def end_former_secrets(webhook_id: uuid.UUID) -> AnyResponse:
 
 @pages.post("/webhooks/<uuid:webhook_id>/test", policy=SIGNED_IN)
 def try_webhook(webhook_id: uuid.UUID) -> Response:
-    """Send a test message and show how that went."""
+    """Send a test message and show the outcome."""
     try:
         answer = send_test_message(services(), webhook_id)
     except Overloaded as error:
@@ -97,7 +97,7 @@ def try_webhook(webhook_id: uuid.UUID) -> Response:
 
 @pages.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/retry", policy=SIGNED_IN)
 def try_delivery_again(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
-    """Have a delivery tried again now."""
+    """Retry a delivery now."""
     deliveries.try_again(services().database, webhook_id, delivery_id, viewer=viewer())
     flash(_("The message is sent again."))
     return redirect(url_for("pages.show_webhook", webhook_id=webhook_id), 303)
@@ -154,7 +154,7 @@ def _answer_words(answer: Answer) -> str:
 
 
 def _failure_words() -> dict[str, str]:
-    """Why a message did not arrive, for people."""
+    """Reason for a failed delivery, for people."""
     words = {
         Failure.NAME_NOT_FOUND: _("the host's name is not known"),
         Failure.ADDRESS_REFUSED: _("the address is one that nothing is sent to"),
@@ -171,7 +171,7 @@ def _failure_words() -> dict[str, str]:
 
 
 def _unkept(page: str, status: int = HTTPStatus.OK) -> Response:
-    """An answer that no cache and no history keeps."""
+    """Mark an answer as not to be stored by caches or history."""
     response = make_response(page, status)
     response.headers["Cache-Control"] = "no-store"
     return response
