@@ -113,7 +113,7 @@ class ServiceState:
         try:
             return count(self._services.database)
         except (ServiceUnavailable, SQLAlchemyError) as error:
-            log.warning("nothing could be counted", extra={"error": logs.told(error)})
+            log.warning("nothing could be counted", extra={"error": logs.redacted(error)})
             return None
 
     def _look(self) -> _Waiting:
@@ -155,5 +155,5 @@ def _answered(answer: Callable[[], T]) -> tuple[bool, T | None]:
     try:
         return True, answer()
     except (ServiceUnavailable, SQLAlchemyError, RedisError, OSError) as error:
-        log.warning("a part does not answer a scrape", extra={"error": logs.told(error)})
+        log.warning("a part does not answer a scrape", extra={"error": logs.redacted(error)})
         return False, None

@@ -1,4 +1,4 @@
-"""What can be reused between runs: small float32 vectors by key, in memory and in Redis."""
+"""Caches of small float32 vectors by key, in memory and in Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nearest layer: a bounded table in this process that forgets what was used longest ago."""
+"""In-process layer: a bounded cache that evicts the least recently used vectors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from worker.cache.layers import CacheStats
 
 
 class MemoryStore:
-    """At most ``max_entries`` vectors; 0 keeps none. Thread-safe. Vectors handed out are read-only.
+    """At most ``max_entries`` vectors; 0 stores none. Thread-safe. Returned vectors are read-only.
 
-    Two generations: what is written or used goes into the young one, and when that holds half of all, it becomes the
-    old one and the former old one is forgotten. So whatever is among the half used last is there. Values are kept as
-    bytes in plain dicts: a vector of three numbers takes about 170 bytes with its key, where an array in an ordered
-    dict would take twice that.
+    There are two generations. Written and used entries go into the young one; when that holds half of ``max_entries``,
+    it becomes the old one, and the former old one is dropped. Values are bytes in plain dicts: a vector of three
+    numbers takes about 170 bytes with its key, half of an array in an ordered dict.
     """
 
     def __init__(self, max_entries: int) -> None:
@@ -45,7 +44,7 @@ class MemoryStore:
         return _decode(values)
 
     def put_many(self, items: Mapping[bytes, NDArray[np.float32]]) -> None:
-        """Keep copies of the vectors; an empty one is not worth keeping."""
+        """Store copies of the vectors, except empty ones."""
         if self._max_entries == 0:
             return
         copies = {key: np.ascontiguousarray(value, np.float32).tobytes() for key, value in items.items() if value.size}
@@ -72,14 +71,14 @@ class MemoryStore:
         if len(self._young) >= self._half and key not in self._young:
             forgotten = self._old
             self._old, self._young = self._young, {}
-            if self._max_entries == 1:  # there is no room for a second generation
+            if self._max_entries == 1:  # no room for a second generation
                 forgotten, self._old = self._old, {}
             self._evictions += len(forgotten)
         self._young[key] = value
 
 
 def _decode(values: Sequence[bytes | None]) -> list[NDArray[np.float32] | None]:
-    """Views of one array where all vectors have the same length, as they nearly always do: far faster than singly."""
+    """Vectors as views of one array if all have the same length, which is far faster and the usual case."""
     found = [value for value in values if value is not None]
     if len(set(map(len, found))) != 1:
         return [None if value is None else np.frombuffer(value, np.float32) for value in values]

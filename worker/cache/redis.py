@@ -1,10 +1,7 @@
-"""The shared layer: vectors in Redis, so that one worker's work serves the others.
+"""Shared layer: vectors in Redis, for all workers.
 
-Redis being slow or away makes things slower and nothing else: calls give up after a fraction of a
-second, and after a failure the layer steps aside for a while before it tries again.
-
-The same Redis is the broker, so what is kept there is bounded by us and not by the server's settings: see
-:class:`RedisStore`.
+If Redis is slow or away, calls time out after a quarter of a second, and after a failure the layer is disabled for some
+seconds. The same Redis is the broker, so :class:`RedisStore` bounds its own memory instead of relying on eviction.
 """
 
 from __future__ import annotations
@@ -31,16 +28,16 @@ _NAMESPACE = "yeban:vector:2"
 _CHECKSUM_BYTES = 4
 _TIMEOUT_S = 0.25
 _PAUSE_S = 5.0
-#: What one round trip carries at most, so that it stays well within the timeout.
+#: Limits of one round trip, which must stay well within the timeout.
 _KEYS_PER_CALL = 2_000
 _BYTES_PER_CALL = 1 << 20
-#: Hashes that a generation is spread over: each is small enough to be dropped in a moment.
+#: Hashes of a generation; each is small enough for a fast deletion.
 _SHARDS = 64
-#: What an entry takes in a hash beside its key and value, at most: measured on Valkey 9, 36 to 60.
+#: Memory of a hash entry beside its key and value, at most; 36 to 60 measured on Valkey 9.
 _ENTRY_OVERHEAD_BYTES = 60
 
-# KEYS: the young and the old generation. ARGV: most entries in a generation, its life in ms, then keys and values.
-# Done in one step, since of two workers that let a generation pass at the same time the second would drop the first's.
+# KEYS: the young and the old generation. ARGV: maximum entries of a generation, its life in ms, then keys and values.
+# Atomic: if two workers rotated generations at the same time, the second would drop the first's entries.
 _WRITE = """
 local left = redis.call('PTTL', KEYS[1])
 if left ~= -2 and (redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[1]) or left * 2 < tonumber(ARGV[2])) then
@@ -57,14 +54,14 @@ T = TypeVar("T")
 
 
 class RedisStore:
-    """Vectors under a name of their own, for at most ``ttl_s`` seconds and in at most about ``max_bytes``.
+    """Vectors in one namespace, for at most ``ttl_s`` seconds and in about ``max_bytes`` at most.
 
-    Thread-safe; never raises for Redis. A value is a CRC-32 and little-endian float32s; one that does not add up counts
-    as absent.
+    Thread-safe; never raises errors of Redis. A value is a CRC-32 and little-endian float32s; a value with a wrong
+    checksum counts as missing.
 
-    Two generations: writes go into the young one, and when that has half of the bytes or is half of ``ttl_s`` old, it
-    becomes the old one and the former old one is dropped. Each is spread over some hashes, which take less memory than
-    keys of their own, know their size, and expire or are evicted as wholes.
+    There are two generations. Writes go into the young one; when that has half of the bytes, or is half of ``ttl_s``
+    old, it becomes the old one, and the former old one is dropped. Each is spread over several hashes, which take less
+    memory than single keys, know their size, and expire as a whole.
     """
 
     def __init__(
@@ -76,7 +73,7 @@ class RedisStore:
         max_bytes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``max_bytes`` 0 keeps nothing."""
+        """``max_bytes`` 0 stores nothing."""
         self._client = client
         self._name = name
         self._ttl_s = ttl_s
@@ -88,11 +85,11 @@ class RedisStore:
 
     @classmethod
     def from_url(cls, url: str, name: str, *, ttl_s: int, max_bytes: int) -> RedisStore:
-        """Connect lazily, with timeouts short enough for the engine's path."""
+        """Connect on first use, with timeouts short enough for a request that waits."""
         return cls(make_redis(url, timeout_s=_TIMEOUT_S), name, ttl_s=ttl_s, max_bytes=max_bytes)
 
     def get_many(self, keys: Sequence[bytes]) -> list[NDArray[np.float32] | None]:
-        """The vector of each key, or None, in order; up to two thousand of them in one round trip."""
+        """The vector of each key, or None, in order; up to 2,000 in one round trip."""
         found: dict[bytes, NDArray[np.float32]] = {}
         asked = 0
         for batch in _batches(dict.fromkeys(keys), _KEYS_PER_CALL):
@@ -108,7 +105,7 @@ class RedisStore:
         return [found.get(key) for key in keys]
 
     def put_many(self, items: Mapping[bytes, NDArray[np.float32]]) -> None:
-        """Write the vectors, up to two thousand or a mebibyte of them in one round trip."""
+        """Write the vectors, up to 2,000 or 1 MiB in one round trip."""
         if not items or self._max_bytes == 0:
             return
         longest = max(len(key) + value.size * 4 for key, value in items.items()) + _CHECKSUM_BYTES
@@ -127,7 +124,7 @@ class RedisStore:
             }
 
     def _read(self, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]] | None:
-        """What is there of the keys; None if Redis did not answer."""
+        """The vectors found; None if Redis did not answer."""
         shards = _by_shard(keys)
         pipeline = self._client.pipeline(transaction=False)
         for shard, members in shards.items():
@@ -137,8 +134,8 @@ class RedisStore:
             return None
         found = {}
         for members, *both in zip(shards.values(), answers[::2], answers[1::2], strict=True):
-            for answer in reversed(both):  # the young generation has the last word
-                if isinstance(answer, Exception):  # the name holds something that is not ours
+            for answer in reversed(both):  # the young generation overrides the old
+                if isinstance(answer, Exception):  # the key has another type
                     continue
                 values = zip(members, map(_decode, answer), strict=True)
                 found.update({key: value for key, value in values if value is not None})
@@ -153,7 +150,7 @@ class RedisStore:
         if answers is None:
             return False
         refusal = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        if refusal is not None:  # such as a server that is full
+        if refusal is not None:  # for instance, the server is out of memory
             self._step_aside(refusal)
         return refusal is None
 
@@ -178,7 +175,7 @@ class RedisStore:
             self._failures += 1
             self._closed_until = self._clock() + _PAUSE_S
         log.warning(
-            "the cache in Redis failed (%s); doing without it for %.0f s",
+            "Redis cache failed (%s), disabled for %.0f s",
             error,
             _PAUSE_S,
             extra={"action": "cache_unavailable"},

@@ -1,6 +1,6 @@
-"""Tables in, tables out: CSV, TSV, XLSX and JSONL as streams.
+"""Read and write tables as streams: CSV, TSV, XLSX and JSONL.
 
-Memory does not grow with the file, but for reading XLSX, where the workbook's table of texts is held.
+Memory does not grow with the file, except that reading XLSX keeps the workbook's shared strings.
 """
 
 from yeban.tabular.model import Format, Header, ReadOptions, Row

@@ -1,4 +1,4 @@
-"""Which column holds the text, which the known label."""
+"""Find the text column and the gold column in a header."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from yeban.errors import InvalidRequest, Message, UnknownColumn, msg
 
-# Names that are taken for the text column when none is named, best first.
+# Names of the text column when the user names none, best first.
 TEXT_COLUMN_NAMES = (
     "text",
     "文本",
@@ -39,10 +39,9 @@ _NUMBER = re.compile(r"#([1-9]\d{0,5})")
 
 
 def find_column(columns: Sequence[str], name: str, *, role: Message) -> int:
-    """Index of the column that a user named: exactly, or ignoring case and outer blanks, or as ``#3``.
+    """Index of a column given by its exact name, by its name without case and outer blanks, or as ``#3``.
 
-    ``role`` names the column's purpose, such as "text column". Raises ``UnknownColumn``, also when the
-    name fits more than one column.
+    ``role`` appears in errors, as in "text column". Raises ``UnknownColumn`` for a name of no column or of several.
     """
     exact = [index for index, column in enumerate(columns) if column == name]
     found = exact or [index for index, column in enumerate(columns) if _plain(column) == _plain(name)]
@@ -78,11 +77,11 @@ def find_column(columns: Sequence[str], name: str, *, role: Message) -> int:
 
 
 def find_text_column(columns: Sequence[str], name: str | None, *, first_row: tuple[int, int] | None) -> int:
-    """Index of the text column: the one named, else one with a well-known name, else the only one.
+    """Index of the text column: the given one, else one with a well-known name, else the only one.
 
-    ``first_row`` is the file's row number of the first data row and how many cells it has: where it has
-    more than the only column, that column's name is more likely a title above the header. Nothing is
-    taken by the looks of its values: labels for a million wrong cells cost more than a question.
+    ``first_row`` is the row number and the number of cells of the first data row: if it has several cells and the
+    header one, the header is probably a title. Values never decide, because labelling a million wrong cells costs more
+    than asking.
     """
     if name is not None:
         return find_column(columns, name, role=msg("text column"))
@@ -114,7 +113,7 @@ def find_text_column(columns: Sequence[str], name: str | None, *, first_row: tup
 
 
 def find_gold_column(columns: Sequence[str], name: str | None, *, text_index: int) -> int | None:
-    """Index of the column with known labels, if one was named. It is never guessed."""
+    """Index of the column with gold labels if one is given; it is never guessed."""
     if name is None:
         return None
     index = find_column(columns, name, role=msg("gold column"))
@@ -138,5 +137,5 @@ def _shortened(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name without what does not tell two names apart: case, outer blanks, full-width forms."""
+    """A name without case, outer blanks and full-width forms."""
     return unicodedata.normalize("NFKC", name).strip().casefold()

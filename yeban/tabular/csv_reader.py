@@ -1,4 +1,4 @@
-"""CSV and TSV as a stream of records."""
+"""Read CSV and TSV as a stream of records."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from yeban.tabular.lines import LineBlocks, LineTooLong
 from yeban.tabular.model import ReadOptions, Record
 
 _MIN_RECORD_CHARS_LIMIT = 1 << 22
-# The csv module's limit holds for the whole process, so cells are measured against ours elsewhere.
+# The csv module's limit is global, so the table checks the length of cells.
 _CSV_FIELD_CHARS = 2**31 - 1
 
 
 class CsvReader:
-    """Records of a CSV or TSV file, blank ones included, from its first line.
+    """Records of a CSV or TSV file, including blank ones.
 
-    Quotes are read as RFC 4180 has them; a stray quote within one line (``"urgent" order``) is read as
-    Excel does, but one that runs over line ends is an error, since it may have swallowed rows.
+    Quotes follow RFC 4180. A stray quote within one line (``"urgent" order``) is read as Excel does; a stray quote that
+    spans lines is an error, because it may have swallowed rows.
     """
 
     def __init__(self, file: BinaryIO, encoding: str, options: ReadOptions, *, prefer_tab: bool = False) -> None:
         self.encoding = encoding
         self._file = file
-        # A file needs no bound as such, but an unclosed quote would take all that follows into memory.
+        # An unclosed quote would read the rest of the file into memory.
         self._max_record_chars = max(_MIN_RECORD_CHARS_LIMIT, 2 * options.max_cell_chars)
         self._skip_chars = 0
         self._separator = self._find_separator(options, prefer_tab=prefer_tab)
@@ -52,7 +52,7 @@ class CsvReader:
         try:
             yield from self._records()
         finally:
-            # Its lines lead back here, so they would stay in memory until the garbage is collected.
+            # The reader refers back to this object; without this, the cycle keeps its lines in memory.
             self._reader = csv.reader(())
 
     def _records(self) -> Iterator[Record]:
@@ -104,7 +104,7 @@ class CsvReader:
         yield from blocks
 
     def _bounded(self, lines: LineBlocks) -> Iterator[Iterator[str]]:
-        """Hand the blocks on until one record spans too many of them."""
+        """Yield blocks until one record spans too many of them. Raises ``LineTooLong``."""
         open_chars = 0
         block_line = 0
         for block in lines:
@@ -117,7 +117,7 @@ class CsvReader:
             yield block
 
     def _read_leniently(self, lines: LineBlocks, row: int, error: csv.Error) -> list[str]:
-        """Cells of a line that strict reading refused, or the reason why it cannot be read."""
+        """Cells of a line that strict parsing refused. Raises ``InvalidTable`` if a quote spans lines."""
         line = self._next_line
         if lines.ended:
             raise InvalidTable(
@@ -131,7 +131,7 @@ class CsvReader:
                 line=line,
             ) from error
         if self._reader.line_num == self._record_line + 1:
-            # A second line shows whether the first left a quote open.
+            # Two records mean that the first line leaves no quote open.
             records = list(csv.reader([lines.last_line(), "-"], delimiter=self._separator))
             if len(records) == 2:
                 return records[0]
@@ -164,7 +164,7 @@ class CsvReader:
 
 
 def undecodable(error: Undecodable, row: int) -> InvalidTable:
-    """The user's error for a byte that does not decode, met while reading ``row``."""
+    """The error for an invalid byte in ``row``."""
     return InvalidTable(
         msg(
             "Row %(row)s: byte %(offset)s of the file is not valid %(encoding)s. Save the file as "

@@ -1,4 +1,4 @@
-"""Which format a file is in: by its first bytes, then by its text, then by its name."""
+"""Detect a file's format from its first bytes, its text and its name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from yeban.tabular.model import Format, ReadOptions
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
-# First bytes of files that people upload by mistake, and what to say.
+# First bytes of files that people upload by mistake, with advice.
 _FOREIGN = (
     (
         _OLE,
@@ -32,9 +32,9 @@ _MARKUP = ("<html", "<!doctype", "<table", "<?xml", "<meta", "<head")
 
 
 def is_xlsx(file: BinaryIO, options: ReadOptions) -> bool:
-    """Whether the file is a zip archive, which then must hold a workbook.
+    """True if the file is a zip archive, which must then be a workbook.
 
-    Raises ``InvalidTable`` for other binary formats, and where the bytes contradict ``options.format``.
+    Raises ``InvalidTable`` for other binary formats, and for bytes that contradict ``options.format``.
     """
     file.seek(0)
     head = file.read(8)
@@ -52,10 +52,10 @@ def is_xlsx(file: BinaryIO, options: ReadOptions) -> bool:
 
 
 def text_format(file: BinaryIO, encoding: str, name: str, options: ReadOptions) -> Format:
-    """Tell JSONL from CSV and TSV: the first line is a JSON object, or the name says so.
+    """Distinguish JSONL, CSV and TSV by the first line, then by the name.
 
-    ``tsv`` means no more here than that a tab is the first delimiter to try. Raises ``InvalidTable``
-    for a JSON document that is not JSONL.
+    ``tsv`` means that a tab is the first delimiter to try. Raises ``InvalidTable`` for a JSON document that is not
+    JSONL.
     """
     if options.format != "auto":
         return options.format
@@ -65,7 +65,7 @@ def text_format(file: BinaryIO, encoding: str, name: str, options: ReadOptions) 
     except Undecodable:
         first_block = ""
     if first_block[:9].lower().startswith(_MARKUP):
-        # What many web systems export as "Excel" is a page with a table in it.
+        # Many web systems export an HTML table as "Excel".
         raise InvalidTable(
             msg("This is a web page or XML, whatever its name. Open it in Excel and save it as .xlsx or CSV.")
         )

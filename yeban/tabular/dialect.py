@@ -1,4 +1,4 @@
-"""Which character parts the cells of a CSV file."""
+"""Detect the delimiter of a CSV file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import islice
 
 from yeban.errors import InvalidRequest, msg
 
-# Stands for "no delimiter": the csv module insists on one, and this control character is in no text.
+# Stands for "no delimiter": the csv module requires one, and texts do not contain this control character.
 NO_DELIMITER = "\x1f"
 
 _CANDIDATES = (",", "\t", ";", "|")
@@ -18,12 +18,12 @@ _SAMPLE_CHARS = 1 << 16
 _SAMPLE_RECORDS = 50
 _MIN_AGREEING_ROWS = 3
 
-# Excel's own way to name the delimiter, in a first line that is no row.
+# Excel's first line that names the delimiter.
 _SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|$)', re.IGNORECASE)
 
 
 def parse_delimiter(value: str) -> str:
-    """The character meant by an option. Raises ``InvalidRequest``."""
+    """The character of a delimiter option. Raises ``InvalidRequest``."""
     delimiter = _NAMES.get(value.lower(), value)
     allowed = delimiter in {NO_DELIMITER, "\t"} or (delimiter.isprintable() and delimiter not in '" ')
     if len(delimiter) != 1 or not allowed or delimiter.isalnum():
@@ -39,7 +39,7 @@ def parse_delimiter(value: str) -> str:
 
 
 def sep_line(text: str) -> tuple[str, int] | None:
-    """The delimiter named by Excel's ``sep=;`` line and that line's length, if the text begins with one."""
+    """The delimiter in Excel's ``sep=;`` line and the length of that line, if the text starts with one."""
     match = _SEP_LINE.match(text)
     if match is None or match[1] == '"' or match[1].isalnum():
         return None
@@ -47,13 +47,12 @@ def sep_line(text: str) -> tuple[str, int] | None:
 
 
 def find_delimiter(text: str, *, complete: bool, prefer_tab: bool = False) -> str:
-    """Find the delimiter from the first block of a file; ``complete`` says that it is the whole file.
+    """Detect the delimiter in the first block of a file; ``complete`` if that is the whole file.
 
-    A candidate must part the header. Among those that do, the one wins that gives most of the first
-    rows as many cells as the header, then the one that gives more cells, then the order ``, \\t ; |``.
-    If none parts the header, the file is one column (``NO_DELIMITER``) whatever its texts contain —
-    unless three or more rows all fall into the same number of cells: then the first line is
-    no header but a title, and the caller must see the rows as they are to say so.
+    A candidate must split the header. Among those, the best one gives the most of the first rows as many cells as the
+    header, then more cells, then comes first in ``, \\t ; |``. If no candidate splits the header, the file is one
+    column (``NO_DELIMITER``). The exception is a file of which three or more rows all have the same number of cells:
+    then the first line is a title, and the caller needs the split rows to report it.
     """
     complete = complete and len(text) <= _SAMPLE_CHARS
     sample = text[:_SAMPLE_CHARS]
@@ -63,7 +62,7 @@ def find_delimiter(text: str, *, complete: bool, prefer_tab: bool = False) -> st
     for delimiter in order:
         widths = _widths(sample, delimiter, complete=complete)
         if not widths:
-            return delimiter  # there is nothing but this delimiter
+            return delimiter  # all records are blank
         header, rows = widths[0], widths[1:]
         if header > 1:
             agreeing = rows.count(header) / len(rows) if rows else 1.0
@@ -77,7 +76,7 @@ def find_delimiter(text: str, *, complete: bool, prefer_tab: bool = False) -> st
 
 
 def _widths(sample: str, delimiter: str, *, complete: bool) -> list[int]:
-    """Cells in each of the first records that are not blank."""
+    """Numbers of cells of the first records, without blank ones."""
     reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
     records = list(islice(reader, _SAMPLE_RECORDS + 1))
     if len(records) > 1 and (len(records) > _SAMPLE_RECORDS or not complete):

@@ -1,7 +1,7 @@
-"""Which encoding a file is in, and its text in blocks.
+"""Detect the encoding of a file, and decode it in blocks.
 
-Byte order mark, then strict UTF-8 over the whole file, then strict GB18030 over the whole file; never a
-guess from statistics.
+Detection uses the byte order mark, then strict UTF-8 over the whole file, then strict GB18030 over the whole file, and
+no statistics.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from yeban.errors import InvalidRequest, InvalidTable, msg
 _BLOCK_BYTES = 1 << 18
 _SAMPLE_BYTES = 1 << 16
 
-# UTF-32 first: its little-endian mark begins with that of UTF-16.
+# UTF-32 first: its little-endian mark starts with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -24,24 +24,24 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Spellings of Chinese files that lack characters which such files nevertheless hold; GB18030 contains them all.
+# Files declared as these often hold characters that only GB18030 has.
 _SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030"}
 _NOT_FOR_FILES = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "charmap"})
 
-# GBK text passes as UTF-8 with a chance of about 1 in 7 a character, so a run this long is UTF-8.
+# A GBK character is valid UTF-8 with a probability of about 1 in 7, so this many in a row are UTF-8.
 _UTF8_EVIDENCE_CHARS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """A codec for a file. ``bad_byte`` is the offset of the first byte that it cannot read, if there is one."""
+    """A codec for a file. ``bad_byte`` is the offset of the first byte that it cannot decode, if any."""
 
     name: str
     bad_byte: int | None = None
 
 
 class Undecodable(Exception):
-    """A byte, at ``offset`` from the start of the file, that is not valid in ``encoding``."""
+    """Invalid byte in ``encoding``, at ``offset`` from the start of the file."""
 
     def __init__(self, offset: int, encoding: str) -> None:
         super().__init__(offset, encoding)
@@ -50,11 +50,10 @@ class Undecodable(Exception):
 
 
 def find_encoding(file: BinaryIO, override: str | None) -> Encoding:
-    """Find the encoding of a file, reading all of it.
+    """Detect the encoding of a file, reading all of it.
 
-    Where nothing fits, the answer is the candidate that got furthest, with its ``bad_byte`` set.
-    Raises ``InvalidRequest`` for an unknown ``override`` and ``InvalidTable`` for an empty file or
-    for UTF-16 without a byte order mark.
+    If no candidate fits, returns the one that decoded the most, with ``bad_byte`` set. Raises ``InvalidRequest`` for an
+    unknown ``override``, and ``InvalidTable`` for an empty file or UTF-16 without a byte order mark.
     """
     file.seek(0)
     sample = file.read(_SAMPLE_BYTES)
@@ -78,7 +77,7 @@ def find_encoding(file: BinaryIO, override: str | None) -> Encoding:
 def text_blocks(file: BinaryIO, encoding: str) -> Iterator[str]:
     """Decode a file from its start in blocks, without its byte order mark.
 
-    Raises ``Undecodable``, after all text before the bad byte has been handed out.
+    Raises ``Undecodable`` after yielding all text before the bad byte.
     """
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     file.seek(0)
@@ -91,7 +90,7 @@ def text_blocks(file: BinaryIO, encoding: str) -> Iterator[str]:
         try:
             text = decoder.decode(data, not data)
         except UnicodeDecodeError as error:
-            # The decoder puts what it had kept back in front of the block.
+            # error.object starts with the bytes that the decoder had kept from the last block.
             failed = Undecodable(read_bytes - len(error.object) + error.start, encoding)
             text = error.object[: error.start].decode(encoding, "replace")
         if at_start and text:
@@ -106,7 +105,7 @@ def text_blocks(file: BinaryIO, encoding: str) -> Iterator[str]:
 
 
 def _checked(file: BinaryIO, encoding: str) -> Encoding:
-    """Decode the whole file and throw the text away: cheaper than failing after a million rows were stored."""
+    """Decode the whole file and discard the text: cheaper than failing after a million rows are stored."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     file.seek(0)
     read_bytes = 0
@@ -122,12 +121,12 @@ def _checked(file: BinaryIO, encoding: str) -> Encoding:
 
 
 def _resolve(override: str, mark: str | None) -> str:
-    """The codec's name for what the user wrote; a byte order mark settles the byte order that was left open."""
+    """The codec of an encoding option; a byte order mark decides between the UTF-16 and UTF-32 variants."""
     try:
         codec = codecs.lookup(override.strip())
     except (LookupError, ValueError):
         codec = None
-    # The flag tells text encodings from transformations such as base64; it has no public name.
+    # The flag distinguishes text encodings from transformations such as base64; it has no public name.
     if codec is None or not getattr(codec, "_is_text_encoding", True) or codec.name in _NOT_FOR_FILES:
         raise InvalidRequest(
             msg(
@@ -145,9 +144,9 @@ def _resolve(override: str, mark: str | None) -> str:
 
 
 def _is_damaged_utf8(file: BinaryIO, bad_byte: int) -> bool:
-    """Whether what precedes the bad byte shows that the file is UTF-8 after all.
+    """True if the text before the bad byte shows that the file is UTF-8.
 
-    Such a file often passes as GB18030, and every character of it would then be wrong.
+    A damaged UTF-8 file is often valid GB18030, in which every character would be wrong.
     """
     start = max(0, bad_byte - _SAMPLE_BYTES)
     file.seek(start)
@@ -156,7 +155,7 @@ def _is_damaged_utf8(file: BinaryIO, bad_byte: int) -> bool:
 
 
 def _refuse_unmarked_utf16(sample: bytes) -> None:
-    """Raise ``InvalidTable`` if NUL bytes give UTF-16 away; a few NULs in other text pass."""
+    """Raise ``InvalidTable`` if NUL bytes indicate UTF-16; other text may hold a few NULs."""
     for encoding, odd in (("utf-16-le", 1), ("utf-16-be", 0)):
         nuls, others = sample[odd::2].count(0), sample[1 - odd :: 2].count(0)
         if nuls < 3 or others * 10 > nuls:
@@ -175,7 +174,7 @@ def _refuse_unmarked_utf16(sample: bytes) -> None:
 
 
 def _reads_as(sample: bytes, encoding: str) -> bool:
-    """Whether UTF-16 gives lines of ordinary Chinese and ASCII text."""
+    """True if UTF-16 decodes to lines of ordinary Chinese and ASCII text."""
     text = sample[: len(sample) & ~1].decode(encoding, "replace")
     ordinary = sum(
         char in "\t\r\n" or " " <= char <= "~" or "\u3000" <= char <= "\u9fff" or "\uff00" <= char <= "\uffef"

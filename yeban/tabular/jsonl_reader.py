@@ -1,4 +1,4 @@
-"""JSON Lines as a stream of records: one object a line."""
+"""Read JSON Lines, one object a line, as a stream of records."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ _MIN_LINE_CHARS_LIMIT = 1 << 22
 class JsonLinesReader:
     """Records of a JSONL file, the header first.
 
-    The columns are the keys of the first objects (up to 100, or 1 Mi characters) in order of
-    appearance. What has no column goes into one extra cell at the end of its row, so that nothing
-    is lost: keys met later, as one JSON object, and a line that is no object, as it stands in the
-    file. Strings are taken as they are, ``null`` and a missing key as ``""``, all else as JSON text.
-    Blank lines are no rows.
+    The columns are the keys of the first objects (up to 100, or 1 Mi characters) in order of appearance. Other keys go
+    into one extra cell at the end of the row, as a JSON object; so does a line that is not an object, unchanged. String
+    values become cells unchanged, ``null`` and missing keys become ``""``, other values become JSON text. Blank lines
+    are skipped.
     """
 
     delimiter = None
@@ -99,11 +98,11 @@ class JsonLinesReader:
 
 
 class _BadLineError(ValueError):
-    """A line that is not one JSON object."""
+    """A line that is not a single JSON object."""
 
 
 def is_object(line: str) -> bool:
-    """Whether a line of text is one JSON object."""
+    """True if a line is a single JSON object."""
     try:
         _parse(line)
     except _BadLineError:
@@ -121,7 +120,7 @@ def _parse(line: str) -> dict[str, Any]:
     except _RepeatedKeyError as error:
         raise _BadLineError(msg("the key %(key)s occurs twice in one object", key=repr(error.args[0]))) from None
     except (ValueError, RecursionError):
-        # Python bounds the digits of an integer and the depth of nesting.
+        # Python limits the digits of an integer and the depth of nesting.
         raise _BadLineError(msg("not a JSON object (a number or its nesting is too large)")) from None
     if not isinstance(value, dict):
         raise _BadLineError(msg("not a JSON object"))
@@ -129,7 +128,7 @@ def _parse(line: str) -> dict[str, Any]:
 
 
 class _RepeatedKeyError(ValueError):
-    """A key given twice: taking either value would lose the other."""
+    """A key that occurs twice in an object, whose values cannot both be kept."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -162,5 +161,5 @@ def _cell(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    r"""Text that can be stored: half a surrogate pair stays the escape (``\ud83d``) that it was in the file."""
+    r"""Text that can be stored: half a surrogate pair stays an escape (``\ud83d``)."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

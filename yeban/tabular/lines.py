@@ -1,4 +1,4 @@
-"""Text blocks cut at line ends, so that lines can be read at the speed of C and none without bound."""
+"""Split text into blocks of whole lines, for fast reading with a bound on the length of a line."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 
 class LineTooLong(Exception):
-    """A line that is still open after the allowed number of characters."""
+    """A line of more than the allowed number of characters."""
 
 
 class LineBlocks:
-    r"""Iterate over ``StringIO`` blocks of whole lines, ended by ``\n``, ``\r\n`` or ``\r``, mixed as they may be.
+    r"""Iterate over ``StringIO`` blocks of whole lines that end with ``\n``, ``\r\n`` or ``\r``.
 
-    Other characters that Unicode counts as line ends (U+2028, U+0085) occur inside texts and end no
-    line here. ``ended`` turns true when the last line has been read. Raises ``LineTooLong``.
+    Other line ends of Unicode (U+2028, U+0085) occur within texts and do not count. ``ended`` is true after the last
+    line. Raises ``LineTooLong``.
     """
 
     def __init__(self, blocks: Iterator[str], max_line_chars: int) -> None:
@@ -40,11 +40,11 @@ class LineBlocks:
 
     @property
     def block_chars(self) -> int:
-        """Length of the block in hand."""
+        """Length of the current block."""
         return len(self._text)
 
     def last_line(self) -> str:
-        """The line that was read last, with its end."""
+        """The last line that was read, with its line end."""
         end = self._lines.tell()
         body = end - 1
         if self._text[end - 2 : end] == "\r\n":
@@ -59,7 +59,7 @@ class LineBlocks:
 
 
 def _after_last_line_end(text: str) -> int:
-    """Where the unfinished last line begins. A closing ``\\r`` may be half of ``\\r\\n``, so it ends no line yet."""
+    """Start of the unfinished last line. A trailing ``\\r`` may be half of ``\\r\\n`` and does not count yet."""
     end = len(text) - text.endswith("\r")
     line_feed = text.rfind("\n", 0, end)
     return max(line_feed, text.rfind("\r", line_feed + 1, end)) + 1

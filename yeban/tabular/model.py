@@ -1,4 +1,4 @@
-"""What a table is to the rest of Yeban: how to read it, its header, its rows."""
+"""Types of a table: the options for reading it, its header, its rows."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from typing import Literal
 
 Format = Literal["csv", "tsv", "xlsx", "jsonl"]
 
-# What every reader hands to the table: the row number that the user sees, the cells as read, and
-# why the row cannot be scored, where its format alone can tell.
+# Row number in the file, cells, and the reason why the row cannot be scored, if the format shows one.
 Record = tuple[int, list[str], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How to read a table. What is left ``None`` is found out from the file.
+    """Options for reading a table; options that are ``None`` are detected.
 
-    ``encoding`` is any of Python's text encodings. ``delimiter`` is one character, or one of ``tab``,
-    ``comma``, ``semicolon``, ``pipe`` and ``none`` (the file is one column, commas and all).
-    A column is named as in the header, or as ``#3``, its number from 1. ``sheet`` is the name of an
-    XLSX sheet; the first visible one is read otherwise.
+    ``encoding`` is one of Python's text encodings. ``delimiter`` is one character, or one of ``tab``, ``comma``,
+    ``semicolon``, ``pipe`` and ``none`` (a file of one column). A column is given by its name in the header, or by its
+    number from 1, as in ``#3``. ``sheet`` is the name of an XLSX sheet; the default is the first visible one.
     """
 
     format: Literal["auto", "csv", "tsv", "xlsx", "jsonl"] = "auto"
@@ -35,10 +33,10 @@ class ReadOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What was found out about a table before its first row.
+    """Header and detected options of a table.
 
-    ``columns`` are the names as read: they may be blank or occur twice. Indices count from 0.
-    ``delimiter`` is ``None`` for a file of one column and for formats that have none.
+    ``columns`` are the names in the file, which may be blank or occur twice. Indices count from 0. ``delimiter`` is
+    ``None`` for a file of one column and for formats without one.
     """
 
     columns: tuple[str, ...]
@@ -53,12 +51,11 @@ class Header:
 class Row:
     """One data row.
 
-    ``row_no`` counts data rows from 1 without gaps. ``file_row`` is the number that the user sees:
-    the spreadsheet row for CSV, TSV and XLSX (the header is 1 unless blank lines precede it), the
-    line for JSONL. ``text`` is what to score: the text cell with NUL characters turned into spaces;
-    ``gold`` is trimmed, and ``None`` when blank. ``cells`` are all cells as read: at least one a
-    column (a short row is filled with ``""``), and then those that no column has. ``problem`` says
-    why the row cannot be scored; ``None`` means that it can.
+    ``row_no`` counts data rows from 1. ``file_row`` is the row number in the user's program: the spreadsheet row for
+    CSV, TSV and XLSX (the header is row 1 unless blank lines precede it), the line for JSONL. ``text`` is the text cell
+    with spaces for NUL characters; ``gold`` is trimmed, and ``None`` when blank. ``cells`` are all cells: at least one
+    for each column (``""`` in short rows), then cells beyond the last column. ``problem`` is the reason why the row
+    cannot be scored, or ``None``.
     """
 
     row_no: int

@@ -1,4 +1,4 @@
-"""Open a table: header first, then its rows as a stream."""
+"""Open a table: its header, then its rows as a stream."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from yeban.tabular.jsonl_reader import JsonLinesReader
 from yeban.tabular.model import Format, Header, ReadOptions, Record, Row
 from yeban.tabular.xlsx_reader import XlsxReader
 
-# Blank rows are held back until a row follows that is not; a file of nothing else must not fill the memory.
+# Blank rows are held back until another row follows; a file of blank rows must not fill the memory.
 _MAX_HELD_RUNS = 1_000
-# A file of nothing but line ends would else be read to its end by everybody who looks at it.
+# A file of line ends only would otherwise be read to its end.
 _MAX_BLANK_BEFORE_HEADER = 100_000
 
 
 class _Reader(Protocol):
-    """What the reader of one format offers. The first record that is not blank is the header."""
+    """A reader of one format. The first record that is not blank is the header."""
 
     @property
     def encoding(self) -> str: ...
@@ -36,10 +36,10 @@ class _Reader(Protocol):
 
 
 class Table:
-    """An open table. Iterate once over its rows; a second loop goes on where the first stopped.
+    """An open table. Its rows can be iterated once; a second loop continues where the first stopped.
 
-    Iterating raises ``InvalidTable`` or ``TooLarge`` for what spoils the file as a whole; whatever
-    spoils one row is that row's ``problem``. Closing it leaves the file itself open.
+    Iterating raises ``InvalidTable`` or ``TooLarge`` for an error of the file; an error of one row is that row's
+    ``problem``. Closing the table leaves the file open.
     """
 
     def __init__(self, header: Header, rows: Iterator[Row], records: Generator[Record, None, None]) -> None:
@@ -62,16 +62,16 @@ class Table:
         self.close()
 
     def close(self) -> None:
-        """Free what the reading holds (for XLSX the texts of the workbook)."""
+        """Free the reader's memory, for XLSX the texts of the workbook."""
         self._records.close()
 
 
 def open_table(file: BinaryIO, name: str, options: ReadOptions) -> Table:
     """Open a seekable binary file as a table; ``name`` is the file's name as the user knows it.
 
-    Reads the whole file once to check its encoding (CSV, TSV, JSONL), then up to its first data row.
-    Raises ``InvalidTable`` (what is wrong and in which row), ``UnknownColumn`` (which columns there
-    are), ``TooLarge`` (which limit) or ``InvalidRequest`` (an option that makes no sense).
+    Reads the whole file once to check its encoding (CSV, TSV, JSONL), then up to its first data row. Raises
+    ``InvalidTable`` with the row, ``UnknownColumn`` with the columns, ``TooLarge`` with the limit, and
+    ``InvalidRequest`` for an invalid option.
     """
     reader = _open_reader(file, name, options)
     records = reader.records()
@@ -103,13 +103,13 @@ def _open_reader(file: BinaryIO, name: str, options: ReadOptions) -> _Reader:
     else:
         reader = CsvReader(file, encoding.name, options, prefer_tab=text == "tsv")
     if encoding.bad_byte is not None:
-        # Reading up to the bad byte tells its row, and raises.
+        # Reading up to the bad byte raises an error with its row.
         deque(reader.records(), maxlen=0)
     return reader
 
 
 def _header(reader: _Reader, columns: tuple[str, ...], ahead: list[Record], options: ReadOptions) -> Header:
-    """Settle which columns count. A title above the header shows in the width of the first row; JSONL has none."""
+    """Find the columns. The width of the first row may reveal a title above the header, which JSONL cannot have."""
     first_row = None
     if ahead and reader.format != "jsonl":
         file_row, cells, _ = ahead[-1]
@@ -138,7 +138,7 @@ def _read_header(records: Iterator[Record], options: ReadOptions) -> tuple[str, 
 
 
 def _read_ahead(records: Iterator[Record]) -> list[Record]:
-    """The records up to the first that is not blank, if one comes soon."""
+    """Records up to the first that is not blank, within a limit."""
     ahead = []
     for record in islice(records, _MAX_HELD_RUNS):
         ahead.append(record)
@@ -148,13 +148,13 @@ def _read_ahead(records: Iterator[Record]) -> list[Record]:
 
 
 def _without_blank_end(records: Iterator[Record]) -> Iterator[Record]:
-    """Hold blank records back until one follows that is not; those at the end are never handed out."""
-    held: list[tuple[range, list[str]]] = []  # runs of equal records, since a sheet may end in a million
+    """Drop blank records at the end; yield other blank records when a record with content follows."""
+    held: list[tuple[range, list[str]]] = []  # runs of equal records: a sheet may end with a million
     for record in records:
         row, cells, _ = record
         has_content = _has_content(cells)
         if not has_content:
-            cells = cells if any(cells) else []  # however many empty cells, nothing was written in them
+            cells = cells if any(cells) else []  # equal for any number of empty cells
             if held and held[-1][1] == cells:
                 held[-1] = (range(held[-1][0].start, row + 1), cells)
             else:
@@ -169,7 +169,7 @@ def _without_blank_end(records: Iterator[Record]) -> Iterator[Record]:
 
 
 def _rows(records: Iterator[Record], header: Header, options: ReadOptions) -> Iterator[Row]:
-    """Make rows of records: number them, fill short ones, say what cannot be scored."""
+    """Turn records into rows: number them, pad short ones, note problems."""
     width, text_index, gold_index = len(header.columns), header.text_index, header.gold_index
     max_cell_chars, max_rows = options.max_cell_chars, options.max_rows
     for row_no, (file_row, cells, found_problem) in enumerate(records, start=1):
@@ -195,12 +195,12 @@ def _rows(records: Iterator[Record], header: Header, options: ReadOptions) -> It
         if not text or text.isspace():
             text = ""
             if problem is None:
-                problem = _why_empty(cells, read, header)
+                problem = _empty_problem(cells, read, header)
         gold = None if gold_index is None else cells[gold_index].replace("\x00", " ").strip() or None
         yield Row(row_no, file_row, text, gold, tuple(cells), problem)
 
 
-def _why_empty(cells: list[str], read: int, header: Header) -> str:
+def _empty_problem(cells: list[str], read: int, header: Header) -> str:
     if read <= header.text_index and _has_content(cells):
         return str(
             msg("%(read)s cells where the header has %(columns)s", read=read, columns=len(header.columns))
@@ -215,7 +215,7 @@ def _has_content(cells: list[str]) -> bool:
 
 
 def _check_limits(cells: list[str], file_row: int, options: ReadOptions) -> None:
-    """Raise ``TooLarge`` for too many cells or too long a one."""
+    """Raise ``TooLarge`` for too many cells or too long a cell."""
     if len(cells) > options.max_columns:
         raise TooLarge(
             msg(

@@ -18,8 +18,8 @@ Cell = str | float | None
 
 _BLOCK_CHARS = 1 << 15
 
-# The characters that start a formula, their full-width forms, also behind blanks, controls and
-# invisible marks, which spreadsheets strip; and a leading tab or line end, which shifts what follows.
+# OWASP, CSV injection: characters that start a formula and their full-width forms, also after the blanks, controls and
+# invisible marks that spreadsheets strip; and a leading tab or line end, which shifts the cells.
 _DANGEROUS = re.compile("[\\s\\x00-\\x20\u200b\u2060\ufeff]*[=+\\-@＝＋－＠]|[\\t\\r\\n]")
 _NUMBER = re.compile(r"[+-](?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 
@@ -34,16 +34,15 @@ def write_table(
 ) -> Iterator[bytes]:
     """Yield a file in blocks of about 64 KiB, in memory that does not grow with it.
 
-    ``csv`` is RFC 4180 (comma, CRLF) in UTF-8; ``bom`` adds the mark by which Excel knows it, and
-    ``guard`` puts ``'`` before text that a spreadsheet would run as a formula: ``guard=False`` makes
-    an exact copy. ``xlsx`` writes every string as a string, so needs no guard; numbers have 16 digits there, a cell
-    over Excel's 32,767 characters is cut with a visible mark, and rows over Excel's 1,048,576 raise ``TooLarge``.
-    All rows are taken before its first block, since they wait in a temporary file.
-    ``jsonl`` writes one object a row; of columns with one name, the later become ``name_2``, ``name_3``.
+    ``csv`` is RFC 4180 (comma, CRLF) in UTF-8; ``bom`` adds the byte order mark that Excel needs, and ``guard`` puts
+    ``'`` before text that a spreadsheet would run as a formula. ``xlsx`` writes strings as strings and needs no guard;
+    numbers have 16 digits, a cell of more than 32,767 characters is cut with a visible mark, and more than 1,048,576
+    rows raise ``TooLarge``. It reads all rows into a temporary file before its first block. ``jsonl`` writes one object
+    a row; columns with the name of an earlier one become ``name_2``, ``name_3``.
 
-    ``None``, NaN and infinities are empty cells (``null`` in JSONL). A row may be shorter than the
-    header, or longer: its further cells follow without a column (in JSONL as a list under ``extra``).
-    Raises ``InvalidRequest`` at once for an unknown format.
+    ``None``, NaN and infinities are empty cells (``null`` in JSONL). Rows may be shorter or longer than the header;
+    cells beyond the last column have no header, and are a list under ``extra`` in JSONL. Raises ``InvalidRequest`` for
+    an unknown format.
     """
     if format == "csv":
         return _write_csv(columns, rows, guard=guard, bom=bom)
@@ -73,11 +72,7 @@ def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, guard:
 
 
 def guarded(text: str) -> str:
-    """The text, with ``'`` in front if a spreadsheet might run it; plain numbers such as ``-5`` stay.
-
-    Guarding twice adds nothing. Taking away a ``'`` that stands before what would be guarded gives the text back,
-    unless that had one there already.
-    """
+    """The text, with ``'`` in front if a spreadsheet might run it; numbers such as ``-5`` stay. Idempotent."""
     if _DANGEROUS.match(text) is None or _NUMBER.fullmatch(text) is not None:
         return text
     return f"'{text}"
@@ -115,7 +110,7 @@ def _write_jsonl(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iter
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, those that occur again with a number that makes no name anew."""
+    """The names, with numbers appended to repeated ones so that all are distinct."""
     taken = set(names)
     seen: set[str] = set()
     result = []
@@ -130,5 +125,5 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _encoded(text: str) -> bytes:
-    # Half a surrogate pair cannot be encoded; its escape is also what JSON writes for it.
+    # Half a surrogate pair cannot be encoded; JSON writes the same escape for it.
     return text.encode("utf-8", "backslashreplace")

@@ -1,7 +1,7 @@
-"""A workbook's archive whose parts are watched while openpyxl reads them, so that none can fill the memory.
+"""Bound the memory that openpyxl needs for one unit of a workbook.
 
-openpyxl keeps one row of a sheet, one shared string, or the whole of a smaller part at a time. Each of those is bounded
-here, in what it weighs and in how many elements it has, which cost far more memory than their few bytes.
+openpyxl keeps one row of a sheet, one shared string, or the whole of a smaller part at a time. The archive here limits
+the bytes of each such unit and its elements, which take far more memory than bytes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from openpyxl.xml.functions import iterparse
 
 from yeban.errors import TooLarge, msg
 
-# A row of all 16,384 columns has under 200,000 tags, and no style sheet has as many as these.
+# A row of all 16,384 columns has under 200,000 tags, and style sheets have fewer than this.
 _MAX_UNIT_TAGS = 500_000
 _MAX_UNIT_BYTES = 8 << 20
 _BLOCK_BYTES = 1 << 16
-# Of what openpyxl reads as a stream. It stands at the end of a unit, and may be cut by the end of a block.
+# End of a unit that openpyxl reads as a stream; it may span two blocks.
 _END_OF_UNIT = re.compile(
     rb"</(?:[^<>/\s]{1,40}:)?(?:row|si)\s{0,9}>|<(?:[^<>/\s]{1,40}:)?(?:row|si)(?:\s[^<>]{0,400})?/>"
 )
@@ -32,9 +32,9 @@ _STRING = f"{{{SHEET_MAIN_NS}}}si"
 
 
 def open_workbook(file: BinaryIO) -> Workbook:
-    """The workbook for reading as a stream, values in place of formulas.
+    """Open a workbook as a stream, with values in place of formulas.
 
-    Raises ``TooLarge``, now or while its rows are read, and whatever zipfile, XML and openpyxl raise on broken files.
+    Raises ``TooLarge``, now or while rows are read, and the errors of zipfile, XML and openpyxl for broken files.
     """
     reader = _Reader(file, read_only=True, data_only=True, keep_links=False)
     reader.archive = _WatchedArchive(file)
@@ -43,7 +43,7 @@ def open_workbook(file: BinaryIO) -> Workbook:
 
 
 def read_sheets(file: BinaryIO) -> list[tuple[str, bool]]:
-    """Each sheet's name and whether it is visible, in order; neither texts nor rows are read.
+    """Name and visibility of each sheet, in order, without reading texts or rows.
 
     Raises as :func:`open_workbook` does.
     """
@@ -59,7 +59,7 @@ def read_sheets(file: BinaryIO) -> list[tuple[str, bool]]:
 
 
 class _Reader(ExcelReader):
-    """Reads shared strings as they stand; openpyxl takes every ``x005F_`` out of them, also where it is text."""
+    """Reads shared strings unchanged; openpyxl removes every ``x005F_``, even in text."""
 
     def read_strings(self) -> None:
         part = self.package.find(SHARED_STRINGS)  # type: ignore[no-untyped-call]
@@ -74,7 +74,7 @@ class _Reader(ExcelReader):
 
 
 class _WatchedArchive(zipfile.ZipFile):
-    """An archive that hands out its parts through :class:`_Watch`."""
+    """An archive whose parts are read through :class:`_Watch`."""
 
     def open(self, *args: Any, **options: Any) -> Any:
         stream = super().open(*args, **options)
@@ -88,14 +88,14 @@ class _WatchedArchive(zipfile.ZipFile):
 
 
 class _Watch:
-    """Counts what has come since the last row or string ended."""
+    """Counts bytes and tags since the end of the last row or string."""
 
     def __init__(self) -> None:
         self._tags = self._bytes = 0
         self._end = b""
 
     def see(self, block: bytes) -> None:
-        """Raises ``TooLarge``."""
+        """Count a block. Raises ``TooLarge``."""
         # UTF-16 has a NUL beside each ASCII character; UTF-8 has none.
         block = block.replace(b"\0", b"")
         seen = self._end + block

@@ -1,6 +1,6 @@
-"""Whether a workbook may be opened: refuse archives that would take more memory than their size lets expect.
+"""Refuse zip bombs and other archives before openpyxl unpacks them.
 
-openpyxl unpacks and parses what it is given, so this is settled first, from the zip directory alone.
+The checks use the zip directory, and the number of shared strings.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from yeban.errors import InvalidTable, TooLarge, msg
 _MAX_MEMBERS = 10_000
 _MAX_DIRECTORY_BYTES = 4 << 20
 _MAX_UNPACKED_BYTES = 2 << 30
-# Sheets compress about 10:1, and 60:1 if very uniform; deflate's own limit is 1032:1.
+# Sheets compress about 10:1, very uniform ones 60:1; the limit of deflate is 1032:1.
 _MAX_RATIO = 200
 _RATIO_FREE_BYTES = 64 << 20
 
-# About 150 bytes of memory each, and their text.
+# Each takes about 150 bytes of memory beside its text.
 _MAX_SHARED_STRINGS = 2_000_000
 _FEW_STRINGS_BYTES = 8 << 20
 _STRINGS_BLOCK_BYTES = 1 << 20
 _END_OF_STRING = re.compile(rb"</(?:[^<>/\s]{1,40}:)?si\s*>")
 _END = struct.Struct("<4s8xL")  # the record at the end of an archive, with the directory's size in bytes
-_END64 = struct.Struct("<4s36xQ")  # its 64-bit form, which stands before a locator of 20 bytes
+_END64 = struct.Struct("<4s36xQ")  # its 64-bit form, followed by a locator of 20 bytes
 _LOCATOR_BYTES = 20
 _MAX_TAIL_BYTES = (1 << 16) + 22 + _LOCATOR_BYTES + 56
 
 
 def check_archive(file: BinaryIO) -> None:
-    """Raise ``TooLarge`` or ``InvalidTable`` for a zip archive that is no workbook to be opened.
+    """Raise ``TooLarge`` or ``InvalidTable`` for an archive that must not be opened as a workbook.
 
-    ``zipfile`` hands out no more bytes than the directory declares, so the declared sizes are bounds.
-    Raises what ``zipfile`` raises for a damaged archive.
+    ``zipfile`` reads no more bytes than the directory declares, so the declared sizes are bounds. Raises the errors of
+    ``zipfile`` for a damaged archive.
     """
     if _directory_bytes(file) > _MAX_DIRECTORY_BYTES:
         raise TooLarge(msg("The workbook is a zip archive of too many files."), limit=_MAX_DIRECTORY_BYTES)
@@ -85,9 +85,9 @@ def _check_kind(members: list[zipfile.ZipInfo]) -> None:
 
 
 def _check_strings(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Raise ``TooLarge`` for a part with more shared strings than openpyxl, which keeps them all, may be given.
+    """Raise ``TooLarge`` for a part with too many shared strings, all of which openpyxl keeps in memory.
 
-    Sheets are read as a stream and hold none; what else holds them may have any name.
+    The part may have any name. Sheets hold none.
     """
     if member.file_size < _FEW_STRINGS_BYTES:
         return
@@ -106,7 +106,7 @@ def _check_strings(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
 
 
 def _directory_bytes(file: BinaryIO) -> int:
-    """Size of the archive's directory, which ``zipfile`` reads into memory at once (APPNOTE 4.3.14 to 4.3.16)."""
+    """Size of the archive's directory, which ``zipfile`` reads into memory (APPNOTE 4.3.14 to 4.3.16)."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _MAX_TAIL_BYTES))
     tail = file.read(_MAX_TAIL_BYTES)

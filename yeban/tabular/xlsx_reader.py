@@ -1,4 +1,4 @@
-"""XLSX as a stream of records, read by openpyxl."""
+"""Read XLSX as a stream of records with openpyxl."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ from yeban.tabular.model import ReadOptions, Record
 from yeban.tabular.xlsx_archive import open_workbook, read_sheets
 from yeban.tabular.xlsx_guard import check_archive
 
-# ECMA-376 part 1, 18.8.30: date formats of Chinese, Japanese and Korean Excel, known by number alone. openpyxl
-# knows the others.
+# ECMA-376 part 1, 18.8.30: built-in date formats of Chinese, Japanese and Korean Excel, which openpyxl lacks.
 _EAST_ASIAN_DATES = frozenset([*range(27, 37), *range(50, 59)])
 
-_MAX_PLAIN = 1e21  # whole numbers under this are written out, for they may be identifiers
+_MAX_PLAIN = 1e21  # whole numbers below are written in full: they may be identifiers
 _MAX_REASON_CHARS = 200
 
 
 class XlsxReader:
-    """Records of one sheet, from its first row; a row that the sheet leaves out is a blank record.
+    """Records of one sheet, from its first row; a row missing in the file is a blank record.
 
-    A formula gives the value that Excel stored with it, an error its text (``#N/A``), a boolean
-    ``TRUE`` or ``FALSE``, a date ISO 8601; a cell that is empty, or covered by a merged one, gives ``""``.
+    A formula becomes its stored value, an error its text (``#N/A``), a boolean ``TRUE`` or ``FALSE``, a date ISO 8601;
+    an empty cell, or one covered by a merged cell, becomes ``""``.
     """
 
     encoding = "utf-8"
@@ -44,15 +43,15 @@ class XlsxReader:
         self._row = 0  # the last row that was read
 
     def records(self) -> Generator[Record, None, None]:
-        """Yield each record once, without the empty cells at its end. Raises ``InvalidTable`` or ``TooLarge``."""
-        # openpyxl warns of what it leaves out, such as validation rules; none of that concerns a table.
+        """Yield each record once, without trailing empty cells. Raises ``InvalidTable`` or ``TooLarge``."""
+        # openpyxl warns about features that it skips, such as validation rules; a table does not need them.
         warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
         with self._damage_reported():
             check_archive(self._file)
             book = open_workbook(self._file)
             try:
                 sheet = _choose(book.worksheets, self._sheet)
-                # The size that a sheet declares is often wrong, and openpyxl would fill every row up to it.
+                # The declared size of a sheet is often wrong, and openpyxl would pad every row to it.
                 sheet.reset_dimensions()
                 for number, row in enumerate(sheet.iter_rows(), start=1):
                     if number > MAX_ROW:
@@ -68,7 +67,7 @@ class XlsxReader:
                 book.close()
 
     def sheets(self) -> list[tuple[str, bool]]:
-        """Each sheet's name and whether it is visible, in order. Raises ``InvalidTable`` or ``TooLarge``."""
+        """Name and visibility of each sheet, in order. Raises ``InvalidTable`` or ``TooLarge``."""
         warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
         with self._damage_reported():
             check_archive(self._file)
@@ -76,7 +75,7 @@ class XlsxReader:
 
     @contextmanager
     def _damage_reported(self) -> Iterator[None]:
-        """Turn whatever zipfile, XML and openpyxl raise on broken files into ``InvalidTable``."""
+        """Turn the errors of zipfile, XML and openpyxl for broken files into ``InvalidTable``."""
         try:
             yield
         except (YebanError, MemoryError):
@@ -104,13 +103,13 @@ class XlsxReader:
 
 
 def sheet_names(file: BinaryIO) -> list[str]:
-    """Names of a workbook's sheets that can be read, visible ones first. Raises ``InvalidTable`` or ``TooLarge``."""
+    """Names of the readable sheets, visible ones first. Raises ``InvalidTable`` or ``TooLarge``."""
     sheets = XlsxReader(file, ReadOptions()).sheets()
     return [name for name, _ in sorted(sheets, key=lambda sheet: not sheet[1])]
 
 
 def _choose(sheets: list[Any], wanted: str | None) -> Any:
-    """The sheet of that name, or the first visible one."""
+    """The sheet with the given name, or the first visible one."""
     if wanted is None:
         for sheet in sheets:
             if sheet.sheet_state == "visible":
@@ -133,7 +132,7 @@ def _choose(sheets: list[Any], wanted: str | None) -> Any:
 
 
 def _text(cell: Any, epoch: datetime) -> str:
-    """The text of a cell, ``""`` if it is empty. ``epoch`` is the day from which the workbook counts."""
+    """The text of a cell, ``""`` if it is empty. ``epoch`` is day 0 of the workbook."""
     value = cell.value
     if value is None:
         return ""
@@ -143,14 +142,14 @@ def _text(cell: Any, epoch: datetime) -> str:
         return "TRUE" if value else "FALSE"
     if isinstance(value, int | float):
         if cell.has_style and cell.style_array.numFmtId in _EAST_ASIAN_DATES:
-            with suppress(ValueError, OverflowError):  # what is no date stays the number it is
+            with suppress(ValueError, OverflowError):  # not a date: stays a number
                 return _moment_text(from_excel(value, epoch))
         return _number_text(value)
     return _moment_text(value)
 
 
 def _unescaped(text: str) -> str:
-    """Undo Excel's ``_x000D_`` spelling of characters that XML cannot hold; halves of a pair become one character."""
+    """Decode Excel's ``_x000D_`` escapes and join surrogate pairs."""
     return unescape(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

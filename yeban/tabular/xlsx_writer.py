@@ -1,4 +1,4 @@
-"""Write one sheet as a workbook, by openpyxl."""
+"""Write a workbook of one sheet with openpyxl."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _BLOCK_BYTES = 1 << 16
 _MAX_CELL_UNITS = 32_767  # Excel counts UTF-16 code units
 _SURELY_FITS_CHARS = _MAX_CELL_UNITS // 2
 
-# Excel spells what XML cannot keep as _x000D_, so text that merely looks like this needs its underscore spelt.
+# Excel escapes characters that XML cannot hold as _x000D_; text that looks so needs its underscore escaped.
 _LOOKS_ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 _CUT_ESCAPE = re.compile("_(?:x[0-9A-Fa-f]{0,4})?$")
 _SPECIAL = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_x[0-9A-Fa-f]{4}_")
 _REPLACEMENTS = str.maketrans(
     {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n\r"}  # ␀ to ␟
-    | {"\r": "_x000D_"}  # a bare one would be read back as a line feed
+    | {"\r": "_x000D_"}  # unescaped, it would be read as a line feed
     | dict.fromkeys([*range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")
 )
 
@@ -37,8 +37,8 @@ _REPLACEMENTS = str.maketrans(
 def write_xlsx(columns: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> Iterator[bytes]:
     """Yield a workbook of one sheet in blocks of 64 KiB; see ``write_table``.
 
-    The workbook is complete in a temporary file before the first block leaves. Raises ``TooLarge`` for
-    more rows or columns than a sheet can hold, naming the row.
+    The workbook is written to a temporary file first. Raises ``TooLarge``, with the row, for more rows or columns than
+    a sheet can hold.
     """
     with TemporaryFile() as file:
         _save(columns, rows, file)
@@ -50,7 +50,7 @@ def write_xlsx(columns: Sequence[str], rows: Iterable[Sequence[str | float | Non
 def _save(columns: Sequence[str], rows: Iterable[Sequence[str | float | None]], file: IO[bytes]) -> None:
     book = Workbook(write_only=True)
     sheet = book.create_sheet("Sheet1")
-    sheet.freeze_panes = "A2"  # the header stays in sight when the user scrolls
+    sheet.freeze_panes = "A2"  # keeps the header visible while scrolling
     try:
         for number, row in enumerate(chain([columns], rows), start=1):
             _check_fits(number, row)
@@ -62,9 +62,9 @@ def _save(columns: Sequence[str], rows: Iterable[Sequence[str | float | None]], 
 
 
 def _discard(sheet: Any) -> None:
-    """Remove the temporary file of a sheet that is not saved; openpyxl itself would keep it until the process ends."""
+    """Remove the temporary file of an unsaved sheet, which openpyxl keeps until the process exits."""
     if sheet._writer is not None:
-        with suppress(Exception):  # it may be closed, or the disk full, which is why it is discarded
+        with suppress(Exception):  # the sheet may be closed, or the disk full
             sheet.close()
         with suppress(OSError):
             sheet._writer.cleanup()
@@ -91,7 +91,7 @@ def _check_fits(number: int, row: Sequence[str | float | None]) -> None:
 
 
 def _cell(sheet: Any, value: str | float | None) -> Any:
-    """What openpyxl is to write: ``None`` for an empty cell, and never a formula."""
+    """A value for openpyxl: ``None`` for an empty cell, and never a formula."""
     if not isinstance(value, str):
         return value if value is not None and math.isfinite(value) else None
     text = value
@@ -100,7 +100,7 @@ def _cell(sheet: Any, value: str | float | None) -> Any:
     if len(text) > _SURELY_FITS_CHARS:
         text = _cut(text, len(value))
     if text.startswith(("=", "#")):
-        # Left to itself, openpyxl makes a formula or an error of such text.
+        # openpyxl would make a formula or an error of such text.
         cell = WriteOnlyCell(sheet, text)
         cell.data_type = "s"
         return cell
@@ -108,7 +108,7 @@ def _cell(sheet: Any, value: str | float | None) -> Any:
 
 
 def _cut(text: str, original_chars: int) -> str:
-    """The text if a cell holds it, else its beginning and how long it was."""
+    """The text if it fits into a cell, else its start and its length."""
     encoded = text.encode("utf-16-le")
     if len(encoded) <= 2 * _MAX_CELL_UNITS:
         return text

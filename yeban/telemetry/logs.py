@@ -1,7 +1,7 @@
-"""Logging: one record a line, its facts as ``key=value`` or as JSON. A ticket's text never goes into a record.
+"""Log records, one a line, with facts as ``key=value`` or JSON, and never a ticket's text.
 
-Whatever code raises may quote what it was given, so of an exception only the place and the type are told, and the
-message of those alone whose messages are ours or the operating system's.
+The message of an exception may quote a text. Records hold the exception's traceback and type, and its message only if
+Yeban or the operating system wrote it.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from yeban.errors import InvalidLabels, InvalidRequest, InvalidTable, InvalidTem
 LogFormat = Literal["line", "json"]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
-#: Libraries whose lesser records say nothing to an operator; those of Celery's pool quote what a group was handed.
+#: Libraries logged from WARNING only: the rest does not help operators, and Celery's pool quotes task arguments.
 _QUIET = ("alembic", "httpx", "kombu", "amqp", "celery.pool")
-#: Says what arrived when a message is none of ours, and in that may be a text.
+#: Quotes unknown messages, which may hold a text.
 _QUOTES_MESSAGES = "celery.worker.consumer.consumer"
-#: Puts an exception's own words into the message when a task failed.
+#: Quotes the exception of a failed task.
 _QUOTES_EXCEPTIONS = "celery.app.trace"
 
-#: Errors that quote what the caller sent: a file without a header has a ticket where its columns' names should be.
+#: Errors that quote the input: a file without a header has a ticket in place of column names.
 _QUOTING = (InvalidLabels, InvalidRequest, InvalidTable, InvalidTemplate, TooLarge)
 
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("facts", default=MappingProxyType({}))
 
 
 def bind(**facts: Any) -> None:
-    """Put ``facts`` into every record of this thread from now on, in the place of those bound before."""
+    """Add ``facts`` to all records of this thread, and drop those bound before."""
     _bound.set(facts)
 
 
 @contextmanager
 def bound(**facts: Any) -> Iterator[None]:
-    """Put ``facts``, beside those bound already, into every record that this thread makes in the block."""
+    """Add ``facts`` to the records of this thread for the length of the block."""
     token = _bound.set({**_bound.get(), **facts})
     try:
         yield
@@ -51,8 +51,8 @@ def bound(**facts: Any) -> Iterator[None]:
         _bound.reset(token)
 
 
-def told(error: BaseException) -> str:
-    """What may be told of an exception: its type, and its message where that cannot hold a ticket's text."""
+def redacted(error: BaseException) -> str:
+    """The type of an exception, with its message if that cannot hold a ticket's text."""
     name = type(error).__name__
     if isinstance(error, YebanError) and not isinstance(error, _QUOTING):
         return f"{name}: {error.detail}"
@@ -62,26 +62,26 @@ def told(error: BaseException) -> str:
 
 
 def facts_of(record: logging.LogRecord) -> dict[str, Any]:
-    """What a record says beside its message: what is bound to its thread, then what it was given."""
+    """Facts of a record: those bound to its thread, then its own."""
     given = {key: value for key, value in vars(record).items() if key not in _STANDARD and not key.startswith("_")}
     return {**_bound.get(), **given}
 
 
 def exception_text(error: BaseException) -> str:
-    """Where an exception and those that it came of were raised, the first cause first, without what they say."""
+    """Tracebacks of an exception and its causes, the first cause first, with redacted messages."""
     parts: list[str] = []
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         frames = "".join(traceback.format_tb(current.__traceback__))
-        parts.append(f"Traceback (most recent call last):\n{frames}{told(current)}")
+        parts.append(f"Traceback (most recent call last):\n{frames}{redacted(current)}")
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return "\n\nwhich led to\n\n".join(reversed(parts))
 
 
 class _Formatter(logging.Formatter):
-    def moment(self, record: logging.LogRecord) -> str:
+    def timestamp(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -95,20 +95,20 @@ class LineFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         facts = " ".join(f"{key}={value}" for key, value in facts_of(record).items())
-        line = f"{self.moment(record)} {record.levelname} {record.name} {record.getMessage()} {facts}".rstrip()
+        line = f"{self.timestamp(record)} {record.levelname} {record.name} {record.getMessage()} {facts}".rstrip()
         exception = self.exception(record)
         return line if exception is None else f"{line}\n{exception}"
 
 
 class JsonFormatter(_Formatter):
-    """One JSON object a line: ``time``, ``level``, ``logger``, ``message``, the facts, ``exception`` if there is one.
+    """One JSON object a line: ``time``, ``level``, ``logger``, ``message``, ``exception`` if any, and the facts.
 
-    A fact that would take the name of one of these has an underscore behind it.
+    A fact with one of these names gets a trailing underscore.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         values: dict[str, Any] = {
-            "time": self.moment(record),
+            "time": self.timestamp(record),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
@@ -131,7 +131,7 @@ def configure_logging(level: str, form: LogFormat = "line") -> None:
 
 
 def log_uncaught() -> None:
-    """Make records, in the form of all others, of exceptions that nobody caught, in any thread, and of warnings."""
+    """Log uncaught exceptions of all threads, and warnings, like other records."""
     logging.captureWarnings(True)
     sys.excepthook = _on_uncaught
     threading.excepthook = _on_uncaught_in_thread
@@ -139,7 +139,7 @@ def log_uncaught() -> None:
 
 def _without_quotes(record: logging.LogRecord) -> bool:
     if record.name == _QUOTES_MESSAGES and "body" in str(record.msg) + str(record.args):
-        record.msg, record.args = "a message that is none of ours was dropped", ()
+        record.msg, record.args = "unknown message dropped", ()
     if record.name == _QUOTES_EXCEPTIONS and record.levelno >= logging.WARNING:
         task = record.args.get("name") if isinstance(record.args, Mapping) else None
         record.msg, record.args = "task %s failed", (task,)

@@ -333,10 +333,10 @@ def test_two_groups_take_turns_slice_by_slice(work, heavy, held):
     threads = [heavy.in_thread(one)]
     wait_until(lambda: held.begun == 1, what="the first group in the engine")
     threads.append(heavy.in_thread(two))
-    turns = heavy.models.get(work.view(one).model).turns
+    lock = heavy.models.get(work.view(one).model).lock
     done = []
     for number in range(1, 4):
-        wait_until(lambda: turns.waiting == 1, what="the group that is not in the engine waiting for it")
+        wait_until(lambda: lock.waiting == 1, what="the group that is not in the engine waiting for it")
         done.append((states(work, one).count("done"), states(work, two).count("done")))
         held.let(1)
         wait_until(lambda begun=number + 1: held.begun == begun, what="the next slice")

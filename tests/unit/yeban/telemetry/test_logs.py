@@ -121,7 +121,7 @@ def test_what_only_came_up_on_the_way_is_told_unless_it_is_suppressed():
     ],
 )
 def test_a_message_is_told_where_it_cannot_hold_a_text(error, told):
-    assert logs.told(error) == told
+    assert logs.redacted(error) == told
 
 
 def test_what_is_bound_is_in_every_record_of_the_thread_and_of_no_other(written):
