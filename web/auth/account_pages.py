@@ -1,4 +1,4 @@
-"""``/account``: one's own password, sessions and tokens."""
+"""``/account``: the password, sessions and tokens of the signed-in account."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TEMPLATE = "account.html"
 
 
 class PasswordForm(Fields):
-    """The password as it is and as it is to be."""
+    """Current and new password."""
 
-    username: str = ""  # for whoever keeps passwords; it says nothing here
+    username: str = ""  # for password managers; ignored here
     present: str = ""
     password: str = ""
     again: str = ""
@@ -31,7 +31,7 @@ class PasswordForm(Fields):
 
 
 class TokenForm(Fields):
-    """A new token."""
+    """Name and lifetime of a new token."""
 
     name: str = ""
     days: Literal["30", "90", "365", "never"] = "90"
@@ -39,14 +39,14 @@ class TokenForm(Fields):
 
 @pages.get("/account", policy=SIGNED_IN)
 def show_account() -> str:
-    """The page."""
-    return render_template(_TEMPLATE, **_shown())
+    """Show the account."""
+    return render_template(_TEMPLATE, **_context())
 
 
 @pages.post("/account/password", policy=SIGNED_IN)
 def change_password() -> AnyResponse:
-    """Change the password; other sessions end, this one goes on."""
-    account = authentication.account()
+    """Change the password. Every other session ends."""
+    account = authentication.current_account()
     try:
         form = fields(PasswordForm, request.form)
         authentication.check_password(account, form.present)
@@ -54,16 +54,16 @@ def change_password() -> AnyResponse:
             raise InvalidRequest(msg("The two new passwords are not the same."), field="again")
         people.change_password(services().database, account, form.password, revoke_tokens=form.revoke_tokens)
     except (InvalidRequest, RateLimited, Unauthorized) as error:
-        return problems.page(_TEMPLATE, error, **_shown())
-    authentication.continue_session(people.get_account(services().database, account.name))
+        return problems.page(_TEMPLATE, error, **_context())
+    authentication.start_session(people.get_account(services().database, account.name))
     flash(_("Your password is changed. Other devices are signed out."))
     return redirect(url_for("pages.show_account"), 303)
 
 
 @pages.post("/account/sessions/end", policy=SIGNED_IN)
 def end_all_sessions() -> AnyResponse:
-    """Sign out here and wherever else."""
-    people.end_sessions(services().database, authentication.account())
+    """End every session of the account, including this one."""
+    people.end_sessions(services().database, authentication.current_account())
     authentication.end_session()
     flash(_("You are signed out on all devices."))
     return redirect(url_for("pages.sign_in"), 303)
@@ -71,29 +71,29 @@ def end_all_sessions() -> AnyResponse:
 
 @pages.post("/account/tokens", policy=SIGNED_IN)
 def create_token() -> str | AnyResponse:
-    """Make a token, and show it this once."""
-    account = authentication.account()
+    """Create a token and show its secret, which is not shown again."""
+    account = authentication.current_account()
     form = fields(TokenForm, request.form)
     expires_at = None if form.days == "never" else datetime.now(UTC) + timedelta(days=int(form.days))
     try:
         token, secret = tokens.create_token(services().database, account, form.name, expires_at=expires_at)
     except YebanError as error:
-        return problems.page(_TEMPLATE, error, **_shown())
-    response = make_response(render_template(_TEMPLATE, made=token, secret=secret, **_shown()))
+        return problems.page(_TEMPLATE, error, **_context())
+    response = make_response(render_template(_TEMPLATE, made=token, secret=secret, **_context()))
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 @pages.post("/account/tokens/<int:token_id>/revoke", policy=SIGNED_IN)
 def revoke_token(token_id: int) -> AnyResponse:
-    """Make a token invalid."""
-    tokens.revoke_token(services().database, authentication.account(), token_id)
+    """Revoke a token."""
+    tokens.revoke_token(services().database, authentication.current_account(), token_id)
     flash(_("The token is revoked."))
     return redirect(url_for("pages.show_account"), 303)
 
 
-def _shown() -> dict[str, Any]:
-    account = authentication.account() if authentication.accounts_on() else None
+def _context() -> dict[str, Any]:
+    account = authentication.current_account() if authentication.accounts_on() else None
     return {
         "account": account,
         "tokens": [] if account is None else tokens.list_tokens(services().database, account),

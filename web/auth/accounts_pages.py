@@ -1,4 +1,4 @@
-"""``/accounts``: the people who may sign in, for admins."""
+"""``/accounts``: admins manage the accounts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHOICES = {"roles": list(Role), "least_chars": passwords.LEAST_CHARS}
 
 
 class NewAccountForm(Fields):
-    """A person to let in."""
+    """Fields of a new account."""
 
     name: str = ""
     team: str = ""
@@ -31,7 +31,7 @@ class NewAccountForm(Fields):
 
 
 class ChangeForm(Fields):
-    """What a person may do from now on."""
+    """Team, role and state of an account."""
 
     team: str = ""
     role: Role = Role.MEMBER
@@ -39,66 +39,66 @@ class ChangeForm(Fields):
 
 
 class ResetForm(Fields):
-    """Another password for somebody else."""
+    """New password of another account."""
 
-    username: str = ""  # for whoever keeps passwords; it says nothing here
+    username: str = ""  # for password managers; ignored here
     password: str = ""
     revoke_tokens: bool = False
 
 
 @pages.get("/accounts", policy=ADMIN)
 def index_accounts() -> str:
-    """All of them."""
-    return render_template(_LIST, values={}, **_all())
+    """List the accounts."""
+    return render_template(_LIST, values={}, **_list_context())
 
 
 @pages.post("/accounts", policy=ADMIN)
 def add_account() -> AnyResponse:
-    """Let another person in."""
+    """Create an account."""
     try:
         form = fields(NewAccountForm, request.form)
         made = people.create_account(services().database, form.name, form.password, role=form.role, team=form.team)
     except (InvalidRequest, Conflict) as error:
-        return problems.page(_LIST, error, values=request.form, **_all())
+        return problems.page(_LIST, error, values=request.form, **_list_context())
     flash(_("The account %(name)s is added.", name=made.name))
     return redirect(url_for("pages.index_accounts"), 303)
 
 
 @pages.get("/accounts/<name>", policy=ADMIN)
 def show_person(name: str) -> str:
-    """One of them."""
-    return render_template(_ONE, **_one(people.get_account(services().database, name)))
+    """Show an account."""
+    return render_template(_ONE, **_account_context(people.get_account(services().database, name)))
 
 
 @pages.post("/accounts/<name>", policy=ADMIN)
 def change_person(name: str) -> AnyResponse:
-    """Change role and team, disable or enable."""
+    """Change the team and role, and disable or enable the account."""
     person = people.get_account(services().database, name)
     try:
         form = fields(ChangeForm, request.form)
         people.change_account(services().database, person, role=form.role, team=form.team, disabled=form.disabled)
     except (InvalidRequest, Conflict) as error:
-        return problems.page(_ONE, error, **_one(person))
+        return problems.page(_ONE, error, **_account_context(person))
     flash(_("What you changed of %(name)s is saved.", name=person.name))
     return redirect(url_for("pages.index_accounts"), 303)
 
 
 @pages.post("/accounts/<name>/password", policy=ADMIN)
 def reset_password(name: str) -> AnyResponse:
-    """Give a person another password, which ends their sessions."""
+    """Set another account's password, which ends its sessions."""
     person = people.get_account(services().database, name)
     try:
         form = fields(ResetForm, request.form)
         people.change_password(services().database, person, form.password, revoke_tokens=form.revoke_tokens)
     except InvalidRequest as error:
-        return problems.page(_ONE, error, **_one(person))
+        return problems.page(_ONE, error, **_account_context(person))
     flash(_("%(name)s has the new password, and is signed out everywhere.", name=person.name))
     return redirect(url_for("pages.index_accounts"), 303)
 
 
-def _all() -> dict[str, Any]:
+def _list_context() -> dict[str, Any]:
     return {"people": people.list_accounts(services().database), **_CHOICES}
 
 
-def _one(person: Account) -> dict[str, Any]:
+def _account_context(person: Account) -> dict[str, Any]:
     return {"person": person, **_CHOICES}

@@ -1,7 +1,7 @@
-"""Who asks, and whether they may: found out for every request before its view.
+"""Authenticate and authorise every request before its view runs.
 
-Where accounts are off, whoever reaches the server may do everything; then only this machine reaches it. Where they are
-on, every route that is not public wants a session (people) or a token (programs).
+With accounts on, every route that is not public needs a session (people) or a token (programs). With accounts off, the
+server listens on this machine alone and every request may do everything.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from yeban.messaging.queues import make_redis
 from yeban.settings import Settings
 from yeban.telemetry import metrics
 
-log = logging.getLogger("web.signing_in")  # that of requests is called as this module is
+log = logging.getLogger(__name__)
 
 _EXTENSION = "yeban.rates"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -42,9 +42,11 @@ _REDIS_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True)
-class _SignedIn:
-    """An account as Flask-Login wants it, in one session. The id has the moment from which the account's sessions are
-    valid, so that all of them end when that is moved; and the session's own number, so that one can be ended.
+class _SessionUser:
+    """An account in one session, as Flask-Login expects a user.
+
+    The id holds the moment from which the account's sessions are valid: moving that moment ends all of them. It also
+    holds a random session id, so that one session can be ended.
     """
 
     account: Account
@@ -54,11 +56,11 @@ class _SignedIn:
     is_anonymous = False
 
     def get_id(self) -> str:
-        return f"{self.account.id}@{_since(self.account)}@{self.session_id}"
+        return f"{self.account.id}@{_valid_from(self.account)}@{self.session_id}"
 
 
 def install(app: Flask, settings: Settings, redis_url: str) -> None:
-    """Ask before each request of ``app`` who it is."""
+    """Authenticate and authorise every request of ``app``."""
     app.context_processor(_for_templates)
     app.before_request(_authenticate if settings.accounts else _admit_everyone)
     app.before_request(_authorise)
@@ -72,12 +74,12 @@ def install(app: Flask, settings: Settings, redis_url: str) -> None:
     )
     app.extensions[_EXTENSION] = RateLimits(settings, client)
     manager = LoginManager(app)
-    manager.session_protection = None  # addresses of phones change, and browsers renew themselves
-    manager.user_loader(_of_session)
+    manager.session_protection = None  # phones change their addresses, browser updates the user agent
+    manager.user_loader(_load_user)
 
 
 def viewer() -> Viewer:
-    """Whoever asks; every query for what is stored is made on their behalf."""
+    """Return the viewer on whose behalf stored data is read and changed. Raises ``Unauthorized``."""
     found: Viewer | None = g.viewer
     if found is None:
         raise Unauthorized(msg("Sign in first."))
@@ -85,12 +87,12 @@ def viewer() -> Viewer:
 
 
 def accounts_on() -> bool:
-    """Whether this server asks who it is."""
+    """Return whether this server requires accounts."""
     return services().settings.accounts
 
 
-def account() -> Account:
-    """Whose session or token this is. Raises ``NotFound`` where there are no accounts."""
+def current_account() -> Account:
+    """Return the account of the session or token. Raises ``NotFound`` where accounts are off."""
     found: Account | None = g.account
     if found is None:
         raise NotFound(msg("There are no accounts here: the server is open to whoever uses this machine."))
@@ -98,64 +100,63 @@ def account() -> Account:
 
 
 def author(given: str) -> str:
-    """Whose name a change bears: that of whoever is signed in; without accounts, the name that was ``given``."""
+    """Return the name to store with a correction: the account's, or ``given`` where accounts are off."""
     return given if g.account is None else cast("Account", g.account).name
 
 
 def is_signed_in() -> bool:
-    """Whether a person or a program is known to ask."""
+    """Return whether the request has a valid session or token."""
     return g.account is not None
 
 
-def check_password(found: Account, password: str) -> None:
-    """Ask a person who is signed in for the password once more. Raises ``Unauthorized``, ``RateLimited``."""
-    if _signed_in(found.name, password) is None:
+def check_password(account: Account, password: str) -> None:
+    """Check the password of a signed-in account. Raises ``Unauthorized`` and ``RateLimited``."""
+    if _verify(account.name, password) is None:
         raise Unauthorized(msg("The present password is wrong."))
 
 
-def begin_session(name: str, password: str) -> Account:
-    """Sign a person in. Raises ``Unauthorized``, and ``RateLimited`` after too many failures."""
-    found = _signed_in(name, password)
-    if found is None:
+def sign_in(name: str, password: str) -> None:
+    """Start a session. Raises ``Unauthorized``, and ``RateLimited`` after too many failures."""
+    account = _verify(name, password)
+    if account is None:
         raise Unauthorized(msg("The name or the password is wrong."))
-    continue_session(found)
-    return found
+    start_session(account)
 
 
-def continue_session(found: Account) -> None:
-    """Make this browser's session one of ``found``: nothing of what it was before remains."""
+def start_session(account: Account) -> None:
+    """Replace the browser's session with a new one of ``account``."""
     session.clear()
     session.permanent = True
-    login_user(_SignedIn(found, secrets.token_urlsafe(16)))
+    login_user(_SessionUser(account, secrets.token_urlsafe(16)))
 
 
 def end_session() -> None:
-    """Sign this browser out, and whoever has kept its cookie."""
+    """End the session on the server, so that a copy of its cookie is useless too."""
     if g.account is not None:
         people.end_session(services().database, current_user.session_id)
         logout_user()
     session.clear()
 
 
-def _signed_in(name: str, password: str) -> Account | None:
-    # Counted before it is tried: many tries at once are as many.
-    # Of whoever failed the log has the address and not the name: people type passwords into the wrong field.
-    limits, name, address = _limits(), people.normal_name(name), _address()
+def _verify(name: str, password: str) -> Account | None:
+    # An attempt counts before the password is checked, so that parallel attempts all count.
+    # Failures are logged without the name: people type passwords into the wrong field.
+    limits, name, address = _rate_limits(), people.normal_name(name), _client_network()
     try:
         limits.count_attempt(name, address)
     except RateLimited:
         metrics.SIGN_INS.labels(outcome="held_up").inc()
         log.warning("sign-in held up", extra={"address": address})
         raise
-    found = people.sign_in(services().database, name, password)
-    if found is None:
+    account = people.sign_in(services().database, name, password)
+    if account is None:
         metrics.SIGN_INS.labels(outcome="refused").inc()
         log.warning("sign-in refused", extra={"address": address})
         return None
     metrics.SIGN_INS.labels(outcome="signed_in").inc()
-    log.info("signed in", extra={"account": found.id, "address": address})
-    limits.forgive(name, address)
-    return found
+    log.info("signed in", extra={"account": account.id, "address": address})
+    limits.clear_attempts(name, address)
+    return account
 
 
 def _admit_everyone() -> None:
@@ -169,11 +170,11 @@ def _authenticate() -> None:
         return
     authorization = request.authorization
     if request.path.startswith(_API) and authorization is not None:
-        g.account = _of_token(authorization.token if authorization.type == "bearer" else None)
+        g.account = _account_of_token(authorization.token if authorization.type == "bearer" else None)
     elif current_user.is_authenticated:
         g.account = current_user.account
         if request.path.startswith(_API) and request.method not in _SAFE_METHODS:
-            csrf.protect(read_form=False)  # a browser sends its cookie whoever made it send the request
+            csrf.protect(read_form=False)  # a browser sends its cookie with another site's requests too
     if g.account is not None:
         g.viewer = g.account.viewer
 
@@ -189,28 +190,28 @@ def _authorise() -> Response | None:
         return None
     if accounts_on() and g.account is None:
         return _ask_to_sign_in()
-    if policy.access is Access.ADMIN and account().role is not Role.ADMIN:
+    if policy.access is Access.ADMIN and current_account().role is not Role.ADMIN:
         raise Forbidden(msg("This is for admins."))
     if accounts_on():
-        _limits().count(policy.limit, str(account().id), cost=policy.cost)
+        _rate_limits().charge(policy.limit, current_account().id, cost=policy.cost)
     return None
 
 
 def _ask_to_sign_in() -> Response:
     if request.path.startswith(_API):
         raise Unauthorized(msg("Send a token: Authorization: Bearer yeban_…."))
-    # Such come from a page that is open; a page may ask several times before it leaves.
+    # An open page sent this request; it may send several before the browser leaves it.
     if (asked_by_htmx() or request.method == "POST") and not session.get("_flashes"):
         flash(_("Your session has ended. Sign in again."))
-    if asked_by_htmx():  # a part of a page, whose session has ended meanwhile
+    if asked_by_htmx():
         return Response(status=401, headers={"HX-Redirect": url_for("pages.sign_in", then=_page_of_part())})
-    # A form's address may be one that only takes forms.
-    there = request.full_path.rstrip("?") if request.method == "GET" else url_for("pages.classify")
-    return redirect(url_for("pages.sign_in", then=there), 303)
+    # The address of a form may take POST requests only.
+    then = request.full_path.rstrip("?") if request.method == "GET" else url_for("pages.classify")
+    return redirect(url_for("pages.sign_in", then=then), 303)
 
 
 def _page_of_part() -> str:
-    """The page of ours that htmx asks for a part of; the first one where it does not say."""
+    """Return the path of the page that htmx updates; the first page where the request does not name one of ours."""
     try:
         page = urlsplit(request.headers.get("HX-Current-URL", ""))
     except ValueError:
@@ -219,33 +220,33 @@ def _page_of_part() -> str:
     return own_path((f"{page.path}?{page.query}" if page.query else page.path) if ours else None)
 
 
-def _of_session(session_id: str) -> _SignedIn | None:
-    number, since, own = session_id.split("@")
-    found = people.account_of_session(services().database, int(number), own)
-    return None if found is None or since != _since(found) else _SignedIn(found, own)
+def _load_user(user_id: str) -> _SessionUser | None:
+    account_id, valid_from, session_id = user_id.split("@")
+    account = people.account_of_session(services().database, int(account_id), session_id)
+    return None if account is None or valid_from != _valid_from(account) else _SessionUser(account, session_id)
 
 
-def _since(found: Account) -> str:
-    return f"{found.sessions_from.timestamp():.6f}"
+def _valid_from(account: Account) -> str:
+    return f"{account.sessions_from.timestamp():.6f}"
 
 
-def _of_token(secret: str | None) -> Account:
-    found = None if secret is None else tokens.account_of(services().database, secret)
-    if found is None:
+def _account_of_token(secret: str | None) -> Account:
+    account = None if secret is None else tokens.account_of(services().database, secret)
+    if account is None:
         metrics.WRONG_TOKENS.inc()
-        log.warning("wrong token", extra={"address": _address()})
-        # Not before it is looked up: many programs may have one address, and a token of 256 bits is not guessed.
-        _limits().count_wrong_token(_address())
+        log.warning("wrong token", extra={"address": _client_network()})
+        # Only wrong tokens count: many programs may share an address, and guessing 256 bits is hopeless anyway.
+        _rate_limits().count_wrong_token(_client_network())
         raise Unauthorized(msg("The token is none, or it is revoked or expired."))
-    return found
+    return account
 
 
-def _limits() -> RateLimits:
+def _rate_limits() -> RateLimits:
     return cast("RateLimits", current_app.extensions[_EXTENSION])
 
 
-def _address() -> str:
-    """Who asks, as limits count: of IPv6 the network that one subscriber has."""
+def _client_network() -> str:
+    """Return the client's IPv4 address, or its IPv6 /64, which one subscriber has."""
     try:
         address = ipaddress.ip_address(request.remote_addr or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""The first account, which nobody could make by signing in."""
+"""First account of a new database."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NAME = "admin"
 
 
 def make_first_account(settings: Settings, database_url: str) -> None:
-    """Make the account ``admin`` with ``YEBAN_ADMIN_PASSWORD`` where there is no account, or say how to make one.
+    """Create ``admin`` with ``YEBAN_ADMIN_PASSWORD`` where no account exists, or log how to create one.
 
-    Raises :class:`~yeban.errors.ConfigurationError` for a password that may not be one.
+    Raises :class:`~yeban.errors.ConfigurationError` for an invalid password.
     """
     database = Database(database_url, pool_size=1)
     try:
@@ -26,15 +26,15 @@ def make_first_account(settings: Settings, database_url: str) -> None:
         if not people.is_empty(database):
             return
         if settings.admin_password is None:
-            log.warning("nobody can sign in yet: make an account with `yeban account add NAME --admin`")
+            log.warning("there are no accounts yet: create one with `yeban account add NAME --admin`")
             return
         people.create_account(database, _NAME, settings.admin_password, role=Role.ADMIN)
-        log.info("made the first account", extra={"account_name": _NAME})
+        log.info("created the first account", extra={"account_name": _NAME})
     except Conflict:
-        return  # another web server was first
+        return  # another web server created it first
     except InvalidRequest as error:
         raise ConfigurationError(msg("YEBAN_ADMIN_PASSWORD: %(problem)s", problem=error.message)) from error
-    except (ConfigurationError, ServiceUnavailable) as error:  # the schema or the database may come later
-        log.warning("it is not known whether there are accounts: %s", error.detail)
+    except (ConfigurationError, ServiceUnavailable) as error:  # the database or its schema may follow
+        log.warning("cannot check whether accounts exist: %s", error.detail)
     finally:
         database.close()

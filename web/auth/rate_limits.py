@@ -1,4 +1,7 @@
-"""How often whoever asks may ask. Counted in Redis for all web processes; while it is away, by each for itself."""
+"""Rate limits of accounts, sign-ins and tokens.
+
+Redis counts for all web processes. While it is unreachable, each process counts its own requests.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +21,23 @@ from yeban.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Attempts to sign in by one name from one address, which signing in forgives; and by one name from addresses where it
-#: has not signed in lately.
+#: Attempts to sign in with one name from one address; a success clears them.
 _ATTEMPTS = RateLimitItemPerMinute(5, 15)
+#: Attempts with one name from all addresses where it has not signed in for 30 days.
 _ATTEMPTS_ANYWHERE = RateLimitItemPerMinute(100, 15)
-#: Attempts by any name from one address, and wrong tokens from one.
+#: Attempts with any name from one address.
 _ATTEMPTS_OF_ADDRESS = RateLimitItemPerMinute(100, 5)
+#: Wrong tokens from one address.
 _WRONG_TOKENS = RateLimitItemPerMinute(60, 5)
-_KNOWN_S = 30 * 24 * 3600
+_KNOWN_ADDRESS_S = 30 * 24 * 3600
 
 
 class RateLimits:
-    """The limits of one app. Thread-safe."""
+    """Rate limits of one app. Thread-safe."""
 
     def __init__(self, settings: Settings, client: redis.Redis) -> None:
-        """``client`` lends its connections."""
-        # The URL only tells which library is meant.
+        """Count over the connections of ``client``."""
+        # The URL merely selects the Redis library.
         shared = RedisStorage(
             "redis://", connection_pool=client.connection_pool, key_prefix="yeban:rate", wrap_exceptions=True
         )
@@ -46,10 +50,10 @@ class RateLimits:
             "requests": (RateLimitItemPerMinute(settings.rate_requests), msg("requests a minute")),
         }
 
-    def count(self, limit: Limit, account: str, *, cost: int) -> None:
-        """Charge ``cost`` against a limit of ``account``. Raises :class:`~yeban.errors.RateLimited`."""
+    def charge(self, limit: Limit, account_id: int, *, cost: int) -> None:
+        """Charge ``cost`` against a limit of an account. Raises :class:`~yeban.errors.RateLimited`."""
         item, words = self._limits[limit]
-        if wait_s := self._hit(item, limit, account, cost=cost):
+        if wait_s := self._hit(item, limit, str(account_id), cost=cost):
             raise RateLimited(
                 msg(
                     "%(amount)s %(words)s are the most; try again in %(wait_s)s s.",
@@ -62,7 +66,7 @@ class RateLimits:
             )
 
     def count_attempt(self, name: str, address: str) -> None:
-        """Count an attempt to sign in, before it is known how it ends. Raises :class:`~yeban.errors.RateLimited`."""
+        """Count an attempt to sign in, before the password is checked. Raises :class:`~yeban.errors.RateLimited`."""
         limits = [(_ATTEMPTS_OF_ADDRESS, ("address", address)), (_ATTEMPTS, ("name", _digest(name), address))]
         if not self._is_known(name, address):
             limits.append((_ATTEMPTS_ANYWHERE, ("name", _digest(name))))
@@ -76,24 +80,24 @@ class RateLimits:
                     retry_after_s=wait_s,
                 )
 
-    def forgive(self, name: str, address: str) -> None:
-        """Take the attempts of whoever has signed in now for slips of their own."""
+    def clear_attempts(self, name: str, address: str) -> None:
+        """Forget the failed attempts before a success, and remember the address as known."""
         keys = ("name", _digest(name), address)
         try:
             self._shared.clear(_ATTEMPTS, *keys)
-            self._client.set(_known(name, address), 1, ex=_KNOWN_S)
+            self._client.set(_known_key(name, address), 1, ex=_KNOWN_ADDRESS_S)
         except (StorageError, redis.RedisError):
             self._own.clear(_ATTEMPTS, *keys)
 
     def _is_known(self, name: str, address: str) -> bool:
-        """Whether this name has signed in from this address lately: then those who guess elsewhere do not matter."""
+        """Return whether the name has signed in from here lately; guesses from elsewhere then do not lock it out."""
         try:
-            return bool(self._client.exists(_known(name, address)))
+            return bool(self._client.exists(_known_key(name, address)))
         except redis.RedisError:
             return False
 
     def count_wrong_token(self, address: str) -> None:
-        """Count a token that is none. Raises :class:`~yeban.errors.RateLimited` after too many."""
+        """Count an invalid token. Raises :class:`~yeban.errors.RateLimited` after too many."""
         if wait_s := self._hit(_WRONG_TOKENS, "tokens", address):
             raise RateLimited(
                 msg("Too many wrong tokens were sent; try again in %(wait_s)s s.", wait_s=wait_s), retry_after_s=wait_s
@@ -115,9 +119,9 @@ def _hit(limiter: RateLimiter, item: RateLimitItem, keys: tuple[str, ...], cost:
 
 
 def _digest(name: str) -> str:
-    """A name as a key: whoever asks chooses its length."""
+    """Return a key of fixed length: callers send names of any length."""
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _known(name: str, address: str) -> str:
+def _known_key(name: str, address: str) -> str:
     return f"yeban:signed-in:{_digest(name)}:{address}"

@@ -1,4 +1,4 @@
-"""The cookie that carries a browser's session: signed, unreadable by scripts, gone after twelve hours of silence."""
+"""Session cookies: signed, hidden from scripts, and valid for twelve hours after the last request."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from yeban.errors import ConfigurationError, msg
 from yeban.settings import Settings
 
 _LIFETIME = timedelta(hours=12)
+_MIN_KEY_CHARS = 32
+_KEY_FILE = "secret_key"
 
 
-class _Sessions(SecureCookieSessionInterface):
+class _SessionInterface(SecureCookieSessionInterface):
     def get_cookie_secure(self, _app: Flask) -> bool:
-        # Over HTTPS never without it again; on this machine there is no HTTPS.
+        # Without a proxy, browsers on this machine use plain HTTP.
         return request.is_secure
 
     def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
-        # Files of a page and probes do not renew the session.
         policy = current_policy()
         renews = policy is None or policy.uses_session
         return super().should_set_cookie(app, session) and (session.modified or renews)
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Set the sessions of ``app`` up. Raises :class:`~yeban.errors.ConfigurationError` where no key can be kept."""
-    app.session_interface = _Sessions()
+    """Set up the sessions of ``app``. Raises :class:`~yeban.errors.ConfigurationError` for the secret key."""
+    app.session_interface = _SessionInterface()
     app.config.update(
         SECRET_KEY=secret_key(settings),
         SESSION_COOKIE_NAME="yeban_session",
@@ -47,46 +48,42 @@ def install(app: Flask, settings: Settings) -> None:
         )
 
 
-_LEAST_CHARS = 32
-_FILE = "secret_key"
-
-
 def secret_key(settings: Settings) -> str:
-    """``YEBAN_SECRET_KEY``, else the key in the data directory, which is made where there is none.
+    """Return ``YEBAN_SECRET_KEY``, or the key in the data directory, which is created on first use.
 
-    Raises :class:`~yeban.errors.ConfigurationError` for a short key, and where none can be kept.
+    Raises :class:`~yeban.errors.ConfigurationError` if the key is too short or cannot be stored.
     """
     if settings.secret_key is not None:
-        if len(settings.secret_key) < _LEAST_CHARS:
+        if len(settings.secret_key) < _MIN_KEY_CHARS:
             raise ConfigurationError(
                 msg(
-                    "YEBAN_SECRET_KEY is too short: give %(least_chars)s random characters or more.",
-                    least_chars=_LEAST_CHARS,
+                    "YEBAN_SECRET_KEY is too short: use at least %(min_chars)s random characters.",
+                    min_chars=_MIN_KEY_CHARS,
                 )
             )
         return settings.secret_key
-    path = settings.data_dir / _FILE
+    path = settings.data_dir / _KEY_FILE
     try:
-        return _kept(path)
+        return _stored_key(path)
     except OSError as error:
         raise ConfigurationError(
             msg(
-                "The key that signs sessions cannot be kept in %(path)s: %(reason)s. Set YEBAN_SECRET_KEY.",
+                "Cannot store the key that signs sessions in %(path)s: %(reason)s. Set YEBAN_SECRET_KEY.",
                 path=path,
                 reason=error.strerror,
             )
         ) from error
 
 
-def _kept(path: Path) -> str:
+def _stored_key(path: Path) -> str:
     with contextlib.suppress(FileNotFoundError):
         return path.read_text(encoding="ascii")
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(prefix=f".{_FILE}-", dir=path.parent)
+    descriptor, draft = tempfile.mkstemp(prefix=f".{_KEY_FILE}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(48))
-        with contextlib.suppress(FileExistsError):  # another process was first; its key holds
+        with contextlib.suppress(FileExistsError):  # another process was first; use its key
             os.link(draft, path)
     finally:
         Path(draft).unlink()

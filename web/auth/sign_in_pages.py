@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -19,23 +19,23 @@ _TEMPLATE = "signin.html"
 
 @pages.get("/sign-in", policy=PUBLIC)
 def sign_in() -> str | AnyResponse:
-    """The form; where there are no accounts, or somebody is signed in already, there is nothing to ask."""
+    """Show the form, unless accounts are off or the browser is signed in."""
     then = own_path(request.args.get("then"))
     if not authentication.accounts_on() or authentication.is_signed_in():
         return redirect(then, 303)
-    return render_template(_TEMPLATE, then=then, nobody=people.is_empty(services().database))
+    return render_template(_TEMPLATE, then=then, no_accounts=people.is_empty(services().database))
 
 
 @pages.post("/sign-in", policy=PUBLIC)
 def sign_in_with_password() -> AnyResponse:
-    """Begin a session, or say that name or password is wrong."""
+    """Start a session, or show why it was refused."""
     then = own_path(request.form.get("then"))
     if not authentication.accounts_on():
         return redirect(then, 303)
     try:
-        authentication.begin_session(request.form.get("name", ""), request.form.get("password", ""))
+        authentication.sign_in(request.form.get("name", ""), request.form.get("password", ""))
     except (Unauthorized, RateLimited) as error:
-        return _again(error, then)
+        return problems.page(_TEMPLATE, error, then=then, name=request.form.get("name", ""))
     return redirect(then, 303)
 
 
@@ -45,7 +45,3 @@ def sign_out() -> AnyResponse:
     authentication.end_session()
     flash(_("You are signed out."))
     return redirect(url_for("pages.sign_in"), 303)
-
-
-def _again(error: Unauthorized | RateLimited, then: str) -> Response:
-    return problems.page(_TEMPLATE, error, then=then, name=request.form.get("name", ""))

@@ -48,4 +48,4 @@ def test_a_password_that_may_not_be_one_is_refused(settings, database_url):
 
 def test_a_database_that_is_away_keeps_nobody_from_starting(settings, caplog):
     make_first_account(settings, "postgresql://127.0.0.1:1/none")
-    assert "not known whether there are accounts" in caplog.text
+    assert "cannot check whether accounts exist" in caplog.text

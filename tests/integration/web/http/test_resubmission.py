@@ -83,7 +83,7 @@ def test_what_comes_too_often_is_kept_with_all_that_was_entered(signed_in, path,
 def test_a_kept_form_does_what_it_was_to_do_when_it_is_sent_again(signed_in, monkeypatch):
     client, token = signed_in
     refused = client.post("/label-sets/new", data=SET, headers={"X-CSRF-Token": token, **OURS})
-    monkeypatch.setattr(RateLimits, "count", lambda *_, **__: None)
+    monkeypatch.setattr(RateLimits, "charge", lambda *_, **__: None)
     sent = _sent(checked_page(refused, 429))
     headers = {"X-CSRF-Token": token_of(refused.text), **OURS}
     saved = client.post("/label-sets/new", data=sent, headers=headers)
