@@ -172,7 +172,7 @@ def test_a_task_that_failed_is_named_without_what_its_exception_says(written):
 def test_what_nobody_caught_is_a_record_too(where):
     program = (
         "import sys, threading\n"
-        "from yeban.logs import configure_logging, log_uncaught\n"
+        "from yeban.telemetry.logs import configure_logging, log_uncaught\n"
         "configure_logging('INFO', 'json'); log_uncaught()\n"
         "def fail(): raise RuntimeError(sys.argv[1])\n"
         "fail() if sys.argv[2] == 'main' else threading.Thread(target=fail).start()\n"
