@@ -32,8 +32,8 @@ _HISTORY = 100
 _NEW_ROWS = 3
 #: Characters of a rejected import that the page shows again.
 _SHOWN_AGAIN_CHARS = 50_000
-_EDIT = "labelsets_edit.html"
-_LIST = "labelsets.html"
+_EDIT = "label_sets_edit.html"
+_LIST = "label_sets.html"
 
 
 class ListQuery(Fields):
@@ -259,7 +259,7 @@ def _options(content: LabelSet) -> dict[str, str]:
 
 
 def _page_of(saved: SavedSet) -> str:
-    return render_template("labelsets_show.html", **_shown(saved))
+    return render_template("label_sets_show.html", **_shown(saved))
 
 
 def _shown(saved: SavedSet) -> dict[str, Any]:
@@ -269,7 +269,7 @@ def _shown(saved: SavedSet) -> dict[str, Any]:
 
 def _refused(label_set_id: uuid.UUID, error: YebanError) -> Response:
     saved = label_sets.get_set(services().database, label_set_id, viewer=viewer())
-    return problems.page("labelsets_show.html", error, **_shown(saved))
+    return problems.page("label_sets_show.html", error, **_shown(saved))
 
 
 def _to(label_set_id: uuid.UUID) -> AnyResponse:

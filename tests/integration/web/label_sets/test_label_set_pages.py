@@ -13,8 +13,8 @@ import pytest
 from tests.fixtures.page_checker import problems_of
 from tests.integration.web.classify.test_classify_page import HOSTILE
 
-_CSS = ("labels", "classify", "labelsets")
-_JS = ("labels", "classify", "labelsets")
+_CSS = ("labels", "classify", "label_sets")
+_JS = ("labels", "classify", "label_sets")
 
 EXPORT = {
     "name": "售后",
