@@ -25,7 +25,7 @@ from web.label_sets.input import (
     reference,
     values_of,
 )
-from web.monitoring.served_models import offered_models
+from web.monitoring.served_models import model_choices
 from web.services import services
 from yeban.errors import NotFound, YebanError
 from yeban.label_sets import SavedSet
@@ -108,7 +108,7 @@ def _load() -> Response:
 
 
 def _shown(values: Mapping[str, str]) -> dict[str, Any]:
-    models = offered_models(services(), role=INTERACTIVE_ROLE)
+    models = model_choices(services(), role=INTERACTIVE_ROLE)
     return {"values": values, "models": list(models), "model_facts": models, "loads_sets": True}
 
 

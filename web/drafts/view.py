@@ -14,7 +14,7 @@ from web.drafts.form import TONIGHT, reading_of
 from web.drafts.preview import Look
 from web.http.form_values import entered
 from web.label_sets.input import label_set, labels_of_form, labels_text
-from web.monitoring.served_models import served_models
+from web.monitoring.served_models import model_choices
 from web.services import services
 from yeban.drafts import Draft
 from yeban.errors import YebanError
@@ -53,7 +53,7 @@ def page(draft: Draft, values: MultiDict[str, str], *, counted: Counted | None =
         **shown,
         **counts(draft, counted),
         **estimated(values, rows),
-        "models": served_models(services(), role=BULK_ROLE),
+        "models": list(model_choices(services(), role=BULK_ROLE)),
         "refinable": True,
         "earlier": latest_job_of(services().database, draft.sha256, viewer=viewer()),
         "tonight": TONIGHT,

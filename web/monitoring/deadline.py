@@ -1,7 +1,7 @@
-"""Questions to servers that may never answer: a process that is stopped keeps its connections, and says nothing.
+"""Calls to servers that may hang: a stopped process keeps its connections and never answers.
 
-No timeout of a driver bounds that for certain. So a question is asked in a thread of its own, one at a time, and
-whoever wants the answer waits only so long. A thread that hangs holds one connection and nothing else.
+No driver's timeout covers every case. So each call runs in a thread of its own, one at a time, and its callers wait for
+a limited time. A thread that hangs holds one connection and nothing else.
 """
 
 from __future__ import annotations
@@ -17,55 +17,57 @@ from yeban.errors import ServiceUnavailable, msg
 T = TypeVar("T")
 
 
-class Bounded(Generic[T]):
-    """``ask``, answered within ``timeout_s``; an answer serves everyone for ``keep_s``. Thread-safe."""
+class TimedCall(Generic[T]):
+    """Call ``function`` with a timeout, and share its result for ``cache_s``. Thread-safe."""
 
-    def __init__(self, what: str, ask: Callable[[], T], *, timeout_s: float, keep_s: float = 0.0) -> None:
-        """``what`` begins the sentence that says there was no answer, as in “The database”."""
-        self._what = what
-        self._ask = ask
+    def __init__(self, server: str, function: Callable[[], T], *, timeout_s: float, cache_s: float = 0.0) -> None:
+        """``server`` is the subject of the error, as in “The database”."""
+        self._server = server
+        self._function = function
         self._timeout_s = timeout_s
-        self._keep_s = keep_s
+        self._cache_s = cache_s
         self._lock = threading.Lock()
-        self._answer: Future[T] | None = None
-        self._answered_at = 0.0
+        self._result: Future[T] | None = None
+        self._finished_at = 0.0
 
     def start(self) -> Callable[[], T]:
-        """Ask now, or join whoever asks already; what is returned waits for the answer.
+        """Start the call, or join the one in progress, and return a function that waits for the result.
 
-        It raises what ``ask`` raises, and :class:`~yeban.errors.ServiceUnavailable` if there is no answer in time.
+        That function raises what the call raises, and :class:`~yeban.errors.ServiceUnavailable` on a timeout.
         """
         with self._lock:
-            answer = self._answer
-            if answer is None or (answer.done() and time.monotonic() - self._answered_at >= self._keep_s):
-                answer = Future()
-                # First, since it raises where no further thread can be made.
-                threading.Thread(target=self._run, args=(answer,), name="bounded", daemon=True).start()
-                self._answer = answer
-        return lambda: self._wait(answer)
+            result = self._result
+            if result is None or (result.done() and time.monotonic() - self._finished_at >= self._cache_s):
+                result = Future()
+                # Started before it is stored: this raises where no thread can be made.
+                threading.Thread(target=self._run, args=(result,), name="timed-call", daemon=True).start()
+                self._result = result
+        return lambda: self._wait(result)
 
     def __call__(self) -> T:
-        """The answer, as :meth:`start` gives it."""
+        """Call and wait; see :meth:`start`."""
         return self.start()()
 
-    def _wait(self, answer: Future[T]) -> T:
+    def _wait(self, result: Future[T]) -> T:
         try:
-            return answer.result(self._timeout_s)
+            return result.result(self._timeout_s)
         except TimeoutError as error:
-            if answer.done():  # it was the question that ended so
+            if result.done():  # the function itself raised it
                 raise
             raise ServiceUnavailable(
                 msg(
-                    "%(what)s did not answer within %(timeout_s)s s.", what=self._what, timeout_s=f"{self._timeout_s:g}"
+                    "%(what)s did not answer within %(timeout_s)s s.",
+                    what=self._server,
+                    timeout_s=f"{self._timeout_s:g}",
                 )
             ) from error
 
-    def _run(self, answer: Future[T]) -> None:
+    def _run(self, result: Future[T]) -> None:
         try:
-            value = self._ask()
-        except Exception as error:  # noqa: BLE001 - it is raised where the answer is wanted
-            self._answered_at = time.monotonic()
-            answer.set_exception(error)
+            value = self._function()
+        except Exception as error:  # noqa: BLE001 - raised to those who wait
+            self._finished_at = time.monotonic()
+            result.set_exception(error)
         else:
-            self._answered_at = time.monotonic()
-            answer.set_result(value)
+            self._finished_at = time.monotonic()
+            result.set_result(value)

@@ -1,4 +1,4 @@
-"""Whether this service can do its work: each part that it needs, asked now, and given up after a few seconds."""
+"""Health of the service: each dependency is checked on request, within a few seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import current_app
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from web.monitoring.deadline import Bounded
+from web.monitoring.deadline import TimedCall
 from web.services import Services
 from yeban.chunks.workers import live_workers
 from yeban.errors import ConfigurationError, ServiceUnavailable
@@ -19,12 +19,12 @@ from yeban.messaging.tls import tls_failure
 from yeban.runtime.programs import ROLES
 
 _EXTENSION = "yeban.health"
-#: Seconds after which a server that says nothing counts as away; a supervisor's own limit is often five.
+#: Seconds to wait for a server. Supervisors often wait for five.
 TIMEOUT_S = 3.0
 
 
 class Health:
-    """The parts of one app."""
+    """Dependencies of one app."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -33,19 +33,19 @@ class Health:
             "migrations": self._migrations,
             **{f"worker.{role}": partial(self._worker, role) for role in ROLES},
         }
-        self._of_database = tuple(checks)
-        self._in_database = Bounded(
+        self._database_checks = tuple(checks)
+        self._check_database = TimedCall(
             "The database", lambda: {name: _problem(check) for name, check in checks.items()}, timeout_s=TIMEOUT_S
         )
-        self._in_redis = Bounded("Redis", lambda: {"redis": _problem(self._redis)}, timeout_s=TIMEOUT_S)
+        self._check_redis = TimedCall("Redis", lambda: {"redis": _problem(self._redis)}, timeout_s=TIMEOUT_S)
 
     def readiness(self) -> dict[str, str | None]:
-        """Problem of each dependency by its name; ``None`` for those that work."""
-        questions = ((self._of_database, self._in_database.start()), (("redis",), self._in_redis.start()))
+        """Return the problem of each dependency by its name; ``None`` if it works."""
+        calls = ((self._database_checks, self._check_database.start()), (("redis",), self._check_redis.start()))
         problems: dict[str, str | None] = {}
-        for names, answer in questions:
+        for names, wait in calls:
             try:
-                problems |= answer()
+                problems |= wait()
             except ServiceUnavailable as error:
                 problems |= dict.fromkeys(names, error.detail)
         return problems
@@ -70,12 +70,12 @@ class Health:
 
 
 def install(extensions: dict[str, object], services: Services) -> None:
-    """Put the health of an app where :func:`health` finds it."""
+    """Store the health of an app for :func:`health`."""
     extensions[_EXTENSION] = Health(services)
 
 
 def health() -> Health:
-    """The health of the app that handles the present request."""
+    """Return the health of the current app."""
     return cast("Health", current_app.extensions[_EXTENSION])
 
 
@@ -85,4 +85,4 @@ def _problem(check: Callable[[], str | None]) -> str | None:
     except (ConfigurationError, ServiceUnavailable) as error:
         return error.detail
     except SQLAlchemyError:
-        return "The database refused the question; its schema may be missing."
+        return "The database rejected the query; its schema may be missing."

@@ -1,7 +1,6 @@
-"""What Prometheus is told of the whole service: counts from the database and from Redis, found when it asks.
+"""Metrics of the whole service, counted in the database and in Redis on each scrape.
 
-A scrape costs the servers a few look-ups in small indexes, at most one every few seconds however many ask, and it is
-answered whether they answer or not.
+Counting reads a few small indexes, at most once every few seconds. A scrape is answered even if a server is not.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import case, func, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from web.monitoring.deadline import Bounded
+from web.monitoring.deadline import TimedCall
 from web.services import Services
 from yeban import __version__
 from yeban.chunks.workers import WORKER_TIMEOUT_S
@@ -33,22 +32,22 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_EXTENSION = "yeban.observed"
+_EXTENSION = "yeban.service_metrics"
 _TIMEOUT_S = 3.0
-_KEEP_S = 5.0
+_CACHE_S = 5.0
 _STATEMENT_TIMEOUT_MS = 2_000
 
-_UNENDED = [state for state in JobState if state not in ENDED]
+_UNFINISHED = [state for state in JobState if state not in ENDED]
 _OPEN = [ChunkState.QUEUED, ChunkState.LEASED]
 _MESSAGE_STATES = ("due", "later")
 _QUEUES = {"bulk": BULK_QUEUE, "interactive": INTERACTIVE_QUEUE}
 
-_IS_UNENDED = Job.state.in_(constants(_UNENDED))
-_JOBS = select(Job.state, func.count()).where(_IS_UNENDED).group_by(Job.state)
+_IS_UNFINISHED = Job.state.in_(constants(_UNFINISHED))
+_JOBS = select(Job.state, func.count()).where(_IS_UNFINISHED).group_by(Job.state)
 _CHUNKS = (
     select(Chunk.state, func.count())
     .join(Job, Job.id == Chunk.job_id)
-    .where(_IS_UNENDED, Chunk.state != constant(ChunkState.DONE))
+    .where(_IS_UNFINISHED, Chunk.state != constant(ChunkState.DONE))
     .group_by(Chunk.state)
 )
 _DUE = case((WebhookDelivery.next_at <= func.now(), literal_column("'due'")), else_=literal_column("'later'"))
@@ -62,8 +61,8 @@ _WORKERS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Counted:
-    """What the database holds: by state or role, and of drafts their number and bytes."""
+class _DatabaseCounts:
+    """Counts by state or role, and the number and bytes of drafts."""
 
     jobs: dict[str, int]
     chunks: dict[str, int]
@@ -73,29 +72,31 @@ class _Counted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Waiting:
-    """Messages in Redis: those in each queue, and those that workers have."""
+class _RedisCounts:
+    """Messages in each queue, and messages that workers have not acknowledged."""
 
     queued: dict[str, int]
     unacknowledged: int
 
 
 class ServiceState:
-    """Finds the state of the service for Prometheus; one an app."""
+    """Collector of the service's metrics for Prometheus; one an app."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._counted = Bounded("The database", self._count, timeout_s=_TIMEOUT_S, keep_s=_KEEP_S)
-        self._waiting = Bounded("Redis", self._look, timeout_s=_TIMEOUT_S, keep_s=_KEEP_S)
+        self._database_counts = TimedCall(
+            "The database", self._count_in_database, timeout_s=_TIMEOUT_S, cache_s=_CACHE_S
+        )
+        self._redis_counts = TimedCall("Redis", self._count_in_redis, timeout_s=_TIMEOUT_S, cache_s=_CACHE_S)
 
     def collect(self) -> Iterable[Any]:
-        """Every metric of it; of a part that does not answer, ``yeban_up`` alone."""
-        asked = self._counted.start(), self._waiting.start()
-        (database, counted), (redis, waiting) = _answered(asked[0]), _answered(asked[1])
+        """Yield every metric; for a server that does not answer, ``yeban_up`` alone."""
+        calls = self._database_counts.start(), self._redis_counts.start()
+        (database, counted), (redis, waiting) = _result(calls[0]), _result(calls[1])
         yield metrics.INFO.family([(("web", __version__), 1)])
         yield metrics.UP.family([(("database",), float(database)), (("redis",), float(redis))])
         if counted is not None:
-            yield metrics.JOBS.family(((state,), counted.jobs.get(state, 0)) for state in _UNENDED)
+            yield metrics.JOBS.family(((state,), counted.jobs.get(state, 0)) for state in _UNFINISHED)
             yield metrics.CHUNKS.family(((state,), counted.chunks.get(state, 0)) for state in _OPEN)
             yield metrics.WORKERS.family(((role,), counted.workers.get(role, 0)) for role in ROLES)
             yield metrics.WEBHOOK_MESSAGES.family(
@@ -107,31 +108,31 @@ class ServiceState:
             yield metrics.QUEUE_MESSAGES.family(((name,), count) for name, count in waiting.queued.items())
             yield metrics.UNACKNOWLEDGED.family([((), waiting.unacknowledged)])
 
-    def _count(self) -> _Counted | None:
-        """What is counted, or None where the database is there and that took too long, or its schema is another."""
+    def _count_in_database(self) -> _DatabaseCounts | None:
+        """Return the counts; ``None`` if the database is up but too slow, or has another schema."""
         self._services.database.ping()
         try:
             return count(self._services.database)
         except (ServiceUnavailable, SQLAlchemyError) as error:
-            log.warning("nothing could be counted", extra={"error": logs.redacted(error)})
+            log.warning("cannot count in the database", extra={"error": logs.redacted(error)})
             return None
 
-    def _look(self) -> _Waiting:
-        # kombu keeps a queue in the Redis list of its name, and what was delivered in one hash.
+    def _count_in_redis(self) -> _RedisCounts:
+        # kombu keeps a queue in the Redis list of its name, and delivered messages in one hash.
         with self._services.redis.pipeline(transaction=False) as pipeline:
             for queue in _QUEUES.values():
                 pipeline.llen(queue)
             pipeline.hlen(UNACKNOWLEDGED_KEY)
             *queued, unacknowledged = pipeline.execute()
-        return _Waiting(queued=dict(zip(_QUEUES, queued, strict=True)), unacknowledged=unacknowledged)
+        return _RedisCounts(queued=dict(zip(_QUEUES, queued, strict=True)), unacknowledged=unacknowledged)
 
 
-def count(database: Database) -> _Counted:
-    """Count what the database holds, within two seconds. Raises ``ServiceUnavailable``."""
+def count(database: Database) -> _DatabaseCounts:
+    """Count in the database, within two seconds. Raises ``ServiceUnavailable``."""
     with database.begin() as connection:
         connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_TIMEOUT_MS}"))
         drafts = connection.execute(_DRAFTS).one()
-        return _Counted(
+        return _DatabaseCounts(
             jobs={row[0]: row[1] for row in connection.execute(_JOBS)},
             chunks={row[0]: row[1] for row in connection.execute(_CHUNKS)},
             workers={row[0]: row[1] for row in connection.execute(_WORKERS)},
@@ -141,19 +142,19 @@ def count(database: Database) -> _Counted:
 
 
 def install(extensions: dict[str, object], services: Services) -> None:
-    """Put the state of an app's service where :func:`service_state` finds it."""
+    """Store the collector of an app for :func:`service_state`."""
     extensions[_EXTENSION] = ServiceState(services)
 
 
 def service_state() -> ServiceState:
-    """The state of the service whose app handles the present request."""
+    """Return the collector of the current app."""
     return cast("ServiceState", current_app.extensions[_EXTENSION])
 
 
-def _answered(answer: Callable[[], T]) -> tuple[bool, T | None]:
-    """Whether the part answered, and what."""
+def _result(wait: Callable[[], T]) -> tuple[bool, T | None]:
+    """Return whether the server answered, and its answer."""
     try:
-        return True, answer()
+        return True, wait()
     except (ServiceUnavailable, SQLAlchemyError, RedisError, OSError) as error:
-        log.warning("a part does not answer a scrape", extra={"error": logs.redacted(error)})
+        log.warning("a server did not answer a scrape", extra={"error": logs.redacted(error)})
         return False, None

@@ -1,4 +1,4 @@
-"""Which models can be asked for: the one in the settings, and whatever live workers serve."""
+"""Models that a request may name: the default, and those that live workers serve."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from yeban.errors import ServiceUnavailable, UnknownModel, msg
 
 
 def check_model(services: Services, name: str | None, *, role: str) -> str:
-    """The model to use: ``name``, or the default. Raises :class:`~yeban.errors.UnknownModel`.
+    """Return ``name`` if a worker serves it; the default without one. Raises :class:`~yeban.errors.UnknownModel`.
 
-    The default is taken on trust, so that work may be handed in while its worker is still starting.
+    The default needs no worker, so that jobs can be submitted while the workers start.
     """
     default = services.settings.model
     if name is None or name == default:
@@ -24,13 +24,11 @@ def check_model(services: Services, name: str | None, *, role: str) -> str:
     )
 
 
-def served_models(services: Services, *, role: str) -> list[str]:
-    """Names that a form may offer, the default first; only that while the database is away."""
-    return list(offered_models(services, role=role))
+def model_choices(services: Services, *, role: str) -> dict[str, str]:
+    """Return the models for a form, the default first, each with the precisions and sessions of its workers.
 
-
-def offered_models(services: Services, *, role: str) -> dict[str, str]:
-    """As :func:`served_models`, each with the precisions and sessions that live workers have it in; "" for unknown."""
+    Without a live worker that is "". While the database is unreachable the default is the only choice.
+    """
     default = services.settings.model
     found: dict[str, set[str]] = {default: set()}
     try:

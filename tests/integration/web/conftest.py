@@ -1,4 +1,4 @@
-"""A web app on a real PostgreSQL and Valkey; workers are fakes that answer or tag as a test says."""
+"""A web app on a real PostgreSQL and Valkey, with fake workers."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ class FakeInteractiveWorker(threading.Thread):
 
 
 @pytest.fixture(autouse=True)
-def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash passwords as weakly as can be: how strong they are is tested elsewhere."""
+def fast_password_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords at the lowest cost; other tests cover the real one."""
     monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     passwords._dummy_hash.cache_clear()
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that stands still for some seconds is there all the same; that one is given up has tests of its own."""
+def long_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait a minute for each server, since the machine may be busy."""
     monkeypatch.setattr(authentication, "_REDIS_TIMEOUT_S", 60.0)
     for module, name in ((health, "TIMEOUT_S"), (metrics, "_TIMEOUT_S")):
         monkeypatch.setattr(module, name, 60.0)
@@ -83,7 +83,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """For workers that answer at once, however long that takes; where none does, the deadline is to be shorter."""
+    """A deadline of a minute, so that a busy machine fails no test."""
     return Settings(
         data_dir=tmp_path, max_upload_mb=1, max_text_chars=1000, interactive_deadline_ms=60_000, chunk_rows=2
     )
@@ -91,7 +91,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def make_app(database_url: str, redis_url: str, settings: Settings) -> Iterator[Callable[..., Flask]]:
-    """Make apps, whose answers must all be as the API describes them, or sound pages."""
+    """Make apps; every answer must match the API's description or be a valid page."""
     made: list[tuple[Flask, Conformance, SoundPages]] = []
 
     def make(**changes: Any) -> Flask:
@@ -149,7 +149,7 @@ def start_worker(redis_url: str) -> Iterator[Callable[..., FakeInteractiveWorker
 
 @pytest.fixture
 def upload(client: FlaskClient) -> Callable[..., Any]:
-    """Hand a job in; keyword arguments are form fields, ``content`` and ``name`` the file."""
+    """Submit a job: ``content`` and ``name`` are the file, keyword arguments its form fields."""
 
     def send(
         content: str | bytes = CSV, name: str = "tickets.csv", *, headers: dict[str, str] | None = None, **fields: Any
@@ -176,7 +176,7 @@ def job_id(upload: Callable[..., Any]) -> str:
 
 @pytest.fixture
 def tag(database: Database) -> Callable[[str], None]:
-    """Stands in for the bulk workers: the first label for every row, an error for a row that has a problem."""
+    """Tag a job as bulk workers would: the first label for each row, an error for rows with a problem."""
 
     def tag_job(public_id: str) -> None:
         with database.begin() as connection:
@@ -209,10 +209,10 @@ def tag(database: Database) -> Callable[[str], None]:
 
 
 @pytest.fixture
-def beating(database: Database) -> Callable[..., WorkerInfo]:
-    """Let a worker's heartbeat be seen."""
+def live_worker(database: Database) -> Callable[..., WorkerInfo]:
+    """Record the heartbeat of a worker."""
 
-    def see(role: str, model: str = "e5-small") -> WorkerInfo:
+    def record(role: str, model: str = "e5-small") -> WorkerInfo:
         worker = WorkerInfo(
             id=uuid.uuid4(),
             role=role,
@@ -233,4 +233,4 @@ def beating(database: Database) -> Callable[..., WorkerInfo]:
         beat(database, worker)
         return worker
 
-    return see
+    return record

@@ -207,7 +207,7 @@ def receiver() -> Iterator[FakeReceiver]:
 
 
 @pytest.fixture
-def play(make_app, start_worker, tag, beating, work: Work, receiver: FakeReceiver) -> Callable[..., dict[str, Any]]:
+def play(make_app, start_worker, tag, live_worker, work: Work, receiver: FakeReceiver) -> Callable[..., dict[str, Any]]:
     """Play a scene on an app and servers of its own."""
 
     def answer(request: Any, replies: Mapping[str, Any]) -> bytes:
@@ -223,7 +223,7 @@ def play(make_app, start_worker, tag, beating, work: Work, receiver: FakeReceive
         work.end(SimpleNamespace(internal_id=number))
 
     drivers: dict[str, Callable[[Any], object]] = {
-        "beat": lambda given: beating(*given),
+        "beat": lambda given: live_worker(*given),
         "end": end,
         "receiver": lambda status: setattr(receiver, "behave", status),
         "sql": lambda statement: work.execute(statement.replace(":", r"\:")),

@@ -96,16 +96,16 @@ def test_an_answer_that_does_not_fit_is_the_engines_failure(client, start_worker
     assert (response.status_code, response.json["code"]) == (502, "engine_failed")
 
 
-def test_a_silent_worker_is_a_timeout(make_app, start_worker, beating):
+def test_a_silent_worker_is_a_timeout(make_app, start_worker, live_worker):
     start_worker(lambda _: None)
-    beating("interactive")
+    live_worker("interactive")
     response = _ask(make_app(interactive_deadline_ms=100).test_client())
     assert (response.status_code, response.json["code"]) == (504, "no_answer")
     assert "busy" in response.json["detail"]
 
 
-def test_no_worker_at_all_is_said(make_app, beating):
-    beating("bulk")
+def test_no_worker_at_all_is_said(make_app, live_worker):
+    live_worker("bulk")
     response = _ask(make_app(interactive_deadline_ms=100).test_client())
     assert response.status_code == 504
     assert "no interactive worker is running" in response.json["detail"]
@@ -128,13 +128,13 @@ def test_without_redis_it_is_unavailable_soon(make_app):
     assert int(response.headers["Retry-After"]) >= 1
 
 
-def test_a_model_must_be_served_by_an_interactive_worker(client, start_worker, beating):
+def test_a_model_must_be_served_by_an_interactive_worker(client, start_worker, live_worker):
     start_worker()
-    beating("bulk", "structbert-large")
+    live_worker("bulk", "structbert-large")
     refused = _ask(client, model="structbert-large")
     assert (refused.status_code, refused.json["code"]) == (422, "unknown_model")
     assert refused.json["models"] == ["e5-small"]
-    beating("interactive", "structbert-large")
+    live_worker("interactive", "structbert-large")
     assert _ask(client, model="structbert-large").json["model"]["name"] == "structbert-large"
 
 

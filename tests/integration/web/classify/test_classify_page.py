@@ -348,11 +348,11 @@ def test_a_set_deleted_meanwhile_does_not_stop_a_text(client, start_worker):
     assert _post(client, HTMX, label_set=f"{saved['id']}@1").status_code == 200
 
 
-def test_models_are_offered_with_what_they_are(client, beating):
+def test_models_are_offered_with_what_they_are(client, live_worker):
     assert "e5-small</p>" in client.get("/").text
-    beating("interactive")
-    beating("interactive", "structbert")
-    beating("bulk", "other")
+    live_worker("interactive")
+    live_worker("interactive", "structbert")
+    live_worker("bulk", "other")
     page = client.get("/", query_string={"model": "gone"}).text
     options = re.findall(r"<option value=\"([^\"]*)\"( selected)?>([^<]*)</option>", page.partition('name="model"')[2])
     assert options == [

@@ -229,10 +229,10 @@ THERE = [
 
 
 @pytest.fixture
-def fuzzed(make_app, start_worker, beating, upload, tag, database):
+def fuzzed(make_app, start_worker, live_worker, upload, tag, database):
     """An app with a worker that answers, a tagged job, and what else there is."""
-    beating("interactive")
-    beating("bulk")
+    live_worker("interactive")
+    live_worker("bulk")
     start_worker()
     job_id = upload().json["id"]
     tag(job_id)

@@ -143,10 +143,10 @@ def test_an_upload_over_the_limit_is_refused_unread(client):
     assert body.read() == b""  # what is still coming is taken in, so that the caller sees the answer
 
 
-def test_a_model_must_be_served_by_a_bulk_worker(upload, beating):
-    beating("interactive", "structbert-large")
+def test_a_model_must_be_served_by_a_bulk_worker(upload, live_worker):
+    live_worker("interactive", "structbert-large")
     assert upload(model="structbert-large").json["code"] == "unknown_model"
-    beating("bulk", "structbert-large")
+    live_worker("bulk", "structbert-large")
     assert upload(model="structbert-large").json["model"]["name"] == "structbert-large"
 
 

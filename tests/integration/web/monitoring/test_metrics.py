@@ -1,4 +1,4 @@
-"""What Prometheus is told by the web."""
+"""Metrics of the web and of the whole service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def scrape(client):
 
 @pytest.fixture
 def silent_port():
-    """A server that takes connections and never says a word."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -36,9 +36,9 @@ def upload(client, **fields):
     return client.post("/api/v1/jobs", data={"labels": "a,b", "file": file} | fields)
 
 
-def test_the_state_of_the_service(client, scrape, beating, redis_url):
-    beating("bulk")
-    beating("bulk")
+def test_the_state_of_the_service(client, scrape, live_worker, redis_url):
+    live_worker("bulk")
+    live_worker("bulk")
     assert upload(client, start_at="2999-01-01T00:00:00Z").status_code == 201
     assert upload(client).status_code == 201
     with make_redis(redis_url) as redis:
@@ -58,7 +58,7 @@ def test_the_state_of_the_service(client, scrape, beating, redis_url):
     assert shown("yeban_build_info", program="web", version="0.1.0") == 1
 
 
-def test_drafts_and_messages_to_webhooks_that_wait(client, scrape, database):
+def test_drafts_and_waiting_webhook_messages(client, scrape, database):
     assert client.post("/upload", data={"file": (io.BytesIO(b"text\n1\n"), "t.csv")}).status_code == 303
     job = upload(client).json["id"]
     with database.begin() as connection:
@@ -74,19 +74,19 @@ def test_drafts_and_messages_to_webhooks_that_wait(client, scrape, database):
     assert shown("yeban_webhook_messages", state="later") == 1
 
 
-def test_scrapes_that_follow_one_another_ask_the_database_once(make_app, beating, monkeypatch):
-    monkeypatch.setattr(metrics, "_KEEP_S", 3600.0)  # however slowly they follow here
+def test_scrapes_within_the_cache_time_share_one_count(make_app, live_worker, monkeypatch):
+    monkeypatch.setattr(metrics, "_CACHE_S", 3600.0)
     client = make_app().test_client()
 
     def scrape() -> Scraped:
         return read(client.get("/metrics").text)
 
     assert scrape()("yeban_workers", role="bulk") == 0
-    beating("bulk")
+    live_worker("bulk")
     assert scrape()("yeban_workers", role="bulk") == 0
 
 
-def test_what_has_ended_is_not_counted_again_and_again(client, scrape):
+def test_finished_jobs_are_not_counted(client, scrape):
     job = upload(client).json["id"]
     assert client.post(f"/api/v1/jobs/{job}/cancel").status_code == 200
     shown = scrape()
@@ -94,7 +94,7 @@ def test_what_has_ended_is_not_counted_again_and_again(client, scrape):
     assert shown("yeban_chunks", state="queued") == 0
 
 
-def test_without_its_servers_the_scrape_says_so(make_app):
+def test_a_scrape_without_the_servers_reports_them_down(make_app):
     client = make_app(database_url="postgresql://127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0").test_client()
     shown = read(client.get("/metrics").text)
     assert shown("yeban_up", part="database") == shown("yeban_up", part="redis") == 0
@@ -103,7 +103,7 @@ def test_without_its_servers_the_scrape_says_so(make_app):
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/healthz"])
-def test_servers_that_hang_do_not_hang_what_asks_after_them(make_app, silent_port, monkeypatch, path):
+def test_hanging_servers_do_not_hang_probes(make_app, silent_port, monkeypatch, path):
     for module, name in ((health, "TIMEOUT_S"), (metrics, "_TIMEOUT_S")):
         monkeypatch.setattr(module, name, 0.5)
     client = make_app(
@@ -122,7 +122,7 @@ def test_servers_that_hang_do_not_hang_what_asks_after_them(make_app, silent_por
         assert response.status_code == 200
 
 
-def test_a_count_that_takes_too_long_is_left_out_and_the_database_is_there_all_the_same(app, scrape, database):
+def test_a_slow_count_is_left_out_while_the_database_is_up(app, scrape, database):
     with database.begin() as connection:
         connection.exec_driver_sql("LOCK TABLE chunk IN ACCESS EXCLUSIVE MODE")
         shown = scrape()
@@ -131,7 +131,7 @@ def test_a_count_that_takes_too_long_is_left_out_and_the_database_is_there_all_t
     assert shown("yeban_up", part="redis") == 1
 
 
-def test_an_older_schema_is_no_error(client, scrape, database):
+def test_an_older_schema_leaves_counts_out(client, scrape, database):
     with database.begin() as connection:
         connection.exec_driver_sql("DROP TABLE worker")
     shown = scrape()
@@ -139,7 +139,7 @@ def test_an_older_schema_is_no_error(client, scrape, database):
     assert shown("yeban_workers", role="bulk") is None
 
 
-def test_requests_are_counted_by_route_and_never_by_path(client):
+def test_requests_are_counted_by_route_not_by_path(client):
     counted = Counting()
     client.get("/healthz")
     client.get("/api/v1/jobs/00000000-0000-0000-0000-000000000000")
@@ -155,7 +155,7 @@ def test_requests_are_counted_by_route_and_never_by_path(client):
     assert "00000000-0000" not in shown
 
 
-def test_an_upload_is_counted_once_though_it_is_sent_twice(client):
+def test_a_repeated_upload_is_counted_once(client):
     counted = Counting()
     content = "text\n一\n二\n三\n".encode()
     for status in (201, 200):

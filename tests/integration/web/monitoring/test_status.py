@@ -1,3 +1,5 @@
+"""Health checks, models and workers."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -7,37 +9,37 @@ from sqlalchemy import text
 from yeban.chunks.workers import beat
 
 
-def test_it_is_alive_without_any_server(make_app):
+def test_liveness_needs_no_server(make_app):
     client = make_app(database_url="postgresql://127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0").test_client()
     assert client.get("/healthz").json == {"status": "ok"}
 
 
-def test_it_is_ready_when_every_part_is_there(client, beating):
-    beating("interactive")
-    beating("bulk")
+def test_readiness_with_every_dependency(client, live_worker):
+    live_worker("interactive")
+    live_worker("bulk")
     response = client.get("/readyz")
     assert response.status_code == 200
     assert response.json["status"] == "ready"
     assert set(response.json["checks"]) == {"database", "migrations", "redis", "worker.interactive", "worker.bulk"}
 
 
-def test_it_says_which_worker_is_missing(client, beating):
-    beating("bulk")
+def test_readiness_names_the_missing_worker(client, live_worker):
+    live_worker("bulk")
     response = client.get("/readyz")
     assert response.status_code == 503
     failing = {name for name, part in response.json["checks"].items() if not part["ok"]}
     assert failing == {"worker.interactive"}
 
 
-def test_a_worker_that_stopped_beating_is_not_alive(client, beating, database):
-    beating("interactive")
-    beating("bulk")
+def test_a_worker_without_a_recent_heartbeat_is_not_alive(client, live_worker, database):
+    live_worker("interactive")
+    live_worker("bulk")
     with database.begin() as connection:
         connection.execute(text("UPDATE worker SET seen_at = now() - interval '5 minutes' WHERE role = 'bulk'"))
     assert not client.get("/readyz").json["checks"]["worker.bulk"]["ok"]
 
 
-def test_it_says_which_server_is_away(make_app):
+def test_readiness_without_servers_is_json(make_app):
     client = make_app(database_url="postgresql://127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0").test_client()
     response = client.get("/readyz")
     assert response.status_code == 503
@@ -45,9 +47,9 @@ def test_it_says_which_server_is_away(make_app):
     assert not any(part["ok"] for part in response.json["checks"].values())
 
 
-def test_an_old_schema_is_not_ready(client, database, beating):
-    beating("interactive")
-    beating("bulk")
+def test_an_old_schema_is_not_ready(client, database, live_worker):
+    live_worker("interactive")
+    live_worker("bulk")
     with database.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = 'older'"))
     response = client.get("/readyz")
@@ -63,12 +65,12 @@ def test_a_missing_schema_is_not_ready(client, database):
     assert not response.json["checks"]["worker.bulk"]["ok"]
 
 
-def test_models_are_told_once_with_who_serves_them(client, beating):
+def test_models_are_listed_once_with_their_workers(client, live_worker):
     assert client.get("/api/v1/models").json == {"default": "e5-small", "models": []}
-    beating("bulk")
-    beating("bulk")
-    beating("interactive")
-    beating("bulk", "structbert-large")
+    live_worker("bulk")
+    live_worker("bulk")
+    live_worker("interactive")
+    live_worker("bulk", "structbert-large")
     first, second = client.get("/api/v1/models").json["models"]
     assert first == {
         "name": "e5-small",
@@ -83,9 +85,9 @@ def test_models_are_told_once_with_who_serves_them(client, beating):
     assert (second["name"], second["default"], second["workers"]) == ("structbert-large", False, {"bulk": 1})
 
 
-def test_workers_are_told_with_how_their_caches_do(client, beating, database):
+def test_workers_are_listed_with_their_cache_counters(client, live_worker, database):
     assert client.get("/api/v1/workers").json == {"workers": []}
-    worker = beating("bulk")
+    worker = live_worker("bulk")
     counters = {"writes": 1, "evictions": 0, "failures": 0, "entries": None}
     layers = {"memory": {"hits": 3, "misses": 1, **counters}, "redis": {"hits": 0, "misses": 0, **counters}}
     beat(database, dataclasses.replace(worker, cache={"pairs": layers}))

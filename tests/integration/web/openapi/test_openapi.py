@@ -92,9 +92,9 @@ def nothing_sent(monkeypatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("nothing_sent")
-def test_it_answers_as_described_to_whatever_is_sent(make_app, start_worker, beating, jobs):
-    beating("interactive")
-    beating("bulk")
+def test_it_answers_as_described_to_whatever_is_sent(make_app, start_worker, live_worker, jobs):
+    live_worker("interactive")
+    live_worker("bulk")
     start_worker()
     app = make_app()
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app, config=SchemathesisConfig.from_dict(CONFIG))
@@ -134,10 +134,10 @@ def _number(job_id: Any) -> int:
 
 
 @pytest.fixture
-def served(make_app, start_worker, beating) -> Iterator[tuple[str, dict[str, Operation]]]:
+def served(make_app, start_worker, live_worker) -> Iterator[tuple[str, dict[str, Operation]]]:
     """The address of a real server, and the operations it has."""
-    beating("interactive")
-    beating("bulk")
+    live_worker("interactive")
+    live_worker("bulk")
     start_worker()
     app = make_app()
     server = make_server("127.0.0.1", 0, app, threaded=True)

@@ -1,4 +1,4 @@
-"""Questions that may never be answered."""
+"""Calls to servers that may hang."""
 
 from __future__ import annotations
 
@@ -7,67 +7,67 @@ import threading
 import pytest
 
 from tests.fixtures.waiting import wait_until
-from web.monitoring.deadline import Bounded
+from web.monitoring.deadline import TimedCall
 from yeban.errors import NotFound, ServiceUnavailable, msg
 
 
 class Slow:
-    """Answers with how often it was asked, once ``go`` is set."""
+    """Returns the number of its calls, once ``go`` is set."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
         self.go = threading.Event()
 
     def __call__(self) -> int:
-        self.asked += 1
+        self.calls += 1
         self.go.wait(120)
-        return self.asked
+        return self.calls
 
 
-def test_an_answer_is_given_on():
-    assert Bounded("It", lambda: 3, timeout_s=120)() == 3
+def test_the_result_is_returned():
+    assert TimedCall("It", lambda: 3, timeout_s=120)() == 3
 
 
-def test_what_the_question_raises_is_raised():
+def test_an_error_of_the_function_is_raised():
     def ask() -> None:
         raise NotFound(msg("no"))
 
     with pytest.raises(NotFound):
-        Bounded("It", ask, timeout_s=120)()
+        TimedCall("It", ask, timeout_s=120)()
 
 
-def test_a_question_that_times_out_by_itself_is_not_one_that_hangs():
+def test_a_timeout_of_the_function_itself_is_raised():
     def ask() -> None:
         raise TimeoutError("of its own")
 
     with pytest.raises(TimeoutError, match="of its own"):
-        Bounded("It", ask, timeout_s=120)()
+        TimedCall("It", ask, timeout_s=120)()
 
 
-def test_what_is_not_answered_in_time_is_given_up_and_asked_only_once():
+def test_a_hanging_call_times_out_and_is_not_repeated():
     slow = Slow()
-    bounded = Bounded("The database", slow, timeout_s=0.05)
+    call = TimedCall("The database", slow, timeout_s=0.05)
     for _ in range(3):
         with pytest.raises(ServiceUnavailable, match=r"The database did not answer within 0\.05 s"):
-            bounded()
-    assert slow.asked == 1
+            call()
+    assert slow.calls == 1
     slow.go.set()
-    assert wait_until(lambda: bounded() == 2, what="a new question after the old one was answered")
+    assert wait_until(lambda: call() == 2, what="a new call after the old one returned")
 
 
-def test_those_who_ask_at_the_same_time_share_an_answer():
+def test_concurrent_callers_share_a_result():
     slow = Slow()
-    bounded = Bounded("It", slow, timeout_s=120)
-    waiting = [bounded.start() for _ in range(5)]
+    call = TimedCall("It", slow, timeout_s=120)
+    waiting = [call.start() for _ in range(5)]
     slow.go.set()
     assert [answer() for answer in waiting] == [1] * 5
 
 
-@pytest.mark.parametrize(("keep_s", "asked"), [(3600.0, 1), (0.0, 3)])
-def test_an_answer_is_kept_for_as_long_as_it_may_be(keep_s, asked):
+@pytest.mark.parametrize(("cache_s", "calls"), [(3600.0, 1), (0.0, 3)])
+def test_a_result_is_cached_for_the_given_time(cache_s, calls):
     slow = Slow()
     slow.go.set()
-    bounded = Bounded("It", slow, timeout_s=120, keep_s=keep_s)
+    call = TimedCall("It", slow, timeout_s=120, cache_s=cache_s)
     for _ in range(3):
-        bounded()
-    assert slow.asked == asked
+        call()
+    assert slow.calls == calls

@@ -11,8 +11,6 @@ from flask import Flask
 
 from web.app import create_app
 from web.http.errors import STATUS, TITLES, retry_after_s, status_of, title_of
-from web.monitoring import metrics
-from yeban.database.tables.states import ENDED, JobState
 from yeban.errors import Overloaded, ServiceUnavailable, UnknownColumn, YebanError, error_classes, error_from_code, msg
 from yeban.settings import Settings
 
@@ -154,7 +152,3 @@ def test_only_what_passes_by_itself_says_when_to_try_again():
 
 def test_creating_the_app_needs_no_server(app):
     assert app.test_client().get("/healthz").status_code == 200
-
-
-def test_the_states_that_are_counted_are_those_that_have_not_ended():
-    assert re.findall(r"'(\w+)'", metrics._IN_UNENDED) == [state for state in JobState if state not in ENDED]
