@@ -23,6 +23,8 @@ from yeban.errors import TooLarge, msg
 _MAX_UNIT_TAGS = 500_000
 _MAX_UNIT_BYTES = 8 << 20
 _BLOCK_BYTES = 1 << 16
+# Each takes about 150 bytes of memory beside its text.
+_MAX_SHARED_STRINGS = 2_000_000
 # End of a unit that openpyxl reads as a stream; it may span two blocks.
 _END_OF_UNIT = re.compile(
     rb"</(?:[^<>/\s]{1,40}:)?(?:row|si)\s{0,9}>|<(?:[^<>/\s]{1,40}:)?(?:row|si)(?:\s[^<>]{0,400})?/>"
@@ -36,8 +38,7 @@ def open_workbook(file: BinaryIO) -> Workbook:
 
     Raises ``TooLarge``, now or while rows are read, and the errors of zipfile, XML and openpyxl for broken files.
     """
-    reader = _Reader(file, read_only=True, data_only=True, keep_links=False)
-    reader.archive = _WatchedArchive(file)
+    reader = _Reader(file)
     reader.read()
     return reader.wb
 
@@ -47,8 +48,7 @@ def read_sheets(file: BinaryIO) -> list[tuple[str, bool]]:
 
     Raises as :func:`open_workbook` does.
     """
-    reader = _Reader(file, read_only=True, data_only=True, keep_links=False)
-    reader.archive = _WatchedArchive(file)
+    reader = _Reader(file)
     reader.read_manifest()
     reader.read_workbook()
     return [
@@ -59,7 +59,11 @@ def read_sheets(file: BinaryIO) -> list[tuple[str, bool]]:
 
 
 class _Reader(ExcelReader):
-    """Reads shared strings unchanged; openpyxl removes every ``x005F_``, even in text."""
+    """Reads shared strings up to a limit, and unchanged: openpyxl removes every ``x005F_``, even in text."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file, read_only=True, data_only=True, keep_links=False)
+        self.archive = _WatchedArchive(file)
 
     def read_strings(self) -> None:
         part = self.package.find(SHARED_STRINGS)  # type: ignore[no-untyped-call]
@@ -70,6 +74,15 @@ class _Reader(ExcelReader):
                 if node.tag == _STRING:
                     text: Any = Text.from_tree(node)
                     self.shared_strings.append(text.content)
+                    if len(self.shared_strings) > _MAX_SHARED_STRINGS:
+                        raise TooLarge(
+                            msg(
+                                "The workbook has more than %(max_shared_strings)s different texts. Save the table as "
+                                "CSV.",
+                                max_shared_strings=f"{_MAX_SHARED_STRINGS:,}",
+                            ),
+                            limit=_MAX_SHARED_STRINGS,
+                        )
                     node.clear()
 
 
