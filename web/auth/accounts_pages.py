@@ -26,7 +26,7 @@ class NewAccountForm(Fields):
 
     name: str = ""
     team: str = ""
-    role: Role = Role.MEMBER
+    role: Role
     password: str = ""
 
 
@@ -34,7 +34,7 @@ class ChangeForm(Fields):
     """Team, role and state of an account."""
 
     team: str = ""
-    role: Role = Role.MEMBER
+    role: Role
     disabled: bool = False
 
 

@@ -7,12 +7,6 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
-#: SQL condition on a table with ``owner`` and ``team``; needs :attr:`Viewer.parameters`.
-VISIBLE = (
-    "(CAST(:sees_all AS boolean) OR owner = CAST(:viewer AS text)"
-    " OR (CAST(:viewer_team AS text) <> '' AND team = CAST(:viewer_team AS text)))"
-)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Viewer:
@@ -24,11 +18,6 @@ class Viewer:
     name: str
     team: str = ""
     sees_all: bool = False
-
-    @property
-    def parameters(self) -> dict[str, str | bool]:
-        """Parameters of :data:`VISIBLE`."""
-        return {"viewer": self.name, "viewer_team": self.team, "sees_all": self.sees_all}
 
 
 #: The viewer where there are no accounts: sees and changes everything.

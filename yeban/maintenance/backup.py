@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, text
+from sqlalchemy import URL, func, select, text
 
 from yeban.database.engine import REACHING, Database, parse_database_url
 from yeban.database.migrations import migrate
-from yeban.database.tables import Base
+from yeban.database.tables import Base, Job, SavedLabelSet
 from yeban.errors import ConfigurationError, Conflict, InvalidRequest, Message, ServiceUnavailable, YebanError, msg
 from yeban.runtime.servers.software import find_postgres
 
@@ -103,13 +103,8 @@ def _address(url: str) -> URL:
 
 
 def _count_jobs(database: Database) -> int:
-    if database.schema_revision() is None:
-        return 0
     with database.begin() as connection:
-        # Deleted jobs wait for their removal. A schema older than deletion has no such column.
-        return int(
-            connection.scalar(text("SELECT count(*) FROM job WHERE to_jsonb(job) ->> 'deleted_at' IS NULL")) or 0
-        )
+        return connection.scalar(select(func.count()).where(Job.deleted_at.is_(None))) or 0
 
 
 def _drop_tables(database: Database) -> None:
@@ -121,12 +116,12 @@ def _drop_tables(database: Database) -> None:
 
 def _held(database: Database) -> str | None:
     """Describe the data that a restore would destroy; a backup brings its own accounts."""
+    if database.schema_revision() is None:
+        return None
     if jobs := _count_jobs(database):
         return f"{jobs} jobs"
     with database.begin() as connection:
-        if connection.scalar(text("SELECT to_regclass('label_set')")) is None:
-            return None
-        sets = connection.scalar(text("SELECT count(*) FROM label_set WHERE deleted_at IS NULL"))
+        sets = connection.scalar(select(func.count()).where(SavedLabelSet.deleted_at.is_(None)))
     return f"{sets} label sets" if sets else None
 
 

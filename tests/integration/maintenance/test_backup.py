@@ -113,14 +113,6 @@ def test_a_database_whose_jobs_are_all_deleted_can_be_restored_into(work, url, o
     assert other.view(job) == work.view(job)
 
 
-def test_a_database_of_a_version_that_deleted_nothing_yet_can_be_restored_into(work, url, other, empty_url, tmp_path):
-    work.completed(4)
-    backup(url, tmp_path / "yeban.dump")
-    migrate(empty_url)
-    other.execute("ALTER TABLE job DROP COLUMN deleted_at")
-    assert restore(empty_url, tmp_path / "yeban.dump") == 1
-
-
 def test_a_damaged_backup_changes_nothing(work, url, other, empty_url, tmp_path):
     work.completed(2_000, chunk_rows=500)
     whole = tmp_path / "yeban.dump"

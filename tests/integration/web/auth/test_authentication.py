@@ -432,7 +432,8 @@ def test_a_correction_bears_the_name_of_whoever_is_signed_in(accounts, person, t
 def test_admins_look_after_the_accounts(accounts, person, database):
     _, admin = person("boss", role=Role.ADMIN)
     assert _post(admin, "/accounts", name="小李", password=PASSWORD, team="售后", role="member").status_code == 303
-    assert _post(admin, "/accounts", name="小李", password=PASSWORD).status_code == 409
+    assert _post(admin, "/accounts", name="小李", password=PASSWORD, role="member").status_code == 409
+    assert _post(admin, "/accounts", name="小赵", password=PASSWORD).status_code == 422  # a role has no default
     assert _post(admin, "/accounts", name="小赵", password="short").status_code == 422
     assert "小李" in admin.get("/accounts").text
     assert _post(admin, "/accounts/小李", team="", role="admin").status_code == 303
