@@ -1,4 +1,4 @@
-"""Forms as they are shown again, with what was entered."""
+"""Values of a submitted form, to show it again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from yeban.labels import DEFAULT_TEMPLATE
 
 
 def entered(form: Mapping[str, str]) -> dict[str, str]:
-    """The fields that say something: neither blank nor what the empty form has."""
-    empty = {"template": DEFAULT_TEMPLATE, "format": "auto", "model": services().settings.model}
-    return {name: value for name, value in form.items() if value and value != empty.get(name) and name != csrf.FIELD}
+    """Return the fields that are neither blank nor at their default."""
+    defaults = {"template": DEFAULT_TEMPLATE, "format": "auto", "model": services().settings.model}
+    return {name: value for name, value in form.items() if value and value != defaults.get(name) and name != csrf.FIELD}

@@ -1,4 +1,4 @@
-"""What concerns htmx, which asks for parts of pages and puts them in their places."""
+"""Requests of htmx, which replaces parts of a page."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from flask import request
 
 
 def asked_by_htmx() -> bool:
-    """Whether a script asks, which wants a part of a page and not all of it."""
+    """Return whether htmx sent the request and expects a part of a page."""
     return "HX-Request" in request.headers

@@ -1,4 +1,4 @@
-"""Addresses to go back to, which come from whoever made the link."""
+"""Safe targets for redirects that a link or form names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from werkzeug.routing import RequestRedirect
 
 
 def own_path(given: str | None) -> str:
-    """``given`` if it is the path of a page of ours, with or without a query; else the first page.
+    """Return ``given`` if it is the path of a page of this site, with or without a query; else the first page.
 
-    Nothing else is led to: a browser takes ``//host`` and ``/\\host`` for another site.
+    Browsers take ``//host`` and ``/\\host`` for another site.
     """
     first = url_for("pages.classify")
     if given is None or not given.startswith("/") or given.startswith("//") or not given.isprintable():
