@@ -60,7 +60,7 @@ def main() -> None:
                 raise SystemExit("the job could not be ended")
             seconds.append(time.perf_counter() - started)
             refinement = get_job(database, public_id, viewer=UNRESTRICTED).refinement
-            if refinement is None or refinement["state"] != "done":
+            if refinement is None or refinement.state != "done":
                 raise SystemExit(f"not refined: {refinement}")
             refinement_data.ask_again(database, public_id, viewer=UNRESTRICTED)
         with database.begin() as connection:

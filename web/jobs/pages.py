@@ -20,6 +20,7 @@ from web.jobs.schemas import refinement_of
 from web.services import services
 from yeban.database.tables.states import ENDED
 from yeban.errors import Conflict
+from yeban.jobs.reports import RefinementReport
 from yeban.jobs.retention import delete_job
 from yeban.jobs.views import MAX_NAME_CHARS, JobView, get_job, list_jobs
 from yeban.results import corrections, rows
@@ -103,7 +104,7 @@ def remove_job(job_id: uuid.UUID) -> AnyResponse:
         delete_job(services().database, job_id, viewer=viewer())
     except Conflict as error:
         return problems.page("job.html", error, **_shown(_job(job_id)))
-    flash(_("The job of %(name)s is deleted.", name=job.source["name"]))
+    flash(_("The job of %(name)s is deleted.", name=job.source.name))
     return redirect(url_for("pages.index_jobs"), 303)
 
 
@@ -136,7 +137,7 @@ def _progress(job: JobView) -> dict[str, Any]:
         "timeline": state_labels.timeline(job),
         "actions": actions(job),
         "deletable": job.state in ENDED,
-        "evaluation": (job.summary or {}).get("evaluation"),
+        "evaluation": job.summary and job.summary.evaluation,
         "said": _(
             "%(state)s: %(percent)d%% of the rows are done",
             state=state_labels.state_name(job.state),
@@ -163,7 +164,7 @@ def _findings(job: JobView) -> dict[str, Any]:
         "scores": charts.histogram(found.scores) if any(found.scores) else None,
         "charts": charts,
         "refinable": refinable(job),
-        "evaluation": (job.summary or {}).get("evaluation"),
+        "evaluation": job.summary and job.summary.evaluation,
         "set_file": _set_file(job) if job.state in ENDED else None,
         "refinement": refinement_of(job),
         "changed_rows": _changed(job),
@@ -174,13 +175,14 @@ def _findings(job: JobView) -> dict[str, Any]:
 
 def _changed(job: JobView) -> list[rows.TaggedRow]:
     """The most confident rows with a refined label that differs from the row label."""
-    changed = (job.refinement or {}).get("examples", [])[:_CHANGED_ROWS]
-    return rows.rows(services().database, job, changed) if changed else []
+    report = job.refinement
+    changed = report.examples[:_CHANGED_ROWS] if isinstance(report, RefinementReport) else ()
+    return rows.rows(services().database, job, changed)
 
 
 def _set_file(job: JobView) -> str | None:
     """Export the job's labels as a label set file."""
-    written = json.dumps({"name": "", **job.label_set}, ensure_ascii=False)
+    written = json.dumps({"name": "", **job.label_set.to_json()}, ensure_ascii=False)
     return written if len(written) <= _MAX_SET_CHARS else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from web.jobs.accuracy_schemas import JobEvaluation
 from web.jobs.actions import actions, refinable
 from web.label_sets.schemas import JobLabel
 from yeban.database.tables.states import JobState
+from yeban.jobs.reports import RefinementOmitted
 from yeban.jobs.views import JobView
 
 _Tenths = Annotated[float, AfterValidator(lambda value: round(value, 1))]
@@ -144,7 +146,7 @@ class JobLinks(AnswerBody):
         def path(endpoint: str, action: str | None = None) -> str:
             return url_for(f"api.{endpoint}", job_id=view.id, action=action)
 
-        evaluated = view.summary is not None and view.summary.get("evaluation") is not None
+        evaluated = view.summary is not None and view.summary.evaluation is not None
         return cls(
             self=path("show_job"),
             results=path("list_results"),
@@ -256,11 +258,11 @@ class Job(AnswerBody):
             id=view.id,
             state=view.state,
             model=JobModel(name=view.model, fingerprint=view.model_fingerprint),
-            labels=[JobLabel.of(label) for label in view.label_set["labels"]],
-            template=view.label_set["template"],
-            multi_label=view.label_set["multi_label"],
-            threshold=view.label_set["threshold"],
-            source=JobSource.of({**view.source, "columns": view.columns}),
+            labels=[JobLabel.of(label) for label in view.label_set.labels],
+            template=view.label_set.template,
+            multi_label=view.label_set.multi_label,
+            threshold=view.label_set.threshold,
+            source=JobSource.of({**asdict(view.source), "columns": view.columns}),
             text_column=view.columns[view.text_index],
             gold_column=None if view.gold_index is None else view.columns[view.gold_index],
             progress=JobProgress.of(view.progress),
@@ -281,11 +283,11 @@ def refinement_of(job: JobView) -> Refined | NotRefined | None:
     report = job.refinement
     if report is None:
         return None
-    if report["state"] != "done":
+    if isinstance(report, RefinementOmitted):
         return NotRefined.of(report)
-    names = [label["name"] for label in job.label_set["labels"]]
-    moves = [{"from": names[before], "to": names[after], "rows": rows} for before, after, rows in report["moves"]]
-    return Refined.of({**report, "moves": moves})
+    names = job.label_set.names
+    moves = [{"from": names[before], "to": names[after], "rows": rows} for before, after, rows in report.moves]
+    return Refined.of({**asdict(report), "moves": moves})
 
 
 def _summary_of(job: JobView) -> JobSummary | None:

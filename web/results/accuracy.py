@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from yeban.database.tables.states import ENDED
 from yeban.errors import Conflict, msg
+from yeban.jobs.reports import Evaluation, LabelFigures, Threshold
 from yeban.jobs.views import JobView
 
 #: Codes, in place of a label's number, for gold labels outside the label set and for rows without a label.
@@ -46,17 +46,11 @@ class Confusions:
         return {(cell.gold, cell.predicted): cell for cell in self.cells}
 
 
-def names_of(job: JobView) -> list[str]:
-    """The job's labels, by number."""
-    return [label["name"] for label in job.label_set["labels"]]
-
-
-def evaluation_of(job: JobView) -> dict[str, Any]:
+def evaluation_of(job: JobView) -> Evaluation:
     """Return the job's evaluation. Raises ``Conflict`` with the reason if there is none yet."""
     if job.gold_index is None:
         raise Conflict(msg("The job has no gold column: hand the file in with one, and its accuracy is told."))
-    evaluation: dict[str, Any] | None = (job.summary or {}).get("evaluation")
-    if evaluation is None:
+    if job.summary is None or job.summary.evaluation is None:
         raise Conflict(
             msg(
                 "The accuracy of a job that is %(state)s is not known; resume it, and it is told at the end.",
@@ -68,27 +62,27 @@ def evaluation_of(job: JobView) -> dict[str, Any]:
             ),
             state=job.state,
         )
-    return evaluation
+    return job.summary.evaluation
 
 
-def confusions_of(evaluation: dict[str, Any]) -> Confusions | None:
-    """The confusions; ``None`` where labels do not exclude one another, and for jobs of earlier versions."""
-    confusion = evaluation.get("confusion")
+def confusions_of(evaluation: Evaluation) -> Confusions | None:
+    """The confusions; ``None`` where labels do not exclude one another."""
+    confusion = evaluation.confusion
     if confusion is None:
         return None
     support: dict[int | None, int] = {}
-    for gold, _, rows in confusion["cells"]:
+    for gold, _, rows in confusion.cells:
         support[gold] = support.get(gold, 0) + rows
     cells = tuple(
         Cell(gold=gold, predicted=predicted, rows=rows, share=rows / support[gold])
-        for gold, predicted, rows in confusion["cells"]
+        for gold, predicted, rows in confusion.cells
     )
-    return Confusions(cells=cells, left_out=confusion["left_out"])
+    return Confusions(cells=cells, left_out=confusion.left_out)
 
 
-def suggested(evaluation: dict[str, Any]) -> dict[str, float] | None:
+def suggested(evaluation: Evaluation) -> Threshold | None:
     """The lowest threshold above which a share of :data:`SUGGESTED_FOR` of the rows is right, if any."""
-    found = (each for each in evaluation.get("thresholds", []) if each["wanted"] == SUGGESTED_FOR)
+    found = (each for each in evaluation.thresholds or () if each.wanted == SUGGESTED_FOR)
     return next(found, None)
 
 
@@ -105,21 +99,21 @@ def steps(curve: Sequence[Sequence[float]], count: int = 20) -> list[tuple[float
     return found
 
 
-def figures_of(job: JobView, evaluation: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
+def figures_of(job: JobView, evaluation: Evaluation) -> list[tuple[str, LabelFigures]]:
     """Precision, recall, F1 and support of each occurring label, in label set order."""
-    figures = evaluation["per_label"]
-    return [(name, figures[name]) for name in names_of(job) if name in figures]
+    figures = evaluation.per_label
+    return [(name, figures[name]) for name in job.label_set.names if name in figures]
 
 
-def label_table(job: JobView, evaluation: dict[str, Any]) -> Iterator[list[str | float | None]]:
+def label_table(job: JobView, evaluation: Evaluation) -> Iterator[list[str | float | None]]:
     """The rows of the labels' table, in the order of :data:`LABEL_COLUMNS`."""
     for name, figures in figures_of(job, evaluation):
-        yield [name, figures["support"], *(round(figures[column], 6) for column in LABEL_COLUMNS[2:])]
+        yield [name, figures.support, *(round(getattr(figures, column), 6) for column in LABEL_COLUMNS[2:])]
 
 
 def confusion_table(job: JobView, confusions: Confusions) -> Iterator[list[str | float | None]]:
     """The rows of the confusions' table, in the order of :data:`CONFUSION_COLUMNS`; other values are blank."""
-    names = names_of(job)
+    names = job.label_set.names
     for cell in confusions.cells:
         yield [
             "" if cell.gold is None else names[cell.gold],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from flask import render_template, request, url_for
@@ -14,6 +15,7 @@ from web.jobs import charts
 from web.results import accuracy
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest, msg
+from yeban.jobs.reports import Evaluation
 from yeban.jobs.views import JobView, get_job
 from yeban.results.confusion import confused
 
@@ -54,7 +56,7 @@ def show_confused(job_id: uuid.UUID) -> str:
             predicted=request.args["predicted"],
             cursor=cursor,
         )
-    names = accuracy.names_of(job)
+    names = job.label_set.names
     return render_template(
         "accuracy_rows.html",
         job=job,
@@ -85,19 +87,19 @@ def _number(field: str, absent: str) -> int | None:
     return int(value)
 
 
-def _shown(job: JobView, evaluation: dict[str, Any]) -> dict[str, Any]:
-    names = accuracy.names_of(job)
+def _shown(job: JobView, evaluation: Evaluation) -> dict[str, Any]:
+    names = job.label_set.names
     confusions = accuracy.confusions_of(evaluation)
     suggestion = accuracy.suggested(evaluation)
-    curve = evaluation.get("curve") or []
+    curve = evaluation.curve or ()
     return {
         "names": names,
-        "labels": sorted(accuracy.figures_of(job, evaluation), key=lambda item: -item[1]["support"]),
+        "labels": sorted(accuracy.figures_of(job, evaluation), key=lambda item: -item[1].support),
         "confusions": confusions,
         "mistakes": [] if confusions is None else confusions.mistakes()[:_LISTED],
         "matrix": None if confusions is None or len(names) > _MATRIX_LABELS else _matrix(names, confusions),
         "charts": charts,
-        "chart": charts.lines(curve, suggestion["threshold"] if suggestion else None) if len(curve) > 1 else None,
+        "chart": charts.lines(curve, suggestion.threshold if suggestion else None) if len(curve) > 1 else None,
         "steps": accuracy.steps(curve),
         "suggestion": suggestion,
         "wanted": accuracy.SUGGESTED_FOR,
@@ -105,7 +107,7 @@ def _shown(job: JobView, evaluation: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _matrix(names: list[str], confusions: accuracy.Confusions) -> dict[str, Any]:
+def _matrix(names: Sequence[str], confusions: accuracy.Confusions) -> dict[str, Any]:
     """Matrix of gold by predicted label; each cell has a shade and a link to its rows."""
     at = confusions.at()
     golds: list[int | None] = [*range(len(names)), *([None] if any(gold is None for gold, _ in at) else [])]

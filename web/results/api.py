@@ -161,4 +161,4 @@ def sent(job_id: uuid.UUID, ending: str, file_format: Format, table: Callable[[J
     asked = query(DownloadQuery)
     job = get_job(services().database, job_id, viewer=viewer())
     columns, rows = table(job)
-    return download(job.source["name"], ending, file_format, columns, rows, guard=asked.guard, bom=asked.bom)
+    return download(job.source.name, ending, file_format, columns, rows, guard=asked.guard, bom=asked.bom)

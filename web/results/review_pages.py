@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -116,13 +117,13 @@ def _author() -> str:
 
 def _decided(job: JobView, form: MultiDict[str, str], shown: list[int]) -> dict[int, list[str]]:
     """Labels chosen for each decided row."""
-    names = [label["name"] for label in job.label_set["labels"]]
+    names = job.label_set.names
     decided = {}
     for row_no in shown:
         chosen = [value for value in form.getlist(f"row-{row_no}") if value != _SKIPPED]
         others = [value for value in form.getlist(f"other-{row_no}") if value != _SKIPPED]
         # With exclusive labels, a choice in the list overrides the visible ones.
-        chosen = [*chosen, *others] if job.label_set["multi_label"] else others or chosen
+        chosen = [*chosen, *others] if job.label_set.multi_label else others or chosen
         if chosen == [_NONE]:
             decided[row_no] = list[str]()
         elif chosen:
@@ -130,7 +131,7 @@ def _decided(job: JobView, form: MultiDict[str, str], shown: list[int]) -> dict[
     return decided
 
 
-def _name(names: list[str], value: str, row_no: int) -> str:
+def _name(names: Sequence[str], value: str, row_no: int) -> str:
     if value == _NONE:
         raise InvalidRequest(
             msg("Row %(row_no)s: choose labels, or none of these, but not both.", row_no=row_no), row=row_no
@@ -154,7 +155,7 @@ def _refused(job_id: uuid.UUID, error: Conflict | InvalidRequest, skip: int) -> 
 
 def _shown(job: JobView, skip: int) -> dict[str, Any]:
     database = services().database
-    names = [label["name"] for label in job.label_set["labels"]]
+    names = job.label_set.names
     many = len(names) > _SHOWN_LABELS
     return {
         "job": job,
@@ -172,7 +173,7 @@ def _shown(job: JobView, skip: int) -> dict[str, Any]:
     }
 
 
-def _with_choices(names: list[str], row: TaggedRow) -> _Row:
+def _with_choices(names: Sequence[str], row: TaggedRow) -> _Row:
     """Choices of a row: all labels in set order if few, else its likeliest; keys stay the same."""
     choices = [
         _Choice(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,5 +60,5 @@ def judge(
         curve=tuple(curve.at_coverage(coverage) for coverage in _COVERAGES),
         threshold=None if precision is None else curve.lowest(precision),
         # Of the candidates only: a wrongly chosen gold column may hold a million different values.
-        per_label={name: of_label[name] for name in names[: probabilities.shape[1]] if name in of_label},
+        per_label={name: asdict(of_label[name]) for name in names[: probabilities.shape[1]] if name in of_label},
     )

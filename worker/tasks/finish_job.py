@@ -20,6 +20,7 @@ from worker.refinement.vectors import GEOMETRY_MODEL, dimension_of, unpack
 from worker.tasks.models import Models
 from yeban.database.engine import Database
 from yeban.errors import msg
+from yeban.jobs.reports import RefinementReport
 from yeban.labels import LabelSet, Status
 from yeban.results import refinement_data
 from yeban.results.completion import EndingJob, NotRefined, Refinement, finish_job
@@ -74,19 +75,19 @@ class JobFinisher:
         suggested = suggest(rows, refiner(rows), known, _SUGGESTED)
         changes = _Changes()
         decided = list(self._decisions(job, refiner, dimension, changes, check))
-        report = {
-            "state": "done",
-            "rows": material.scored,
-            "changed": changes.total,
-            "moves": [[*move, count] for move, count in changes.moves.most_common(_SHOWN_CHANGES)],
-            "examples": [row_no for _, row_no in sorted(changes.most_confident, reverse=True)],
-            "suggested": [learnt_from[at].row_no for at in suggested],
-            "changed_since": changes.since if changes.again else None,
-            "corrections": len(corrected),
-            "sample_rows": len(learnt_from),
-            "temper": round(refiner.temper, 4),
-            "seconds": round(time.monotonic() - started, 3),
-        }
+        report = RefinementReport(
+            state="done",
+            rows=material.scored,
+            changed=changes.total,
+            moves=tuple((*move, count) for move, count in changes.moves.most_common(_SHOWN_CHANGES)),
+            examples=tuple(row_no for _, row_no in sorted(changes.most_confident, reverse=True)),
+            suggested=tuple(learnt_from[at].row_no for at in suggested),
+            changed_since=changes.since if changes.again else None,
+            corrections=len(corrected),
+            sample_rows=len(learnt_from),
+            temper=round(refiner.temper, 4),
+            seconds=round(time.monotonic() - started, 3),
+        )
         return Refinement(rows=(row for page in decided for row in page), report=report)
 
     def _decisions(

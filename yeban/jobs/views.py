@@ -17,6 +17,8 @@ from yeban.database.tables.states import ACTIVE, JobState, constants
 from yeban.errors import NotFound, msg
 from yeban.jobs import queries
 from yeban.jobs.queries import RATE_WINDOW_S
+from yeban.jobs.reports import Refinement, Summary, refinement_from_json
+from yeban.labels import LabelSet
 
 #: The end is estimated once the rate was measured for this long and over this many chunks; before, it would jump.
 STEADY_S = 10.0
@@ -47,6 +49,17 @@ class Progress:
         return int(1000 * self.done / self.rows) / 10 if self.rows else 0.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """The file that a job was created from, as it was read."""
+
+    name: str
+    sha256: str
+    format: str
+    encoding: str
+    delimiter: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobView:
     """The read model of a job."""
@@ -55,10 +68,10 @@ class JobView:
     id: uuid.UUID
     owner: str  # name of the account that made it; "" where there were none
     state: JobState
-    label_set: dict[str, Any]
+    label_set: LabelSet
     model: str
     model_fingerprint: str | None
-    source: dict[str, Any]  # name, sha256, format, encoding, delimiter
+    source: Source
     columns: tuple[str, ...]
     text_index: int
     gold_index: int | None
@@ -67,9 +80,9 @@ class JobView:
     start_at: datetime | None
     expires_at: datetime | None
     error: str | None
-    summary: dict[str, Any] | None
+    summary: Summary | None  # None until the job is completed
     refine: bool  # completion refines the job
-    refinement: dict[str, Any] | None  # what came of that; label and row numbers
+    refinement: Refinement | None
     corrections: int  # corrected rows
     embedded: bool  # embeddings of its rows are kept, so it can be refined again
 
@@ -128,38 +141,39 @@ def list_jobs(
 
 
 def _view(row: Row[Any]) -> JobView:
+    summary = None if row.summary is None else Summary.from_json(row.summary)
     return JobView(
         internal_id=row.id,
         id=row.public_id,
         owner=row.owner,
         state=JobState(row.state),
-        label_set=row.label_set,
+        label_set=LabelSet.from_json(row.label_set),
         model=row.model,
         model_fingerprint=row.model_fingerprint,
-        source={
-            "name": row.source_name,
-            "sha256": row.source_sha256,
-            "format": row.source_format,
-            "encoding": row.source_encoding,
-            "delimiter": row.source_delimiter,
-        },
+        source=Source(
+            name=row.source_name,
+            sha256=row.source_sha256,
+            format=row.source_format,
+            encoding=row.source_encoding,
+            delimiter=row.source_delimiter,
+        ),
         columns=tuple(row.columns),
         text_index=row.text_index,
         gold_index=row.gold_index,
-        progress=_progress(row),
+        progress=_progress(row, summary),
         times={name: moment for name in _TIMES if (moment := getattr(row, name)) is not None},
         start_at=row.start_at,
         expires_at=row.expires_at,
         error=row.error,
-        summary=row.summary,
+        summary=summary,
         refine=row.refine,
-        refinement=row.refinement,
+        refinement=None if row.refinement is None else refinement_from_json(row.refinement),
         corrections=row.corrections,
         embedded=row.embedded,
     )
 
 
-def _progress(row: Row[Any]) -> Progress:
+def _progress(row: Row[Any], summary: Summary | None) -> Progress:
     rows_per_s = eta_s = None
     if row.state in ACTIVE and row.running_at and row.since_taken_up:
         measured_s = max((row.now - row.taken_up_at).total_seconds(), 0.1)
@@ -169,13 +183,13 @@ def _progress(row: Row[Any]) -> Progress:
             steady = rows_per_s if row.recent_chunks >= STEADY_CHUNKS else row.since_taken_up / measured_s
             eta_s = (row.row_count - row.done) / steady
     # Chunks count row labels; the summary counts effective labels.
-    counts = row.summary or {"ok": row.ok, "abstained": row.abstained, "errors": row.errors}
+    counts = summary or row
     return Progress(
         rows=row.row_count,
         done=row.done,
-        ok=counts["ok"],
-        abstained=counts["abstained"],
-        errors=counts["errors"],
+        ok=counts.ok,
+        abstained=counts.abstained,
+        errors=counts.errors,
         rows_per_s=rows_per_s,
         eta_s=eta_s,
     )

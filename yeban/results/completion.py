@@ -23,6 +23,8 @@ from yeban.database.engine import Database, copy_rows
 from yeban.database.tables import Chunk, Job, Refined
 from yeban.database.tables.states import FINISHABLE, ChunkState, JobState, constant, constants
 from yeban.errors import ServiceUnavailable, msg
+from yeban.jobs import reports
+from yeban.jobs.reports import RefinementOmitted, RefinementReport
 from yeban.labels import LabelSet, Status
 from yeban.results.summary import summarize
 from yeban.telemetry import logs, metrics, tracing
@@ -51,7 +53,7 @@ class Refinement:
     """New decisions ``(row number, status, label, score, margin)``, and a report for people and programs."""
 
     rows: Iterable[tuple[int, Status, int, float, float]]
-    report: dict[str, Any]
+    report: reports.Refinement
 
 
 #: Decides the rows of a job anew. The second argument is to be called now and then; it raises :class:`EndLost` once
@@ -152,7 +154,7 @@ def _refined(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine
     started = time.monotonic()
     with tracing.span("refine") as span:
         refinement = _refined_or_not(database, job, token, refine)
-        outcome = str(refinement.report["state"])
+        outcome = refinement.report.state
         span.set_attributes({"yeban.outcome": outcome})
     metrics.REFINEMENTS.labels(outcome=outcome).inc()
     if outcome == "done":
@@ -170,10 +172,12 @@ def _refined_or_not(database: Database, job: Row[Any], token: uuid.UUID, refine:
     except (EndLost, ServiceUnavailable):
         raise
     except NotRefined as error:
-        return Refinement(rows=(), report={"state": "skipped", "reason": str(error)})
+        return Refinement(rows=(), report=RefinementOmitted(state="skipped", reason=str(error)))
     except Exception as error:
         log.exception("refinement failed, the job ends as its rows were scored")
-        return Refinement(rows=(), report={"state": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
+        return Refinement(
+            rows=(), report=RefinementOmitted(state="failed", reason=f"{type(error).__name__}: {error}"[:500])
+        )
 
 
 def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refinement | None) -> bool:
@@ -196,22 +200,24 @@ def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refineme
         connection.execute(text("SET LOCAL enable_nestloop = off"))
         if refinement is not None:
             _store(connection, job_id, refinement)
-        summary = summarize(connection, job, refined=refinement is not None and refinement.report["state"] == "done")
-        state = JobState.COMPLETED_WITH_ERRORS if summary["errors"] else JobState.COMPLETED
+        summary = summarize(
+            connection, job, refined=refinement is not None and isinstance(refinement.report, RefinementReport)
+        )
+        state = JobState.COMPLETED_WITH_ERRORS if summary.errors else JobState.COMPLETED
         connection.execute(
             update(Job)
             .where(Job.id == job_id)
             .values(
                 state=state,
-                summary=summary,
-                refinement=null() if refinement is None else refinement.report,
+                summary=summary.to_json(),
+                refinement=null() if refinement is None else reports.refinement_to_json(refinement.report),
                 ended_at=func.coalesce(Job.ended_at, func.now()),
                 ender_token=None,
                 ender_until=None,
             )
         )
     metrics.JOBS_ENDED.labels(state=state.value).inc()
-    log.info("job ended", extra={"state": state.value, "rows": job.row_count, "errors": summary["errors"]})
+    log.info("job ended", extra={"state": state.value, "rows": job.row_count, "errors": summary.errors})
     return True
 
 

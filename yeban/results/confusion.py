@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from yeban.database.engine import Database
 from yeban.errors import InvalidRequest, msg
 from yeban.jobs.views import JobView
-from yeban.labels import LabelSet
 from yeban.results import queries
 from yeban.results import rows as results
 from yeban.results.rows import TaggedRow
@@ -36,7 +35,7 @@ def confused(
 
     Raises ``InvalidRequest`` for a number that is no label's, and for a job where labels do not exclude one another.
     """
-    label_set = LabelSet.from_json(job.label_set)
+    label_set = job.label_set
     if label_set.multi_label:
         raise InvalidRequest(msg("Where several labels may apply, no label is taken for another."), field="gold")
     for field, number in (("gold", gold), ("predicted", predicted)):

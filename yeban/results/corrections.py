@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from yeban.database.tables import Correction as CorrectedRow
 from yeban.database.tables import Job, Result, Row
 from yeban.database.tables.states import REFINABLE, JobState, constant
 from yeban.errors import Conflict, InvalidRequest, Message, NotFound, msg
+from yeban.jobs.reports import RefinementReport, Summary
 from yeban.jobs.views import JobView
 from yeban.labels import LabelSet, Status
 from yeban.results import queries, rows
@@ -30,8 +31,6 @@ MAX_AUTHOR_CHARS = 200
 LOOKED_AT_ROWS = 20_000
 
 _SHOWN = 10
-#: The summary's name for the number of rows of each status.
-_COUNTED = {Status.OK: "ok", Status.ABSTAINED: "abstained", Status.ERROR: "errors"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +137,7 @@ def correct(
 
 def list_corrections(database: Database, job: JobView, *, after: int = 0, limit: int = 100) -> list[Correction]:
     """Up to ``limit`` corrections of rows with a row number over ``after``, in the order of the file."""
-    names = LabelSet.from_json(job.label_set).names
+    names = job.label_set.names
     with database.begin() as connection:
         found = connection.execute(
             select(
@@ -188,8 +187,8 @@ def suggested(database: Database, job: JobView, limit: int, *, skip: int = 0) ->
     """
     report = job.refinement
     with database.begin() as connection:
-        if report is not None and report["state"] == "done":
-            chosen: list[int] = report["suggested"]
+        if isinstance(report, RefinementReport):
+            chosen = report.suggested
             corrected = set(
                 connection.scalars(
                     select(CorrectedRow.row_no).where(
@@ -301,18 +300,28 @@ def _recount(
     after: Collection[Found[Any]],
 ) -> None:
     """Let the counts of an ended job follow its corrections, without counting a million rows again."""
-    summary: dict[str, Any] = job.summary
+    summary = Summary.from_json(job.summary)
+    counts = {Status.OK: summary.ok, Status.ABSTAINED: summary.abstained, Status.ERROR: summary.errors}
+    labels, scores = dict(summary.labels), list(summary.scores)
     for step, standing in ((-1, before), (1, after)):
         for row in standing:
-            summary[_COUNTED[Status(row.status)]] += step
+            counts[Status(row.status)] += step
             for index in row.assigned:
-                summary["labels"][names[index]] += step
-            if row.bin is not None and "scores" in summary:  # not in those of earlier versions
-                summary["scores"][row.bin - 1] += step
+                labels[names[index]] += step
+            if row.bin is not None:
+                scores[row.bin - 1] += step
+    summary = replace(
+        summary,
+        ok=counts[Status.OK],
+        abstained=counts[Status.ABSTAINED],
+        errors=counts[Status.ERROR],
+        labels=labels,
+        scores=tuple(scores),
+    )
     state = job.state
     if state in REFINABLE:
-        state = JobState.COMPLETED_WITH_ERRORS if summary["errors"] else JobState.COMPLETED
-    connection.execute(update(Job).where(Job.id == job.id).values(summary=summary, state=state))
+        state = JobState.COMPLETED_WITH_ERRORS if summary.errors else JobState.COMPLETED
+    connection.execute(update(Job).where(Job.id == job.id).values(summary=summary.to_json(), state=state))
 
 
 def _listed(row_nos: Sequence[int]) -> str | Message:

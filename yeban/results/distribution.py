@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from yeban.database.engine import Database
 from yeban.jobs.views import JobView
-from yeban.labels import LabelSet, Status
+from yeban.labels import Status
 from yeban.results import queries
 
 #: Equal parts of [0, 1] that scores are counted in.
@@ -37,23 +37,20 @@ class Distribution:
 
 def distribution(database: Database, job: JobView) -> Distribution:
     """From the summary of a job that has one, else from its first :data:`LOOKED_AT_ROWS` rows."""
-    summary = job.summary
-    # A job that ended under an earlier version has no scores in its summary.
-    if summary is not None and "scores" in summary:
+    if (summary := job.summary) is not None:
         return Distribution(
-            rows=summary["rows"],
+            rows=summary.rows,
             whole=True,
-            # JSONB has an order of its own.
-            labels={label["name"]: summary["labels"][label["name"]] for label in job.label_set["labels"]},
-            abstained=summary["abstained"],
-            errors=summary["errors"],
-            scores=tuple(summary["scores"]),
+            labels={name: summary.labels[name] for name in job.label_set.names},  # JSONB has an order of its own
+            abstained=summary.abstained,
+            errors=summary.errors,
+            scores=summary.scores,
         )
     return _of_first_rows(database, job)
 
 
 def _of_first_rows(database: Database, job: JobView) -> Distribution:
-    label_set = LabelSet.from_json(job.label_set)
+    label_set = job.label_set
     names = label_set.names
     last = LOOKED_AT_ROWS
     if label_set.multi_label:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
 
+from yeban.jobs.reports import ConfusionMatrix, Evaluation, LabelFigures, Threshold
 from yeban.labels import MAX_LABELS
 
 #: Shares of right rows for which a job names the threshold.
@@ -59,37 +59,37 @@ class Agreement:
     @property
     def macro_f1(self) -> float | None:
         """Mean F1 over the labels that occur as gold or prediction; ``None`` without judged rows."""
-        scores = [figures["f1"] for figures in self.per_label().values()]
+        scores = [figures.f1 for figures in self.per_label().values()]
         return sum(scores) / len(scores) if scores else None
 
-    def per_label(self) -> dict[str, dict[str, float]]:
-        """Precision, recall, F1 and support of each label that occurs."""
+    def per_label(self) -> dict[str, LabelFigures]:
+        """Figures of each label that occurs as gold or prediction."""
         figures = {}
         for label in dict.fromkeys((*self._labels, *sorted(self._support))):
             support, predicted, hits = self._support[label], self._predicted[label], self._hits[label]
             if support or predicted:
-                figures[label] = {
-                    "precision": hits / predicted if predicted else 0.0,
-                    "recall": hits / support if support else 0.0,
-                    "f1": 2 * hits / (support + predicted),
-                    "support": support,
-                }
+                figures[label] = LabelFigures(
+                    precision=hits / predicted if predicted else 0.0,
+                    recall=hits / support if support else 0.0,
+                    f1=2 * hits / (support + predicted),
+                    support=support,
+                )
         return figures
 
-    def to_json(self) -> dict[str, Any]:
-        """The form stored in a job's summary."""
+    def evaluation(self) -> Evaluation:
+        """Build the evaluation, without its parts for some jobs only."""
         known = set(self._labels)
         unknown = Counter({label: count for label, count in self._support.items() if label not in known})
-        return {
-            "rows": self.rows,
-            "without_gold": self._ungraded,
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
+        return Evaluation(
+            rows=self.rows,
+            without_gold=self._ungraded,
+            accuracy=self.accuracy,
+            macro_f1=self.macro_f1,
             # Of the label set only: a wrongly chosen gold column may hold a million different values.
-            "per_label": {label: figures for label, figures in self.per_label().items() if label in known},
-            "unknown_gold": dict(unknown.most_common(_MAX_UNKNOWN_LISTED)),
-            "unknown_gold_left_out": max(len(unknown) - _MAX_UNKNOWN_LISTED, 0),
-        }
+            per_label={label: figures for label, figures in self.per_label().items() if label in known},
+            unknown_gold=dict(unknown.most_common(_MAX_UNKNOWN_LISTED)),
+            unknown_gold_left_out=max(len(unknown) - _MAX_UNKNOWN_LISTED, 0),
+        )
 
 
 class Confusion:
@@ -108,11 +108,11 @@ class Confusion:
         for label in gold:
             self._cells[self._numbers.get(label), next((self._numbers[name] for name in predicted), None)] += count
 
-    def to_json(self) -> dict[str, Any]:
-        """Cells ``[gold, predicted, rows]``, most rows first, and how many rows the cells over the limit have."""
+    def matrix(self) -> ConfusionMatrix:
+        """Build the matrix of the largest cells."""
         cells = sorted(self._cells.items(), key=_most_first)[:MAX_CELLS]
         left_out = self._cells.total() - sum(count for _, count in cells)
-        return {"cells": [[*labels, count] for labels, count in cells], "left_out": left_out}
+        return ConfusionMatrix(cells=tuple((gold, label, count) for (gold, label), count in cells), left_out=left_out)
 
 
 def _most_first(cell: tuple[tuple[int | None, int | None], int]) -> tuple[int, ...]:
@@ -121,17 +121,19 @@ def _most_first(cell: tuple[tuple[int | None, int | None], int]) -> tuple[int, .
     return -count, *(MAX_LABELS if number is None else number for number in labels)
 
 
-def curve(scored: Iterable[tuple[float, bool, int]]) -> list[list[float]]:
+def curve(scored: Iterable[tuple[float, bool, int]]) -> tuple[tuple[float, float, float], ...]:
     """What each threshold gives: ``[threshold, coverage, accuracy]``, from the lowest threshold on.
 
     ``scored`` is as for :func:`thresholds`; every score in it makes a point: 101 at most of two decimals.
     """
     kept = _kept(scored)
     total = kept[-1][1] if kept else 0
-    return [[round(score, 6), round(rows / total, 4), round(hits / rows, 4)] for score, rows, hits in reversed(kept)]
+    return tuple(
+        (round(score, 6), round(rows / total, 4), round(hits / rows, 4)) for score, rows, hits in reversed(kept)
+    )
 
 
-def thresholds(scored: Iterable[tuple[float, bool, int]]) -> list[dict[str, float]]:
+def thresholds(scored: Iterable[tuple[float, bool, int]]) -> tuple[Threshold, ...]:
     """For each of :data:`PRECISIONS` that can be met, the lowest threshold over which that share of the rows is right.
 
     ``scored`` are counts of rows by their score and whether their label is right. ``coverage`` is the share of them
@@ -139,17 +141,12 @@ def thresholds(scored: Iterable[tuple[float, bool, int]]) -> list[dict[str, floa
     """
     kept = _kept(scored)
     total = kept[-1][1] if kept else 0
-    lowest: dict[float, dict[str, float]] = {}
+    lowest: dict[float, Threshold] = {}
     for score, rows, hits in kept:
         for wanted in PRECISIONS:
             if rows >= _FEWEST_ROWS and hits >= wanted * rows:
-                lowest[wanted] = {
-                    "wanted": wanted,
-                    "threshold": score,
-                    "precision": hits / rows,
-                    "coverage": rows / total,
-                }
-    return [lowest[wanted] for wanted in PRECISIONS if wanted in lowest]
+                lowest[wanted] = Threshold(wanted=wanted, threshold=score, precision=hits / rows, coverage=rows / total)
+    return tuple(lowest[wanted] for wanted in PRECISIONS if wanted in lowest)
 
 
 def _kept(scored: Iterable[tuple[float, bool, int]]) -> list[tuple[float, int, int]]:

@@ -54,7 +54,7 @@ def page(
     database: Database, job: JobView, *, after: int = 0, limit: int = 100, status: str | None = None
 ) -> list[TaggedRow]:
     """Read up to ``limit`` rows numbered over ``after``, in order, optionally of one status only."""
-    label_set = LabelSet.from_json(job.label_set)
+    label_set = job.label_set
     # Rows are numbered without gaps. With an upper bound, every plan reads no more than the page.
     last = min(after + limit, _LAST_ROW) if status is None else _LAST_ROW
     values = {"job": job.internal_id, "after": min(after, _LAST_ROW), "last": last, "limit": limit}
@@ -67,7 +67,7 @@ def rows(database: Database, job: JobView, row_nos: Sequence[int]) -> list[Tagge
     """Read the rows with these numbers, in the given order."""
     if not row_nos:
         return []
-    label_set = LabelSet.from_json(job.label_set)
+    label_set = job.label_set
     with database.begin() as connection:
         found = connection.execute(queries.TAGGED_ROWS, {"job": job.internal_id, "row_nos": list(row_nos)}).all()
     tagged = {row.row_no: _tagged(label_set, row) for row in found}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from yeban.jobs.reports import RowLabelFigures, Summary
 from yeban.labels import LABEL_JOINER, LabelSet, Status
 from yeban.results import queries
 from yeban.results.distribution import BINS
@@ -16,7 +18,7 @@ from yeban.results.evaluation import Agreement, Confusion, curve, thresholds
 _IN_BLOCKS = {"yield_per": 10_000}
 
 
-def summarize(connection: Connection, job: Row[Any], *, refined: bool) -> dict[str, Any]:
+def summarize(connection: Connection, job: Row[Any], *, refined: bool) -> Summary:
     """The summary of a job all of whose rows have a result.
 
     ``job`` has ``id``, ``label_set``, ``gold_index``, ``row_count``, ``running_at`` and ``until``, its end.
@@ -43,35 +45,36 @@ def summarize(connection: Connection, job: Row[Any], *, refined: bool) -> dict[s
         if not label_set.multi_label:
             confusion.add(right, predicted, count)
     seconds = (job.until - job.running_at).total_seconds() if job.running_at else 0.0
-    summary: dict[str, Any] = {
-        "rows": job.row_count,
-        "ok": counts[Status.OK],
-        "abstained": counts[Status.ABSTAINED],
-        "errors": counts[Status.ERROR],
-        "labels": labels,
-        "scores": scores,
-        "seconds": round(seconds, 3),
-    }
+    evaluation = None
     if job.gold_index is not None:
-        evaluation = summary["evaluation"] = agreement.to_json()
+        evaluation = agreement.evaluation()
         if refined:
-            evaluation["by_row"] = _agreement_by_row(connection, job.id, label_set)
+            evaluation = replace(evaluation, by_row=_agreement_by_row(connection, job.id, label_set))
         if not label_set.multi_label:
             scored = _scored(connection, job.id, label_set)
-            evaluation["thresholds"] = thresholds(scored)
-            evaluation["curve"] = curve(scored)
-            evaluation["confusion"] = confusion.to_json()
-    return summary
+            evaluation = replace(
+                evaluation, thresholds=thresholds(scored), curve=curve(scored), confusion=confusion.matrix()
+            )
+    return Summary(
+        rows=job.row_count,
+        ok=counts[Status.OK],
+        abstained=counts[Status.ABSTAINED],
+        errors=counts[Status.ERROR],
+        labels=labels,
+        scores=tuple(scores),
+        seconds=round(seconds, 3),
+        evaluation=evaluation,
+    )
 
 
-def _agreement_by_row(connection: Connection, job_id: int, label_set: LabelSet) -> dict[str, float | None]:
+def _agreement_by_row(connection: Connection, job_id: int, label_set: LabelSet) -> RowLabelFigures:
     names = label_set.names
     agreement = Agreement(names)
     for gold, label, count in connection.execute(
         queries.ROW_LABELS_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS
     ):
         agreement.add(_gold_labels(gold, label_set), [] if label is None else [names[label]], count)
-    return {"accuracy": agreement.accuracy, "macro_f1": agreement.macro_f1}
+    return RowLabelFigures(accuracy=agreement.accuracy, macro_f1=agreement.macro_f1)
 
 
 def _scored(connection: Connection, job_id: int, label_set: LabelSet) -> list[tuple[float, bool, int]]:

@@ -102,9 +102,9 @@ def test_the_summary_counts_labels_and_compares_with_gold(work):
     view = work.view(job)
     assert view.state is JobState.COMPLETED
     assert view.summary is not None
-    assert view.summary["labels"] == {"甲": 4, "乙": 0}
-    assert view.summary["evaluation"]["accuracy"] == pytest.approx(2 / 3)
-    assert view.summary["evaluation"]["without_gold"] == 1
+    assert view.summary.labels == {"甲": 4, "乙": 0}
+    assert view.summary.evaluation.accuracy == pytest.approx(2 / 3)
+    assert view.summary.evaluation.without_gold == 1
 
 
 def test_in_a_multi_label_job_every_assigned_label_counts(work):
@@ -123,10 +123,10 @@ def test_in_a_multi_label_job_every_assigned_label_counts(work):
     outcomes.finish_chunks(work.database, [outcome])
     finish_job(work.database, job.internal_id)
     summary = work.view(job).summary
-    assert summary["labels"] == {"甲": 2, "乙": 1, "丙": 1}
-    assert (summary["ok"], summary["abstained"]) == (2, 1)
-    assert summary["evaluation"]["accuracy"] == 0.5
-    assert summary["evaluation"]["unknown_gold"] == {}
+    assert summary.labels == {"甲": 2, "乙": 1, "丙": 1}
+    assert (summary.ok, summary.abstained) == (2, 1)
+    assert summary.evaluation.accuracy == 0.5
+    assert summary.evaluation.unknown_gold == {}
     assert [row[2] for row in results.export_rows(work.database, job)] == ["丙|甲", "", "甲|乙"]
 
 

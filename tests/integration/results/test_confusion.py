@@ -7,6 +7,7 @@ import pytest
 from tests.fixtures.effort import effort
 from yeban.accounts.viewer import UNRESTRICTED
 from yeban.errors import InvalidRequest
+from yeban.jobs.reports import ConfusionMatrix
 from yeban.labels import LabelSet
 from yeban.results import confusion
 from yeban.results.confusion import confused
@@ -29,10 +30,9 @@ def judged(work):
 
 
 def test_the_evaluation_has_the_confusions_most_rows_first(judged):
-    assert judged.summary["evaluation"]["confusion"] == {
-        "cells": [[1, 0, 2], [0, 0, 1], [0, None, 1], [1, None, 1], [None, 0, 1]],
-        "left_out": 0,
-    }
+    assert judged.summary.evaluation.confusion == ConfusionMatrix(
+        cells=((1, 0, 2), (0, 0, 1), (0, None, 1), (1, None, 1), (None, 0, 1)), left_out=0
+    )
 
 
 def test_the_evaluation_has_what_each_threshold_gives(work):
@@ -40,7 +40,7 @@ def test_the_evaluation_has_what_each_threshold_gives(work):
     work.finish(work.claim(work.chunk_ids(job)))
     work.execute("UPDATE result SET score = 0.5 WHERE row_no = 2")
     work.end(job)
-    assert work.view(job).summary["evaluation"]["curve"] == [[0.5, 1.0, 0.6667], [0.9, 0.6667, 1.0]]
+    assert work.view(job).summary.evaluation.curve == ((0.5, 1.0, 0.6667), (0.9, 0.6667, 1.0))
 
 
 def test_a_threshold_gives_what_a_job_with_it_would(work):
@@ -50,19 +50,20 @@ def test_a_threshold_gives_what_a_job_with_it_would(work):
     for row_no, score in enumerate(scores, 1):
         work.execute(f"UPDATE result SET score = {score} WHERE row_no = {row_no}")  # noqa: S608
     work.end(job)
-    for threshold, coverage, _ in work.view(job).summary["evaluation"]["curve"]:
+    for threshold, coverage, _ in work.view(job).summary.evaluation.curve:
         assert coverage == round(sum(score >= threshold for score in scores) / 6, 4), threshold
 
 
 def test_a_multi_label_job_has_neither(work):
     job = work.completed(2, label_set=LabelSet.of("甲,乙", multi_label=True))
-    assert not {"confusion", "curve", "thresholds"} & job.summary["evaluation"].keys()
+    evaluation = job.summary.evaluation
+    assert (evaluation.confusion, evaluation.curve, evaluation.thresholds) == (None, None, None)
     with pytest.raises(InvalidRequest, match="several labels"):
         confused(work.database, job, gold=0, predicted=0)
 
 
 def test_every_cell_has_its_rows(work, judged):
-    cells = judged.summary["evaluation"]["confusion"]["cells"]
+    cells = judged.summary.evaluation.confusion.cells
     found = {(gold, predicted): _rows(work, judged, gold, predicted) for gold, predicted, _ in cells}
     assert found == {(0, 0): [1], (1, 0): [2, 7], (None, 0): [3], (1, None): [5], (0, None): [6]}
     assert _rows(work, judged, 0, 1) == []

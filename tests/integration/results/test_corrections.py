@@ -95,11 +95,11 @@ def test_the_newest_corrections_come_first(work):
 
 def test_the_scores_that_are_counted_are_those_of_rows_that_nobody_corrected(work):
     job = work.completed(["a,甲", "b,乙", ",乙", "d,甲"])  # scores of 0.9, and an error
-    assert job.summary["scores"] == [0] * 18 + [3, 0]
+    assert job.summary.scores == (*[0] * 18, 3, 0)
     correct(work.database, job.id, {1: ["乙"], 2: [], 3: ["乙"]}, viewer=UNRESTRICTED)
-    assert work.view(job).summary["scores"] == [0] * 18 + [1, 0]
+    assert work.view(job).summary.scores == (*[0] * 18, 1, 0)
     correct(work.database, job.id, {1: None, 2: ["甲"]}, viewer=UNRESTRICTED)
-    assert work.view(job).summary["scores"] == [0] * 18 + [2, 0]
+    assert work.view(job).summary.scores == (*[0] * 18, 2, 0)
 
 
 def test_a_corrected_error_is_no_error_any_more(work):
@@ -135,9 +135,10 @@ def test_the_summary_follows_as_if_it_were_made_anew(work):
     followed = work.view(job).summary
     work.execute("UPDATE job SET state = 'finishing'")
     assert finish_job(work.database, job.internal_id)
-    assert followed["labels"] == {"甲": 1, "乙": 1}
+    assert followed.labels == {"甲": 1, "乙": 1}
     counted = ("rows", "ok", "abstained", "errors", "labels", "scores")
-    assert {name: followed[name] for name in counted} == {name: work.view(job).summary[name] for name in counted}
+    summary = work.view(job).summary
+    assert [getattr(followed, name) for name in counted] == [getattr(summary, name) for name in counted]
 
 
 def test_rows_of_a_running_job_may_be_corrected_as_far_as_they_are(work):
@@ -150,7 +151,7 @@ def test_rows_of_a_running_job_may_be_corrected_as_far_as_they_are(work):
     assert work.view(job).corrections == 1
     work.finish(work.claim(ids))
     finish_job(work.database, job.internal_id)
-    assert work.view(job).summary["labels"] == {"甲": 7, "乙": 1}
+    assert work.view(job).summary.labels == {"甲": 7, "乙": 1}
 
 
 def test_corrected_rows_count_with_the_label_they_got_against_gold(work):
@@ -158,7 +159,7 @@ def test_corrected_rows_count_with_the_label_they_got_against_gold(work):
     work.finish(work.claim(work.chunk_ids(job)))
     correct(work.database, job.id, {2: ["乙"]}, viewer=UNRESTRICTED)
     finish_job(work.database, job.internal_id)
-    assert work.view(job).summary["evaluation"]["accuracy"] == pytest.approx(2 / 3)
+    assert work.view(job).summary.evaluation.accuracy == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_where_several_labels_may_apply_a_person_may_give_several(work):
     job = work.completed(3, label_set=LabelSet.of("甲,乙", multi_label=True))
     correct(work.database, job.id, {1: ["乙", "甲"], 2: []}, viewer=UNRESTRICTED)
     assert _final(work, job) == [("ok", ("乙", "甲"), True), ("abstained", (), True), ("ok", ("甲",), False)]
-    assert work.view(job).summary["labels"] == {"甲": 2, "乙": 1}
+    assert work.view(job).summary.labels == {"甲": 2, "乙": 1}
     assert _export(work, job)[0]["yeban_label"] == "乙|甲"
 
 
@@ -232,7 +233,7 @@ def test_corrections_at_once_all_count(work):
         thread.start()
     for thread in threads:
         thread.join()
-    assert work.view(job).summary["labels"] == {"甲": 0, "乙": 40}
+    assert work.view(job).summary.labels == {"甲": 0, "乙": 40}
 
 
 def test_without_refinement_the_least_certain_rows_are_suggested(work):

@@ -59,12 +59,3 @@ def test_no_more_rows_are_looked_at_than_are_told(work):
         " SELECT job_id, row_no, 'ok', 0, 0.5, 0.1 FROM \"row\""
     )
     assert distribution(work.database, work.view(job)).rows == LOOKED_AT_ROWS
-
-
-def test_a_summary_of_an_earlier_version_is_made_up_for(work):
-    job = work.completed(3)
-    work.execute("UPDATE job SET summary = summary - 'scores'")
-    found = distribution(work.database, work.view(job))
-    assert (found.rows, found.whole, found.scores) == (3, False, _scores(b18=3))
-    correct(work.database, job.id, {1: ["乙"]}, viewer=UNRESTRICTED)
-    assert work.view(job).summary["labels"] == {"甲": 2, "乙": 1}

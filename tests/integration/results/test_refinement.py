@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from tests.fixtures.effort import effort
+from tests.fixtures.jobs import UNCHANGED
 from tests.fixtures.waiting import wait_until
 from worker.tasks.finish_job import MIN_ROWS
 from yeban.accounts.viewer import UNRESTRICTED, Viewer
@@ -34,13 +35,13 @@ def _corrected_third_kind(work, job, count=8):
 def test_a_jobs_end_refines_it_and_keeps_what_each_row_says_by_itself(work, made, ended):
     assert ended.state is JobState.COMPLETED
     report = ended.refinement
-    assert (report["state"], report["rows"], report["corrections"]) == ("done", 180, 0)
+    assert (report.state, report.rows, report.corrections) == ("done", 180, 0)
     rows = results.page(work.database, ended, limit=180)
     assert all(row.refined for row in rows)
     assert [row.row_labels for row in rows] == [("甲乙丙"[best],) for best in made.scores.argmax(axis=1)]
     changed = [row.row_no for row in rows if row.labels != row.row_labels]
-    assert (len(changed), sum(count for *_, count in report["moves"])) == (report["changed"], report["changed"])
-    assert set(report["examples"]) <= set(changed)
+    assert (len(changed), sum(count for *_, count in report.moves)) == (report.changed, report.changed)
+    assert set(report.examples) <= set(changed)
 
 
 def test_the_summary_measures_what_holds_and_what_the_rows_say_by_themselves(work, ended):
@@ -48,9 +49,9 @@ def test_the_summary_measures_what_holds_and_what_the_rows_say_by_themselves(wor
     right = sum(row.labels == (row.gold,) for row in rows)
     right_by_row = sum(row.row_labels == (row.gold,) for row in rows)
     assert right > right_by_row
-    evaluation = ended.summary["evaluation"]
-    assert evaluation["accuracy"] == pytest.approx(right / 180)
-    assert evaluation["by_row"]["accuracy"] == pytest.approx(right_by_row / 180)
+    evaluation = ended.summary.evaluation
+    assert evaluation.accuracy == pytest.approx(right / 180)
+    assert evaluation.by_row.accuracy == pytest.approx(right_by_row / 180)
 
 
 def test_the_same_job_is_refined_the_same_twice(work, made, three_labels, end_job):
@@ -76,8 +77,8 @@ def test_corrections_teach_the_rows_that_are_like_them(work, ended, end_job):
 
     after = work.view(ended)
     assert after.state is JobState.COMPLETED
-    assert after.refinement["corrections"] == 8
-    assert after.summary["evaluation"]["accuracy"] > ended.summary["evaluation"]["accuracy"]
+    assert after.refinement.corrections == 8
+    assert after.summary.evaluation.accuracy > ended.summary.evaluation.accuracy
     assert _labels(work, ended, others).count(("丙",)) > 0.9 * len(others)
     assert after.times["ended_at"] == ended.times["ended_at"]
 
@@ -102,11 +103,11 @@ def test_none_of_these_is_learnt_as_well(work, ended, end_job):
     assert _labels(work, ended, known) == [()] * 8
     assert _labels(work, ended, others).count(()) > 0.9 * len(others)
     assert _labels(work, ended, range(1, 121)).count(()) < 12
-    assert view.summary["abstained"] == sum(row.status == "abstained" for row in results.stream(work.database, view))
+    assert view.summary.abstained == sum(row.status == "abstained" for row in results.stream(work.database, view))
 
 
 def test_the_report_says_what_changed_since_the_refinement_before(work, ended, end_job):
-    assert ended.refinement["changed_since"] is None
+    assert ended.refinement.changed_since is None
     before = _labels(work, ended, range(1, 181))
     _corrected_third_kind(work, ended)
     refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
@@ -114,7 +115,7 @@ def test_the_report_says_what_changed_since_the_refinement_before(work, ended, e
     report = work.view(ended).refinement
     work.execute("DELETE FROM correction")
     after = _labels(work, ended, range(1, 181))
-    assert report["changed_since"] == sum(one != two for one, two in zip(before, after, strict=True)) > 0
+    assert report.changed_since == sum(one != two for one, two in zip(before, after, strict=True)) > 0
 
 
 def test_rows_corrected_while_a_job_is_refined_count_when_it_is_asked_again(work, ended, end_job):
@@ -133,7 +134,7 @@ def test_rows_corrected_while_a_job_is_refined_count_when_it_is_asked_again(work
         assert not end_job(ended.internal_id)
     assert work.view(ended).state is JobState.FINISHING
     assert end_job(ended.internal_id)
-    assert work.view(ended).refinement["corrections"] == 8
+    assert work.view(ended).refinement.corrections == 8
 
 
 def test_a_long_refinement_keeps_its_hold_on_the_job(work, ended, monkeypatch):
@@ -148,17 +149,17 @@ def test_a_long_refinement_keeps_its_hold_on_the_job(work, ended, monkeypatch):
             wait_until(lambda: work.column(renewed) == [True], what="a renewal")
             check()
             rivals.append(finish_job(work.database, ended.internal_id))
-        return Refinement(rows=(), report={"state": "done", "moves": [], "examples": [], "suggested": []})
+        return Refinement(rows=(), report=UNCHANGED)
 
     assert finish_job(work.database, ended.internal_id, slow)
     assert not any(rivals)
 
 
 def test_the_suggested_rows_are_those_of_the_report_that_nobody_corrected_yet(work, ended):
-    listed = ended.refinement["suggested"]
+    listed = ended.refinement.suggested
     assert len(set(listed)) == len(listed) >= 10
     shown = corrections.suggested(work.database, ended, 3)
-    assert [row.row_no for row in shown] == listed[:3]
+    assert [row.row_no for row in shown] == list(listed[:3])
     correct(work.database, ended.id, {listed[0]: ["甲"], listed[2]: []}, viewer=UNRESTRICTED)
     shown = corrections.suggested(work.database, work.view(ended), 3)
     assert [row.row_no for row in shown] == [listed[1], listed[3], listed[4]]
@@ -166,11 +167,11 @@ def test_the_suggested_rows_are_those_of_the_report_that_nobody_corrected_yet(wo
 
 
 def test_corrected_rows_are_not_suggested_anew(work, ended, end_job):
-    first = ended.refinement["suggested"][:5]
+    first = ended.refinement.suggested[:5]
     correct(work.database, ended.id, {row_no: ["甲"] for row_no in first}, viewer=UNRESTRICTED)
     refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
     end_job(ended.internal_id)
-    assert not set(first) & set(work.view(ended).refinement["suggested"])
+    assert not set(first) & set(work.view(ended).refinement.suggested)
 
 
 def test_refined_and_corrected_rows_stand_in_the_export(work, ended):
@@ -192,7 +193,7 @@ def test_rows_newer_than_the_statistics_are_read_quickly(work):
     job = work.job(6_000, chunk_rows=1_000)
     work.finish(work.claim(work.chunk_ids(job)))
     decided = [(row_no, Status.OK, 1, 0.9, 0.8) for row_no in range(1, 6_001)]
-    finish_job(work.database, job.internal_id, lambda *_: Refinement(rows=decided, report={"state": "done"}))
+    finish_job(work.database, job.internal_id, lambda *_: Refinement(rows=decided, report=UNCHANGED))
     correct(work.database, job.id, {row_no: ["甲"] for row_no in range(1, 1_001)}, viewer=UNRESTRICTED)
     job = work.view(job)
     with effort(work.database) as spent:
@@ -212,7 +213,7 @@ def test_rows_without_text_do_no_harm(work, made, three_labels, end_job):
     job = work.scored(made, label_set=three_labels)
     end_job(job.internal_id)
     view = work.view(job)
-    assert (view.state, view.refinement["state"]) == (JobState.COMPLETED_WITH_ERRORS, "done")
+    assert (view.state, view.refinement.state) == (JobState.COMPLETED_WITH_ERRORS, "done")
     assert (view.progress.ok, view.progress.errors) == (178, 2)
     assert _labels(work, job, [11, 60]) == [(), ()]
 
@@ -224,7 +225,7 @@ def test_a_threshold_holds_for_what_the_whole_file_says(work, made, ended, end_j
     rows = results.page(work.database, work.view(job), limit=180)
     assert all((row.score >= threshold) == (row.status == "ok") == bool(row.labels) for row in rows)
     abstained = sum(row.status == "abstained" for row in rows)
-    assert abstained == work.view(job).summary["abstained"] == 90
+    assert abstained == work.view(job).summary.abstained == 90
 
 
 @pytest.mark.parametrize(
@@ -242,8 +243,8 @@ def test_a_job_that_cannot_be_refined_ends_as_it_was_scored_and_says_why(
     work.execute(change)
     assert end_job(job.internal_id)
     view = work.view(job)
-    assert (view.state, view.refinement["state"]) == (JobState.COMPLETED, "skipped")
-    assert reason in view.refinement["reason"]
+    assert (view.state, view.refinement.state) == (JobState.COMPLETED, "skipped")
+    assert reason in view.refinement.reason
     assert work.column("SELECT count(*) FROM refined") == [0]
 
 
@@ -251,7 +252,7 @@ def test_a_small_file_is_not_refined(work, end_job):
     job = work.job(MIN_ROWS - 1)
     work.finish(work.claim(work.chunk_ids(job)))
     end_job(job.internal_id)
-    assert "too few" in work.view(job).refinement["reason"]
+    assert "too few" in work.view(job).refinement.reason
 
 
 def test_a_job_that_asked_for_no_refinement_gets_none(work, made, three_labels, end_job):
@@ -270,8 +271,8 @@ def test_a_refinement_that_breaks_costs_nothing_but_itself(work, made, three_lab
 
     assert finish_job(work.database, job.internal_id, broken)
     view = work.view(job)
-    assert (view.state, view.refinement["state"]) == (JobState.COMPLETED, "failed")
-    assert "a defect" in view.refinement["reason"]
+    assert (view.state, view.refinement.state) == (JobState.COMPLETED, "failed")
+    assert "a defect" in view.refinement.reason
 
 
 def test_one_that_breaks_when_asked_for_again_takes_the_earlier_decisions_with_it(work, made, ended):
@@ -280,7 +281,7 @@ def test_one_that_breaks_when_asked_for_again_takes_the_earlier_decisions_with_i
     rows = results.page(work.database, work.view(ended), limit=180)
     assert not any(row.refined for row in rows)
     assert [row.labels for row in rows] == [row.row_labels for row in rows]
-    assert work.view(ended).refinement["state"] == "skipped"
+    assert work.view(ended).refinement.state == "skipped"
 
 
 @pytest.mark.parametrize("verb", [control.pause, control.cancel])
@@ -357,7 +358,7 @@ class _Stalled:
         self.go_on.wait(120)
         if self._ask:
             keep()
-        return Refinement(rows=[(1, Status.OK, 2, 0.5, 0.1)], report={"state": "done", "stalled": True})
+        return Refinement(rows=[(1, Status.OK, 2, 0.5, 0.1)], report=UNCHANGED)
 
 
 @pytest.mark.parametrize("ask", [True, False], ids=["told by the renewal", "told by the end"])
@@ -393,12 +394,12 @@ def test_another_takes_over_from_an_ender_that_vanished(work, made, three_labels
 def test_corrections_during_a_refinement_are_in_the_counts_of_its_end(work, ended):
     def refine(_job, _keep):
         correct(work.database, ended.id, {1: ["丙"], 2: []}, viewer=UNRESTRICTED)
-        return Refinement(rows=[], report={"state": "done"})
+        return Refinement(rows=[], report=UNCHANGED)
 
-    before = ended.summary["abstained"]
+    before = ended.summary.abstained
     refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
     assert finish_job(work.database, ended.internal_id, refine)
-    assert work.view(ended).summary["abstained"] == before + 1
+    assert work.view(ended).summary.abstained == before + 1
     assert work.view(ended).corrections == 2
 
 
@@ -413,4 +414,4 @@ def test_a_job_whose_first_chunk_has_no_scored_row_can_be_refined_again(work, ma
     assert work.view(job).embedded
     refinement_data.ask_again(work.database, job.id, viewer=UNRESTRICTED)
     assert end_job(job.internal_id)
-    assert work.view(job).refinement["state"] == "done"
+    assert work.view(job).refinement.state == "done"

@@ -439,8 +439,8 @@ def test_a_job_whose_rows_cannot_be_embedded_is_tagged_all_the_same(work, runner
     assert JobFinisher(database=work.database, models=runner.models)(job.internal_id)
     ended = work.view(job)
     assert ended.state is JobState.COMPLETED
-    assert ended.refinement["state"] == "skipped"
-    assert "embedding" in ended.refinement["reason"]
+    assert ended.refinement.state == "skipped"
+    assert "embedding" in ended.refinement.reason
 
 
 def test_a_job_that_has_an_earlier_ones_number_is_tagged_with_its_own_labels(work, runner):

@@ -159,14 +159,6 @@ def test_an_empty_gold_column_is_told(client, judged):
     assert "the column with the right labels is empty" in page
 
 
-def test_a_job_of_an_earlier_version_shows_what_it_has(client, judged, work):
-    job_id = judged()
-    work.execute("UPDATE job SET summary = summary #- '{evaluation,curve}' #- '{evaluation,confusion}'")
-    page = _text(client.get(f"/jobs/{job_id}/accuracy"))
-    assert "before confusions and thresholds were kept" in page
-    assert len(_table(page, 'id="h-per-label"')) == 3
-
-
 @pytest.mark.parametrize(
     "query",
     [
