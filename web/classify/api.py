@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from flask import Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from web.blueprints import api, signed_in
 from web.classify import schemas, service
 from web.http.json import json_response
 from web.http.parsing import JsonBody, json_body, told
-from web.label_sets.input import LabelSetField, LabelsField, find_saved, label_set, reference, refuse_both
+from web.label_sets.input import (
+    Labels,
+    LabelSetField,
+    LabelSetOptions,
+    LabelsField,
+    find_saved,
+    reference,
+    refuse_both,
+)
 from web.openapi.documented import documented
 from web.services import services
 from yeban.errors import (
@@ -28,11 +36,17 @@ from yeban.errors import (
     UnknownModel,
     msg,
 )
-from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS, LabelSet
+from yeban.labels import LabelSet
 
 
-class ClassifyBody(JsonBody):
-    """What to tag, and with what."""
+class _Text(BaseModel):
+    """Base that puts ``text`` before the labels."""
+
+    text: Any
+
+
+class ClassifyBody(LabelSetOptions, Labels, _Text, JsonBody):
+    """A text to classify, and the labels to choose from."""
 
     text: str = Field(**told(minLength=1))
     """At most `YEBAN_MAX_TEXT_CHARS` characters, not blank."""
@@ -40,16 +54,10 @@ class ClassifyBody(JsonBody):
     """Names or objects, 1,000 at most, of `YEBAN_INTERACTIVE_LABEL_CHARS` characters together; or one string, split at
     `,` and `，`."""
     label_set: LabelSetField | None = None
-    """In place of `labels`, `template`, `multi_label` and `threshold`: a saved label set, as its id, as
-    `<id>@<version>`, or as an object."""
-    template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
-    """The hypothesis; `{}` is where the label goes."""
-    multi_label: bool = False
-    """Whether several labels, or none, may apply."""
-    threshold: float | None = Field(None, **told(minimum=0, maximum=1))
-    """Probability from which a label is assigned, 0 to 1. Without one it is 0, and 0.5 with `multi_label`."""
+    """A saved label set, as its id, as `<id>@<version>`, or as an object; instead of `labels`, `template`,
+    `multi_label` and `threshold`."""
     model: str | None = None
-    """A name that `GET /api/v1/models` has; the default model otherwise."""
+    """A model that `GET /api/v1/models` lists; the default model if left out."""
 
     example: ClassVar[Mapping[str, Any]] = {"text": "包裹三天没动了", "labels": ["物流", "退款", "发票"]}
 
@@ -85,4 +93,4 @@ def _label_set(body: ClassifyBody) -> LabelSet:
         return find_saved(reference(body.label_set)).content.label_set
     if body.labels is None:
         raise InvalidRequest(msg("Give labels, or the label_set that has them."), field="labels")
-    return label_set(body.labels, template=body.template, multi_label=body.multi_label, threshold=body.threshold)
+    return body.with_labels(body.labels)

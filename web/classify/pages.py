@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, make_response, render_template, request, url_for
-from pydantic import Field
 
 from web.blueprints import SIGNED_IN, pages, signed_in
 from web.classify import service
@@ -14,10 +13,11 @@ from web.classify.snippets import body_of
 from web.http import errors as problems
 from web.http.form_values import entered
 from web.http.htmx import asked_by_htmx
-from web.http.parsing import Fields, fields
+from web.http.parsing import fields
 from web.label_sets.import_export import exported
 from web.label_sets.input import (
     SET_FIELDS,
+    LabelSetForm,
     find_saved,
     label_set_of_form,
     labels_text,
@@ -38,15 +38,10 @@ _RESULT = "classify_result.html"
 _MAX_LINK_CHARS = 2_000
 
 
-class ClassifyForm(Fields):
+class ClassifyForm(LabelSetForm):
     """Fields of the form. ``saved`` is the picker's choice, which has no effect until it is loaded."""
 
     text: str = ""
-    labels: list[str] = Field(default_factory=list)
-    label_set: str | None = None
-    template: str = DEFAULT_TEMPLATE
-    multi_label: bool = False
-    threshold: float | None = None
     model: str | None = None
     saved: str | None = None
 

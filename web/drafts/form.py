@@ -9,17 +9,16 @@ from datetime import datetime, time, timedelta
 from typing import Annotated, Literal
 
 from babel.localtime import get_localzone
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from werkzeug.datastructures import MultiDict
 
 from web.blueprints import pages
 from web.drafts.preview import Reading
-from web.http.parsing import Fields, fields
-from web.jobs.submission import JobFields
+from web.http.parsing import fields
+from web.jobs.submission import JobFields, ReadingFields
 from yeban.errors import InvalidRequest, msg
 
-_OPTIONS = ("format", "encoding", "delimiter", "sheet")
-_COLUMNS = ("text_column", "gold_column", "id_column", "columns")
+_OPTIONS = {"format", "encoding", "delimiter", "sheet"}
 _TIMES = ("start_at", "expires_at")
 #: Default start of a job that runs tonight.
 TONIGHT = "22:00"
@@ -27,26 +26,16 @@ TONIGHT = "22:00"
 _Short = Annotated[str, Field(max_length=200)]
 
 
-class ReadingForm(Fields):
+class ReadingForm(ReadingFields):
     """Reading options; the rest of the form may be incomplete or invalid."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    format: Literal["auto", "csv", "tsv", "xlsx", "jsonl"] = "auto"
-    encoding: _Short | None = None
-    delimiter: _Short | None = None
-    sheet: _Short | None = None
-    text_column: str | None = None
-    gold_column: str | None = None
     id_column: str | None = None
     columns: _Short | None = None
 
 
-class DraftForm(JobFields):
+class DraftForm(ReadingForm, JobFields):
     """The whole form."""
 
-    id_column: str | None = None
-    columns: _Short | None = None
     rows: Annotated[int, Field(ge=0)] | None = None
     start: Literal["now", "tonight", "at"] = "now"
     tonight_at: time | None = None
@@ -54,8 +43,9 @@ class DraftForm(JobFields):
 
 def reading_of(values: MultiDict[str, str]) -> Reading:
     """Read the reading options. Raises :class:`~yeban.errors.InvalidRequest`."""
-    form = fields(ReadingForm, _only(values, (*_OPTIONS, *_COLUMNS)))
-    return Reading(options=form.model_dump(include=set(_OPTIONS)), **{name: getattr(form, name) for name in _COLUMNS})
+    known = MultiDict(item for item in values.items(multi=True) if item[0] in ReadingForm.model_fields)
+    form = fields(ReadingForm, known)
+    return Reading(options=form.model_dump(include=_OPTIONS), **form.model_dump(exclude=_OPTIONS))
 
 
 def draft_form(values: MultiDict[str, str]) -> DraftForm:
@@ -116,10 +106,6 @@ def time_zone() -> str:
         zone = get_localzone()
         name = getattr(zone, "key", None) or getattr(zone, "zone", None) or ""  # from zoneinfo or pytz
     return f"{offset}, {name}" if "/" in name and not name.startswith("Etc/") else offset
-
-
-def _only(values: MultiDict[str, str], names: tuple[str, ...]) -> MultiDict[str, str]:
-    return MultiDict((name, value) for name, value in values.items(multi=True) if name in names)
 
 
 def _with_time_zone(values: MultiDict[str, str]) -> MultiDict[str, str]:

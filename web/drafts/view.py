@@ -20,7 +20,6 @@ from yeban.drafts import Draft
 from yeban.errors import YebanError
 from yeban.jobs.estimate import estimate
 from yeban.jobs.views import latest_job_of
-from yeban.labels import DEFAULT_TEMPLATE
 from yeban.runtime.programs import BULK_ROLE
 from yeban.tabular import MAX_DISTINCT_TEXTS, Profile
 
@@ -137,7 +136,7 @@ def _labels(values: MultiDict[str, str]) -> int:
     """Number of labels in the form; 0 while they are invalid."""
     try:
         names = labels_of_form(values.getlist("labels"))
-        return len(label_set(names, template=DEFAULT_TEMPLATE, multi_label=False, threshold=None))
+        return len(label_set(names))
     except YebanError:
         return 0
 

@@ -16,13 +16,12 @@ from pydantic import BeforeValidator, Field
 from werkzeug.datastructures import FileStorage
 
 from web.auth.authentication import viewer
-from web.http.parsing import Fields, take_time, told
-from web.label_sets.input import label_set_of_form
+from web.http.parsing import Fields, take_time
+from web.label_sets.input import LabelSetForm, label_set_of_form
 from web.monitoring.served_models import check_model
 from web.services import Services
 from yeban.errors import InvalidRequest, msg
 from yeban.jobs.creation import Created, NewJob, create_job, find_replay
-from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS
 from yeban.runtime.programs import BULK_ROLE
 from yeban.settings import Settings
 from yeban.tabular import Header, ReadOptions, open_table
@@ -49,41 +48,34 @@ _Moment = Annotated[datetime, BeforeValidator(_iso_moment)]
 _Short = Annotated[str, Field(max_length=200)]
 
 
-class JobFields(Fields):
-    """What is asked for beside the file. What is ``None`` is found out from the file or the settings."""
+class ReadingFields(Fields):
+    """Options for reading an uploaded table; those left out are detected."""
 
-    labels: list[str] = Field(default_factory=list)
-    """A field for each name; or one field, split at `,`, `，`, `、` and line breaks; or one with a JSON list of names
-    or of objects with `name`, `description` and `examples`."""
-    label_set: _Short | None = None
-    """In place of `labels`, `template`, `multi_label` and `threshold`: a saved label set, as `<id>` or
-    `<id>@<version>`."""
-    template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
-    """The hypothesis; `{}` is where the label goes."""
-    multi_label: bool = False
-    """Whether several labels, or none, may apply to a row."""
-    threshold: float | None = Field(None, **told(minimum=0, maximum=1))
-    """Probability from which a label is assigned, 0 to 1. Without one it is 0, and 0.5 with `multi_label`."""
-    model: _Short | None = None
-    """A name that `GET /api/v1/models` has; the default model otherwise."""
     text_column: str | None = None
-    """Name of the column to tag, or its number as `#3`; found out otherwise."""
+    """The column to classify, by name or by number as `#3`; detected if left out."""
     gold_column: str | None = None
-    """The column with the right labels, several joined by `|`; the job then tells accuracy and macro-F1."""
+    """The column with the correct labels, several joined by `|`; the job then reports its accuracy and macro-F1."""
     format: Literal["auto", "csv", "tsv", "xlsx", "jsonl"] = "auto"
     encoding: _Short | None = None
-    """Such as `gb18030`; found out otherwise."""
+    """Such as `gb18030`; detected if left out."""
     delimiter: _Short | None = None
-    """One character, or `tab`, `comma`, `semicolon`, `pipe`, `none`; found out otherwise."""
+    """One character, or `tab`, `comma`, `semicolon`, `pipe`, `none`; detected if left out."""
     sheet: _Short | None = None
-    """Sheet of an XLSX file; the first visible one otherwise."""
+    """The sheet of an XLSX file; defaults to the first visible one."""
+
+
+class JobFields(ReadingFields, LabelSetForm):
+    """Fields of a new job beside its file."""
+
+    model: _Short | None = None
+    """A model that `GET /api/v1/models` lists; the default model if left out."""
     start_at: _Moment | None = None
-    """When to begin; at once otherwise."""
+    """When to start; at once if left out."""
     expires_at: _Moment | None = None
-    """When to give up."""
+    """Deadline: the job expires if it has not finished by then."""
     refine: bool | None = None
-    """Whether all rows are decided anew once the whole file is scored; where labels exclude one another they are
-    otherwise."""
+    """Whether to refine the labels once the whole file is scored. Defaults to true for labels that exclude one
+    another."""
 
     example: ClassVar[Mapping[str, Any]] = {"labels": ["物流", "退款", "发票"], "gold_column": "label"}
 
@@ -171,9 +163,7 @@ def submit(
         expires_at=fields.expires_at,
         refine=fields.refine,
     )
-    reading: dict[str, Any] = fields.model_dump(
-        include={"format", "encoding", "delimiter", "text_column", "gold_column", "sheet"}
-    )
+    reading: dict[str, Any] = fields.model_dump(include=set(ReadingFields.model_fields))
     request_sha256 = new.request_sha256(reading)
     if (earlier := find_replay(services.database, new, request_sha256)) is not None:
         return earlier

@@ -8,21 +8,20 @@ from http import HTTPStatus
 from typing import Annotated, Any, ClassVar
 
 from flask import Response, request, url_for
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from web.auth.authentication import viewer
 from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
-from web.http.parsing import SET_BYTES, Fields, JsonBody, json_body, query, told
+from web.http.parsing import SET_BYTES, Fields, json_body, query, told
 from web.label_sets import schemas
-from web.label_sets.input import LabelsField, label_set
+from web.label_sets.input import LabelSetBody
 from web.openapi.documented import Answer, Header, documented
 from web.services import services
 from yeban import label_sets
 from yeban.errors import Conflict, InvalidLabels, InvalidTemplate
 from yeban.label_sets import MAX_NAME_CHARS
-from yeban.labels import DEFAULT_TEMPLATE, MAX_TEMPLATE_CHARS, LabelSet
 
 
 class SetsQuery(Fields):
@@ -33,19 +32,17 @@ class SetsQuery(Fields):
     """The `next_cursor` of the page before."""
 
 
-class NewSetBody(JsonBody):
-    """A set to be saved."""
+class _Name(BaseModel):
+    """Base that puts ``name`` before the labels."""
+
+    name: Any
+
+
+class NewSetBody(LabelSetBody, _Name):
+    """A label set to save."""
 
     name: str = Field(**told(minLength=1, maxLength=MAX_NAME_CHARS))
-    """No other of the owner's sets has it."""
-    labels: LabelsField
-    """Names or objects, 1,000 at most; or one string, split at `,` and `，`."""
-    template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
-    """The hypothesis; `{}` is where the label goes."""
-    multi_label: bool = False
-    """Whether several labels, or none, may apply."""
-    threshold: float | None = Field(None, **told(minimum=0, maximum=1))
-    """Probability from which a label is assigned, 0 to 1. Without one it is 0, and 0.5 with `multi_label`."""
+    """Unique among the label sets of its owner."""
 
     example: ClassVar[Mapping[str, Any]] = {
         "name": "售后",
@@ -55,21 +52,13 @@ class NewSetBody(JsonBody):
     }
 
 
-class SetBody(JsonBody):
-    """What a set is to say from now on."""
+class SetBody(LabelSetBody):
+    """New content of a label set."""
 
     version: Annotated[int, Field(ge=1)]
-    """The number of the version that the change was made from."""
-    labels: LabelsField
-    """Names or objects, 1,000 at most; or one string, split at `,` and `，`."""
+    """The version that the change is based on."""
     name: str | None = Field(None, **told(minLength=1, maxLength=MAX_NAME_CHARS))
-    """As it is, where it is left out."""
-    template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
-    """The hypothesis; `{}` is where the label goes."""
-    multi_label: bool = False
-    """Whether several labels, or none, may apply."""
-    threshold: float | None = Field(None, **told(minimum=0, maximum=1))
-    """Probability from which a label is assigned, 0 to 1. Without one it is 0, and 0.5 with `multi_label`."""
+    """Keeps the present name if left out."""
 
     example: ClassVar[Mapping[str, Any]] = {"version": 1, "labels": ["物流", "退款", "发票"]}
 
@@ -112,7 +101,7 @@ def create_label_set() -> Response:
     """Save a set."""
     request.max_content_length = SET_BYTES
     body = json_body(NewSetBody)
-    saved = label_sets.create(services().database, body.name, _content(body), viewer=viewer())
+    saved = label_sets.create(services().database, body.name, body.with_labels(body.labels), viewer=viewer())
     location = {"Location": url_for("api.show_label_set", label_set_id=saved.id)}
     return json_response(schemas.SavedLabelSet.of(saved), HTTPStatus.CREATED, location)
 
@@ -141,7 +130,12 @@ def save_label_set(label_set_id: uuid.UUID) -> Response:
     request.max_content_length = SET_BYTES
     body = json_body(SetBody)
     saved = label_sets.save(
-        services().database, label_set_id, _content(body), base=body.version, name=body.name, viewer=viewer()
+        services().database,
+        label_set_id,
+        body.with_labels(body.labels),
+        base=body.version,
+        name=body.name,
+        viewer=viewer(),
     )
     return json_response(schemas.SavedLabelSet.of(saved))
 
@@ -193,7 +187,3 @@ def show_label_set_version(label_set_id: uuid.UUID, version: int) -> Response:
             label_sets.get_set(services().database, label_set_id, version=version, viewer=viewer())
         )
     )
-
-
-def _content(body: NewSetBody | SetBody) -> LabelSet:
-    return label_set(body.labels, template=body.template, multi_label=body.multi_label, threshold=body.threshold)

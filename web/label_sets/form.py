@@ -10,8 +10,9 @@ from pydantic import Field
 from werkzeug.datastructures import MultiDict
 
 from web.http.parsing import Fields, fields
+from web.label_sets.input import LabelSetOptions
 from yeban.errors import InvalidLabels, msg
-from yeban.labels import DEFAULT_TEMPLATE, MAX_LABELS, Label, LabelSet
+from yeban.labels import MAX_LABELS, Label, LabelSet
 
 #: Maximum rows of the form, blank ones included.
 MAX_ROWS = MAX_LABELS + 100
@@ -33,13 +34,10 @@ class LabelRow:
         return not (self.label + self.description + self.examples).strip()
 
 
-class SetForm(Fields):
+class SetForm(LabelSetOptions, Fields):
     """Fields beside the rows. ``version`` is the edited version, ``over`` the newer one to replace."""
 
     name: str = ""
-    template: str = DEFAULT_TEMPLATE
-    multi_label: bool = False
-    threshold: float | None = None
     version: int | None = Field(default=None, ge=1)
     over: int | None = Field(default=None, ge=1)
     do: str = "save"

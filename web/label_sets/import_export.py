@@ -7,11 +7,10 @@ from io import BytesIO
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from web.http.parsing import JsonBody
-from web.label_sets.input import LabelObject, LabelsField, label_set
+from web.label_sets.input import LabelObject, LabelSetBody, LabelsField, label_set
 from yeban.errors import InvalidLabels, Message, msg
 from yeban.label_sets import normalized
-from yeban.labels import DEFAULT_TEMPLATE, LabelSet
+from yeban.labels import LabelSet
 from yeban.tabular import ReadOptions, open_table
 from yeban.tabular.encodings import Undecodable, find_encoding, text_blocks
 
@@ -29,15 +28,11 @@ _COLUMNS = {
 }
 
 
-class _File(JsonBody):
+class _File(LabelSetBody):
     # A response of the API has more fields, and can be pasted unchanged.
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore")
 
     name: str = ""
-    labels: LabelsField
-    template: str = DEFAULT_TEMPLATE
-    multi_label: bool = False
-    threshold: float | None = None
 
 
 _BARE: TypeAdapter[LabelsField] = TypeAdapter(LabelsField)
@@ -77,8 +72,7 @@ def _of_json(document: str) -> tuple[str, LabelSet]:
             given = _File.model_validate_json(document)
     except ValidationError as error:
         raise InvalidLabels(_what_is_wrong(error, document)) from None
-    content = label_set(given.labels, template=given.template, multi_label=given.multi_label, threshold=given.threshold)
-    return given.name, content
+    return given.name, given.with_labels(given.labels)
 
 
 def _what_is_wrong(error: ValidationError, document: str) -> Message:
@@ -116,7 +110,7 @@ def _of_table(document: str) -> LabelSet:
         columns = [_COLUMNS.get(name.strip().lower(), name.strip()) for name in table.header.columns]
         _check_columns(columns)
         labels = [_label(row.file_row, columns, row.cells) for row in table if any(map(str.strip, row.cells))]
-    return label_set(labels, template=DEFAULT_TEMPLATE, multi_label=False, threshold=None)
+    return label_set(labels)
 
 
 def _check_columns(columns: list[str]) -> None:

@@ -7,12 +7,12 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from web.auth.authentication import viewer
-from web.http.parsing import JsonBody, told
+from web.http.parsing import Fields, JsonBody, told
 from web.services import services
 from yeban import label_sets
 from yeban.errors import InvalidLabels, InvalidRequest, NotFound, msg
@@ -23,14 +23,12 @@ from yeban.labels import (
     MAX_HINT_CHARS,
     MAX_LABEL_CHARS,
     MAX_LABELS,
+    MAX_TEMPLATE_CHARS,
     Label,
     LabelSet,
     check_count,
     split_labels,
 )
-
-#: Fields of a label set; a saved set replaces them.
-SET_FIELDS = frozenset({"labels", "template", "multi_label", "threshold"})
 
 #: Separators of names in a form field, beside line breaks; a name that contains one needs a JSON list.
 SEPARATORS = ",，、"
@@ -88,7 +86,11 @@ _FROM_JSON: TypeAdapter[list[str | LabelObject]] = TypeAdapter(Annotated[list[_O
 
 
 def label_set(
-    labels: str | Sequence[str | LabelObject], *, template: str, multi_label: bool, threshold: float | None
+    labels: str | Sequence[str | LabelObject],
+    *,
+    template: str = DEFAULT_TEMPLATE,
+    multi_label: bool = False,
+    threshold: float | None = None,
 ) -> LabelSet:
     """Build and check a label set. Raises ``InvalidLabels``, ``InvalidTemplate``, ``InvalidRequest``."""
     given = split_labels(labels) if isinstance(labels, str) else labels
@@ -104,6 +106,51 @@ def label_set(
         multi_label=multi_label,
         threshold=threshold,
     )
+
+
+class LabelSetOptions(BaseModel):
+    """Fields of a label set beside its labels, for bodies and forms."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
+    """The hypothesis; `{}` stands for the label."""
+    multi_label: bool = False
+    """Whether a text can have several labels, or none."""
+    threshold: float | None = Field(None, **told(minimum=0, maximum=1))
+    """Minimum probability of an assigned label, 0 to 1. Defaults to 0, and to 0.5 with `multi_label`."""
+
+    def with_labels(self, labels: str | Sequence[str | LabelObject]) -> LabelSet:
+        """Build and check the label set. Raises as :func:`label_set` does."""
+        return label_set(labels, template=self.template, multi_label=self.multi_label, threshold=self.threshold)
+
+
+class Labels(BaseModel):
+    """Base that puts ``labels`` before the options; bodies and forms have types of their own."""
+
+    labels: Any
+
+
+class LabelSetBody(LabelSetOptions, Labels, JsonBody):
+    """A label set in a JSON body."""
+
+    labels: LabelsField
+    """Names or objects, 1,000 at most; or one string, split at `,` and `，`."""
+
+
+class LabelSetForm(LabelSetOptions, Labels, Fields):
+    """A label set in a form, or a reference to a saved one."""
+
+    labels: list[str] = Field(default_factory=list)
+    """One field per name; or one field, split at `,`, `，`, `、` and line breaks; or one with a JSON list of names, or
+    of objects with `name`, `description` and `examples`."""
+    label_set: Annotated[str, Field(max_length=200)] | None = None
+    """A saved label set, as `<id>` or `<id>@<version>`, instead of `labels`, `template`, `multi_label` and
+    `threshold`."""
+
+
+#: Fields that a saved label set replaces.
+SET_FIELDS = frozenset({"labels", *LabelSetOptions.model_fields})
 
 
 def labels_of_form(values: Sequence[str]) -> str | Sequence[str | LabelObject]:
@@ -190,22 +237,7 @@ def find_saved(wanted: Reference) -> SavedSet:
     return label_sets.get_set(services().database, wanted.id, version=wanted.version, viewer=viewer())
 
 
-class SetFields(Protocol):
-    """Forms and bodies that contain a label set."""
-
-    @property
-    def labels(self) -> list[str]: ...
-    @property
-    def template(self) -> str: ...
-    @property
-    def multi_label(self) -> bool: ...
-    @property
-    def threshold(self) -> float | None: ...
-    @property
-    def label_set(self) -> str | None: ...
-
-
-def label_set_of_form(form: SetFields) -> LabelSet:
+def label_set_of_form(form: LabelSetForm) -> LabelSet:
     """Read the label set of a form: a saved set, or its fields.
 
     A page's form has both: the fields win, and the saved set adds descriptions and examples to labels of the same name.
@@ -217,7 +249,7 @@ def label_set_of_form(form: SetFields) -> LabelSet:
     given = labels_of_form(form.labels)
     if wanted is not None:
         given = _with_help(split_labels(given) if isinstance(given, str) else given, wanted)
-    return label_set(given, template=form.template, multi_label=form.multi_label, threshold=form.threshold)
+    return form.with_labels(given)
 
 
 def refuse_both(asked: BaseModel) -> None:
