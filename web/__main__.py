@@ -78,7 +78,7 @@ def _check(settings: Settings) -> Callable[[], Flask]:
 
 
 def _share_metrics(settings: Settings) -> Path | None:
-    """Make the folder in which several web processes add up their metrics, if there are several.
+    """Make the folder in which several web processes add up their metrics.
 
     Folders of killed servers are removed: they may lie in a temporary directory that is never emptied. The kernel holds
     a lock on a folder for as long as its server or one of its processes lives.

@@ -37,7 +37,7 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """kombu's Redis transport; drops entries without the parts of a message that kombu and Celery read unchecked."""
+    """kombu's Redis transport; drops entries that are not messages."""
 
     Channel = Channel
 

@@ -1,4 +1,4 @@
-"""Heartbeat of a worker: its database answers, and its event loop runs on a live connection.
+"""Heartbeat of a worker: its database answers and its event loop runs.
 
 Celery does not show from outside that a consumer has died or hangs: the process, its threads and its heartbeat to the
 database continue. So a timer ticks on the consumer's own event loop. A stuck loop stops ticking; a lost connection
@@ -28,7 +28,7 @@ LOOP_STALLED_S = 15.0
 
 
 class Heartbeat:
-    """Times of the last tick and of the last complete heartbeat, and the file that shows it to probes."""
+    """Times of the last tick and heartbeat, and the file for probes."""
 
     def __init__(self, role: Role, path: Path | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._role = role

@@ -1,4 +1,4 @@
-"""Lifecycle of a worker process: load a model, serve its queue, renew leases, stop when stuck."""
+"""Lifecycle of a worker process: load, serve, renew leases, stop."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ class WorkerProcess:
         return thread
 
     def _on_shutting_down(self, **_: Any) -> None:
-        """Drain: running engine calls may finish within a limit; chunks that have not started are released."""
+        """Drain: release chunks that have not started, and let running engine calls finish within a limit."""
         drain_s = self._settings.drain_s
 
         def give_up() -> None:

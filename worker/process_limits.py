@@ -27,9 +27,9 @@ def resident_mb() -> float:
 
 
 class MemoryLimit:
-    """Stops the process in order, once, when it exceeds its limit; the supervisor starts another.
+    """Stops the process once it exceeds its limit.
 
-    Numerical libraries fragment the heap and may leak; a new process cures both.
+    The supervisor starts another. Numerical libraries fragment the heap and may leak; a new process cures both.
     """
 
     def __init__(self, limit_mb: int | None, stop: Callable[[], None], *, resident: Callable[[], float] = resident_mb):
@@ -62,7 +62,7 @@ class MemoryLimit:
 
 
 def give_way(nice: int) -> None:
-    """Lower the priority of this process and its future threads by ``nice`` (0 to 19).
+    """Lower the priority of this process by ``nice`` (0 to 19).
 
     Where the process leads its session, it lowers the session too: otherwise niceness has no effect beside programs of
     other sessions. It leaves a shared session, as of a shell, unchanged.

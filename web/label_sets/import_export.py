@@ -1,4 +1,4 @@
-"""Export label sets as JSON; import them from JSON or from a table of names, descriptions and examples."""
+"""Export label sets as JSON, and import them from JSON or a table."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ def exported(name: str, content: LabelSet) -> str:
 
 
 def imported(document: str) -> tuple[str, LabelSet]:
-    """The name and the labels in a JSON document or a table; the name is "" where the document has none.
+    """The name and the labels in a JSON document or a table.
 
-    JSON is the form of :func:`exported`, or a list of labels. A table is read as CSV or TSV and has a header with
-    ``name``, and optionally ``description`` and ``examples``. Raises :class:`~yeban.errors.InvalidLabels`, which names
-    the label, :class:`~yeban.errors.InvalidTable`, and the errors of an invalid label set.
+    The name is "" if the document has none. JSON is the form of :func:`exported`, or a list of labels. A table is read
+    as CSV or TSV and has a header with ``name``, and optionally ``description`` and ``examples``. Raises
+    :class:`~yeban.errors.InvalidLabels`, which names the label, :class:`~yeban.errors.InvalidTable`, and the errors of
+    an invalid label set.
     """
     document = document.removeprefix("\ufeff")
     name, found = _of_json(document) if document.lstrip()[:1] in {"{", "["} else ("", _of_table(document))

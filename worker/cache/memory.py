@@ -78,7 +78,7 @@ class MemoryStore:
 
 
 def _decode(values: Sequence[bytes | None]) -> list[NDArray[np.float32] | None]:
-    """Vectors as views of one array if all have the same length, which is far faster and the usual case."""
+    """Decode vectors. If all have the same length, the usual case, they are views of one array."""
     found = [value for value in values if value is not None]
     if len(set(map(len, found))) != 1:
         return [None if value is None else np.frombuffer(value, np.float32) for value in values]

@@ -54,10 +54,10 @@ T = TypeVar("T")
 
 
 class RedisStore:
-    """Vectors in one namespace, for at most ``ttl_s`` seconds and in about ``max_bytes`` at most.
+    """Vectors in one namespace of Redis.
 
-    Thread-safe; never raises errors of Redis. A value is a CRC-32 and little-endian float32s; a value with a wrong
-    checksum counts as missing.
+    They stay for at most ``ttl_s`` seconds and take about ``max_bytes`` at most. Thread-safe; never raises errors of
+    Redis. A value is a CRC-32 and little-endian float32s; a value with a wrong checksum counts as missing.
 
     There are two generations. Writes go into the young one; when that has half of the bytes, or is half of ``ttl_s``
     old, it becomes the old one, and the former old one is dropped. Each is spread over several hashes, which take less
@@ -89,7 +89,7 @@ class RedisStore:
         return cls(make_redis(url, timeout_s=_TIMEOUT_S), name, ttl_s=ttl_s, max_bytes=max_bytes)
 
     def get_many(self, keys: Sequence[bytes]) -> list[NDArray[np.float32] | None]:
-        """The vector of each key, or None, in order; up to 2,000 in one round trip."""
+        """The vector of each key, or None, in order. One round trip reads 2,000."""
         found: dict[bytes, NDArray[np.float32]] = {}
         asked = 0
         for batch in _batches(dict.fromkeys(keys), _KEYS_PER_CALL):

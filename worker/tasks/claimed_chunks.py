@@ -60,7 +60,7 @@ class ClaimedChunk:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredChunk:
-    """A chunk with scores ``(n_texts, n_labels)``, and embeddings if its job needs them and they could be computed."""
+    """A chunk with scores ``(n_texts, n_labels)``, and embeddings if its job is refined."""
 
     chunk: ClaimedChunk
     scores: NDArray[np.float32]
@@ -86,7 +86,7 @@ class ScoredChunk:
 
 
 class ChunkReader:
-    """Loads rows, labels and models of leases; one instance a process, called from its slots' threads."""
+    """Loads rows, labels and models of leases. Thread-safe; one instance a process."""
 
     def __init__(self, database: Database, models: Models) -> None:
         self._database = database

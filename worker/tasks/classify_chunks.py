@@ -52,7 +52,7 @@ _STALE_S = 1.0
 
 
 class ChunkRunner:
-    """Runs groups of chunk hints; one instance a process, called from its slots' threads."""
+    """Runs groups of chunk hints. Thread-safe; one instance a process."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class ChunkRunner:
         lease_s: float,
         on_broken_engine: Callable[[str], None],
     ) -> None:
-        """``on_broken_engine`` is called with a reason when the engine fails on a known text."""
+        """``on_broken_engine`` receives a reason when the engine fails on a known text."""
         self._database = database
         self._sender = sender
         self._models = models
@@ -114,7 +114,7 @@ class ChunkRunner:
                 self._score_all(self._wanted([suspect]), work)
 
     def _run_together(self, claimed: Sequence[Lease], work: Work) -> ClaimedChunk | None:
-        """Score the chunks that may share a process; return the one that must be scored alone, if any."""
+        """Score chunks together. Returns the one that must be scored alone, if any."""
         suspects = [lease for lease in claimed if lease.attempt >= ALONE_FROM_ATTEMPT]
         leases.release(self._database, suspects[1:])
         ready = self._reader.read([lease for lease in claimed if lease not in suspects[1:]], work)
@@ -122,7 +122,7 @@ class ChunkRunner:
         return next((item for item in ready if item.lease in suspects), None)
 
     def _score_all(self, items: Sequence[ClaimedChunk], work: Work) -> None:
-        """Score slice by slice until the group is done or out of time, or the process is stopping."""
+        """Score slices until the group is done or out of time, or the process stops."""
         by_model: defaultdict[int, list[ClaimedChunk]] = defaultdict(list)
         for item in items:
             by_model[id(item.model)].append(item)

@@ -1,4 +1,4 @@
-"""Score groups of single texts, the shortest first, and reply to each as soon as it is scored."""
+"""Score groups of single texts, the shortest first, and reply to each."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class JobFinisher:
             check()
 
     def _examples(self, label_set: LabelSet, material: Material) -> Examples | None:
-        """The labels' examples, embedded by the same model as the rows; None if there are none, or no such model."""
+        """The labels' examples, embedded; None without examples, or without the rows' embedding model."""
         pairs = [(text, at) for at, label in enumerate(label_set.labels) for text in label.examples]
         if not pairs:
             return None
@@ -119,7 +119,7 @@ class JobFinisher:
 
 @dataclass(frozen=True)
 class _Page:
-    """New decisions of a page of rows, as arrays, so that a million of them stay small."""
+    """New decisions of a page of rows, as compact arrays."""
 
     row_nos: NDArray[np.int64]
     labels: NDArray[np.int16]
@@ -135,7 +135,7 @@ class _Page:
 
 @dataclass
 class _Changes:
-    """Changes by refinement: their number, moves between labels, and the most confident rows.
+    """Changes by refinement: number, moves between labels, most confident rows.
 
     ``since`` counts the differences from an earlier refinement, if there was one (``again``).
     """

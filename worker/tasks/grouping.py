@@ -1,4 +1,4 @@
-"""Prefetch grouping: collect the messages that Celery prefetches into groups for one engine call each.
+"""Prefetch grouping: turn the messages that Celery prefetches into engine calls.
 
 Celery passes every message to its task's *strategy*. This one buffers it, and sends a group to the pool when a slot
 is free and the group is full, its oldest message has waited long enough, or no other group is running.
@@ -28,7 +28,7 @@ P = TypeVar("P", bound=BaseModel)
 
 @dataclass(frozen=True, kw_only=True)
 class GroupPolicy:
-    """Limits of a group: ``size`` messages are a full group, and ``slots`` groups run at a time."""
+    """Limits: ``size`` messages are a full group, ``slots`` groups run at a time."""
 
     size: int
     wait_s: float
@@ -109,7 +109,7 @@ class Grouper(Generic[P]):
         )
 
     def _arm(self) -> None:
-        """Set a timer for the oldest message, unless a running group will call :meth:`_flush` anyway."""
+        """Set a timer for the oldest message, unless all slots are busy."""
         if self._timer is not None or not self._buffer or self._running >= self._policy.slots:
             return
         delay_s = max(0.0, self._buffer[0].at + self._policy.wait_s - self._clock())

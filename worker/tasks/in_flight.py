@@ -1,4 +1,4 @@
-"""The leases that this process holds, and the progress of the groups that hold them."""
+"""The leases that this process holds, and the progress of their groups."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Work:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Wait for another group without counting as stuck; the watchdog sees that group's own progress."""
+        """Wait for another group without counting as stuck. The watchdog sees that group's own progress."""
         self._moved_at = None
         try:
             yield
@@ -43,7 +43,7 @@ class Work:
 
 
 class InFlight:
-    """The leases in flight, shared by the slots that hold them and the keeper that renews and watches them."""
+    """The leases in flight. Slots hold them; the keeper renews them, and the watchdog reads their progress."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

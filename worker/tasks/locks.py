@@ -1,4 +1,4 @@
-"""Locks of the slots: groups share the process, and groups of one model take turns at its engine."""
+"""Locks of the slots: shared or exclusive, and first come, first served."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 
 
 class SharedLock:
-    """A shared/exclusive lock that prefers the exclusive side: while one waits, no newcomer may share."""
+    """A shared/exclusive lock. While a thread waits for exclusive use, no other may start to share."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

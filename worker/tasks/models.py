@@ -1,4 +1,4 @@
-"""The loaded classifiers of a worker process, and the slices and scores that pass through them."""
+"""Loaded classifiers of a worker process, and slices of work for them."""
 
 from __future__ import annotations
 
@@ -114,13 +114,13 @@ def _count(model: str, stats: RunStats) -> None:
 
 
 def rounded(scores: NDArray[np.float32]) -> list[list[float]]:
-    """Scores to six decimals, as stored and sent, so that decisions can be reproduced from them."""
+    """Scores to six decimals, as stored and sent. Decisions are reproducible from them."""
     rows: list[list[float]] = np.round(scores.astype(np.float64), 6).tolist()
     return rows
 
 
 def slices(items: Sequence[T], weight: Callable[[T], int], max_weight: int) -> list[list[T]]:
-    """Consecutive slices of at most ``max_weight`` each; a heavier item is a slice of its own."""
+    """Consecutive slices of at most ``max_weight`` each. A heavier item is its own slice."""
     parts: list[list[T]] = []
     filled = 0
     for item in items:

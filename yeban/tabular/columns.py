@@ -39,9 +39,10 @@ _NUMBER = re.compile(r"#([1-9]\d{0,5})")
 
 
 def find_column(columns: Sequence[str], name: str, *, role: Message) -> int:
-    """Index of a column given by its exact name, by its name without case and outer blanks, or as ``#3``.
+    """Index of the column with the given name.
 
-    ``role`` appears in errors, as in "text column". Raises ``UnknownColumn`` for a name of no column or of several.
+    ``name`` is exact, or without case and outer blanks, or a number such as ``#3``. ``role`` appears in errors, as in
+    "text column". Raises ``UnknownColumn`` for a name of no column or of several.
     """
     exact = [index for index, column in enumerate(columns) if column == name]
     found = exact or [index for index, column in enumerate(columns) if _plain(column) == _plain(name)]
@@ -77,11 +78,11 @@ def find_column(columns: Sequence[str], name: str, *, role: Message) -> int:
 
 
 def find_text_column(columns: Sequence[str], name: str | None, *, first_row: tuple[int, int] | None) -> int:
-    """Index of the text column: the given one, else one with a well-known name, else the only one.
+    """Index of the text column.
 
-    ``first_row`` is the row number and the number of cells of the first data row: if it has several cells and the
-    header one, the header is probably a title. Values never decide, because labelling a million wrong cells costs more
-    than asking.
+    It is the given one, else one with a well-known name, else the only one. ``first_row`` is the row number and the
+    number of cells of the first data row: if it has several cells and the header one, the header is probably a title.
+    Values never decide, because labelling a million wrong cells costs more than asking.
     """
     if name is not None:
         return find_column(columns, name, role=msg("text column"))
@@ -113,7 +114,7 @@ def find_text_column(columns: Sequence[str], name: str | None, *, first_row: tup
 
 
 def find_gold_column(columns: Sequence[str], name: str | None, *, text_index: int) -> int | None:
-    """Index of the column with gold labels if one is given; it is never guessed."""
+    """Index of the gold column, if one is given. It is never guessed."""
     if name is None:
         return None
     index = find_column(columns, name, role=msg("gold column"))

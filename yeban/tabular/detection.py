@@ -32,7 +32,7 @@ _MARKUP = ("<html", "<!doctype", "<table", "<?xml", "<meta", "<head")
 
 
 def is_xlsx(file: BinaryIO, options: ReadOptions) -> bool:
-    """True if the file is a zip archive, which must then be a workbook.
+    """True if the file is a zip archive.
 
     Raises ``InvalidTable`` for other binary formats, and for bytes that contradict ``options.format``.
     """

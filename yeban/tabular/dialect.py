@@ -39,7 +39,7 @@ def parse_delimiter(value: str) -> str:
 
 
 def sep_line(text: str) -> tuple[str, int] | None:
-    """The delimiter in Excel's ``sep=;`` line and the length of that line, if the text starts with one."""
+    """The delimiter in Excel's ``sep=;`` line, and the length of that line."""
     match = _SEP_LINE.match(text)
     if match is None or match[1] == '"' or match[1].isalnum():
         return None
@@ -47,12 +47,13 @@ def sep_line(text: str) -> tuple[str, int] | None:
 
 
 def find_delimiter(text: str, *, complete: bool, prefer_tab: bool = False) -> str:
-    """Detect the delimiter in the first block of a file; ``complete`` if that is the whole file.
+    """Detect the delimiter in the first block of a file.
 
-    A candidate must split the header. Among those, the best one gives the most of the first rows as many cells as the
-    header, then more cells, then comes first in ``, \\t ; |``. If no candidate splits the header, the file is one
-    column (``NO_DELIMITER``). The exception is a file of which three or more rows all have the same number of cells:
-    then the first line is a title, and the caller needs the split rows to report it.
+    ``complete`` is true if that is the whole file. A candidate must split the header. Among those, the best one gives
+    the most of the first rows as many cells as the header, then more cells, then comes first in ``, \\t ; |``. If no
+    candidate splits the header, the file is one column (``NO_DELIMITER``). The exception is a file of which three or
+    more rows all have the same number of cells: then the first line is a title, and the caller needs the split rows to
+    report it.
     """
     complete = complete and len(text) <= _SAMPLE_CHARS
     sample = text[:_SAMPLE_CHARS]

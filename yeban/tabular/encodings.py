@@ -105,7 +105,7 @@ def text_blocks(file: BinaryIO, encoding: str) -> Iterator[str]:
 
 
 def _checked(file: BinaryIO, encoding: str) -> Encoding:
-    """Decode the whole file and discard the text: cheaper than failing after a million rows are stored."""
+    """Decode the whole file and discard the text. Failing after a million stored rows would cost more."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     file.seek(0)
     read_bytes = 0
@@ -121,7 +121,7 @@ def _checked(file: BinaryIO, encoding: str) -> Encoding:
 
 
 def _resolve(override: str, mark: str | None) -> str:
-    """The codec of an encoding option; a byte order mark decides between the UTF-16 and UTF-32 variants."""
+    """The codec of an encoding option. A byte order mark decides between variants of UTF-16 and UTF-32."""
     try:
         codec = codecs.lookup(override.strip())
     except (LookupError, ValueError):
@@ -144,7 +144,7 @@ def _resolve(override: str, mark: str | None) -> str:
 
 
 def _is_damaged_utf8(file: BinaryIO, bad_byte: int) -> bool:
-    """True if the text before the bad byte shows that the file is UTF-8.
+    """True if the text before the bad byte is evidently UTF-8.
 
     A damaged UTF-8 file is often valid GB18030, in which every character would be wrong.
     """

@@ -128,7 +128,7 @@ def _parse(line: str) -> dict[str, Any]:
 
 
 class _RepeatedKeyError(ValueError):
-    """A key that occurs twice in an object, whose values cannot both be kept."""
+    """A key that occurs twice in one object."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

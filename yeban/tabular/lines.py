@@ -1,4 +1,4 @@
-"""Split text into blocks of whole lines, for fast reading with a bound on the length of a line."""
+"""Split text into blocks of whole lines of bounded length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Profile a table in one pass: counts over all rows, shown before a job is created."""
+"""Profile a table: counts over all rows, shown before a job is created."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Profile:
 
 
 def profile_table(table: Table, *, long_tokens: int, joiner: str | None = None) -> Profile:
-    """Read all rows of ``table`` in constant memory: 8 MiB, and the gold labels.
+    """Read and count all rows of ``table``, in 8 MiB of memory.
 
     ``joiner`` separates several gold labels of one row. Raises the errors of reading the table.
     """
@@ -133,11 +133,11 @@ def _gold_labels(gold: str | None, joiner: str | None) -> list[str]:
 
 
 def about_tokens(text: str) -> float:
-    """Estimate the tokens of ``text`` without a tokeniser: at least 0, at most one a character.
+    """Estimate the tokens of ``text`` without a tokeniser.
 
-    Most multilingual models share the tokeniser whose rates this uses: ten Chinese characters are about seven tokens,
-    an English word of four letters about one. The estimate is within 15 % for tickets in Chinese, English or both; it
-    may be farther off for other scripts.
+    The estimate is at least 0 and at most one a character. Most multilingual models share the tokeniser whose rates
+    this uses: ten Chinese characters are about seven tokens, an English word of four letters about one. The estimate is
+    within 15 % for tickets in Chinese, English or both; it may be farther off for other scripts.
     """
     return sum(_rate(char) * times for char, times in Counter(text).items())
 

@@ -67,11 +67,11 @@ class Table:
 
 
 def open_table(file: BinaryIO, name: str, options: ReadOptions) -> Table:
-    """Open a seekable binary file as a table; ``name`` is the file's name as the user knows it.
+    """Open a seekable binary file as a table.
 
-    Reads the whole file once to check its encoding (CSV, TSV, JSONL), then up to its first data row. Raises
-    ``InvalidTable`` with the row, ``UnknownColumn`` with the columns, ``TooLarge`` with the limit, and
-    ``InvalidRequest`` for an invalid option.
+    ``name`` is the name of the user's file. Reads the whole file once to check its encoding (CSV, TSV, JSONL), then up
+    to its first data row. Raises ``InvalidTable`` with the row, ``UnknownColumn`` with the columns, ``TooLarge`` with
+    the limit, and ``InvalidRequest`` for an invalid option.
     """
     reader = _open_reader(file, name, options)
     records = reader.records()
@@ -148,7 +148,7 @@ def _read_ahead(records: Iterator[Record]) -> list[Record]:
 
 
 def _without_blank_end(records: Iterator[Record]) -> Iterator[Record]:
-    """Drop blank records at the end; yield other blank records when a record with content follows."""
+    """Drop trailing blank records. Other blank records are yielded before the next record with content."""
     held: list[tuple[range, list[str]]] = []  # runs of equal records: a sheet may end with a million
     for record in records:
         row, cells, _ = record

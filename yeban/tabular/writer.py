@@ -32,7 +32,7 @@ def write_table(
     guard: bool = True,
     bom: bool = True,
 ) -> Iterator[bytes]:
-    """Yield a file in blocks of about 64 KiB, in memory that does not grow with it.
+    """Yield a file in blocks of about 64 KiB, in constant memory.
 
     ``csv`` is RFC 4180 (comma, CRLF) in UTF-8; ``bom`` adds the byte order mark that Excel needs, and ``guard`` puts
     ``'`` before text that a spreadsheet would run as a formula. ``xlsx`` writes strings as strings and needs no guard;
@@ -72,7 +72,7 @@ def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, guard:
 
 
 def guarded(text: str) -> str:
-    """The text, with ``'`` in front if a spreadsheet might run it; numbers such as ``-5`` stay. Idempotent."""
+    """Put ``'`` before text that a spreadsheet might run. Numbers such as ``-5`` stay. Idempotent."""
     if _DANGEROUS.match(text) is None or _NUMBER.fullmatch(text) is not None:
         return text
     return f"'{text}"

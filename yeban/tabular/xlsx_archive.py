@@ -59,7 +59,7 @@ def read_sheets(file: BinaryIO) -> list[tuple[str, bool]]:
 
 
 class _Reader(ExcelReader):
-    """Reads shared strings up to a limit, and unchanged: openpyxl removes every ``x005F_``, even in text."""
+    """Limits shared strings, and keeps ``x005F_`` in them, which openpyxl removes even in text."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, read_only=True, data_only=True, keep_links=False)

@@ -1,4 +1,4 @@
-"""Refuse zip bombs and archives that are not workbooks, from the zip directory alone."""
+"""Refuse zip bombs and archives that are not workbooks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_TAIL_BYTES = (1 << 16) + 22 + _LOCATOR_BYTES + 56
 
 
 def check_archive(file: BinaryIO) -> None:
-    """Raise ``TooLarge`` or ``InvalidTable`` for an archive that must not be opened as a workbook.
+    """Raise ``TooLarge`` or ``InvalidTable`` for an archive that is unsafe to open.
 
     ``zipfile`` reads no more bytes than the directory declares, so the declared sizes are bounds. Raises the errors of
     ``zipfile`` for a damaged archive.
@@ -74,7 +74,7 @@ def _check_kind(members: list[zipfile.ZipInfo]) -> None:
 
 
 def _directory_bytes(file: BinaryIO) -> int:
-    """Size of the archive's directory, which ``zipfile`` reads into memory (APPNOTE 4.3.14 to 4.3.16)."""
+    """Bytes of the archive's directory, which ``zipfile`` reads at once (APPNOTE 4.3.14 to 4.3.16)."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _MAX_TAIL_BYTES))
     tail = file.read(_MAX_TAIL_BYTES)

@@ -27,10 +27,10 @@ _MAX_REASON_CHARS = 200
 
 
 class XlsxReader:
-    """Records of one sheet, from its first row; a row missing in the file is a blank record.
+    """Records of one sheet, from its first row.
 
-    A formula becomes its stored value, an error its text (``#N/A``), a boolean ``TRUE`` or ``FALSE``, a date ISO 8601;
-    an empty cell, or one covered by a merged cell, becomes ``""``.
+    A row missing in the file is a blank record. A formula becomes its stored value, an error its text (``#N/A``), a
+    boolean ``TRUE`` or ``FALSE``, a date ISO 8601; an empty cell, or one covered by a merged cell, becomes ``""``.
     """
 
     encoding = "utf-8"
@@ -161,7 +161,7 @@ def _number_text(value: float) -> str:
 
 
 def _moment_text(value: date | time | timedelta) -> str:
-    """A date, a time or both in ISO 8601 to the millisecond; an elapsed time as ``h:mm:ss``."""
+    """A date or time in ISO 8601 to the millisecond; a duration as ``h:mm:ss``."""
     if isinstance(value, timedelta):
         return _duration_text(value)
     if isinstance(value, datetime) and value.time() == time():

@@ -62,7 +62,7 @@ def _save(columns: Sequence[str], rows: Iterable[Sequence[str | float | None]], 
 
 
 def _discard(sheet: Any) -> None:
-    """Remove the temporary file of an unsaved sheet, which openpyxl keeps until the process exits."""
+    """Remove the temporary file of an unsaved sheet. openpyxl keeps it until the process exits."""
     if sheet._writer is not None:
         with suppress(Exception):  # the sheet may be closed, or the disk full
             sheet.close()

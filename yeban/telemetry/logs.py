@@ -1,4 +1,4 @@
-"""Log records, one a line, with facts as ``key=value`` or JSON, and never a ticket's text.
+"""Log records without ticket texts, as lines or JSON.
 
 The message of an exception may quote a text. Records hold the exception's traceback and type, and its message only if
 Yeban or the operating system wrote it.
@@ -52,7 +52,7 @@ def bound(**facts: Any) -> Iterator[None]:
 
 
 def redacted(error: BaseException) -> str:
-    """The type of an exception, with its message if that cannot hold a ticket's text."""
+    """The type of an exception, and its message if that is safe to log."""
     name = type(error).__name__
     if isinstance(error, YebanError) and not isinstance(error, _QUOTING):
         return f"{name}: {error.detail}"
@@ -68,7 +68,7 @@ def facts_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def exception_text(error: BaseException) -> str:
-    """Tracebacks of an exception and its causes, the first cause first, with redacted messages."""
+    """Redacted tracebacks of an exception and its causes, the first cause first."""
     parts: list[str] = []
     seen: set[int] = set()
     current: BaseException | None = error
@@ -101,9 +101,10 @@ class LineFormatter(_Formatter):
 
 
 class JsonFormatter(_Formatter):
-    """One JSON object a line: ``time``, ``level``, ``logger``, ``message``, ``exception`` if any, and the facts.
+    """One JSON object a line.
 
-    A fact with one of these names gets a trailing underscore.
+    Its keys are ``time``, ``level``, ``logger``, ``message``, ``exception`` if any, and the facts. A fact with one of
+    these names gets a trailing underscore.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -60,7 +60,7 @@ class Collected:
 
 
 def _from_zero(counter: Counter, values: Iterable[str]) -> Counter:
-    """Expose a counter as 0 for these values of its label, so that rates start with the first event."""
+    """Expose a counter as 0 for these label values. Then rates start with the first event."""
     for value in values:
         counter.labels(value)
     return counter
@@ -232,7 +232,7 @@ def exposition(*collectors: Collector) -> bytes:
 
 @dataclass(frozen=True)
 class _ProcessTotals(Collector):
-    """Sums of memory, CPU and open files over the live processes, each of which has a file of gauges in the folder."""
+    """Memory, CPU and open files of the live processes, summed. Each has a file of gauges in the folder."""
 
     folder: Path
 

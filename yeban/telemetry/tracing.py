@@ -1,4 +1,6 @@
-"""OpenTelemetry spans of web and workers, sent to a collector where one is configured.
+"""OpenTelemetry spans of web and workers.
+
+Spans go to a collector if one is configured; otherwise they do nothing.
 
 Attributes are ids, names of routes and counts, never a text; a failed span has the type of its exception, never its
 message.
@@ -40,7 +42,7 @@ class _Process:
 
 
 def check(settings: Settings) -> None:
-    """Raise :class:`~yeban.errors.ConfigurationError` if traces are wanted and the SDK or the exporter is missing."""
+    """Raise :class:`~yeban.errors.ConfigurationError` if the exporter is configured but not installed."""
     if settings.otlp_endpoint is None:
         return
     with contextlib.suppress(ModuleNotFoundError):  # raised where a parent package is missing
@@ -88,9 +90,10 @@ def span(
     parent: Carrier | None = None,
     links: Sequence[Carrier] = (),
 ) -> Iterator[Span]:
-    """A span for the length of the block, below the current span or below ``parent``, which another process sent.
+    """Open a span for the length of the block.
 
-    ``links`` are spans that this one does a part of the work for. An exception that leaves the block marks it failed.
+    Its parent is the current span, or ``parent`` from another process. ``links`` are spans that this one does a part of
+    the work for. An exception that leaves the block marks it failed.
     """
     linked = [trace.get_current_span(_PROPAGATOR.extract(carrier)).get_span_context() for carrier in links]
     with _Process.tracer.start_as_current_span(

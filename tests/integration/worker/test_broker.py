@@ -1,4 +1,4 @@
-"""What others put into a queue: it never ends the consumer, and the messages around it arrive."""
+"""Malformed queue entries never stop the consumer, and the messages around them arrive."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ JUNK = {
 
 
 class Consumer:
-    """A real consumer in a process of its own, whose main thread Celery may have for itself."""
+    """A real consumer in its own process, because Celery needs the main thread."""
 
     def __init__(self, redis_url: str, folder: Path) -> None:
         self._handed, self._log = folder / "handed", folder / "log"
@@ -76,7 +76,7 @@ class Consumer:
             )
 
     def handed(self) -> list[int]:
-        """The numbers of the chunks that it was handed, in order."""
+        """Ids of the received chunks, in order."""
         return [int(line) for line in self._handed.read_text(encoding="utf-8").splitlines() if line.isdigit()]
 
     def log(self) -> str:

@@ -1,4 +1,4 @@
-"""What chunks, texts and their failures leave in the counters."""
+"""Counters of chunks, texts and failures."""
 
 from __future__ import annotations
 

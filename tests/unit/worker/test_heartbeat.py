@@ -1,4 +1,4 @@
-"""When a worker counts as well."""
+"""Conditions of a complete heartbeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker's own pages: what Prometheus and a supervisor are told."""
+"""The HTTP server of a worker: /metrics and /healthz."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ needs_autogroup = pytest.mark.skipif(not _AUTOGROUP.exists(), reason="this kerne
 
 
 class Taken:
-    """Memory of a process as the test says, and how often it was ended."""
+    """A limit with a fake memory reading, which counts stops."""
 
     def __init__(self, limit_mb):
         self.mb = 0.0

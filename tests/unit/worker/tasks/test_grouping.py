@@ -1,4 +1,4 @@
-"""The grouper against a fake consumer whose clock, timers, pool and event loop the test turns by hand."""
+"""The grouper against a fake consumer with a manual clock, timers, pool and event loop."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FakeConsumer:
         self.soon.append((action, args))
 
     def work_one(self) -> None:
-        """A pool thread takes the oldest submitted group and ends it."""
+        """Run the oldest submitted group to its end, as a pool thread does."""
         target, args = self.submitted.popleft()
         target(*args)
 
@@ -56,7 +56,7 @@ class FakeConsumer:
             action()
 
     def reconnect(self) -> None:
-        """The hub forgets its timers without a word."""
+        """Reconnect: the hub drops its timers silently."""
         self.timers.clear()
 
 

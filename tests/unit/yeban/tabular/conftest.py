@@ -16,7 +16,7 @@ from yeban.tabular import Header, ReadOptions, Row, open_table
 
 @dataclass(frozen=True)
 class Read:
-    """All of a table."""
+    """A whole table."""
 
     header: Header
     rows: list[Row]

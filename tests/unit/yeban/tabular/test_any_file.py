@@ -1,4 +1,4 @@
-"""Whatever the bytes are: rows, or one of our own errors."""
+"""Any bytes give rows or a typed error."""
 
 from __future__ import annotations
 

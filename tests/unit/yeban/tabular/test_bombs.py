@@ -1,4 +1,4 @@
-"""Small files that unfold into large ones: refused or read, within memory and time that a worker can spare."""
+"""Zip and XML bombs: refused or read within bounded memory and time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ print(json.dumps([code, rows, (peak - before) * 1024]))
 
 
 def workbook(parts: dict[str, Iterable[bytes]], *, padding_bytes: int = 0) -> bytes:
-    """A workbook of ours with other parts; the padding hides how well they compress."""
+    """A workbook with other parts; padding hides their compression ratio."""
     plain = zipfile.ZipFile(io.BytesIO(b"".join(write_table("xlsx", ["text"], [["a"]]))))
     saved = io.BytesIO()
     with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -56,7 +56,7 @@ def workbook(parts: dict[str, Iterable[bytes]], *, padding_bytes: int = 0) -> by
 
 
 def sheet(*inner: tuple[bytes, int]) -> Iterable[bytes]:
-    """A sheet whose first row is a header, and then pieces, each so many times over."""
+    """A sheet of a header and repeated pieces."""
     yield f'<worksheet xmlns="{MAIN}"><sheetData>'.encode()
     yield b'<row><c t="inlineStr"><is><t>text</t></is></c></row>'
     for piece, times in inner:

@@ -1,4 +1,4 @@
-"""How the text and gold columns are chosen."""
+"""The choice of the text column and the gold column."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ def test_a_cell_may_be_longer_than_pythons_own_limit(read):
 
 
 def test_rows_come_before_a_later_error():
-    """A stream: what is good has been handed out when the bad record is met."""
+    """Records before the bad one have been yielded."""
     with open_table(io.BytesIO(b'id,text\n1,a\n2,b\n3,"c\n'), "t.csv", ReadOptions()) as table:
         assert (next(table).text, next(table).text) == ("a", "b")
         with pytest.raises(InvalidTable):

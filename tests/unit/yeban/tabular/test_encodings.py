@@ -1,4 +1,4 @@
-"""Which encoding a file is taken for, and what is said where none fits."""
+"""Detection of encodings, and errors where none fits."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_bad_byte_far_into_the_file(read):
 
 
 def test_damaged_utf8_is_not_taken_for_gb18030(read):
-    """Every byte pair of it is valid GB18030, so a plain fallback would read nonsense without a word."""
+    """Every byte pair is valid GB18030, so a plain fallback would read nonsense silently."""
     damaged = "工单内容\n".encode() + "你好你好你好你好".encode()[:-2] + b"\n"
     damaged.decode("gb18030")
 

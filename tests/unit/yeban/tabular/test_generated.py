@@ -1,4 +1,4 @@
-"""Files of every encoding and dialect, made from a known sheet: each cell and each row number is read as it stands."""
+"""Generated files of every encoding and dialect: each cell and each row number is read unchanged."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BREAKING = ["", '"', '""', "\n", "\r", "\r\n", " ", "\x00", "'", "=1", "\\", "x"
 
 @functools.cache
 def repertoire(encoding: str) -> list[str]:
-    """The characters of an encoding that it gives back as they were."""
+    """The characters that survive a round trip through an encoding."""
 
     def kept(char: str) -> bool:
         try:
@@ -61,7 +61,7 @@ def repertoire(encoding: str) -> list[str]:
 
 @st.composite
 def sheets(draw: st.DrawFn, chars: Sequence[str], special: Sequence[str]) -> Records:
-    """Records as a spreadsheet would show them: ragged, with blank ones, names that are blank or occur twice."""
+    """Records of a spreadsheet: ragged and blank ones, blank and repeated names."""
     char = st.sampled_from(chars)
     cell = st.lists(st.sampled_from(special) | char, max_size=6).map("".join)
     header = [f"x{draw(cell)}", *draw(st.lists(cell | st.just("twice"), max_size=3))]
@@ -71,7 +71,7 @@ def sheets(draw: st.DrawFn, chars: Sequence[str], special: Sequence[str]) -> Rec
 
 
 def expected_of(records: Records) -> list[tuple[int, tuple[str, ...]]]:
-    """What is to be read: row numbers and cells, the header first."""
+    """Expected row numbers and cells, the header first."""
     numbered = [(number, record) for number, record in enumerate(records, start=1)]
     while not any(cell.strip() for cell in numbered[0][1]):
         del numbered[0]

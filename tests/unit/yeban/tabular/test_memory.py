@@ -22,7 +22,7 @@ def rows(count=ROWS):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """The same table in each format, with fewer rows where tracing allocations is slow."""
+    """The same table in each format; fewer rows where tracing allocations is slow."""
     folder = tmp_path_factory.mktemp("tables")
     for format, count in (("csv", ROWS), ("jsonl", ROWS // 4), ("xlsx", ROWS // 4)):  # noqa: A001
         with (folder / f"t.{format}").open("wb") as file:

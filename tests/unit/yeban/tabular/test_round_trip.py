@@ -1,4 +1,4 @@
-"""What is written comes back as it was, in every encoding and with every delimiter."""
+"""Round trips: written tables read back unchanged, in every encoding and with every delimiter."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_exact_copies(table, bom):
 
 
 def unguarded(text: str) -> str:
-    """Without the mark that the guard puts before what would be a formula."""
+    """The text without the mark of the formula guard."""
     return text[1:] if text.startswith("'") and guarded(text[1:]) == text else text
 
 
@@ -62,7 +62,7 @@ FORMULA = st.tuples(
 @thorough
 @given(tables(ANY_CELL | FORMULA.map("".join) | st.sampled_from(["-5", "+1.5e3", "-5x", "'=1"])), st.booleans())
 def test_guarded_copies(table, bom):
-    """Every cell comes back as the guard has it, and so as it was: but for one that looked guarded before."""
+    """Every cell reads back guarded; only a cell that looked guarded before is ambiguous."""
     columns, *rows = table
     back = read_back(b"".join(write_table("csv", columns, rows, bom=bom)), delimiter=",", encoding="utf-8")
 
@@ -169,7 +169,7 @@ def test_jsonl(table):
     st.lists(st.lists(ANY_CELL | st.none() | st.floats(), min_size=1, max_size=7), min_size=1, max_size=5),
 )
 def test_jsonl_of_any_shape(columns, rows):
-    """Names that occur twice are told apart, short rows are filled, and what has no column is in a list at the end."""
+    """Repeated names are numbered, short rows padded, and cells without a column are a list at the end."""
     data = b"".join(write_table("jsonl", columns, rows))
     names, *back = read_back(data, "t.jsonl", encoding="utf-8")
 
@@ -187,7 +187,7 @@ def test_jsonl_of_any_shape(columns, rows):
 
 
 def as_read(value: str | float | None) -> str:
-    """A cell of ours as JSON Lines give it back."""
+    """A cell as JSON Lines read it back."""
     if isinstance(value, str):
         return value
     return "" if value is None or not math.isfinite(value) else repr(value)

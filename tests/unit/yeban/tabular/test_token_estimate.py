@@ -1,4 +1,4 @@
-"""The count without a tokeniser, held against that of the model that comes along."""
+"""The token estimate, compared with the bundled model's tokeniser."""
 
 from __future__ import annotations
 

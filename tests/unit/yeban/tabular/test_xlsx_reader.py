@@ -1,4 +1,4 @@
-"""XLSX: what a cell's text is, which sheet is read, and what bad archives say."""
+"""XLSX: texts of cells, the choice of a sheet, errors of bad archives."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def inline(text: str, reference: str = "") -> str:
 
 
 def with_strings(repack, archive: bytes, strings: str, rows: str) -> bytes:
-    """A workbook that keeps its texts as Excel does."""
+    """A workbook with shared strings, as Excel writes it."""
     types = "[Content_Types].xml"
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
@@ -422,7 +422,7 @@ def test_the_number_format_makes_a_date(read, plain, repack, code, text):
 
 @pytest.mark.parametrize("format_id", [14, 22, 27, 31, 36, 50, 57, 58])
 def test_built_in_dates_of_chinese_excel_need_no_code(read, plain, repack, format_id):
-    """Chinese Excel writes 2024年2月29日 as format 31 without saying what that is."""
+    """Chinese Excel writes 2024年2月29日 as format 31 without defining it."""
     rows = f'<row>{inline("text")}</row><row><c s="1"><v>45351</v></c></row><row><c s="1"><v>1e300</v></c></row>'
     texts = read(styled(repack, plain, [(0, None), (format_id, None)], rows), "t.xlsx").texts
 

@@ -1,4 +1,4 @@
-"""The form of a log record, and what it never tells."""
+"""The form of log records, and their redaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of metrics, and what must agree with it."""
+"""Declared metrics agree with the dashboard, the alerts and the documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans, on their way to a collector and where there is none."""
+"""Spans with and without a collector."""
 
 from __future__ import annotations
 
