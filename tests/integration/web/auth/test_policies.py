@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fixtures.accounts import PASSWORD, sample_requests, sign_in
 from tests.fixtures.browser_client import token_of
 from web.blueprints import Access, api, pages, probes
 from yeban.accounts import people
 from yeban.accounts.people import Role
 
-_PASSWORD = "correct horse battery"
 _UNDECLARED = ("/undeclared", "/api/v1/undeclared")
 
 
@@ -37,9 +37,8 @@ def test_a_route_without_a_policy_answers_403_to_every_account(make_app, databas
     _add_undeclared_routes(app)
     client = app.test_client()
     if role is not None:
-        people.create_account(database, "wang", _PASSWORD, role=role)
-        headers = {"X-CSRF-Token": token_of(client.get("/sign-in").text)}
-        assert client.post("/sign-in", data={"name": "wang", "password": _PASSWORD}, headers=headers).status_code == 303
+        people.create_account(database, "wang", PASSWORD, role=role)
+        assert sign_in(client, "wang").status_code == 303
     _assert_closed(client)
 
 
@@ -85,6 +84,31 @@ def test_routes_that_take_a_text_or_an_upload_cost_more_than_a_request(app):
         "api.create_job": ("uploads", 1),
         "pages.upload_file": ("uploads", 1),
     }
+
+
+def test_every_route_that_is_not_public_asks_tosign_in(accounts):
+    client = accounts.test_client()
+    for rule, method, path in sample_requests(accounts):
+        response = client.open(path, method=method, headers={"X-CSRF-Token": "none"}, buffered=True)
+        if rule.policy.access is Access.PUBLIC:
+            assert response.status_code != 401, path
+        elif path.startswith("/api/"):
+            assert (response.status_code, response.json["code"]) == (401, "unauthorized"), path
+            assert response.headers["WWW-Authenticate"].startswith("Bearer")
+        else:
+            assert response.status_code == 303, path
+            assert response.headers["Location"].startswith("/sign-in"), path
+
+
+def test_every_route_for_admins_refuses_others(accounts, person):
+    _, client = person("member")
+    token = token_of(client.get("/account").text)
+    ends_session = {"pages.sign_out", "pages.end_all_sessions"}
+    for rule, method, path in sample_requests(accounts):
+        if rule.policy.access is Access.PUBLIC or rule.endpoint in ends_session:
+            continue
+        refused = client.open(path, method=method, headers={"X-CSRF-Token": token}).status_code == 403
+        assert refused is (rule.policy.access is Access.ADMIN), path
 
 
 def _endpoints(app, wanted):
