@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, func, insert, literal, select, update
@@ -19,12 +19,10 @@ from sqlalchemy.exc import IntegrityError
 from yeban.accounts.viewer import Viewer, visible
 from yeban.database.engine import Database
 from yeban.database.tables import LabelSetVersion, SavedLabelSet
-from yeban.errors import Conflict, InvalidLabels, InvalidRequest, NotFound, TooLarge, msg
-from yeban.labels import MAX_EXAMPLES, MAX_HINT_CHARS, Label, LabelSet
+from yeban.errors import Conflict, InvalidRequest, NotFound, msg
+from yeban.labels import LabelSet, one_line
 
 MAX_NAME_CHARS = 100
-#: Total length of a set's names, descriptions and examples.
-MAX_SET_CHARS = 300_000
 
 _MAX_VERSION = 2**31 - 1  # of PostgreSQL's integer
 _UNIQUE_NAME = "uq_label_set_owner_name"
@@ -103,9 +101,9 @@ def create(database: Database, name: str, label_set: LabelSet, *, viewer: Viewer
     """Save a new set as version 1.
 
     Raises ``InvalidRequest`` for an invalid name, ``Conflict`` if the owner has a set of that name, and the errors of
-    :func:`normalized`.
+    :meth:`~yeban.labels.LabelSet.normalized`.
     """
-    name, label_set = _normalized_name(name), normalized(label_set)
+    name, label_set = _normalized_name(name), label_set.normalized()
     with database.begin() as connection, _unique_name(name):
         row = connection.execute(
             insert(SavedLabelSet)
@@ -174,7 +172,7 @@ def save(
     Adds no version if nothing changed. Raises ``NotFound``; ``Conflict``, with the newest ``version`` in its context,
     if another version was added since ``base``; and the errors of :func:`create`.
     """
-    label_set = normalized(label_set)
+    label_set = label_set.normalized()
     with database.begin() as connection:
         internal_id = _internal_id(connection, public_id, viewer, lock=True)
         now = _find(connection, public_id, None, viewer)
@@ -308,7 +306,7 @@ def _no_version(public_id: uuid.UUID, version: int | None) -> NotFound:
 
 def _normalized_name(name: str) -> str:
     """Join the name into one line. Raises ``InvalidRequest`` unless it has 1 to :data:`MAX_NAME_CHARS` characters."""
-    name = _on_one_line(name)
+    name = one_line(name)
     if not 1 <= len(name) <= MAX_NAME_CHARS or "\x00" in name:
         raise InvalidRequest(
             msg(
@@ -317,64 +315,3 @@ def _normalized_name(name: str) -> str:
             field="name",
         )
     return name
-
-
-def normalized(label_set: LabelSet) -> LabelSet:
-    """Join every string into one line and drop blank examples, as sets are stored.
-
-    Raises ``InvalidLabels`` for a description or example that is too long or has a NUL, or for a label with more than
-    :data:`~yeban.labels.MAX_EXAMPLES` examples; ``TooLarge`` over :data:`MAX_SET_CHARS`.
-    """
-    labels = tuple(map(_normalized_label, label_set.labels))
-    chars = sum(len(part) for label in labels for part in (label.name, label.description, *label.examples))
-    if chars > MAX_SET_CHARS:
-        raise TooLarge(
-            msg(
-                "The label set has %(chars)s characters; the limit is %(max_set_chars)s. Leave out some examples.",
-                chars=chars,
-                max_set_chars=MAX_SET_CHARS,
-            ),
-            limit=MAX_SET_CHARS,
-        )
-    # This checks the names again: two may have become equal.
-    return replace(label_set, labels=labels, template=" ".join(label_set.template.splitlines()))
-
-
-def _normalized_label(label: Label) -> Label:
-    name = _on_one_line(label.name)
-    examples = tuple(line for line in map(_on_one_line, label.examples) if line)
-    if len(examples) > MAX_EXAMPLES:
-        raise InvalidLabels(
-            msg(
-                "The label “%(name)s” has %(count)s examples; the limit is %(max_examples)s.",
-                name=name,
-                count=len(examples),
-                max_examples=MAX_EXAMPLES,
-            ),
-            label=name,
-            limit=MAX_EXAMPLES,
-        )
-    description = _on_one_line(label.description)
-    texts = [(msg("The description"), description), *((msg("An example"), example) for example in examples)]
-    for what, value in texts:
-        if len(value) > MAX_HINT_CHARS:
-            raise InvalidLabels(
-                msg(
-                    "%(what)s of the label “%(name)s” has %(count)s characters; the limit is %(max_hint_chars)s.",
-                    what=what,
-                    name=name,
-                    count=len(value),
-                    max_hint_chars=MAX_HINT_CHARS,
-                ),
-                label=name,
-                limit=MAX_HINT_CHARS,
-            )
-        if "\x00" in value:
-            raise InvalidLabels(
-                msg("%(what)s of the label “%(name)s” holds a NUL character.", what=what, name=name), label=name
-            )
-    return Label(name=name, description=description, examples=examples)
-
-
-def _on_one_line(value: str) -> str:
-    return " ".join(filter(None, (line.strip() for line in value.splitlines())))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from yeban.errors import InvalidLabels, InvalidRequest, InvalidTemplate, msg
+from yeban.errors import InvalidLabels, InvalidRequest, InvalidTemplate, TooLarge, msg
 
 MAX_LABELS = 1_000
 MAX_LABEL_CHARS = 200
@@ -16,6 +16,8 @@ MAX_TEMPLATE_CHARS = 200
 #: Maximum length of a description or an example.
 MAX_HINT_CHARS = 500
 MAX_EXAMPLES = 20
+#: Total length of a set's names, descriptions and examples.
+MAX_SET_CHARS = 300_000
 DEFAULT_TEMPLATE = "{}"
 #: Separates the labels of one row in the files of a multi-label job.
 LABEL_JOINER = "|"
@@ -39,6 +41,42 @@ class Label:
     name: str
     description: str = ""
     examples: tuple[str, ...] = ()
+
+    def normalized(self) -> Label:
+        """Join the texts into one line each and drop blank examples. Raises ``InvalidLabels`` over the limits."""
+        name = one_line(self.name)
+        examples = tuple(line for line in map(one_line, self.examples) if line)
+        if len(examples) > MAX_EXAMPLES:
+            raise InvalidLabels(
+                msg(
+                    "The label “%(name)s” has %(count)s examples; the limit is %(max_examples)s.",
+                    name=name,
+                    count=len(examples),
+                    max_examples=MAX_EXAMPLES,
+                ),
+                label=name,
+                limit=MAX_EXAMPLES,
+            )
+        description = one_line(self.description)
+        texts = [(msg("The description"), description), *((msg("An example"), example) for example in examples)]
+        for what, value in texts:
+            if len(value) > MAX_HINT_CHARS:
+                raise InvalidLabels(
+                    msg(
+                        "%(what)s of the label “%(name)s” has %(count)s characters; the limit is %(max_hint_chars)s.",
+                        what=what,
+                        name=name,
+                        count=len(value),
+                        max_hint_chars=MAX_HINT_CHARS,
+                    ),
+                    label=name,
+                    limit=MAX_HINT_CHARS,
+                )
+            if "\x00" in value:
+                raise InvalidLabels(
+                    msg("%(what)s of the label “%(name)s” holds a NUL character.", what=what, name=name), label=name
+                )
+        return Label(name=name, description=description, examples=examples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +161,26 @@ class LabelSet:
             assigned = (best,) if top >= threshold else ()
         return Decision(best=best, score=top, margin=round(margin, 6), assigned=assigned)
 
+    def normalized(self) -> LabelSet:
+        """Join every string into one line and drop blank examples, as sets are stored.
+
+        Raises ``InvalidLabels`` for a description or example that is too long or has a NUL, or a label with more than
+        :data:`MAX_EXAMPLES` examples; ``TooLarge`` over :data:`MAX_SET_CHARS`.
+        """
+        labels = tuple(label.normalized() for label in self.labels)
+        chars = sum(len(part) for label in labels for part in (label.name, label.description, *label.examples))
+        if chars > MAX_SET_CHARS:
+            raise TooLarge(
+                msg(
+                    "The label set has %(chars)s characters; the limit is %(max_set_chars)s. Leave out some examples.",
+                    chars=chars,
+                    max_set_chars=MAX_SET_CHARS,
+                ),
+                limit=MAX_SET_CHARS,
+            )
+        # This checks the names again: two may have become equal.
+        return replace(self, labels=labels, template=" ".join(self.template.splitlines()))
+
     def to_json(self) -> dict[str, Any]:
         """The snapshot stored with a job."""
         return {
@@ -188,6 +246,11 @@ class Decision:
 def split_labels(text: str) -> list[str]:
     """Split a label string as ModelScope does: on ``,`` and ``，``, stripped, blanks dropped."""
     return [part.strip() for part in _SEPARATORS.split(text) if part.strip()]
+
+
+def one_line(text: str) -> str:
+    """Join the lines of ``text`` with single blanks, each stripped."""
+    return " ".join(filter(None, (line.strip() for line in text.splitlines())))
 
 
 def check_count(labels: int) -> None:

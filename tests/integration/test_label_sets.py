@@ -15,7 +15,6 @@ from tests.fixtures.waiting import wait_until
 from yeban import label_sets
 from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.errors import Conflict, InvalidLabels, InvalidRequest, InvalidTemplate, NotFound, TooLarge, YebanError
-from yeban.label_sets import normalized
 from yeban.labels import Label, LabelSet
 
 ANNA = Viewer(name="anna", team="care")
@@ -274,9 +273,9 @@ _STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 def test_whatever_is_stored_is_found_again(database, labels, template, multi_label, threshold):
     try:
         label_set = LabelSet(labels=tuple(labels), template=template, multi_label=multi_label, threshold=threshold)
-        stored = normalized(label_set)
+        stored = label_set.normalized()
     except (InvalidLabels, InvalidTemplate):
         return
-    assert normalized(stored) == stored
+    assert stored.normalized() == stored
     saved = label_sets.create(database, uuid.uuid4().hex, label_set, viewer=UNRESTRICTED)
     assert label_sets.get_set(database, saved.id, viewer=UNRESTRICTED).content.label_set == stored

@@ -9,7 +9,6 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from web.label_sets.input import LabelObject, LabelSetBody, LabelsField, label_set
 from yeban.errors import InvalidLabels, Message, msg
-from yeban.label_sets import normalized
 from yeban.labels import LabelSet
 from yeban.tabular import ReadOptions, open_table
 from yeban.tabular.encodings import Undecodable, find_encoding, text_blocks
@@ -53,7 +52,7 @@ def imported(document: str) -> tuple[str, LabelSet]:
     """
     document = document.removeprefix("\ufeff")
     name, found = _of_json(document) if document.lstrip()[:1] in {"{", "["} else ("", _of_table(document))
-    return name, normalized(found)
+    return name, found.normalized()
 
 
 def decoded(content: bytes) -> str:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tests.fixtures.properties import examples
 from web.label_sets.import_export import decoded, exported, imported
 from yeban.errors import InvalidLabels, InvalidRequest, InvalidTable, InvalidTemplate, YebanError
-from yeban.label_sets import normalized
 from yeban.labels import Label, LabelSet
 
 _STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -29,9 +28,8 @@ _STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 )
 def test_what_is_exported_is_read_as_it_was(name, labels, template, multi_label, threshold):
     try:
-        content = normalized(
-            LabelSet(labels=tuple(labels), template=template, multi_label=multi_label, threshold=threshold)
-        )
+        label_set = LabelSet(labels=tuple(labels), template=template, multi_label=multi_label, threshold=threshold)
+        content = label_set.normalized()
     except (InvalidLabels, InvalidTemplate):
         return
     assert imported(exported(name, content)) == (name, content)
@@ -45,7 +43,7 @@ def test_whatever_is_pasted_is_read_or_refused(document):
         _, content = imported(document)
     except YebanError:
         return
-    assert normalized(content) == content
+    assert content.normalized() == content
 
 
 @pytest.mark.parametrize(
