@@ -14,9 +14,6 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from scripts import sentences
-from web.i18n import library_messages
-from web.i18n.error_messages import CONTEXT, FIELD_CONTEXT
 from web.i18n.locale import LANGUAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,8 +21,52 @@ TRANSLATIONS = ROOT / "web" / "translations"
 #: What is translated; English is what the sources say.
 TRANSLATED = tuple(code for code in LANGUAGES if code != "en")
 
+PACKAGES = ("web", "worker", "yeban")
+#: Programs and their parts whose messages reach a terminal or a log, and no page.
+FOR_OPERATORS = (
+    "web/__main__.py",
+    "web/auth/first_account.py",
+    "web/auth/sessions.py",
+    "web/server/gunicorn.py",
+    "worker/__main__.py",
+    "worker/app.py",
+    "worker/broker.py",
+    "worker/evaluation/",
+    "worker/heartbeat.py",
+    "worker/lifecycle.py",
+    "worker/process_limits.py",
+    "worker/monitoring.py",
+    "yeban/runtime/local_url.py",
+    "yeban/maintenance/backup.py",
+    "yeban/cli/",
+    "yeban/client.py",
+    "yeban/runtime/servers/",
+    "yeban/messaging/redis_url.py",
+    "yeban/database/migrations.py",
+    "yeban/settings.py",
+    "yeban/runtime/stack.py",
+    "yeban/telemetry/tracing.py",
+    # What builds models, which only the command line does.
+    "worker/engine/__main__.py",
+    "worker/engine/checkpoints/bert_config.py",
+    "worker/engine/checkpoints/checkpoint.py",
+    "worker/engine/checkpoints/hub.py",
+    "worker/engine/nli/parity.py",
+    "worker/engine/embedding/parity.py",
+    "worker/engine/graphs/quantisation.py",
+    "worker/engine/models/recipes.py",
+    "worker/engine/sessions/trt_build.py",
+    "worker/engine/checkpoints/weight_files.py",
+)
+
 _METHODS = [("**/templates/**.html", "jinja2"), ("**.py", "python")]
-_KEYWORDS = {**DEFAULT_KEYWORDS, "lazy_gettext": None, "lazy_ngettext": (1, 2), "lazy_pgettext": ((1, "c"), 2)}
+_KEYWORDS = {
+    **DEFAULT_KEYWORDS,
+    "msg": None,
+    "lazy_gettext": None,
+    "lazy_ngettext": (1, 2),
+    "lazy_pgettext": ((1, "c"), 2),
+}
 # Headers that would change at each run, or say nothing.
 _UNSTEADY = re.compile(
     r'^"(?:POT-Creation-Date|PO-Revision-Date|Generated-By|Last-Translator|Language-Team|Report-Msgid-Bugs-To): .*\n',
@@ -37,22 +78,13 @@ _ALWAYS = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
 def extracted() -> Catalog:
     """All that there is to translate, in the order of the sources."""
     catalogue = Catalog(project="Yeban", fuzzy=False)
-    found = extract_from_dir(ROOT / "web", _METHODS, keywords=_KEYWORDS, comment_tags=("Translators:",))
-    for name, _line, message, comments, context in sorted(found, key=lambda one: (one[0], one[1])):
-        catalogue.add(message, None, [(f"web/{name}", 0)], auto_comments=comments, context=context)
-    for path in sentences.sources():
-        for sentence in sentences.sentences(path):
-            _add(catalogue, sentence, path.relative_to(ROOT).as_posix(), CONTEXT)
-    for sentence in sentences.of_libraries():
-        _add(catalogue, sentence, "web/i18n/library_messages.py", CONTEXT)
-    for name in library_messages.FIELDS:
-        _add(catalogue, sentences.Sentence(text=name), "web/i18n/library_messages.py", FIELD_CONTEXT)
+    for package in PACKAGES:
+        found = extract_from_dir(ROOT / package, _METHODS, keywords=_KEYWORDS, comment_tags=("Translators:",))
+        for name, _line, message, comments, context in sorted(found, key=lambda one: (one[0], one[1])):
+            if (source := f"{package}/{name}").startswith(FOR_OPERATORS):
+                continue
+            catalogue.add(message, None, [(source, 0)], auto_comments=comments, context=context)
     return catalogue
-
-
-def _add(catalogue: Catalog, sentence: sentences.Sentence, source: str, context: str) -> None:
-    places = [f"{{{number}}}: {expression}" for number, expression in enumerate(sentence.places)]
-    catalogue.add(sentence.text, None, [(source, 0)], auto_comments=places, context=context)
 
 
 def path_of(code: str) -> Path:

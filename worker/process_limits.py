@@ -47,8 +47,8 @@ class MemoryLimit:
                     "YEBAN_MAX_RSS_MB=%(limit_mb)s, but with its model loaded this worker takes %(taken)s "
                     "MiB; set it to %(suggested)s or more, or unset it.",
                     limit_mb=self._limit_mb,
-                    taken=f"{taken:.0f}",
-                    suggested=f"{2 * taken:.0f}",
+                    taken=format(taken, ".0f"),
+                    suggested=format(2 * taken, ".0f"),
                 )
             )
 

@@ -228,7 +228,7 @@ def wait_until_ready(client: Client, timeout_s: float, still_alive: Callable[[],
             raise ServiceUnavailable(
                 msg(
                     "Yeban was not ready within %(timeout_s)s s: %(answer)s.",
-                    timeout_s=f"{timeout_s:g}",
+                    timeout_s=format(timeout_s, "g"),
                     answer=answer or "no answer",
                 )
             )

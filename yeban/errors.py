@@ -6,12 +6,15 @@ how each maps to an HTTP status is the web's business.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeAlias
 
 #: A value of a message: a message of its own, a list of them, or plain JSON.
 Parameter: TypeAlias = "Message | tuple[Message, ...] | str | int | float | bool | None"
+
+_MAX_CHARS = 500
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ class Message:
         """``{"id": …, "parameters": {…}}``, with nested messages in the same form."""
         return {"id": self.id, "parameters": {name: _to_json(value) for name, value in self.parameters.items()}}
 
+    def dumps(self) -> str:
+        """:meth:`to_json` as text, for a ``jsonb`` column."""
+        return json.dumps(self.to_json(), ensure_ascii=False)
+
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """The message that ``to_json`` wrote."""
@@ -49,6 +56,23 @@ def msg(message_id: str, /, **parameters: object) -> Message:
     An error as a parameter becomes its message; other values that are not JSON become ``str(value)``.
     """
     return Message(message_id, {name: _parameter(value) for name, value in parameters.items()})
+
+
+def stored_message(document: Mapping[str, Any] | None) -> Message | None:
+    """The message in a nullable ``jsonb`` column."""
+    return None if document is None else Message.from_json(document)
+
+
+def message_of(error: BaseException) -> Message:
+    """The message of an expected error, or the type and text of another one; values are cut to 500 characters."""
+    if isinstance(error, YebanError):
+        parameters = error.message.parameters.items()
+        return Message(error.message.id, {name: _shortened(value) for name, value in parameters})
+    return Message.verbatim(f"{type(error).__name__}: {error}"[:_MAX_CHARS])
+
+
+def _shortened(value: Parameter) -> Parameter:
+    return value[:_MAX_CHARS] if isinstance(value, str) else value
 
 
 def _parameter(value: object) -> Parameter:

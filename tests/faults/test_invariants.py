@@ -19,7 +19,7 @@ TAMPERINGS = {
     "a result has another's scores": "UPDATE result SET scores = (SELECT scores FROM result WHERE status <> 'error'"
     " ORDER BY row_no DESC LIMIT 1) WHERE row_no = OK_ROW",
     "a result has another label": "UPDATE result SET label = 1 - sign(label) WHERE row_no = OK_ROW",
-    "a good row is an error": "UPDATE result SET status = 'error', error = 'no', scores = NULL WHERE row_no = OK_ROW",
+    "a good row is an error": "UPDATE result SET status = 'error', error = '{}', scores = NULL WHERE row_no = OK_ROW",
     "a poison row has a result": "UPDATE result SET status = 'ok', label = 0, scores = '{1}' WHERE status = 'error'",
     "an error without a reason": "UPDATE result SET error = NULL WHERE status = 'error'",
     "a row has another text": "UPDATE \"row\" SET text = 'foreign' WHERE row_no = 7",
@@ -31,7 +31,7 @@ TAMPERINGS = {
     "the summary counts wrongly": "UPDATE job SET summary = jsonb_set(summary, '{ok}', '1')",
     "another model": "UPDATE job SET model_fingerprint = 'another'",
     "not ended": "UPDATE job SET state = 'running'",
-    "failed": "UPDATE job SET state = 'failed', error = 'why'",
+    "failed": "UPDATE job SET state = 'failed', error = '{}'",
     "its end is held": "UPDATE job SET ender_token = gen_random_uuid()",
     "refined in part": "INSERT INTO refined SELECT job_id, row_no, status, label, score, margin FROM result"
     " WHERE row_no = OK_ROW",

@@ -95,7 +95,7 @@ def current_account() -> Account:
     """Return the account of the session or token. Raises ``NotFound`` where accounts are off."""
     found: Account | None = g.account
     if found is None:
-        raise NotFound(msg("There are no accounts here: the server is open to whoever uses this machine."))
+        raise NotFound(msg("This server has no accounts; everyone who can reach it may use it."))
     return found
 
 
@@ -112,7 +112,7 @@ def is_signed_in() -> bool:
 def check_password(account: Account, password: str) -> None:
     """Check the password of a signed-in account. Raises ``Unauthorized`` and ``RateLimited``."""
     if _verify(account.name, password) is None:
-        raise Unauthorized(msg("The present password is wrong."))
+        raise Unauthorized(msg("The current password is wrong."))
 
 
 def sign_in(name: str, password: str) -> None:
@@ -191,7 +191,7 @@ def _authorise() -> Response | None:
     if accounts_on() and g.account is None:
         return _ask_to_sign_in()
     if policy.access is Access.ADMIN and current_account().role is not Role.ADMIN:
-        raise Forbidden(msg("This is for admins."))
+        raise Forbidden(msg("Only admins can do this."))
     if accounts_on():
         _rate_limits().charge(policy.limit, current_account().id, cost=policy.cost)
     return None
@@ -237,7 +237,7 @@ def _account_of_token(secret: str | None) -> Account:
         log.warning("wrong token", extra={"address": _client_network()})
         # Only wrong tokens count: many programs may share an address, and guessing 256 bits is hopeless anyway.
         _rate_limits().count_wrong_token(_client_network())
-        raise Unauthorized(msg("The token is none, or it is revoked or expired."))
+        raise Unauthorized(msg("The token is invalid, expired or revoked."))
     return account
 
 

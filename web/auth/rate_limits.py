@@ -56,7 +56,7 @@ class RateLimits:
         if wait_s := self._hit(item, limit, str(account_id), cost=cost):
             raise RateLimited(
                 msg(
-                    "%(amount)s %(words)s are the most; try again in %(wait_s)s s.",
+                    "The limit is %(amount)s %(words)s; try again in %(wait_s)s s.",
                     amount=item.amount,
                     words=words,
                     wait_s=wait_s,
@@ -74,7 +74,7 @@ class RateLimits:
             if wait_s := self._hit(item, *keys):
                 raise RateLimited(
                     msg(
-                        "Too many attempts to sign in have failed; try again in %(minutes)s minutes.",
+                        "Too many failed sign-ins; try again in %(minutes)s minutes.",
                         minutes=-(-wait_s // 60),
                     ),
                     retry_after_s=wait_s,
@@ -100,7 +100,7 @@ class RateLimits:
         """Count an invalid token. Raises :class:`~yeban.errors.RateLimited` after too many."""
         if wait_s := self._hit(_WRONG_TOKENS, "tokens", address):
             raise RateLimited(
-                msg("Too many wrong tokens were sent; try again in %(wait_s)s s.", wait_s=wait_s), retry_after_s=wait_s
+                msg("Too many invalid tokens; try again in %(wait_s)s s.", wait_s=wait_s), retry_after_s=wait_s
             )
 
     def _hit(self, item: RateLimitItem, *keys: str, cost: int = 1) -> int:

@@ -17,13 +17,13 @@ from yeban.chunks.workers import live_workers
 from yeban.errors import (
     EngineFailed,
     InvalidRequest,
-    Message,
     NoAnswer,
     Overloaded,
     ServiceUnavailable,
     TooLarge,
     error_from_code,
     msg,
+    stored_message,
 )
 from yeban.labels import Decision, LabelSet
 from yeban.messaging.queues import INTERACTIVE_QUEUE, SEND_ERRORS, TextReply, TextRequest
@@ -89,8 +89,8 @@ def classify(
     if chars > most:
         raise TooLarge(
             msg(
-                "The labels have %(chars)s characters together; the limit for a single text is %(most)s. "
-                "A job takes longer label sets.",
+                "The labels have %(chars)s characters in total; the limit for a single text is %(most)s. "
+                "Jobs accept longer label sets.",
                 chars=chars,
                 most=most,
             ),
@@ -159,12 +159,8 @@ def _read(answer: bytes, label_set: LabelSet) -> TextReply:
             msg("The worker's answer could not be read; web and worker may differ in version.")
         ) from error
     if reply.error_code is not None:
-        raise error_from_code(
-            reply.error_code,
-            Message.verbatim(reply.error_detail)
-            if reply.error_detail
-            else msg("The worker could not score this text."),
-        )
+        message = stored_message(reply.error_message) or msg("The worker could not score this text.")
+        raise error_from_code(reply.error_code, message)
     if len(reply.scores) != len(label_set) or not all(0.0 <= score <= 1.0 for score in reply.scores):
         raise EngineFailed(msg("The worker did not answer with %(count)s probabilities.", count=len(label_set)))
     return reply
@@ -177,8 +173,8 @@ def _no_answer(services: Services, wait_s: float) -> NoAnswer:
         served = True  # unknown: report only known facts
     if served:
         return NoAnswer(
-            msg("No worker answered within %(wait_s)s s; they may be busy. Try again.", wait_s=f"{wait_s:g}")
+            msg("No worker answered within %(wait_s)s s; they may be busy. Try again.", wait_s=format(wait_s, "g"))
         )
     return NoAnswer(
-        msg("No worker answered within %(wait_s)s s: no interactive worker is running.", wait_s=f"{wait_s:g}")
+        msg("No worker answered within %(wait_s)s s: no interactive worker is running.", wait_s=format(wait_s, "g"))
     )

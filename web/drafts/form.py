@@ -60,7 +60,7 @@ def job_fields(form: DraftForm) -> JobFields:
         start_at = next_time(form.tonight_at or time.fromisoformat(TONIGHT))
     elif form.start == "at":
         if form.start_at is None:
-            raise InvalidRequest(msg("Give the date and time at which the job is to begin."), field="start_at")
+            raise InvalidRequest(msg("Enter the date and time when the job starts."), field="start_at")
         start_at = form.start_at
     given = {name: getattr(form, name) for name in JobFields.model_fields}
     return JobFields(**{**given, "start_at": start_at})
@@ -74,11 +74,9 @@ def check_times(asked: JobFields, now: datetime | None = None) -> None:
     now = now or datetime.now().astimezone()
     # A field has minutes only, so the current minute counts as now.
     if asked.start_at is not None and asked.start_at <= now - timedelta(minutes=1):
-        raise InvalidRequest(msg("The time to begin is past; choose a later one, or begin now."), field="start_at")
+        raise InvalidRequest(msg("The start time is in the past; choose a later one, or start now."), field="start_at")
     if asked.expires_at is not None and asked.expires_at <= max(now, asked.start_at or now):
-        raise InvalidRequest(
-            msg("The time to give up must be in the future, and after the time to begin."), field="expires_at"
-        )
+        raise InvalidRequest(msg("The deadline must be in the future and after the start time."), field="expires_at")
 
 
 def key_of(draft_id: uuid.UUID, asked: JobFields) -> str:

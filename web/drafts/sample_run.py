@@ -70,8 +70,8 @@ def try_rows(services: Services, rows: Sequence[Row], label_set: LabelSet, model
     if chars > budget:
         raise TooLarge(
             msg(
-                "The labels have %(chars)s characters together; rows can be tried with up to %(budget)s. "
-                "The job takes these labels all the same.",
+                "The labels have %(chars)s characters in total; a sample run accepts up to %(budget)s. "
+                "The job itself accepts them.",
                 chars=chars,
                 budget=budget,
             ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +15,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from web.http import resubmission
 from web.http.htmx import asked_by_htmx
 from web.http.json import dumps
-from web.i18n.error_messages import translated
+from web.http.refusals import Refusal
+from web.i18n.library_messages import of_request
+from web.i18n.messages import translated
 from web.services import services
 from yeban import errors
 from yeban.errors import Message, TooLarge, Unauthorized, YebanError, msg
@@ -34,6 +38,30 @@ _CODES = {
 }
 
 
+@dataclass(frozen=True)
+class Problem:
+    """A failure as it is told: to programs in English, to people in their language."""
+
+    title: Message
+    detail: Message
+    code: str
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    def for_programs(self) -> dict[str, Any]:
+        """The members of problem details, without the status."""
+        return {
+            "type": f"urn:yeban:problem:{self.code}",
+            **self.context,
+            "title": str(self.title),
+            "detail": str(self.detail),
+            "code": self.code,
+        }
+
+    def for_people(self) -> dict[str, str]:
+        """The title and the detail in the reader's language."""
+        return {"title": translated(self.title), "detail": translated(self.detail)}
+
+
 def install(app: Flask) -> None:
     """Answer every error of ``app`` in the caller's own form."""
     app.register_error_handler(YebanError, answer)
@@ -44,15 +72,15 @@ def install(app: Flask) -> None:
 def answer(error: YebanError) -> Response:
     """The answer to an expected failure."""
     count(error.code)
-    problem = {"title": str(title_of(error)), "detail": error.detail, "code": error.code}
-    return _respond(status_of(error), {**error.context, **problem}, headers_of(error))
+    problem = Problem(title_of(error), error.message, error.code, error.context)
+    return _respond(status_of(error), problem, headers_of(error))
 
 
 def page(template: str, error: YebanError, **values: Any) -> Response:
     """A page that shows ``error`` beside what was entered."""
     count(error.code)
-    problem = _for_people({"title": str(title_of(error)), "detail": error.detail})
-    rendered = render_template(template, problem=problem, **values)
+    problem = Problem(title_of(error), error.message, error.code)
+    rendered = render_template(template, problem=problem.for_people(), **values)
     return Response(rendered, status_of(error), headers_of(error), content_type=_HTML)
 
 
@@ -104,36 +132,33 @@ def _http_error(error: HTTPException) -> AnyResponse:
         headers["Allow"] = ", ".join(sorted(allowed))
     code = _CODES.get(status, status.phrase.lower().replace(" ", "_").replace("-", "_"))
     count(code)
-    problem = {"title": status.phrase, "detail": error.description or status.description, "code": code}
-    return _respond(status, problem, headers)
+    title, detail = of_request(error, status)
+    if isinstance(error, Refusal):
+        detail = error.message
+    return _respond(status, Problem(title, detail, code), headers)
 
 
 def _unexpected(error: Exception) -> Response:
     log.error("unexpected error", exc_info=error, extra={"request_id": g.request_id})
     return answer(
         YebanError(
-            msg("Something went wrong here; the log has it under request %(request_id)s.", request_id=g.request_id),
+            msg("Something went wrong. The log has the details under request %(request_id)s.", request_id=g.request_id),
             request_id=g.request_id,
         )
     )
 
 
-def _respond(status: HTTPStatus, problem: dict[str, Any], headers: dict[str, str]) -> Response:
+def _respond(status: HTTPStatus, problem: Problem, headers: dict[str, str]) -> Response:
     if request.path.startswith(_MACHINE_PATHS):
-        document = {"type": f"urn:yeban:problem:{problem['code']}", **problem, "status": status.value}
+        document = {**problem.for_programs(), "status": status.value}
         return Response(dumps(document), status, headers, content_type="application/problem+json")
     template = "error.html"
     if asked_by_htmx():
         template = "problem.html"
-        headers = {**headers, **_INTO_PAGE, _PART: problem["code"]}
+        headers = {**headers, **_INTO_PAGE, _PART: problem.code}
     with resubmission.kept(status) as kept:
-        page = render_template(template, problem=_for_people(problem), kept=kept)
+        page = render_template(template, problem=problem.for_people(), kept=kept)
     return Response(page, status, headers, content_type=_HTML)
-
-
-def _for_people(problem: dict[str, Any]) -> dict[str, str]:
-    """The title and the sentence in the reader's language; programs get them in English."""
-    return {name: translated(str(problem[name])) for name in ("title", "detail")}
 
 
 #: Seconds after which a client may try again, where the error does not say.
@@ -177,11 +202,11 @@ TITLES: dict[type[YebanError], Message] = {
     errors.Conflict: msg("Not possible now"),
     errors.Overloaded: msg("Too many requests are waiting"),
     errors.NoAnswer: msg("No worker answered in time"),
-    errors.ServiceUnavailable: msg("A server that is needed cannot be reached"),
+    errors.ServiceUnavailable: msg("A required server cannot be reached"),
     errors.ModelUnusable: msg("The model cannot be used"),
     errors.EngineUnavailable: msg("The engine cannot run here"),
     errors.EngineFailed: msg("The model failed"),
-    errors.ConfigurationError: msg("The service is not configured rightly"),
+    errors.ConfigurationError: msg("The service is misconfigured"),
     YebanError: msg("Something went wrong"),
 }
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from http import HTTPStatus
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import Forbidden, MisdirectedRequest
 
-from yeban.errors import ConfigurationError, msg
+from web.http.refusals import Refusal
+from yeban.errors import ConfigurationError, Forbidden, msg
 from yeban.settings import Settings
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -62,14 +63,17 @@ def install(app: Flask, settings: Settings) -> None:
         host = _host_name(request.host)
         if host in hosts or (open_to_others and _address(host) is not None):
             return
-        raise MisdirectedRequest("This service does not answer to that host name (YEBAN_ALLOWED_HOSTS adds names).")
+        raise Refusal(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            msg("This service does not answer to that host name (YEBAN_ALLOWED_HOSTS adds names)."),
+        )
 
     def check_origin() -> None:
         if request.method in _SAFE_METHODS:
             return
         site = request.headers.get("Sec-Fetch-Site")
         if (site is not None and site not in _SAME_SITE) or _is_from_here() is False:
-            raise Forbidden("Requests that change something are taken from this site's own pages only.")
+            raise Forbidden(msg("Requests that change data are accepted only from this site's own pages."))
 
     def add_headers(response: Response) -> Response:
         for name, value in _HEADERS.items():

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Self
 
 from flask import Response
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str)
 
@@ -19,6 +19,10 @@ Moment = Annotated[
     PlainSerializer(datetime.isoformat, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+
+
+#: A message, answered as its English sentence.
+English = Annotated[str, BeforeValidator(str)]
 
 
 class AnswerBody(BaseModel):

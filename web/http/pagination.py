@@ -40,5 +40,5 @@ def decode(kind: str, cursor: str | None) -> int | None:
     except (binascii.Error, UnicodeError, ValueError):
         found, key = "", ""
     if found != kind or not (key.isdigit() and len(key) < 20 and int(key) <= _MAX_KEY):
-        raise InvalidRequest(msg("The cursor is none that this list gave out; start without one."), field="cursor")
+        raise InvalidRequest(msg("The cursor is not from this list; start without one."), field="cursor")
     return int(key)

@@ -15,10 +15,12 @@ from flask import Flask, Response, request
 from flask import Request as FlaskRequest
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from web.http import csrf
+from web.http.refusals import Refusal
+from web.i18n.library_messages import located, of_value
 from web.server.slow_clients import DEADLINES
 from yeban.errors import InvalidRequest, TooLarge, msg
 from yeban.settings import Settings
@@ -139,14 +141,15 @@ def json_body(model: type[Model]) -> Model:
     :class:`~yeban.errors.InvalidRequest` for JSON of the wrong shape.
     """
     if not request.is_json:
-        raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, msg("Send JSON, with Content-Type: application/json."))
     try:
         return model.model_validate_json(request.get_data(cache=False))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "json_invalid":
-            raise BadRequest(f"The body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}.") from None
-        raise _invalid(error) from None
+            problem = msg("The body is not JSON: %(problem)s.", problem=first["ctx"]["error"])
+            raise Refusal(HTTPStatus.BAD_REQUEST, problem) from None
+        raise invalid(error) from None
 
 
 def query(model: type[Model]) -> Model:
@@ -183,7 +186,7 @@ def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise invalid(error) from None
 
 
 def install(app: Flask, settings: Settings) -> None:
@@ -224,7 +227,10 @@ class _Body:
         try:
             return self._stream.read(*size)
         except TimeoutError:
-            raise RequestTimeout(f"No more of the request came for {self._patience_s:g} s.") from None
+            raise Refusal(
+                HTTPStatus.REQUEST_TIMEOUT,
+                msg("The request stalled for %(seconds)s s.", seconds=format(self._patience_s, "g")),
+            ) from None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -259,19 +265,16 @@ def _drain(stream: Any, connection: socket.socket | None) -> None:
     try:
         while time.monotonic() < end and stream.read(_DRAIN_BYTES):
             pass
-    except (OSError, ValueError, RequestTimeout):
+    except (OSError, ValueError, Refusal):
         return  # the caller has gone
     finally:
         _DRAINS.release()
 
 
-def _invalid(error: ValidationError) -> InvalidRequest:
-    problems = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_PROBLEMS]:
-        place = ".".join(str(part) for part in item["loc"] if not str(part).startswith("@"))[:100]
-        what = "there is no such field" if item["type"] == "extra_forbidden" else item["msg"]
-        what = what.removeprefix("Value error, ")  # pydantic's, before what a validator of ours says
-        problems.append((place, what[0].lower() + what[1:]))
-    sentence = "; ".join(f"{place}: {what}" if place else what for place, what in problems)
-    context: dict[str, Any] = {"field": problems[0][0]} if problems[0][0] else {}
-    return InvalidRequest(msg("%(sentence)s.", sentence=sentence), **context)
+def invalid(error: ValidationError) -> InvalidRequest:
+    """The error that lists the first problems of ``error``, each behind its field."""
+    items = error.errors(include_url=False, include_input=False)[:_MAX_PROBLEMS]
+    places = [".".join(str(part) for part in item["loc"] if not str(part).startswith("@"))[:100] for item in items]
+    problems = [located([place] if place else [], of_value(item)) for place, item in zip(places, items, strict=True)]
+    context: dict[str, Any] = {"field": places[0]} if places[0] else {}
+    return InvalidRequest(msg("%(problems)s.", problems=problems), **context)

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from web.http import csrf, hosts_and_headers
 from web.http.htmx import asked_by_htmx
 from web.http.parsing import SET_BYTES
-from web.i18n.error_messages import field_name
+from web.i18n.library_messages import field_name
 from yeban.errors import YebanError
 
 #: Fields of forms that no page ever shows again.

@@ -8,13 +8,13 @@ from typing import Annotated
 
 from flask import Response, request, url_for
 from pydantic import Field, StringConstraints
-from werkzeug.exceptions import UnsupportedMediaType
 
 from web.auth.authentication import viewer
 from web.blueprints import SIGNED_IN, api, signed_in
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, fields, query
+from web.http.refusals import Refusal
 from web.jobs import schemas
 from web.jobs.actions import change
 from web.jobs.submission import JobFields, expect_upload, source_of, submit
@@ -90,7 +90,9 @@ _REPLAYED = Header(description="`true`: the job is that of an earlier request.",
 def create_job() -> Response:
     """Make a job of an uploaded table."""
     if request.mimetype != "multipart/form-data":
-        raise UnsupportedMediaType("Send the file as multipart/form-data, in the field “file”.")
+        raise Refusal(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, msg("Send the file as multipart/form-data, in the field “file”.")
+        )
     with expect_upload(services()):
         values = fields(JobFields, request.form)
         refuse_both(values)

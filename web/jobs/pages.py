@@ -20,7 +20,7 @@ from web.jobs.schemas import refinement_of
 from web.services import services
 from yeban.database.tables.states import ENDED
 from yeban.errors import Conflict
-from yeban.jobs.reports import RefinementReport
+from yeban.jobs.reports import RefinementOmitted, RefinementReport
 from yeban.jobs.retention import delete_job
 from yeban.jobs.views import MAX_NAME_CHARS, JobView, get_job, list_jobs
 from yeban.results import corrections, rows
@@ -167,6 +167,7 @@ def _findings(job: JobView) -> dict[str, Any]:
         "evaluation": job.summary and job.summary.evaluation,
         "set_file": _set_file(job) if job.state in ENDED else None,
         "refinement": refinement_of(job),
+        "refusal": job.refinement.reason if isinstance(job.refinement, RefinementOmitted) else None,
         "changed_rows": _changed(job),
         "unsure_rows": corrections.suggested(database, job, _UNSURE_ROWS) if job.progress.done else [],
         "error_rows": rows.first_errors(database, job, _ERROR_ROWS) if job.progress.errors else [],

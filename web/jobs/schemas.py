@@ -10,7 +10,7 @@ from uuid import UUID
 from flask import url_for
 from pydantic import AfterValidator, Field
 
-from web.http.json import AnswerBody, Moment, maybe_absent
+from web.http.json import AnswerBody, English, Moment, maybe_absent
 from web.jobs.accuracy_schemas import JobEvaluation
 from web.jobs.actions import actions, refinable
 from web.label_sets.schemas import JobLabel
@@ -121,7 +121,7 @@ class NotRefined(AnswerBody):
     """Reason why a job was not refined; its rows keep their row labels."""
 
     state: Literal["skipped", "failed"]
-    reason: str
+    reason: English
 
 
 class JobLinks(AnswerBody):
@@ -183,7 +183,7 @@ class Job(AnswerBody):
     times: JobTimes
     start_at: Moment | None
     expires_at: Moment | None
-    error: str | None
+    error: English | None
     """Why the job cannot continue."""
     summary: JobSummary | None
     """`null` until the job finishes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask_babel import gettext as _
 
 from web.blueprints import pages
+from web.i18n.messages import translated
 from yeban.database.tables.states import ENDED, JobState
 from yeban.errors import InvalidRequest, msg
 from yeban.jobs.views import JobView
@@ -16,20 +17,7 @@ _MAX_SHOWN = 50
 @pages.app_template_filter()
 def state_name(state: str) -> str:
     """Label of a job's state."""
-    names = {
-        JobState.SCHEDULED: _("scheduled"),
-        JobState.QUEUED: _("queued"),
-        JobState.RUNNING: _("running"),
-        JobState.FINISHING: _("finishing"),
-        JobState.COMPLETED: _("completed"),
-        JobState.COMPLETED_WITH_ERRORS: _("completed with errors"),
-        JobState.PAUSED: _("paused"),
-        JobState.CANCELLING: _("cancelling"),
-        JobState.CANCELLED: _("cancelled"),
-        JobState.FAILED: _("failed"),
-        JobState.EXPIRED: _("expired"),
-    }
-    return str(names[JobState(state)])
+    return translated(JobState(state).message)
 
 
 @pages.app_template_filter()
@@ -61,7 +49,7 @@ def states_of(choice: str) -> list[JobState]:
         return sorted(ENDED)
     if choice not in set(JobState):
         raise InvalidRequest(
-            msg("There is no state %(choice)s of jobs; choose one of the list.", choice=repr(choice[:_MAX_SHOWN])),
+            msg("There is no job state %(choice)s; choose one from the list.", choice=repr(choice[:_MAX_SHOWN])),
             field="state",
         )
     return [JobState(choice)]

@@ -40,7 +40,7 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 def _iso_moment(value: Any) -> Any:
     # Pydantic accepts "123" as a Unix time, and PostgreSQL stores years that Python cannot read back.
     if isinstance(value, str) and not (_ISO.match(value) and "2000" <= value[:4] <= "2999"):
-        raise ValueError("give a time like 2026-11-22T22:00:00+08:00")
+        raise ValueError(msg("give a time like 2026-11-22T22:00:00+08:00"))
     return value
 
 

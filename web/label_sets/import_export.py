@@ -7,6 +7,7 @@ from io import BytesIO
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from web.i18n.library_messages import located, of_value
 from web.label_sets.input import LabelObject, LabelSetBody, LabelsField, label_set
 from yeban.errors import InvalidLabels, Message, msg
 from yeban.labels import LabelSet
@@ -76,19 +77,17 @@ def _of_json(document: str) -> tuple[str, LabelSet]:
 
 
 def _what_is_wrong(error: ValidationError, document: str) -> Message:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        return msg("This is not JSON: %(problem)s.", problem=first["msg"].removeprefix("Invalid JSON: "))
+        return msg("This is not JSON: %(problem)s.", problem=first["ctx"]["error"])
     place = [part for part in first["loc"] if not str(part).startswith("@")]
-    what = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
-    what = what[0].lower() + what[1:]
     if place[:1] == ["labels"]:
         place = place[1:]
     if place and isinstance(place[0], int):
-        where = [str(_nth(document, place[0])), *map(str, place[1:])]
+        where: list[Message | str] = [_nth(document, place[0]), *map(str, place[1:])]
     else:
-        where = list(map(str, place)) or ["labels"]
-    return msg("%(problem)s.", problem=f"{': '.join(where)}: {what}")
+        where = [*map(str, place)] or ["labels"]
+    return msg("%(problems)s.", problems=[located(where, of_value(first))])
 
 
 def _nth(document: str, index: int) -> Message:
@@ -117,16 +116,16 @@ def _check_columns(columns: list[str]) -> None:
     if "name" not in columns:
         raise InvalidLabels(
             msg(
-                "The first row has to name the columns: name, and if you like description and examples. "
+                "The first row must name the columns: name, and optionally description and examples. "
                 "JSON begins with { or [."
             )
         )
     if unknown := [column for column in columns if column not in _COLUMNS.values()]:
         raise InvalidLabels(
-            msg("There is no column “%(name)s”; there are name, description and examples.", name=unknown[0][:40])
+            msg("There is no column “%(name)s”; the columns are name, description and examples.", name=unknown[0][:40])
         )
     if len(set(columns)) < len(columns):
-        raise InvalidLabels(msg("A column stands twice in the first row."))
+        raise InvalidLabels(msg("A column appears twice in the first row."))
 
 
 def _label(number: int, columns: list[str], cells: tuple[str, ...]) -> LabelObject:
@@ -146,9 +145,8 @@ def _label(number: int, columns: list[str], cells: tuple[str, ...]) -> LabelObje
     try:
         return LabelObject(name=name, description=row.get("description", ""), examples=list(filter(None, examples)))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        what = first["msg"][0].lower() + first["msg"][1:]
-        where = msg("Row %(number)s (“%(name)s”)", number=number, name=name[:40])
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = (msg("Row %(number)s (“%(name)s”)", number=number, name=name[:40]), str(first["loc"][0]))
         raise InvalidLabels(
-            msg("%(where)s: %(field)s: %(what)s.", where=where, field=first["loc"][0], what=what), label=name[:200]
+            msg("%(problems)s.", problems=[located(where, of_value(first))]), label=name[:200]
         ) from None

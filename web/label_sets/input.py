@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 
 from web.auth.authentication import viewer
 from web.http.parsing import Fields, JsonBody, told
+from web.i18n.library_messages import of_value
 from web.services import services
 from yeban import label_sets
 from yeban.errors import InvalidLabels, InvalidRequest, NotFound, msg
@@ -68,7 +69,7 @@ _OneLabel = Annotated[
     Discriminator(
         _kind_of_label,
         custom_error_type="label",
-        custom_error_message="a label is a name, or an object with a name",
+        custom_error_message=str(msg("a label is a name, or an object with a name")),
     ),
 ]
 
@@ -78,7 +79,7 @@ LabelsField = Annotated[
     Discriminator(
         _kind_of_labels,
         custom_error_type="labels",
-        custom_error_message="labels are a list, or a string with commas between them",
+        custom_error_message=str(msg("labels are a list, or a string with commas between them")),
     ),
 ]
 
@@ -167,9 +168,9 @@ def labels_of_form(values: Sequence[str]) -> str | Sequence[str | LabelObject]:
     try:
         return _FROM_JSON.validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         raise InvalidLabels(
-            msg("The labels begin with [ but are no JSON list of labels: %(problem)s.", problem=first["msg"])
+            msg("The labels begin with [ but are not a JSON list of labels: %(problem)s.", problem=of_value(first))
         ) from None
 
 
@@ -209,7 +210,7 @@ LabelSetField = Annotated[
     Discriminator(
         _kind_of_reference,
         custom_error_type="label_set",
-        custom_error_message="a label set is its id, or an object with its id and a version",
+        custom_error_message=str(msg("a label set is its id, or an object with its id and a version")),
     ),
 ]
 
@@ -257,7 +258,7 @@ def refuse_both(asked: BaseModel) -> None:
     given = {name for name in asked.model_fields_set if getattr(asked, name) is not None}
     if "label_set" in given and (other := sorted(given & SET_FIELDS)):
         raise InvalidRequest(
-            msg("Give either label_set or %(other)s: a saved label set has them already.", other=", ".join(other)),
+            msg("Give either label_set or %(other)s, not both.", other=", ".join(other)),
             field="label_set",
         )
 

@@ -58,7 +58,7 @@ class TimedCall(Generic[T]):
                 msg(
                     "%(what)s did not answer within %(timeout_s)s s.",
                     what=self._server,
-                    timeout_s=f"{self._timeout_s:g}",
+                    timeout_s=format(self._timeout_s, "g"),
                 )
             ) from error
 

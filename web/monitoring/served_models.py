@@ -19,7 +19,9 @@ def check_model(services: Services, name: str | None, *, role: str) -> str:
     if name in known:
         return name
     raise UnknownModel(
-        msg("No worker serves a model %(name)s; there is: %(known)s.", name=repr(name[:100]), known=", ".join(known)),
+        msg(
+            "No worker serves the model %(name)s; available: %(known)s.", name=repr(name[:100]), known=", ".join(known)
+        ),
         models=known,
     )
 

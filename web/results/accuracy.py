@@ -49,16 +49,17 @@ class Confusions:
 def evaluation_of(job: JobView) -> Evaluation:
     """Return the job's evaluation. Raises ``Conflict`` with the reason if there is none yet."""
     if job.gold_index is None:
-        raise Conflict(msg("The job has no gold column: hand the file in with one, and its accuracy is told."))
+        raise Conflict(msg("The job has no gold column. Submit the file with one to see its accuracy."))
     if job.summary is None or job.summary.evaluation is None:
         raise Conflict(
             msg(
-                "The accuracy of a job that is %(state)s is not known; resume it, and it is told at the end.",
-                state=job.state,
+                "Accuracy is not available for a job that is %(state)s; resume it to get it when the job finishes.",
+                state=job.state.message,
             )
             if job.state in ENDED
             else msg(
-                "The accuracy of a job that is %(state)s is not known; it is told at the job's end.", state=job.state
+                "Accuracy is not available for a job that is %(state)s; it will be when the job finishes.",
+                state=job.state.message,
             ),
             state=job.state,
         )

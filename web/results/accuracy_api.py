@@ -9,6 +9,7 @@ from flask import Response
 from web.auth.authentication import viewer
 from web.blueprints import SIGNED_IN, api
 from web.http.json import json_response
+from web.http.parsing import query
 from web.jobs.accuracy_schemas import JobEvaluation
 from web.openapi.documented import Answer, documented
 from web.results import accuracy
@@ -48,6 +49,7 @@ def download_accuracy(job_id: uuid.UUID) -> Response:
         "accuracy",
         "csv",
         lambda job: (accuracy.LABEL_COLUMNS, accuracy.label_table(job, accuracy.evaluation_of(job))),
+        query(DownloadQuery),
     )
 
 
@@ -62,13 +64,11 @@ def download_accuracy(job_id: uuid.UUID) -> Response:
 )
 def download_confusion(job_id: uuid.UUID) -> Response:
     """Which labels were taken for which, most rows first."""
-    return sent(job_id, "confusion", "csv", _confusion_table)
+    return sent(job_id, "confusion", "csv", _confusion_table, query(DownloadQuery))
 
 
 def _confusion_table(job: JobView) -> Table:
     confusions = accuracy.confusions_of(accuracy.evaluation_of(job))
     if confusions is None:
-        raise Conflict(
-            msg("The job has no confusions: several of its labels may apply, or it ended under an old version.")
-        )
+        raise Conflict(msg("The job has no confusion matrix because several of its labels may apply to one row."))
     return accuracy.CONFUSION_COLUMNS, accuracy.confusion_table(job, confusions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 from flask import Response
@@ -15,6 +16,7 @@ from web.http import pagination
 from web.http.downloads import Format, download
 from web.http.json import json_response
 from web.http.parsing import Fields, query
+from web.i18n.messages import translated
 from web.openapi.documented import Answer, documented
 from web.results.schemas import Row, RowPage
 from web.services import services
@@ -43,6 +45,13 @@ class DownloadQuery(Fields):
     """Whether a cell that a spreadsheet would take for a formula is made plain text."""
     bom: bool = True
     """Whether a CSV begins with a byte order mark, without which Excel does not see UTF-8."""
+
+
+class ErrorsQuery(DownloadQuery):
+    """How the file of rows that could not be scored is written."""
+
+    language: Literal["en", "zh"] = "en"
+    """The language of `reason`."""
 
 
 _FILES = (
@@ -110,7 +119,7 @@ def download_xlsx(job_id: uuid.UUID) -> Response:
     if rows > MAX_XLSX_ROWS:
         raise TooLarge(
             msg(
-                "The job has %(rows)s rows and a workbook holds %(max_xlsx_rows)s; take the CSV.",
+                "The job has %(rows)s rows, but a workbook holds %(max_xlsx_rows)s; download the CSV.",
                 rows=rows,
                 max_xlsx_rows=MAX_XLSX_ROWS,
             ),
@@ -137,13 +146,21 @@ def download_jsonl(job_id: uuid.UUID) -> Response:
     group="Results",
     summary="Rows that could not be scored",
     description="With the columns `file_row`, `reason` and `text`.",
-    query=DownloadQuery,
+    query=ErrorsQuery,
     answers={200: Answer(content_type="text/csv", description="The rows.")},
 )
 def download_errors(job_id: uuid.UUID) -> Response:
     """The rows that could not be scored, and why."""
+    asked = query(ErrorsQuery)
     return sent(
-        job_id, "errors", "csv", lambda job: (results.ERROR_COLUMNS, results.error_rows(services().database, job))
+        job_id,
+        "errors",
+        "csv",
+        lambda job: (
+            results.ERROR_COLUMNS,
+            results.error_rows(services().database, job, partial(translated, to=asked.language)),
+        ),
+        asked,
     )
 
 
@@ -153,12 +170,14 @@ def _tagged(job_id: uuid.UUID, file_format: Format) -> Response:
         "tagged",
         file_format,
         lambda job: (results.export_columns(job), results.export_rows(services().database, job)),
+        query(DownloadQuery),
     )
 
 
-def sent(job_id: uuid.UUID, ending: str, file_format: Format, table: Callable[[JobView], Table]) -> Response:
-    """A table of a job as a file, named after the job's and written as the query asks."""
-    asked = query(DownloadQuery)
+def sent(
+    job_id: uuid.UUID, ending: str, file_format: Format, table: Callable[[JobView], Table], asked: DownloadQuery
+) -> Response:
+    """A table of a job as a file, named after the job's and written as ``asked``."""
     job = get_job(services().database, job_id, viewer=viewer())
     columns, rows = table(job)
     return download(job.source.name, ending, file_format, columns, rows, guard=asked.guard, bom=asked.bom)

@@ -16,7 +16,7 @@ from web.auth.authentication import viewer
 from web.blueprints import SIGNED_IN, pages
 from web.http import errors as problems
 from web.http.errors import status_of
-from web.i18n.error_messages import translated
+from web.i18n.messages import translated
 from web.jobs.actions import refinable, refine_again
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest, msg
@@ -134,10 +134,10 @@ def _decided(job: JobView, form: MultiDict[str, str], shown: list[int]) -> dict[
 def _name(names: Sequence[str], value: str, row_no: int) -> str:
     if value == _NONE:
         raise InvalidRequest(
-            msg("Row %(row_no)s: choose labels, or none of these, but not both.", row_no=row_no), row=row_no
+            msg("Row %(row_no)s: choose labels or “none of these”, not both.", row_no=row_no), row=row_no
         )
     if not (value.isascii() and value.isdigit() and len(value) < 5 and int(value) < len(names)):
-        raise InvalidRequest(msg("Row %(row_no)s: that is no label of this job.", row_no=row_no), row=row_no)
+        raise InvalidRequest(msg("Row %(row_no)s: the job has no such label.", row_no=row_no), row=row_no)
     return names[int(value)]
 
 
@@ -149,7 +149,7 @@ def _skip() -> int:
 def _refused(job_id: uuid.UUID, error: Conflict | InvalidRequest, skip: int) -> Response:
     if request.form.get("then") == _ONE:
         problems.count(error.code)
-        return Response(translated(error.detail), status_of(error), content_type="text/plain; charset=utf-8")
+        return Response(translated(error.message), status_of(error), content_type="text/plain; charset=utf-8")
     return problems.page(_TEMPLATE, error, **_shown(_job(job_id), skip))
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from web.http.json import AnswerBody, Moment
+from web.http.json import AnswerBody, English, Moment
 from web.jobs.schemas import Job
 
 
@@ -39,7 +39,7 @@ class Row(AnswerBody):
     corrected_by: str | None
     """Author of the correction; empty without accounts and without an `author`."""
     corrected_at: Moment | None
-    error: str | None
+    error: English | None
     """Why the row could not be scored."""
 
     example: ClassVar[Mapping[str, Any] | None] = {

@@ -9,9 +9,10 @@ from babel.numbers import format_decimal, format_percent
 from flask_babel import gettext as _
 
 from web.blueprints import pages
-from web.i18n import error_messages
 from web.i18n.locale import language
+from web.i18n.messages import translated
 from yeban.accounts.people import Role
+from yeban.errors import Message
 
 _NOTHING = "–"
 #: 24-hour times with an unambiguous order of day and month.
@@ -57,15 +58,9 @@ def when(moment: datetime) -> str:
 
 
 @pages.app_template_filter()
-def words(state: str) -> str:
-    """Format ``completed_with_errors`` as ``completed with errors``."""
-    return error_messages.translated(state.replace("_", " "))
-
-
-@pages.app_template_filter()
-def sentence(said: str | None) -> str:
-    """An error's detail, or another sentence that was made in English: see :mod:`web.i18n.error_messages`."""
-    return error_messages.translated(said or "")
+def sentence(message: Message) -> str:
+    """A message in the reader's language."""
+    return translated(message)
 
 
 @pages.app_template_filter()

@@ -107,7 +107,7 @@ class ChunkReader:
             except JOB_ERRORS as error:
                 metrics.ERRORS.labels(program="worker", code=error.code).inc()
                 log.error("job cannot be scored", extra={"job": job_id, "code": error.code})
-                fail_job(self._database, job_id, error.detail)
+                fail_job(self._database, job_id, error.message)
                 leases.release(self._database, of_job)
         with tracing.span("read") as span:
             rows = leases.read_rows(self._database, [lease for of_job, _, _ in usable for lease in of_job])

@@ -28,7 +28,7 @@ from yeban.chunks import hints, leases, outcomes
 from yeban.chunks.leases import Lease
 from yeban.chunks.outcomes import ALONE_FROM_ATTEMPT, Embedded
 from yeban.database.engine import Database
-from yeban.errors import ServiceUnavailable, msg
+from yeban.errors import Message, ServiceUnavailable, message_of, msg
 from yeban.jobs.control import fail_job
 from yeban.messaging.queues import SEND_ERRORS, ChunkHint, TaskSender
 from yeban.runtime.programs import BULK_ROLE
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 _CANARY = "你好"
 _ENGINE_RETRY_DELAY_S = 5.0
 _MAX_ENGINE_FAILURES = 8
-_MAX_REASON_CHARS = 500
 
 #: Tokens of one engine call, unless a single chunk has more: a whole group for a bi-encoder, about one chunk for a
 #: cross-encoder with ten labels.
@@ -148,7 +147,7 @@ class ChunkRunner:
                 chunks = [item.lease.chunk_id for item in items]
                 metrics.ERRORS.labels(program="worker", code=metrics.code_of(error)).inc()
                 log.warning("engine call failed", exc_info=True, extra={"chunks": chunks})
-            self._recover(items, f"{type(error).__name__}: {error}"[:_MAX_REASON_CHARS], work)
+            self._recover(items, message_of(error), work)
             return
         if scored:
             with tracing.span("store", {"yeban.chunks": len(scored)}):
@@ -206,7 +205,7 @@ class ChunkRunner:
         wanted = {lease.chunk_id for lease in leases.keep_wanted(self._database, [item.lease for item in items])}
         return [item for item in items if item.lease.chunk_id in wanted]
 
-    def _recover(self, items: Sequence[ClaimedChunk], reason: str, work: Work) -> None:
+    def _recover(self, items: Sequence[ClaimedChunk], reason: Message, work: Work) -> None:
         sound = not self._in_flight.abandoned and self._engine_is_sound(items[0], work)
         if self._in_flight.abandoned:  # the process interrupted the call
             leases.release(self._database, [item.lease for item in items])
@@ -220,7 +219,7 @@ class ChunkRunner:
         for item in items:
             if item.lease.attempt >= _MAX_ENGINE_FAILURES:
                 why = msg("The engine failed %(attempt)s times: %(reason)s", attempt=item.lease.attempt, reason=reason)
-                fail_job(self._database, item.lease.job_id, str(why))
+                fail_job(self._database, item.lease.job_id, why)
             outcomes.defer_chunk(self._database, item.lease, reason, delay_s=_ENGINE_RETRY_DELAY_S)
         # Without the reason, which may quote a text; it is stored with the chunks.
         self._on_broken_engine("the engine failed on a known text")

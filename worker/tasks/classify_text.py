@@ -153,4 +153,4 @@ def _refusal(error: Exception) -> TextReply:
     if not isinstance(error, YebanError):
         error = EngineFailed(msg("The engine could not score this text."))
     metrics.ERRORS.labels(program="worker", code=error.code).inc()
-    return TextReply(error_code=error.code, error_detail=error.detail)
+    return TextReply(error_code=error.code, error_message=error.message.to_json())

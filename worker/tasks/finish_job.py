@@ -66,7 +66,7 @@ class JobFinisher:
             bytes_a_row=material.bytes_a_row,
         )
         if not learnt_from:
-            raise NotRefined(msg("None of the rows that would be learnt from could be scored."))
+            raise NotRefined(msg("None of the sampled rows could be scored."))
         check()
         rows = _rows(learnt_from, np.stack([unpack(row.vector or b"", dimension)[0] for row in learnt_from]))
         known = np.array([corrected.get(row.row_no, UNKNOWN) for row in learnt_from], np.intp)
@@ -163,12 +163,12 @@ class _Changes:
 
 def _check(job: EndingJob, material: Material) -> None:
     if not job.label_set.refinable:
-        raise NotRefined(msg("Refinement is for two labels or more that exclude one another."))
+        raise NotRefined(msg("Refinement needs at least two labels that exclude one another."))
     least = max(MIN_ROWS, MIN_ROWS_A_LABEL * len(job.label_set))
     if material.scored < least:
         raise NotRefined(
             msg(
-                "%(scored)s rows are too few to learn from; with these labels it takes %(least)s.",
+                "Refinement needs %(least)s scored rows for these labels; the job has %(scored)s.",
                 scored=material.scored,
                 least=least,
             )

@@ -14,6 +14,7 @@ from yeban.chunks import queries
 from yeban.database.engine import Database
 from yeban.database.tables import Chunk, Job, Row
 from yeban.database.tables.states import ChunkState, JobState, constant
+from yeban.errors import Message, stored_message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +48,7 @@ class StoredRow:
 
     row_no: int
     text: str
-    problem: str | None
+    problem: Message | None
 
 
 def claim(database: Database, chunk_ids: Sequence[int], *, worker_id: uuid.UUID, lease_s: float) -> list[Lease]:
@@ -151,5 +152,5 @@ def read_rows(database: Database, leases: Sequence[Lease]) -> dict[int, list[Sto
             .order_by(Chunk.id, Row.row_no)
         )
         for chunk_id, row_no, content, problem in rows:
-            found[chunk_id].append(StoredRow(row_no, content, problem))
+            found[chunk_id].append(StoredRow(row_no, content, stored_message(problem)))
     return found

@@ -17,6 +17,7 @@ from yeban.chunks.leases import Lease
 from yeban.database.engine import Database, copy_rows
 from yeban.database.tables import Chunk, Job, Result
 from yeban.database.tables.states import ChunkState, constant
+from yeban.errors import Message
 from yeban.labels import Status
 from yeban.telemetry import metrics
 
@@ -45,7 +46,7 @@ class RowResult:
     score: float | None = None
     margin: float | None = None
     scores: Sequence[float] | None = None
-    error: str | None = None
+    error: Message | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ def finish_chunks(database: Database, outcomes: Sequence[ChunkOutcome]) -> list[
     return scored
 
 
-def fail_chunk(database: Database, lease: Lease, reason: str) -> FailureAction:
+def fail_chunk(database: Database, lease: Lease, reason: Message) -> FailureAction:
     """Handle a chunk that the engine could not score: retry it alone, then halve it, then quarantine the row."""
     with database.begin() as connection:
         if not _holds(connection, lease):
@@ -113,7 +114,7 @@ def fail_chunk(database: Database, lease: Lease, reason: str) -> FailureAction:
     return action
 
 
-def defer_chunk(database: Database, lease: Lease, reason: str, *, delay_s: float) -> None:
+def defer_chunk(database: Database, lease: Lease, reason: Message, *, delay_s: float) -> None:
     """Requeue a chunk that had no fair attempt; the attempt stays counted."""
     with database.begin() as connection:
         held = _holds(connection, lease)
@@ -137,7 +138,7 @@ def record_failure(chunk_id: int, action: FailureAction) -> None:
             log.error("row quarantined", extra={"chunk": chunk_id})
 
 
-def requeue(connection: Connection, chunk_id: int, reason: str, *, delay_s: float = 0.0) -> None:
+def requeue(connection: Connection, chunk_id: int, reason: Message, *, delay_s: float = 0.0) -> None:
     """Queue a locked chunk again; its attempts stay counted."""
     connection.execute(
         update(Chunk)
@@ -145,17 +146,17 @@ def requeue(connection: Connection, chunk_id: int, reason: str, *, delay_s: floa
         .values(
             **_UNLEASED,
             state=ChunkState.QUEUED,
-            last_error=reason,
+            last_error=reason.to_json(),
             not_before=func.now() + timedelta(seconds=delay_s),
         )
     )
 
 
-def bisect(connection: Connection, chunk_id: int, reason: str) -> None:
+def bisect(connection: Connection, chunk_id: int, reason: Message) -> None:
     """Split a locked chunk into halves that run alone from their first claim on."""
     whole = connection.execute(select(Chunk.job_id, Chunk.first_row, Chunk.last_row).where(Chunk.id == chunk_id)).one()
     middle = (whole.first_row + whole.last_row) // 2
-    halves = {"state": ChunkState.QUEUED, "attempt": ALONE_FROM_ATTEMPT - 1, "last_error": reason}
+    halves = {"state": ChunkState.QUEUED, "attempt": ALONE_FROM_ATTEMPT - 1, "last_error": reason.to_json()}
     connection.execute(
         insert(Chunk).values(job_id=whole.job_id, first_row=middle + 1, last_row=whole.last_row, **halves)
     )
@@ -164,16 +165,16 @@ def bisect(connection: Connection, chunk_id: int, reason: str) -> None:
     )
 
 
-def quarantine(connection: Connection, chunk_id: int, reason: str) -> None:
+def quarantine(connection: Connection, chunk_id: int, reason: Message) -> None:
     """Store an error result for the only row of a locked chunk and mark the chunk done."""
     row = connection.execute(
         update(Chunk)
         .where(Chunk.id == chunk_id, Chunk.first_row == Chunk.last_row)
-        .values(**_UNLEASED, state=ChunkState.DONE, finished_at=func.now(), last_error=reason, errors=1)
+        .values(**_UNLEASED, state=ChunkState.DONE, finished_at=func.now(), last_error=reason.to_json(), errors=1)
         .returning(Chunk.job_id, Chunk.first_row)
     ).one()
     connection.execute(
-        insert(Result).values(job_id=row.job_id, row_no=row.first_row, status=Status.ERROR, error=reason)
+        insert(Result).values(job_id=row.job_id, row_no=row.first_row, status=Status.ERROR, error=reason.to_json())
     )
 
 
@@ -238,7 +239,7 @@ def _copied(outcomes: Sequence[ChunkOutcome]) -> Iterable[tuple[object, ...]]:
                 result.score,
                 result.margin,
                 _array(result.scores),
-                result.error,
+                None if result.error is None else result.error.dumps(),
             )
 
 

@@ -20,7 +20,7 @@ from yeban.errors import ConfigurationError, Message, ServiceUnavailable, msg
 log = logging.getLogger(__name__)
 
 #: Schema revision this code requires.
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 
 #: Libpq options of every connection: detect an unreachable or vanished server within half a minute.
 REACHING = {"connect_timeout": 5, "keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeout": 30_000}

@@ -22,7 +22,7 @@ from yeban.database.tables.states import (
     constant,
     constants,
 )
-from yeban.errors import Conflict, msg
+from yeban.errors import Conflict, Message, msg
 from yeban.jobs.locking import lock_job
 from yeban.telemetry import metrics
 
@@ -94,7 +94,7 @@ def resume(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> None:
     )
 
 
-def fail_job(database: Database, job_id: int, reason: str) -> None:
+def fail_job(database: Database, job_id: int, reason: Message) -> None:
     """Fail an active job; finished rows are kept, and the job can be resumed.
 
     Claimed chunks may still finish and then count as done, as in a job that expires.
@@ -103,7 +103,7 @@ def fail_job(database: Database, job_id: int, reason: str) -> None:
         failed = connection.execute(
             update(Job)
             .where(Job.id == job_id, Job.state.in_(constants(ACTIVE)))
-            .values(state=JobState.FAILED, error=reason, ended_at=func.now())
+            .values(state=JobState.FAILED, error=reason.to_json(), ended_at=func.now())
         )
     metrics.JOBS_ENDED.labels(state=JobState.FAILED.value).inc(failed.rowcount)
 
@@ -125,9 +125,7 @@ def _change(
         if state in done:
             return
         if state not in allowed:
-            raise Conflict(
-                msg("A job that is %(state)s %(cannot)s.", state=state.value, cannot=_CANNOT[verb]), state=state.value
-            )
+            raise Conflict(_refusal(verb, state), state=state.value)
         state = JobState(
             connection.scalars(update(Job).where(Job.id == job.id).values(values).returning(Job.state)).one()
         )
@@ -139,8 +137,10 @@ def _change(
     log.info("job changed", extra={"job": job.id, "state": state.value})
 
 
-_CANNOT = {
-    "pause": msg("cannot be paused"),
-    "cancel": msg("cannot be cancelled"),
-    "resume": msg("cannot be resumed"),
-}
+def _refusal(verb: str, state: JobState) -> Message:
+    refusals = {
+        "pause": msg("A job that is %(state)s cannot be paused.", state=state.message),
+        "cancel": msg("A job that is %(state)s cannot be cancelled.", state=state.message),
+        "resume": msg("A job that is %(state)s cannot be resumed.", state=state.message),
+    }
+    return refusals[verb]

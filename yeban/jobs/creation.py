@@ -49,15 +49,14 @@ class NewJob:
                 msg("An idempotency key has 1 to %(max_key_chars)s characters.", max_key_chars=_MAX_KEY_CHARS),
                 field="Idempotency-Key",
             )
-        for name in ("start_at", "expires_at"):
-            moment = getattr(self, name)
+        for moment, name in ((self.start_at, msg("start_at")), (self.expires_at, msg("expires_at"))):
             if moment is not None and moment.tzinfo is None:
                 raise InvalidRequest(
-                    msg("%(name)s needs a time zone, as in 2026-11-22T22:00:00+08:00.", name=name), field=name
+                    msg("%(name)s needs a time zone, as in 2026-11-22T22:00:00+08:00.", name=name), field=str(name)
                 )
         if self.refine and not self.label_set.refinable:
             raise InvalidRequest(
-                msg("Refinement is for two labels or more that exclude one another; leave refine out."), field="refine"
+                msg("Refinement needs at least two labels that exclude one another; leave refine out."), field="refine"
             )
         now = datetime.now(UTC)
         if self.expires_at is not None and self.expires_at <= max(now, self.start_at or now):
@@ -173,7 +172,15 @@ def _copied(job_id: int, table: Table) -> Iterator[Sequence[Any]]:
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
     row: Row
     for row in table:
-        yield (job_id, row.row_no, row.file_row, row.text, row.gold, encode(row.cells), row.problem)
+        yield (
+            job_id,
+            row.row_no,
+            row.file_row,
+            row.text,
+            row.gold,
+            encode(row.cells),
+            row.problem and row.problem.dumps(),
+        )
 
 
 def _replay(connection: Connection, new: NewJob, request_sha256: str) -> Created | None:

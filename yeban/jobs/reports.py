@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import TypeAdapter
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter
+
+from yeban.errors import Message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +125,7 @@ class RefinementOmitted:
     """The reason why a job keeps its row labels: refinement does not fit the job, or failed."""
 
     state: Literal["skipped", "failed"]
-    reason: str
+    reason: Annotated[Message, PlainValidator(Message.from_json), PlainSerializer(Message.to_json)]
 
 
 Refinement = RefinementReport | RefinementOmitted

@@ -39,7 +39,8 @@ def delete_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> N
         job = lock_job(connection, public_id, viewer=viewer)
         if job.state not in ENDED:
             raise Conflict(
-                msg("A job that is %(state)s cannot be deleted; cancel it first.", state=job.state), state=job.state
+                msg("A job that is %(state)s cannot be deleted; cancel it first.", state=job.state.message),
+                state=job.state,
             )
         connection.execute(update(Job).where(Job.id == job.id).values(_HIDDEN))
     log.info("job deleted", extra={"job": job.id, "public_id": str(public_id)})

@@ -14,7 +14,7 @@ from yeban.accounts.viewer import Viewer, visible
 from yeban.database.engine import Database
 from yeban.database.tables import Job
 from yeban.database.tables.states import ACTIVE, JobState, constants
-from yeban.errors import NotFound, msg
+from yeban.errors import Message, NotFound, msg, stored_message
 from yeban.jobs import queries
 from yeban.jobs.queries import RATE_WINDOW_S
 from yeban.jobs.reports import Refinement, Summary, refinement_from_json
@@ -79,7 +79,7 @@ class JobView:
     times: dict[str, datetime]  # when the job entered each state it has been in
     start_at: datetime | None
     expires_at: datetime | None
-    error: str | None
+    error: Message | None
     summary: Summary | None  # None until the job is completed
     refine: bool  # completion refines the job
     refinement: Refinement | None
@@ -164,7 +164,7 @@ def _view(row: Row[Any]) -> JobView:
         times={name: moment for name in _TIMES if (moment := getattr(row, name)) is not None},
         start_at=row.start_at,
         expires_at=row.expires_at,
-        error=row.error,
+        error=stored_message(row.error),
         summary=summary,
         refine=row.refine,
         refinement=None if row.refinement is None else refinement_from_json(row.refinement),

@@ -156,9 +156,8 @@ def _run(program: str, address: URL, *arguments: str, connect: bool = True) -> N
             )
         if _WITHOUT_TLS in reason:
             raise ConfigurationError(_needs_tls(program, path))
-        raise ServiceUnavailable(
-            msg("%(program)s failed: %(reason)s.", program=program, reason=reason or f"exit status {ended.returncode}")
-        )
+        reason = reason or f"exit status {ended.returncode}"
+        raise ServiceUnavailable(msg("%(program)s failed: %(reason)s.", program=program, reason=reason))
 
 
 @contextmanager

@@ -81,7 +81,7 @@ class TextReply(BaseModel):
     cache_lookups: int = 0  # of texts, or pairs of text and label
     cache_hits: int = 0
     error_code: str | None = None
-    error_detail: str | None = None
+    error_message: dict[str, Any] | None = None
 
 
 def make_redis(

@@ -22,7 +22,7 @@ from yeban.chunks.clock import COMPLETION_IS_FREE
 from yeban.database.engine import Database, copy_rows
 from yeban.database.tables import Chunk, Job, Refined
 from yeban.database.tables.states import FINISHABLE, ChunkState, JobState, constant, constants
-from yeban.errors import ServiceUnavailable, msg
+from yeban.errors import Message, ServiceUnavailable, message_of, msg
 from yeban.jobs import reports
 from yeban.jobs.reports import RefinementOmitted, RefinementReport
 from yeban.labels import LabelSet, Status
@@ -67,6 +67,10 @@ class EndLost(Exception):
 
 class NotRefined(Exception):
     """Why a job stays as its rows were scored: no failure, but something for its report."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 def finish_job(database: Database, job_id: int, refine: Refine | None = None) -> bool:
@@ -172,12 +176,10 @@ def _refined_or_not(database: Database, job: Row[Any], token: uuid.UUID, refine:
     except (EndLost, ServiceUnavailable):
         raise
     except NotRefined as error:
-        return Refinement(rows=(), report=RefinementOmitted(state="skipped", reason=str(error)))
+        return Refinement(rows=(), report=RefinementOmitted(state="skipped", reason=error.message))
     except Exception as error:
         log.exception("refinement failed, the job ends as its rows were scored")
-        return Refinement(
-            rows=(), report=RefinementOmitted(state="failed", reason=f"{type(error).__name__}: {error}"[:500])
-        )
+        return Refinement(rows=(), report=RefinementOmitted(state="failed", reason=message_of(error)))
 
 
 def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refinement | None) -> bool:

@@ -37,7 +37,7 @@ def confused(
     """
     label_set = job.label_set
     if label_set.multi_label:
-        raise InvalidRequest(msg("Where several labels may apply, no label is taken for another."), field="gold")
+        raise InvalidRequest(msg("A job whose rows can have several labels has no confusions."), field="gold")
     for field, number in (("gold", gold), ("predicted", predicted)):
         if number is not None and not 0 <= number < len(label_set):
             raise InvalidRequest(

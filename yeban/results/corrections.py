@@ -265,7 +265,7 @@ def _numbered(
         if len(labels) > 1 and not label_set.multi_label:
             raise InvalidRequest(
                 msg(
-                    "Row %(row_no)s: %(count)s labels are given, and in this job a row has one.",
+                    "Row %(row_no)s: %(count)s labels are given; a row of this job has one.",
                     row_no=row_no,
                     count=len(labels),
                 ),

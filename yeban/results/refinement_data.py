@@ -130,7 +130,7 @@ def ask_again(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> in
         job = lock_job(connection, public_id, viewer=viewer)
         if job.state not in REFINABLE | {JobState.FINISHING}:
             raise Conflict(
-                msg("A job that is %(state)s cannot be refined; it must be completed first.", state=job.state),
+                msg("A job that is %(state)s cannot be refined; it must be completed first.", state=job.state.message),
                 state=job.state,
             )
         # Not in one statement with the lock, which would see the embeddings as they were before it waited.

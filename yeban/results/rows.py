@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, exists, select
 from yeban.database.engine import Database
 from yeban.database.tables import Correction, Result
 from yeban.database.tables.states import constant
-from yeban.errors import NotFound, msg
+from yeban.errors import Message, NotFound, msg, stored_message
 from yeban.jobs.views import JobView
 from yeban.labels import LABEL_JOINER, LabelSet, Status
 from yeban.results import queries
@@ -47,7 +47,7 @@ class TaggedRow:
     corrected: bool
     corrected_by: str | None  # "" where no author was given; None unless corrected
     corrected_at: datetime | None
-    error: str | None
+    error: Message | None
 
 
 def page(
@@ -139,10 +139,13 @@ def export_rows(database: Database, job: JobView) -> Iterator[list[str | float |
 ERROR_COLUMNS = ("file_row", "reason", "text")
 
 
-def error_rows(database: Database, job: JobView) -> Iterator[list[str | float | None]]:
-    """Yield the rows that could not be scored, in the order of :data:`ERROR_COLUMNS`."""
+def error_rows(database: Database, job: JobView, write: Callable[[Message], str]) -> Iterator[list[str | float | None]]:
+    """Yield the rows that could not be scored, in the order of :data:`ERROR_COLUMNS`.
+
+    ``write`` gives a reason in the language of the file; ``str`` is English.
+    """
     for row in stream(database, job, status=Status.ERROR):
-        yield [row.file_row, row.error, row.text]
+        yield [row.file_row, None if row.error is None else write(row.error), row.text]
 
 
 def _tagged(label_set: LabelSet, row: Any) -> TaggedRow:
@@ -173,7 +176,7 @@ def _tagged(label_set: LabelSet, row: Any) -> TaggedRow:
         corrected=row.corrected is not None,
         corrected_by=row.corrected_by,
         corrected_at=row.corrected_at,
-        error=row.error,
+        error=stored_message(row.error),
     )
 
 

@@ -66,9 +66,7 @@ def text_format(file: BinaryIO, encoding: str, name: str, options: ReadOptions) 
         first_block = ""
     if first_block[:9].lower().startswith(_MARKUP):
         # Many web systems export an HTML table as "Excel".
-        raise InvalidTable(
-            msg("This is a web page or XML, whatever its name. Open it in Excel and save it as .xlsx or CSV.")
-        )
+        raise InvalidTable(msg("This is a web page or an XML file. Open it in Excel and save it as .xlsx or CSV."))
     first_line = first_block.partition("\n")[0].partition("\r")[0]
     named_json = suffix in {".jsonl", ".ndjson", ".json"}
     if first_line.startswith("{") and is_object(first_line):

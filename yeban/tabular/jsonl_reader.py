@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from itertools import chain
 from typing import Any, BinaryIO, Literal
 
-from yeban.errors import InvalidTable, TooLarge, msg
+from yeban.errors import InvalidTable, Message, TooLarge, msg
 from yeban.tabular.csv_reader import undecodable
 from yeban.tabular.encodings import Undecodable, text_blocks
 from yeban.tabular.lines import LineBlocks, LineTooLong
@@ -48,7 +48,7 @@ class JsonLinesReader:
                 try:
                     _fill(cells, _parse(line), positions)
                 except _BadLineError as error:
-                    problem = str(error)
+                    problem = error.message
                     cells.append(line)
                 yield line_no, cells, problem
         except Undecodable as error:
@@ -76,14 +76,14 @@ class JsonLinesReader:
     def _columns(self) -> tuple[str, ...]:
         columns: dict[str, None] = {}
         objects = chars = 0
-        first_problem: tuple[int, str] | None = None
+        first_problem: tuple[int, Message] | None = None
         for number, line in self._lines():
             chars += len(line)
             try:
                 columns.update(dict.fromkeys(_parse(line)))
                 objects += 1
             except _BadLineError as error:
-                first_problem = first_problem or (number, str(error))
+                first_problem = first_problem or (number, error.message)
             if objects >= _AHEAD_OBJECTS or chars >= _AHEAD_CHARS:
                 break
         if columns:
@@ -99,6 +99,10 @@ class JsonLinesReader:
 
 class _BadLineError(ValueError):
     """A line that is not a single JSON object."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 def is_object(line: str) -> bool:

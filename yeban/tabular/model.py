@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from yeban.errors import Message
+
 Format = Literal["csv", "tsv", "xlsx", "jsonl"]
 
 # Row number in the file, cells, and the reason why the row cannot be scored, if the format shows one.
-Record = tuple[int, list[str], str | None]
+Record = tuple[int, list[str], Message | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,4 +65,4 @@ class Row:
     text: str
     gold: str | None
     cells: tuple[str, ...]
-    problem: str | None
+    problem: Message | None

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-from yeban.errors import InvalidRequest, InvalidTable, TooLarge, msg
+from yeban.errors import InvalidRequest, InvalidTable, Message, TooLarge, msg
 from yeban.tabular.columns import find_gold_column, find_text_column
 from yeban.tabular.csv_reader import CsvReader
 from yeban.tabular.detection import is_xlsx, text_format
@@ -200,14 +200,14 @@ def _rows(records: Iterator[Record], header: Header, options: ReadOptions) -> It
         yield Row(row_no, file_row, text, gold, tuple(cells), problem)
 
 
-def _empty_problem(cells: list[str], read: int, header: Header) -> str:
+def _empty_problem(cells: list[str], read: int, header: Header) -> Message:
     if read <= header.text_index and _has_content(cells):
-        return str(
+        return (
             msg("%(read)s cells where the header has %(columns)s", read=read, columns=len(header.columns))
             if read > 1
             else msg("%(read)s cell where the header has %(columns)s", read=read, columns=len(header.columns))
         )
-    return str(msg("empty text"))
+    return msg("empty text")
 
 
 def _has_content(cells: list[str]) -> bool:
@@ -232,7 +232,7 @@ def _check_limits(cells: list[str], file_row: int, options: ReadOptions) -> None
             raise TooLarge(
                 msg(
                     "Row %(file_row)s, column #%(number)s: %(count)s characters in one cell; the limit is "
-                    "%(max_cell_chars)s. If that is no text of yours, a quote may be left open there.",
+                    "%(max_cell_chars)s. If this is not your text, a quote may be left open there.",
                     file_row=file_row,
                     number=number,
                     count=len(cell),

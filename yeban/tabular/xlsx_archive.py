@@ -79,7 +79,7 @@ class _Reader(ExcelReader):
                             msg(
                                 "The workbook has more than %(max_shared_strings)s different texts. Save the table as "
                                 "CSV.",
-                                max_shared_strings=f"{_MAX_SHARED_STRINGS:,}",
+                                max_shared_strings=format(_MAX_SHARED_STRINGS, ","),
                             ),
                             limit=_MAX_SHARED_STRINGS,
                         )
@@ -125,7 +125,7 @@ class _Watch:
                     "A row or text of the workbook has more than %(megabytes)s MiB or %(max_unit_tags)s "
                     "elements. Save the table as CSV.",
                     megabytes=_MAX_UNIT_BYTES >> 20,
-                    max_unit_tags=f"{_MAX_UNIT_TAGS:,}",
+                    max_unit_tags=format(_MAX_UNIT_TAGS, ","),
                 ),
                 limit=_MAX_UNIT_BYTES,
             )

@@ -56,7 +56,7 @@ def _check_sizes(members: list[zipfile.ZipInfo]) -> None:
     if unpacked_bytes > _RATIO_FREE_BYTES and unpacked_bytes > _MAX_RATIO * packed_bytes:
         raise TooLarge(
             msg(
-                "The workbook unpacks to more than %(max_ratio)s times its size. Save it anew, or as CSV.",
+                "The workbook unpacks to more than %(max_ratio)s times its size. Save it again, or as CSV.",
                 max_ratio=_MAX_RATIO,
             ),
             limit=_MAX_RATIO,

@@ -88,14 +88,14 @@ class XlsxReader:
             raise InvalidTable(
                 msg(
                     "The workbook is damaged after row %(row)s, or of an unknown kind (%(reason)s). Open it "
-                    "in Excel and save it anew as .xlsx, or as CSV.",
+                    "in Excel and save it again as .xlsx, or as CSV.",
                     row=self._row,
                     reason=reason,
                 )
                 if self._row
                 else msg(
                     "The workbook is damaged, or of an unknown kind (%(reason)s). Open it in Excel and save "
-                    "it anew as .xlsx, or as CSV.",
+                    "it again as .xlsx, or as CSV.",
                     reason=reason,
                 ),
                 row=self._row + 1,

@@ -4,6 +4,7 @@ from tests.fixtures.effort import effort
 from yeban.chunks import outcomes
 from yeban.chunks.outcomes import ChunkOutcome, FailureAction, RowResult
 from yeban.database.tables.states import JobState
+from yeban.errors import msg
 from yeban.labels import LabelSet
 from yeban.results import rows as results
 from yeban.results.completion import finish_job
@@ -52,7 +53,7 @@ def test_a_failing_chunk_is_retried_then_halved_until_the_bad_row_is_alone(work)
             break
         for lease in claimed:
             if lease.first_row <= poison <= lease.last_row:
-                actions.append(outcomes.fail_chunk(work.database, lease, "boom"))
+                actions.append(outcomes.fail_chunk(work.database, lease, msg("boom")))
             else:
                 assert lease.attempt >= outcomes.ALONE_FROM_ATTEMPT
                 work.finish([lease])
@@ -65,7 +66,7 @@ def test_a_failing_chunk_is_retried_then_halved_until_the_bad_row_is_alone(work)
         FailureAction.QUARANTINED,
     ]
     assert work.results(job) == [(row, "error" if row == poison else "ok") for row in range(1, 9)]
-    assert work.column("SELECT error FROM result WHERE status = 'error'") == ["boom"]
+    assert work.column("SELECT error FROM result WHERE status = 'error'") == [msg("boom").to_json()]
     assert finish_job(work.database, job.internal_id)
     assert work.view(job).state is JobState.COMPLETED_WITH_ERRORS
 
@@ -79,8 +80,8 @@ def test_a_row_parted_from_a_poison_row_outlives_one_more_failure(work):
 
     for _ in range(2):
         (whole,) = claim()
-        outcomes.fail_chunk(work.database, whole, "boom")
-    actions = [outcomes.fail_chunk(work.database, lease, "passing") for lease in claim()]
+        outcomes.fail_chunk(work.database, whole, msg("boom"))
+    actions = [outcomes.fail_chunk(work.database, lease, msg("passing")) for lease in claim()]
     assert actions == [FailureAction.RETRIED, FailureAction.RETRIED]
     work.finish(claim())
     assert work.results(job) == [(1, "ok"), (2, "ok")]
@@ -91,7 +92,7 @@ def test_a_failure_told_by_a_worker_that_lost_its_lease_is_ignored(work, sweep):
     (lease,) = work.claim(ids)
     work.let_leases_run_out()
     sweep()
-    assert outcomes.fail_chunk(work.database, lease, "late") is FailureAction.STALE
+    assert outcomes.fail_chunk(work.database, lease, msg("late")) is FailureAction.STALE
 
 
 def test_the_summary_counts_labels_and_compares_with_gold(work):
@@ -171,7 +172,7 @@ def test_without_refinement_the_export_has_no_second_label(work):
 def test_errors_are_listed_with_the_files_own_row_numbers(work):
     job = work.job(["a,甲", ",乙", "c,甲"])
     work.finish(work.claim(work.chunk_ids(job)))
-    (error,) = results.error_rows(work.database, job)
+    (error,) = results.error_rows(work.database, job, str)
     assert error[0] == 3
     assert "empty" in str(error[1])
 

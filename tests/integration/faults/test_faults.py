@@ -160,7 +160,7 @@ def test_a_process_that_stands_still_in_a_transaction_loses_its_locks(work, monk
 
     def hold_a_row_lock_and_stand_still() -> None:
         with frozen.begin() as connection:
-            connection.execute(text("UPDATE job SET error = 'x'"))
+            connection.execute(text("UPDATE job SET error = '{}'"))
             control.cancel(work.database, job.id, viewer=UNRESTRICTED)  # waits for that lock
             connection.execute(text("SELECT 1"))
 

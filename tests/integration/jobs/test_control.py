@@ -12,7 +12,7 @@ from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.chunks import leases
 from yeban.database.engine import Database
 from yeban.database.tables.states import JobState
-from yeban.errors import Conflict, InvalidRequest, NotFound
+from yeban.errors import Conflict, InvalidRequest, NotFound, msg
 from yeban.jobs import control, views
 from yeban.results.completion import finish_job
 
@@ -147,7 +147,7 @@ def test_someone_elses_job_is_not_found(work):
 
 def test_a_failed_job_keeps_its_reason_and_may_be_resumed(work):
     job = work.job(4)
-    control.fail_job(work.database, job.internal_id, "no model")
+    control.fail_job(work.database, job.internal_id, msg("no model"))
     view = work.view(job)
     assert (view.state, view.error) == (JobState.FAILED, "no model")
     control.resume(work.database, job.id, viewer=UNRESTRICTED)
@@ -211,7 +211,7 @@ def test_a_resumed_job_has_all_its_attempts_again(work, sweep):
         work.claim(work.chunk_ids(job))
         work.let_leases_run_out()
         sweep()
-    control.fail_job(work.database, job.internal_id, "no model")
+    control.fail_job(work.database, job.internal_id, msg("no model"))
     control.resume(work.database, job.id, viewer=UNRESTRICTED)
     assert [lease.attempt for lease in work.claim(work.chunk_ids(job))] == [1]
 

@@ -23,7 +23,7 @@ from tests.fixtures.properties import examples
 from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import hints, leases, outcomes, sweep
 from yeban.database.tables.states import JobState
-from yeban.errors import Conflict
+from yeban.errors import Conflict, msg
 from yeban.jobs import control, retention
 from yeban.labels import LabelSet
 from yeban.results import refinement_data
@@ -49,14 +49,14 @@ class Scene:
         return {
             "claim": self.claim,
             "finish": lambda: self.work.finish(self.held),
-            "fail": lambda: outcomes.fail_chunk(self.database, self.held[0], "boom"),
+            "fail": lambda: outcomes.fail_chunk(self.database, self.held[0], msg("boom")),
             "keep wanted": lambda: leases.keep_wanted(self.database, self.held),
             "release": lambda: leases.release(self.database, self.held),
             "renew": lambda: leases.renew(self.database, [self.held[0].token], lease_s=60),
             "pause": lambda: control.pause(self.database, self.job.id, viewer=UNRESTRICTED),
             "cancel": lambda: control.cancel(self.database, self.job.id, viewer=UNRESTRICTED),
             "resume": lambda: control.resume(self.database, self.job.id, viewer=UNRESTRICTED),
-            "fail job": lambda: control.fail_job(self.database, self.job.internal_id, "no model"),
+            "fail job": lambda: control.fail_job(self.database, self.job.internal_id, msg("no model")),
             "correct": lambda: correct(self.database, self.job.id, {1: ["乙"], 2: []}, viewer=UNRESTRICTED),
             "hint": lambda: hints.take_hints(self.database),
             "drop hints": lambda: hints.drop_hints(self.database, self.ids),
@@ -190,7 +190,7 @@ class RudeWorker(threading.Thread):
             lambda: leases.release(self._database, mine),
             lambda: leases.keep_wanted(self._database, mine),
             lambda: leases.renew(self._database, [lease.token for lease in mine], lease_s=60),
-            lambda: [outcomes.fail_chunk(self._database, lease, "boom") for lease in mine[:1]],
+            lambda: [outcomes.fail_chunk(self._database, lease, msg("boom")) for lease in mine[:1]],
         ])()  # fmt: skip
 
     def _person(self) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from yeban.accounts.viewer import UNRESTRICTED, Viewer
 from yeban.database.tables.states import JobState
-from yeban.errors import Conflict, NotFound
+from yeban.errors import Conflict, NotFound, msg
 from yeban.jobs import control, retention, views
 from yeban.results import corrections, refinement_data
 from yeban.results import rows as results
@@ -101,7 +101,7 @@ def test_purges_at_once_remove_each_job_once(work):
 def test_a_worker_that_finishes_while_its_job_is_purged_leaves_nothing_behind(work):
     job = work.job(8)
     held = work.claim(work.chunk_ids(job))
-    control.fail_job(work.database, job.internal_id, "no model")
+    control.fail_job(work.database, job.internal_id, msg("no model"))
     retention.delete_job(work.database, job.id, viewer=UNRESTRICTED)
     steps = iter([True, False])
     retention.purge(work.database, grace_s=0, wanted=lambda: next(steps))

@@ -21,6 +21,7 @@ from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import hints, leases, outcomes, sweep, workers
 from yeban.chunks.outcomes import FailureAction
 from yeban.chunks.workers import WorkerInfo
+from yeban.errors import msg
 from yeban.jobs import control, retention
 from yeban.results import refinement_data
 
@@ -86,7 +87,7 @@ class JobsMachine(TwoWorlds):
     def fail_job(self, data: Any) -> None:
         job = self._job(data)
         for _ in range(2):
-            control.fail_job(self.database, job.id, "no model")
+            control.fail_job(self.database, job.id, msg("no model"))
         if job.state in ACTIVE:
             job.state = "failed"
 
@@ -248,16 +249,16 @@ class JobsMachine(TwoWorlds):
         lease, held = data.draw(st.sampled_from(self.leases))
         found = self.world.held(held)
         expected = "stale" if found is None else found[0].fail(found[1], held.attempt)
-        assert outcomes.fail_chunk(self.database, lease, "boom") == expected
+        assert outcomes.fail_chunk(self.database, lease, msg("boom")) == expected
         if twice:
-            assert outcomes.fail_chunk(self.database, lease, "boom") is FailureAction.STALE
+            assert outcomes.fail_chunk(self.database, lease, msg("boom")) is FailureAction.STALE
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), waits=st.booleans())
     def defer_chunk(self, data: Any, waits: bool) -> None:
         lease, held = data.draw(st.sampled_from(self.leases))
         for _ in range(2):
-            outcomes.defer_chunk(self.database, lease, "engine broken", delay_s=LONG_S if waits else 0.0)
+            outcomes.defer_chunk(self.database, lease, msg("engine broken"), delay_s=LONG_S if waits else 0.0)
         if (found := self.world.held(held)) is not None:
             found[1].requeue(attempt=found[1].attempt, waiting=waits)
 

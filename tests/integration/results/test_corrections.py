@@ -109,13 +109,13 @@ def test_a_corrected_error_is_no_error_any_more(work):
     view = work.view(job)
     assert view.state is JobState.COMPLETED
     assert (view.progress.ok, view.progress.errors) == (3, 0)
-    assert list(rows.error_rows(work.database, view)) == []
+    assert list(rows.error_rows(work.database, view, str)) == []
     assert rows.page(work.database, view, status="error") == []
     correct(work.database, job.id, {2: None}, viewer=UNRESTRICTED)
     view = work.view(job)
     assert view.state is JobState.COMPLETED_WITH_ERRORS
     assert (view.progress.ok, view.progress.errors) == (2, 1)
-    assert len(list(rows.error_rows(work.database, view))) == 1
+    assert len(list(rows.error_rows(work.database, view, str))) == 1
 
 
 def test_rows_are_found_by_the_status_that_holds(work):

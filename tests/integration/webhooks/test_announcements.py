@@ -11,6 +11,7 @@ from tests.fixtures.jobs import Made
 from worker.tasks.finish_job import JobFinisher
 from worker.tasks.models import Models
 from yeban.accounts.viewer import UNRESTRICTED, Viewer
+from yeban.errors import msg
 from yeban.jobs import control
 from yeban.jobs.retention import delete_job
 from yeban.labels import LabelSet
@@ -113,7 +114,7 @@ def test_every_way_to_end_has_its_event(work, hook, database, sweep):
     hook()
     work.completed(["a,甲", ",甲"])
     control.cancel(database, work.job(4).id, viewer=UNRESTRICTED)
-    control.fail_job(database, work.job(4).internal_id, "The engine failed: 包裹三天没动了")
+    control.fail_job(database, work.job(4).internal_id, msg("The engine failed: 包裹三天没动了"))
     late = work.job(4)
     work.execute("UPDATE job SET expires_at = now() - interval '1 s' WHERE id = :id", id=late.internal_id)
     sweep()
@@ -142,7 +143,7 @@ def test_nothing_that_stands_in_a_ticket_or_names_its_file_is_told(work, hook, d
     hook()
     work.completed(["包裹三天没动了,甲", ",甲"])
     failed = work.job(["退款一直没到账,甲"])
-    control.fail_job(database, failed.internal_id, "The engine failed: 退款一直没到账")
+    control.fail_job(database, failed.internal_id, msg("The engine failed: 退款一直没到账"))
     announce(database)
     said = json.dumps(payloads(work), ensure_ascii=False)
     assert len(payloads(work)) == 2

@@ -20,7 +20,7 @@ from worker.tasks.models import Models
 from yeban.accounts.viewer import UNRESTRICTED
 from yeban.chunks import leases
 from yeban.database.tables.states import JobState
-from yeban.errors import EngineUnavailable, msg
+from yeban.errors import EngineUnavailable, Message, msg
 from yeban.jobs import control
 from yeban.labels import LabelSet
 from yeban.messaging.queues import ChunkHint
@@ -102,7 +102,7 @@ def test_a_poison_row_becomes_an_error_and_its_neighbours_are_tagged(work, runne
     assert work.view(bad).state is JobState.COMPLETED_WITH_ERRORS
     assert work.view(good).state is JobState.COMPLETED
     (reason,) = work.column("SELECT error FROM result WHERE status = 'error'")
-    assert "engine" in reason
+    assert "engine" in str(Message.from_json(reason))
 
 
 def test_a_row_that_kills_its_worker_costs_none_of_its_neighbours(work, runner, sweep):
@@ -440,7 +440,7 @@ def test_a_job_whose_rows_cannot_be_embedded_is_tagged_all_the_same(work, runner
     ended = work.view(job)
     assert ended.state is JobState.COMPLETED
     assert ended.refinement.state == "skipped"
-    assert "embedding" in ended.refinement.reason
+    assert "embedding" in str(ended.refinement.reason)
 
 
 def test_a_job_that_has_an_earlier_ones_number_is_tagged_with_its_own_labels(work, runner):

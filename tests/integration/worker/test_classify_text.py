@@ -95,7 +95,7 @@ def test_labels_that_do_not_fit_are_answered_with_the_reason(runner):
     runner.run([good, bad])
     assert runner.reply(good).error_code is None
     answer = runner.reply(bad)
-    assert (answer.error_code, "does not fit" in answer.error_detail) == ("invalid_labels", True)
+    assert (answer.error_code, "does not fit" in answer.error_message["id"]) == ("invalid_labels", True)
 
 
 def test_an_unknown_model_is_answered_and_does_not_stop_the_others(runner):
@@ -108,7 +108,7 @@ def test_an_unknown_model_is_answered_and_does_not_stop_the_others(runner):
 def test_nothing_about_the_engine_leaks_into_an_answer(runner):
     poison = runner.request("POISON")
     runner.run([poison])
-    assert "broke" not in runner.reply(poison).error_detail
+    assert "broke" not in str(runner.reply(poison).error_message)
 
 
 @pytest.fixture

@@ -63,10 +63,10 @@ def hold_against(session: Session, expected: Expected, spec: NliSpec, *, precisi
                     "%(tokens)s tokens, where %(allowed)s is allowed.",
                     precision=precision,
                     session=session.name,
-                    difference=f"{difference:.4g}",
+                    difference=format(difference, ".4g"),
                     rows=rows,
                     tokens=tokens,
-                    allowed=f"{allowed:.4g}",
+                    allowed=format(allowed, ".4g"),
                 )
             )
     logits = expected.answer_samples(session)
@@ -88,8 +88,8 @@ def hold_against(session: Session, expected: Expected, spec: NliSpec, *, precisi
                 "where %(same_top_label)s is wanted.",
                 precision=precision,
                 session=session.name,
-                same=f"{same:.1%}",
-                same_top_label=f"{SAME_TOP_LABEL:.0%}",
+                same=format(same, ".1%"),
+                same_top_label=format(SAME_TOP_LABEL, ".0%"),
             )
         )
     return tuple(figures)

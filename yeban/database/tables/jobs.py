@@ -78,7 +78,7 @@ class Job(Base):
     finishing_at: Mapped[datetime | None]
     cancelling_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    error: Mapped[str | None]  # why the job failed
+    error: Mapped[dict[str, Any] | None]  # why the job failed
     summary: Mapped[dict[str, Any] | None]  # written when the job ends
     # Refinement: whether it is wanted, what came of it, and who is ending the job until when.
     refine: Mapped[bool] = mapped_column(server_default="false")
@@ -101,7 +101,7 @@ class Row(Base):
     gold: Mapped[str | None]
     # JSON, not JSONB: it keeps every cell exactly as read, NUL characters included.
     cells: Mapped[Any] = mapped_column(JSON)
-    problem: Mapped[str | None]  # why the row cannot be scored
+    problem: Mapped[dict[str, Any] | None]  # why the row cannot be scored
 
 
 class Chunk(Base):
@@ -133,7 +133,7 @@ class Chunk(Base):
     not_before: Mapped[datetime | None]
     hinted_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    last_error: Mapped[str | None]
+    last_error: Mapped[dict[str, Any] | None]
     # Counted when the chunk is finished, so that progress never scans results.
     ok: Mapped[int] = mapped_column(Integer, server_default="0")
     abstained: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -156,7 +156,7 @@ class Result(Base):
     score: Mapped[float | None] = mapped_column(REAL)
     margin: Mapped[float | None] = mapped_column(REAL)
     scores: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))  # in label order
-    error: Mapped[str | None]
+    error: Mapped[dict[str, Any] | None]
 
 
 class Embedding(Base):

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from sqlalchemy import BindParameter, TextClause, bindparam, literal, text
 
+from yeban.errors import Message, msg
+
 
 class JobState(StrEnum):
     """The state of a job."""
@@ -23,6 +25,26 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"  # stopped by a person; finished rows are kept
     FAILED = "failed"  # cannot continue; ``error`` has the reason
     EXPIRED = "expired"  # not completed before its ``expires_at``
+
+    @property
+    def message(self) -> Message:
+        """The state in a word or two."""
+        return _STATE_MESSAGES[self]
+
+
+_STATE_MESSAGES = {
+    JobState.SCHEDULED: msg("scheduled"),
+    JobState.QUEUED: msg("queued"),
+    JobState.RUNNING: msg("running"),
+    JobState.FINISHING: msg("finishing"),
+    JobState.COMPLETED: msg("completed"),
+    JobState.COMPLETED_WITH_ERRORS: msg("completed with errors"),
+    JobState.PAUSED: msg("paused"),
+    JobState.CANCELLING: msg("cancelling"),
+    JobState.CANCELLED: msg("cancelled"),
+    JobState.FAILED: msg("failed"),
+    JobState.EXPIRED: msg("expired"),
+}
 
 
 class ChunkState(StrEnum):

@@ -194,7 +194,7 @@ class Server(ABC):
                             "%(predecessor_s)s s. Find it with `lsof %(data_dir)s/%(name)s.lock` and stop it.",
                             title=self.title,
                             path=self.places.home / self.name,
-                            predecessor_s=f"{_PREDECESSOR_S:g}",
+                            predecessor_s=format(_PREDECESSOR_S, "g"),
                             data_dir=self.places.data_dir,
                             name=self.name,
                         )

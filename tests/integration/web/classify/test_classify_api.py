@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import redis
 
+from yeban.errors import msg
 from yeban.messaging.queues import INTERACTIVE_QUEUE, TextReply
 
 URL = "/api/v1/classify"
@@ -80,7 +81,7 @@ def test_gives_no_label_under_the_threshold(client, start_worker):
     ("code", "status"), [("invalid_labels", 422), ("engine_failed", 502), ("model_unusable", 503), ("odd", 500)]
 )
 def test_an_error_of_the_worker_is_the_callers_own(client, start_worker, code, status):
-    start_worker(lambda _: TextReply(error_code=code, error_detail="The label “x” does not fit."))
+    start_worker(lambda _: TextReply(error_code=code, error_message=msg("The label “x” does not fit.").to_json()))
     response = _ask(client)
     assert response.status_code == status
     assert response.json["detail"] == "The label “x” does not fit."

@@ -20,6 +20,7 @@ from web.drafts import view
 from web.label_sets.input import SEPARATORS, labels_of_form
 from yeban.accounts.viewer import Viewer
 from yeban.chunks.workers import WorkerInfo, beat
+from yeban.errors import msg
 from yeban.messaging.queues import TextReply
 
 CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,退款\n3,,退款\n4,怎么开发票,发票\n"
@@ -389,7 +390,7 @@ def test_labels_that_not_even_one_row_is_tried_with_are_told(client, draft, fill
     place = draft()
     labels = ",".join(f"{number:05}".ljust(200, "x") for number in range(201))
     part = _page(client.post(f"{place}/try", data=filled(place, labels=labels), headers=SCRIPT), 413)
-    assert "rows can be tried with up to 40000. The job takes these labels all the same." in part
+    assert "a sample run accepts up to 40000. The job itself accepts them." in part
     assert not worker.seen
 
 
@@ -403,7 +404,7 @@ def test_several_right_labels_agree_in_any_order(client, draft, filled, start_wo
 def test_what_goes_wrong_with_one_row_stands_beside_it(client, draft, filled, start_worker):
     def answer(request):
         if request.text == "bad":
-            return TextReply(error_code="engine_failed", error_detail="It is too hot.")
+            return TextReply(error_code="engine_failed", error_message=msg("It is too hot.").to_json())
         return TextReply(scores=[0.9, 0.1, 0.0], model="e5-small", truncated=request.text == "long")
 
     start_worker(answer)
@@ -704,7 +705,7 @@ def test_an_upload_over_the_limit_is_told_on_the_page(client):
 
 
 def test_no_ticket_is_in_the_log(client, draft, filled, start_worker, caplog):
-    start_worker(lambda _: TextReply(error_code="engine_failed", error_detail="No."))
+    start_worker(lambda _: TextReply(error_code="engine_failed", error_message=msg("No.").to_json()))
     caplog.set_level("DEBUG")
     place = draft("text\n秘密的工单内容\n")
     for end in ("/preview", "/counts", "/try", ""):

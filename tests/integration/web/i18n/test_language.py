@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from yeban.errors import msg
+
 CHINESE = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}
 
 
@@ -147,11 +149,20 @@ def test_what_is_wrong_with_rows_is_chinese(client, tag, job_id):
 
 
 def test_why_a_job_failed_is_chinese(client, job_id, work):
-    work.execute(
-        "UPDATE job SET state = 'failed', error = 'The engine failed 3 times: EngineFailed: The file is empty.'"
-    )
+    reason = msg("The engine failed %(attempt)s times: %(reason)s", attempt=3, reason=msg("The file is empty."))
+    work.execute("UPDATE job SET state = 'failed', error = :reason", reason=reason.dumps())
 
     assert "推理引擎失败了 3 次：文件是空的。" in client.get(f"/jobs/{job_id}", headers=CHINESE).text
+
+
+def test_a_file_of_error_rows_has_the_language_of_the_page(client, upload, tag):
+    job_id = upload("text,label\n一,物流\n,退款\n").json["id"]
+    tag(job_id)
+
+    for headers, reason in ((CHINESE, "文本为空"), ({}, "empty text")):
+        page = client.get(f"/jobs/{job_id}", headers=headers).text
+        (link,) = re.findall(r'id="to-errors" href="([^"]+)"', page)
+        assert client.get(link).text.splitlines()[1:] == [f"3,{reason},"]
 
 
 def test_how_a_draft_is_not_read_is_explained_in_chinese(client):

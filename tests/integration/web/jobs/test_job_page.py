@@ -10,6 +10,7 @@ import pytest
 from tests.fixtures.jobs import WORKER
 from yeban.chunks import leases
 from yeban.chunks.outcomes import ChunkOutcome, RowResult, finish_chunks
+from yeban.errors import msg
 from yeban.labels import Status
 
 
@@ -21,7 +22,7 @@ def half_done(upload, work, database):
     (lease,) = leases.claim(database, [first], worker_id=WORKER, lease_s=60)
     results = [
         RowResult(1, Status.OK, 1, 0.62, 0.3, [0.2, 0.62, 0.18]),
-        RowResult(2, Status.ERROR, error="empty text"),
+        RowResult(2, Status.ERROR, error=msg("empty text")),
     ]
     finish_chunks(database, [ChunkOutcome(lease=lease, results=results)])
     return job_id

@@ -96,6 +96,8 @@ def test_further_cells_follow_the_tags_in_every_format(client, upload, tag):
 def test_errors_tell_the_row_and_the_reason(client, job_id, tag):
     tag(job_id)
     assert _csv(client.get(_url(job_id, "errors.csv"))) == [["file_row", "reason", "text"], ["4", "empty text", ""]]
+    in_chinese = client.get(_url(job_id, "errors.csv"), query_string={"language": "zh"})
+    assert _csv(in_chinese) == [["file_row", "reason", "text"], ["4", "文本为空", ""]]
 
 
 @pytest.mark.parametrize(

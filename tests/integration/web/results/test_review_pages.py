@@ -182,10 +182,10 @@ def test_where_several_labels_may_apply_several_can_be_chosen(client, tagged):
 @pytest.mark.parametrize(
     ("chosen", "problem"),
     [
-        ({"row_1": "3"}, "no label of this job"),
-        ({"row_1": "-1"}, "no label of this job"),
-        ({"row_1": "物流"}, "no label of this job"),
-        ({"row_1": "9" * 5000}, "no label of this job"),
+        ({"row_1": "3"}, "the job has no such label"),
+        ({"row_1": "-1"}, "the job has no such label"),
+        ({"row_1": "物流"}, "the job has no such label"),
+        ({"row_1": "9" * 5000}, "the job has no such label"),
         ({"row_1": ["0", "1"]}, "2 labels"),
         ({"row_1": ["0", "none"]}, "not both"),
         ({"row_31": "0"}, "no row 31"),
@@ -221,7 +221,7 @@ def test_a_row_that_is_sent_by_itself_gets_no_page(client, tagged):
     answer = client.post(f"/jobs/{job_id}/review", data={"shown": "3", "row-3": "1", "then": "one"})
     assert (answer.status_code, answer.data) == (204, b"")
     refused = client.post(f"/jobs/{job_id}/review", data={"shown": "4", "row-4": "7", "then": "one"})
-    assert (refused.status_code, refused.text) == (422, "Row 4: that is no label of this job.")
+    assert (refused.status_code, refused.text) == (422, "Row 4: the job has no such label.")
     assert refused.content_type == "text/plain; charset=utf-8"
     corrections = client.get(f"/api/v1/jobs/{job_id}/corrections").json["corrections"]
     assert [(item["row"], item["labels"]) for item in corrections] == [(3, ["退款"])]

@@ -11,10 +11,8 @@ from babel.messages.mofile import read_mo
 
 from scripts import catalogues
 from scripts.catalogues import TRANSLATED, extracted, path_of, read, updated, written
-from web.i18n.error_messages import CONTEXT, FIELD_CONTEXT
 
 _NAMED = re.compile(r"%\(\w+\)[a-z]|%%|\{\w+\}")
-_NUMBERED = re.compile(r"\{\d+\}")
 #: English that stays in Chinese: what people type, file formats, and names.
 _NAMES = re.compile(
     r"YEBAN_\w+(=[a-z]+)?|yeban\[gpu\]|`?yeban( [a-z]+| NAME| --admin)*|pip install|postgresql://\S+|https?(://\S*)?|"
@@ -76,13 +74,12 @@ def test_what_pages_read_is_what_people_wrote(language):
 
 
 def test_places_are_the_same_in_the_translation(language):
-    for (context, text), message in _messages(read(language)).items():
-        pattern = _NUMBERED if context == CONTEXT else _NAMED
+    for (_context, text), message in _messages(read(language)).items():
         for string in _strings(message):
             if isinstance(message.id, tuple):  # Chinese has one form; the other may leave the number out
-                assert set(pattern.findall(string)) <= set(pattern.findall(message.id[1])), text
+                assert set(_NAMED.findall(string)) <= set(_NAMED.findall(message.id[1])), text
             else:
-                assert sorted(pattern.findall(string)) == sorted(pattern.findall(text)), text
+                assert sorted(_NAMED.findall(string)) == sorted(_NAMED.findall(text)), text
 
 
 def test_chinese_has_no_english_words_but_names():
@@ -92,27 +89,26 @@ def test_chinese_has_no_english_words_but_names():
 
 
 def _english(string: str) -> Iterator[str]:
-    without_places = _NUMBERED.sub("", _NAMED.sub("", string))
-    yield from _WORD.findall(_NAMES.sub("", without_places))
+    yield from _WORD.findall(_NAMES.sub("", _NAMED.sub("", string)))
 
 
 def test_chinese_ends_its_sentences_as_english_does():
-    for (context, text), message in _messages(read("zh")).items():
-        if context != FIELD_CONTEXT and text[-1] in ".?!" and not text.endswith("…"):
+    for (_context, text), message in _messages(read("zh")).items():
+        if text[-1] in ".?!" and not text.endswith("…"):
             assert _strings(message)[0][-1] in "。？！", text
 
 
 def test_nothing_is_guessed_when_a_message_changes(monkeypatch):
     before = Catalog(locale="zh")
-    before.add("Give at least one label.", "请至少填写一个标签。", context=CONTEXT)
+    before.add("Give at least one label.", "请至少填写一个标签。")
     changed = Catalog()
-    changed.add("Give at least two labels.", context=CONTEXT)
+    changed.add("Give at least two labels.")
     monkeypatch.setattr(catalogues, "extracted", lambda: changed)
 
     after = _messages(updated(before))
 
-    assert list(after) == [(CONTEXT, "Give at least two labels.")]
-    assert not after[CONTEXT, "Give at least two labels."].string
+    assert list(after) == [(None, "Give at least two labels.")]
+    assert not after[None, "Give at least two labels."].string
 
 
 def test_plurals_have_as_many_forms_as_the_language(language):
