@@ -76,7 +76,10 @@ def create_account(database: Database, name: str, password: str, *, role: Role, 
 
 
 def sign_in(database: Database, name: str, password: str) -> Account | None:
-    """Return the account with this name and password, or ``None`` if they do not match or it is disabled."""
+    """Return the account with this name and password.
+
+    Returns ``None`` if they do not match, or if the account is disabled.
+    """
     with database.begin() as connection:
         row = connection.execute(
             select(tables.Account).where(tables.Account.name == normal_name(name)[:_MAX_NAME_CHARS])
@@ -91,7 +94,7 @@ def sign_in(database: Database, name: str, password: str) -> Account | None:
 
 
 def account_of_session(database: Database, account_id: int, session_id: str) -> Account | None:
-    """Return the account of a session, or ``None`` if it is disabled or the session was ended."""
+    """Return the account of a session; ``None`` if disabled or signed out."""
     with database.begin() as connection:
         row = connection.execute(
             select(tables.Account).where(

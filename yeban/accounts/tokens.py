@@ -85,7 +85,10 @@ def create_token(
 
 
 def account_of(database: Database, secret: str) -> Account | None:
-    """Return the account of a token; ``None`` if the token is invalid, expired or revoked, or the account disabled."""
+    """Return the account of a valid token.
+
+    Returns ``None`` if the token is invalid, expired or revoked, or its account is disabled.
+    """
     shape = _TOKEN.fullmatch(secret)
     if shape is None:
         return None

@@ -1,4 +1,4 @@
-"""The viewer of stored data, and the condition for rows that the viewer may see."""
+"""Viewers of stored data, and the rows they may see."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 class Viewer:
     """The account a request acts for. Viewers see and change what they or their team own.
 
-    ``name`` is an account's name, ``""`` where there are no accounts; ``sees_all`` is true for admins.
+    ``name`` is an account's name, ``""`` without accounts; ``sees_all`` is true for admins.
     """
 
     name: str

@@ -115,9 +115,10 @@ def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: 
 
 
 def parse_database_url(text_url: str) -> URL:
-    """Parse a PostgreSQL URL; verify the server if it names a CA, and warn if it asks for less.
+    """Parse a PostgreSQL URL and verify the server if it names a CA.
 
-    Raises :class:`~yeban.errors.ConfigurationError` for an invalid URL, without quoting it: it may have a password.
+    Logs a warning if the URL asks for less than full verification. Raises :class:`~yeban.errors.ConfigurationError` for
+    an invalid URL, without quoting it: it may have a password.
     """
     try:
         url = make_url(text_url)

@@ -31,11 +31,11 @@ _WITHOUT_TLS = "SSL support is not compiled in"
 
 
 def backup(url: str, target: Path) -> None:
-    """Write a consistent snapshot of the database to ``target``, a ``pg_dump`` archive, while the service runs.
+    """Write a consistent snapshot of the database to ``target``.
 
-    The file appears once it is complete, readable by its owner only. Raises ``ConfigurationError`` if ``pg_dump`` is
-    missing, older than the server, or without the TLS that ``url`` requires; ``InvalidRequest`` if ``target`` cannot be
-    written; ``ServiceUnavailable``.
+    The service may run meanwhile. The ``pg_dump`` archive appears once it is complete, readable by its owner only.
+    Raises ``ConfigurationError`` if ``pg_dump`` is missing, older than the server, or without the TLS that ``url``
+    requires; ``InvalidRequest`` if ``target`` cannot be written; ``ServiceUnavailable``.
     """
     address = _address(url)
     try:
@@ -108,7 +108,7 @@ def _count_jobs(database: Database) -> int:
 
 
 def _drop_tables(database: Database) -> None:
-    """Drop all tables: those unknown to an older backup would break the migrations that follow."""
+    """Drop all tables, also those that an older backup lacks."""
     with database.begin() as connection:
         Base.metadata.drop_all(connection)
         connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
@@ -162,7 +162,7 @@ def _run(program: str, address: URL, *arguments: str, connect: bool = True) -> N
 
 @contextmanager
 def _handed_over(url: URL) -> Iterator[tuple[str, dict[str, str]]]:
-    """Split a URL into a part for the command line, readable by all users, and an environment with its secrets."""
+    """Split a URL into a command-line part and an environment with its secrets."""
     secrets = {name: str(value) for name in _SECRETS if (value := url.query.get(name))}
     if url.password is not None:
         secrets["password"] = str(url.password)

@@ -75,7 +75,7 @@ class Address:
 
 
 def is_private(address: IPAddress) -> bool:
-    """Report whether an address, or the IPv4 address within it, is in :data:`PRIVATE` and not in :data:`NEVER`."""
+    """Report whether an address, or the IPv4 address within, is private."""
     address = _inner(address)
     return _is_in(address, PRIVATE) and not _is_in(address, NEVER)
 

@@ -20,7 +20,18 @@ _BATCH = 100
 
 # A job that is refined again keeps the time of its first end while it is `finishing`: that end is announced once.
 _UNANNOUNCED = (
-    select(Job)
+    select(
+        Job.id,
+        Job.public_id,
+        Job.owner,
+        Job.team,
+        Job.state,
+        Job.row_count,
+        Job.model,
+        Job.created_at,
+        Job.ended_at,
+        Job.summary,
+    )
     .where(
         Job.ended_at.is_not(None),
         or_(Job.announced_at.is_(None), Job.announced_at < Job.ended_at),
@@ -74,10 +85,10 @@ def _mark_announced(connection: Connection, job_ids: list[int]) -> None:
 
 
 def _webhooks_of(connection: Connection, job: Row[*tuple[Any, ...]]) -> list[int]:
-    """Keys of the webhooks that report ``job``; one that is being deleted is locked and left out.
+    """Keys of the webhooks that report ``job``.
 
-    The creator of a webhook knows its URL and secret. So it stops when their account is disabled or, for a team's, when
-    they leave the team.
+    A webhook that is being deleted is locked, and skipped. The creator of a webhook knows its URL and secret. So it
+    stops when their account is disabled or, for a team's, when they leave the team.
     """
     wants_job = or_(
         and_(Webhook.team != "", Webhook.team == job.team), and_(Webhook.team == "", Webhook.owner == job.owner)

@@ -1,4 +1,4 @@
-"""Deliveries: claimed under a lease, sent, and recorded as delivered, to be retried, or given up.
+"""Deliveries of messages: claim, record, list, retry and remove.
 
 A claim postpones the next attempt and counts the present one. A sender that dies costs a minute and at most a second
 copy under the same id, never the message.
@@ -105,7 +105,7 @@ def count_late(database: Database) -> int:
 
 
 def claim(database: Database, webhook_ids: Collection[int]) -> Message | None:
-    """Claim the delivery of these webhooks that has been due longest; ``None`` if none is due."""
+    """Claim the longest due delivery of these webhooks, if any."""
     due = (
         select(WebhookDelivery.id)
         .where(WebhookDelivery.webhook_id.in_(webhook_ids), _is_due())
@@ -191,7 +191,7 @@ def list_deliveries(
 
 
 def try_again(database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID, *, viewer: Viewer) -> Delivery:
-    """Schedule a delivery in any state for now, with as many attempts as a new one.
+    """Schedule a delivery in any state for now, with all attempts.
 
     Raises ``NotFound``, also if the viewer may not see the job.
     """

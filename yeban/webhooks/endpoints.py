@@ -93,9 +93,10 @@ class Found:
 
 
 def create_webhook(database: Database, url: str, *, private: bool, viewer: Viewer) -> Created:
-    """Report the finished jobs of ``viewer``, or of their team, to ``url``; ``private`` as in ``targets.check``.
+    """Create a webhook for the jobs of ``viewer`` or their team.
 
-    Raises ``InvalidRequest`` for a refused URL, and ``Conflict`` if the owner has :data:`MAX_WEBHOOKS` already.
+    ``private`` is as in ``targets.check``. Raises ``InvalidRequest`` for a refused URL, and ``Conflict`` if the owner
+    has :data:`MAX_WEBHOOKS` already.
     """
     target, secret = check(url, private=private), new_secret()
     with database.begin() as connection:
