@@ -15,6 +15,7 @@ register_profiles()
 pytest_plugins = [
     "tests.fixtures.servers",
     "tests.fixtures.clusters",
+    "tests.fixtures.command_line",
     "tests.fixtures.jobs",
     "tests.fixtures.models",
     "tests.fixtures.tls",

@@ -82,9 +82,9 @@ def _part_of(pid: int) -> str | None:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
     except OSError:
         return None
-    if "-m worker" in command:
+    if "yeban.cli worker" in command:
         return "bulk worker" if "--role bulk" in command else "interactive worker"
-    if "-m web" in command:
+    if "yeban.cli web" in command:
         return "web"
     if "postgres" in command:
         return "PostgreSQL"

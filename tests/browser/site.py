@@ -93,7 +93,7 @@ def with_accounts(site: Site, password: str) -> Iterator[Site]:
     ready = work_dir / "ready.json"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("YEBAN_")}
     own = {"YEBAN_DATA_DIR": str(site.data_dir), "YEBAN_ACCOUNTS": "true", "YEBAN_ADMIN_PASSWORD": password}
-    command = [sys.executable, "-P", "-m", "web", "--port", "0", "--ready-file", str(ready)]
+    command = [sys.executable, "-P", "-m", "yeban.cli", "web", "--port", "0", "--ready-file", str(ready)]
     with (
         (work_dir / "log").open("w") as log,
         subprocess.Popen(command, cwd=work_dir, env=kept | own, stdout=log, stderr=log) as process,

@@ -14,9 +14,9 @@ from rich.table import Table
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Role
 from yeban.cli.connection import database_url
-from yeban.cli.terminal import console
 from yeban.database.engine import Database
 from yeban.database.migrations import migrate
+from yeban.runtime.terminal import console
 from yeban.settings import get_settings
 
 _FROM_STDIN = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
@@ -40,7 +40,9 @@ def _what_it_may_do(*, given: bool) -> Callable[[Any], Any]:
 
 @click.group()
 def account() -> None:
-    """Look after the accounts that YEBAN_ACCOUNTS=true asks for."""
+    """Manage user accounts.
+
+    Accounts apply where YEBAN_ACCOUNTS is true."""
 
 
 @account.command()

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from yeban.cli import options
 from yeban.cli.connection import open_client, reach_server
-from yeban.cli.terminal import console, phase, print_json
 from yeban.errors import InvalidRequest, msg
+from yeban.runtime.parameters import as_json
+from yeban.runtime.terminal import console, phase, print_json
 
 _BAR_CHARS = 40
 
@@ -22,9 +23,11 @@ _BAR_CHARS = 40
 @options.label_options
 @click.option("--model", metavar="M", help="Model to use.")
 @options.server
-@options.as_json
+@as_json
 def classify(text: str, labels: options.Labels, model: str | None, server: str | None, as_json: bool) -> None:
-    """Classify TEXT (or standard input, for -) and show how sure the model is of each label."""
+    """Classify TEXT and show the probability of each label.
+
+    TEXT - reads standard input."""
     if text == "-":
         text = _standard_input()
     if not text.strip():

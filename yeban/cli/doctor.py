@@ -18,16 +18,16 @@ from redis.exceptions import RedisError
 from yeban import __version__
 from yeban.accounts.people import is_empty
 from yeban.chunks.workers import live_workers
-from yeban.cli import options
 from yeban.cli.exit_codes import Exit
-from yeban.cli.terminal import console, print_json
 from yeban.database.engine import Database
 from yeban.errors import YebanError
 from yeban.messaging.queues import make_redis, redis_problem
 from yeban.messaging.redis_url import parse_redis_url
+from yeban.runtime.parameters import as_json
 from yeban.runtime.programs import ROLES, python_command
 from yeban.runtime.servers import running_endpoints
 from yeban.runtime.stack import running_url
+from yeban.runtime.terminal import console, print_json
 from yeban.settings import Settings, get_settings
 from yeban.webhooks import deliveries
 
@@ -56,9 +56,9 @@ class Finding:
 
 
 @click.command()
-@options.as_json
+@as_json
 def doctor(as_json: bool) -> None:
-    """Check this installation and say what to do."""
+    """Check this installation and suggest fixes."""
     settings = get_settings()
     checks: tuple[Callable[[Settings], list[Finding]], ...] = (_machine, _packages, _engine, _model, _servers)
     findings = [finding for check in checks for finding in check(settings)]
@@ -114,20 +114,15 @@ def _packages(settings: Settings) -> list[Finding]:
 
 
 def _engine(_settings: Settings) -> list[Finding]:
-    """What the engine itself says; asked in a process of its own, since this package may not import it."""
-    answer = subprocess.run(
-        python_command("worker.engine", "doctor", "--json"), capture_output=True, text=True, check=False
-    )
-    try:
-        said: dict[str, Any] = json.loads(answer.stdout)
-        if "error" in said:
-            return [Finding("engine", "problem", said["error"]["detail"])]
-        choice = said["choice"]
-        detail = f"{choice['session']}, {choice['precision']} on {choice['device']}, {choice['threads']} threads"
-        return [*_gpus(said["devices"]), Finding("engine", "ok", f"{detail}: {choice['reason']}")]
-    except (ValueError, KeyError, TypeError):
+    """Ask for the engine's session in another process, since a broken driver may end it."""
+    answer = subprocess.run(python_command("models", "session", "--json"), capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
         last = (answer.stderr.strip().splitlines() or [f"ended with status {answer.returncode}"])[-1]
-        return [Finding("engine", "problem", last)]
+        return [Finding("engine", "problem", last.removeprefix("yeban: "))]
+    found = json.loads(answer.stdout)
+    choice = found["choice"]
+    detail = f"{choice['session']}, {choice['precision']} on {choice['device']}, {choice['threads']} threads"
+    return [*_gpus(found["devices"]), Finding("engine", "ok", f"{detail}: {choice['reason']}")]
 
 
 def _gpus(devices: Mapping[str, Any]) -> list[Finding]:

@@ -12,12 +12,13 @@ from rich.table import Table
 
 from yeban.cli import options
 from yeban.cli.connection import existing_server_url, open_client
-from yeban.cli.outputs import INPUT, OUTPUT, check_input, check_output, output_format
+from yeban.cli.outputs import check_output, output_format
 from yeban.cli.report import print_summary, summarise
-from yeban.cli.terminal import console, phase, print_json
 from yeban.client import Client
 from yeban.database.tables.states import JobState
 from yeban.errors import InvalidRequest, msg
+from yeban.runtime.parameters import INPUT, OUTPUT, as_json
+from yeban.runtime.terminal import console, phase, print_json
 
 _POLL_S = 0.2
 _POLL_MAX_S = 2.0
@@ -25,7 +26,7 @@ _POLL_MAX_S = 2.0
 
 @click.group()
 def job() -> None:
-    """Submit jobs to a running server and look after them."""
+    """Submit jobs to a running server and manage them."""
 
 
 @job.command()
@@ -36,7 +37,7 @@ def job() -> None:
 @click.option("--expires-at", metavar="TIME", help="Give up if it is not done by then.")
 @click.option("--idempotency-key", metavar="K", help="Submitting again with the same key makes no second job.")
 @options.server
-@options.as_json
+@as_json
 def submit(
     *,
     file: Path,
@@ -48,7 +49,6 @@ def submit(
     **times: str | None,
 ) -> None:
     """Upload FILE, print the job's id, and return at once."""
-    check_input(file)
     form = {**labels.form(), **fields, **{name: time for name, time in times.items() if time is not None}}
     with open_client(existing_server_url(server)) as client:
         created = client.create_job(file, form, idempotency_key=idempotency_key)
@@ -63,7 +63,7 @@ def submit(
 @click.option("--name", metavar="PART", help="Only jobs with this in the name of their file.")
 @click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="Most jobs to show.")
 @options.server
-@options.as_json
+@as_json
 def list_(state: str | None, name: str | None, limit: int, server: str | None, as_json: bool) -> None:
     """List jobs, newest first."""
     with open_client(existing_server_url(server)) as client:
@@ -92,7 +92,7 @@ def list_(state: str | None, name: str | None, limit: int, server: str | None, a
 @job.command()
 @click.argument("job_id", type=click.UUID)
 @options.server
-@options.as_json
+@as_json
 def status(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
     """Show how far a job has come."""
     with open_client(existing_server_url(server)) as client:
@@ -102,7 +102,7 @@ def status(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
 @job.command()
 @click.argument("job_id", type=click.UUID)
 @options.server
-@options.as_json
+@as_json
 def cancel(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
     """Stop a job; finished rows are kept."""
     with open_client(existing_server_url(server)) as client:
@@ -112,7 +112,7 @@ def cancel(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
 @job.command()
 @click.argument("job_id", type=click.UUID)
 @options.server
-@options.as_json
+@as_json
 def pause(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
     """Hold a job until it is resumed."""
     with open_client(existing_server_url(server)) as client:
@@ -122,7 +122,7 @@ def pause(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
 @job.command()
 @click.argument("job_id", type=click.UUID)
 @options.server
-@options.as_json
+@as_json
 def resume(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
     """Go on with a job that was paused or stopped; only missing rows are run."""
     with open_client(existing_server_url(server)) as client:
@@ -168,7 +168,7 @@ def download(job_id: uuid.UUID, output: Path, errors: bool, server: str | None) 
 @click.option("--undo", is_flag=True, help="Take an earlier correction back.")
 @click.option("--author", metavar="NAME", default="", help="Who says so.")
 @options.server
-@options.as_json
+@as_json
 def correct(
     *,
     job_id: uuid.UUID,
@@ -198,7 +198,7 @@ def correct(
 @click.argument("job_id", type=click.UUID)
 @click.option("--wait", is_flag=True, help="Wait until it is done.")
 @options.server
-@options.as_json
+@as_json
 def refine(job_id: uuid.UUID, wait: bool, server: str | None, as_json: bool) -> None:
     """Decide the rows of a completed job once more, with what was corrected; no row is scored anew."""
     with open_client(existing_server_url(server)) as client:

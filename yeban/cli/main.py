@@ -15,41 +15,49 @@ from yeban import __version__
 from yeban.cli.exit_codes import Exit, status_of
 from yeban.cli.interrupts import interrupt_on_sigterm
 from yeban.errors import ConfigurationError, YebanError
+from yeban.runtime.programs import require_extras
 from yeban.settings import get_settings
 from yeban.telemetry.logs import configure_logging
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
-# Where each command is; only the one that is asked for is imported, since some stand on much.
+# Import path and summary of each command. Only the requested command is imported, since some need heavy libraries.
 _COMMANDS = {
-    "account": "yeban.cli.accounts",
-    "backup": "yeban.cli.backup",
-    "classify": "yeban.cli.classify",
-    "doctor": "yeban.cli.doctor",
-    "eval": "yeban.cli.eval",
-    "job": "yeban.cli.jobs",
-    "migrate": "yeban.cli.services",
-    "models": "yeban.cli.models",
-    "probe": "yeban.cli.probe",
-    "restore": "yeban.cli.backup",
-    "tag": "yeban.cli.tag",
-    "up": "yeban.cli.services",
-    "web": "yeban.cli.services",
-    "worker": "yeban.cli.services",
+    "account": ("yeban.cli.accounts:account", "Manage user accounts."),
+    "backup": ("yeban.cli.backup:backup", "Back up the database to FILE while the servers run."),
+    "classify": ("yeban.cli.classify:classify", "Classify TEXT and show the probability of each label."),
+    "doctor": ("yeban.cli.doctor:doctor", "Check this installation and suggest fixes."),
+    "eval": ("worker.evaluation.command_line:evaluate_files", "Measure the accuracy of tags on labelled FILEs."),
+    "job": ("yeban.cli.jobs:job", "Submit jobs to a running server and manage them."),
+    "migrate": ("yeban.cli.services:migrate", "Migrate the database schema."),
+    "models": ("worker.engine.models.commands:models", "List, build and check models."),
+    "probe": ("yeban.cli.probe:probe", "Check the health of one program."),
+    "restore": ("yeban.cli.backup:restore", "Restore a backup from FILE to a database without jobs."),
+    "tag": ("yeban.cli.tag:tag", "Tag FILE and write it back with its tags."),
+    "up": ("yeban.cli.services:up", "Start everything on this machine and serve until Ctrl-C."),
+    "web": ("web.command:web", "Run one web server, for the pages and the API."),
+    "worker": ("worker.command:worker", "Run one worker, for jobs (bulk) or single texts (interactive)."),
 }
+_EXTRAS = {"web", "worker"}
 
 
 class _Group(click.Group):
-    """Finds the commands, and turns whatever can go wrong into one line on standard error and a documented status."""
+    """Finds commands, and turns errors into one line on standard error and a documented exit status."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click calls it
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        require_extras(*_EXTRAS & {module.partition(".")[0]})
+        command: click.Command = getattr(import_module(module), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
 
     def main(  # type: ignore[override]  # one signature for its two overloads
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
@@ -72,7 +80,9 @@ class _Group(click.Group):
             return _fail(error.detail, status_of(error))
         except (click.Abort, KeyboardInterrupt):
             return _fail("stopped", Exit.CANCELLED)
-        except Exception as error:  # noqa: BLE001  # a defect, told in one line
+        except Exception as error:
+            if sys.excepthook is not sys.__excepthook__:
+                raise  # servers and workers log their defects
             if _debugging():
                 traceback.print_exc()
             reason = " ".join(str(error).split())

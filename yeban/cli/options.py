@@ -6,17 +6,14 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
-from yeban.cli.outputs import INPUT
-from yeban.errors import InvalidLabels, msg
 from yeban.labels import Label, LabelSet, split_labels
+from yeban.runtime.parameters import labels_file
 
 server = click.option("--server", metavar="URL", help="Server to use, e.g. http://host:8400 (YEBAN_SERVER).")
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +61,7 @@ def label_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the label options; the command gets one ``labels`` argument of type :class:`Labels`."""
 
     @click.option("--labels", "given", metavar="A,B,C", help="Candidate labels, separated by commas.")
-    @click.option(
-        "--labels-file",
-        type=INPUT,
-        help="File with one label a line, or a JSON array of names or {name, description, examples}.",
-    )
+    @labels_file
     @click.option("--template", default="{}", show_default=True, help="Hypothesis template; {} is the label.")
     @click.option("--multi-label", is_flag=True, help="Let a text have any number of labels.")
     @click.option("--threshold", type=click.FloatRange(0, 1), help="Probability below which nothing is assigned.")
@@ -76,7 +69,7 @@ def label_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(
         *args: Any,
         given: str | None,
-        labels_file: Path | None,
+        labels_file: list[str | dict[str, Any]] | None,
         template: str,
         multi_label: bool,
         threshold: float | None,
@@ -84,10 +77,8 @@ def label_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         if (given is None) == (labels_file is None):
             raise click.UsageError("Give the labels with --labels A,B,C or with --labels-file FILE.")
-        parsed: list[str | dict[str, Any]] = (
-            list(split_labels(given)) if given is not None else read_labels_file(labels_file or Path())
-        )
-        labels = Labels(labels=parsed, template=template, multi_label=multi_label, threshold=threshold)
+        listed: list[str | dict[str, Any]] = [*split_labels(given)] if given is not None else labels_file or []
+        labels = Labels(labels=listed, template=template, multi_label=multi_label, threshold=threshold)
         labels.check()
         return command(*args, labels=labels, **kwargs)
 
@@ -115,45 +106,3 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, fields={name: value for name, value in given.items() if value is not None}, **kwargs)
 
     return wrapped
-
-
-def read_labels_file(path: Path) -> list[str | dict[str, Any]]:
-    """Labels from a file: a JSON array, or one a line (blank lines and ``#`` comments skipped).
-
-    Raises :class:`~yeban.errors.InvalidLabels`.
-    """
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InvalidLabels(
-            msg("Cannot read the labels in %(path)s: %(reason)s.", path=path, reason=error.strerror)
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InvalidLabels(msg("The labels in %(path)s are not UTF-8; save the file as UTF-8.", path=path)) from error
-    if content.lstrip().startswith(("[", "{")):
-        return _json_labels(path, content)
-    lines = (line.strip() for line in content.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def _json_labels(path: Path, content: str) -> list[str | dict[str, Any]]:
-    try:
-        listed = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InvalidLabels(msg("%(path)s begins like JSON but is not: %(error)s.", path=path, error=error)) from error
-    if not isinstance(listed, list):
-        raise InvalidLabels(
-            msg("%(path)s holds a JSON object; labels are a JSON array, or one name a line.", path=path)
-        )
-    for number, label in enumerate(listed, 1):
-        name = label.get("name") if isinstance(label, dict) else label
-        if not isinstance(name, str):
-            raise InvalidLabels(
-                msg(
-                    "Label %(number)s in %(path)s is neither a name nor an object with a name, description "
-                    "and examples.",
-                    number=number,
-                    path=path,
-                )
-            )
-    return listed

@@ -5,16 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import click
-
 from yeban.errors import InvalidRequest, msg
 
 _FORMATS = {".csv": "csv", ".xlsx": "xlsx", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-
-#: The type of an argument that names a file to read.
-INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
-#: The type of an option that names a file to write.
-OUTPUT = click.Path(dir_okay=False, path_type=Path)
 
 
 def output_format(path: Path) -> str:
@@ -38,9 +31,3 @@ def check_output(path: Path) -> None:
         raise InvalidRequest(
             msg("The folder %(parent)s cannot be written to: %(reason)s.", parent=path.parent, reason=error.strerror)
         ) from error
-
-
-def check_input(path: Path) -> None:
-    """Raise :class:`~yeban.errors.InvalidRequest` for what is no ordinary file: a pipe or a device has no size."""
-    if not path.is_file():
-        raise InvalidRequest(msg("%(path)s is not an ordinary file; write it to one first.", path=path))

@@ -24,7 +24,9 @@ _HEALTH_PATH = "/healthz"
 
 @click.group()
 def probe() -> None:
-    """Ask whether one program is well: status 0 if so, 1 if not, and one line that says why."""
+    """Check the health of one program.
+
+    Prints one line with the reason. The exit status is 0 if the program is healthy and 1 if not."""
 
 
 @probe.command()

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from yeban.cli.interrupts import hold_interrupts
-from yeban.cli.terminal import phase
 from yeban.client import Client
 from yeban.errors import Conflict, InvalidRequest, ServiceUnavailable, msg
+from yeban.runtime.terminal import phase
 
 T = TypeVar("T")
 

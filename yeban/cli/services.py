@@ -1,19 +1,15 @@
-"""``yeban up``, and the single processes it is made of."""
+"""``yeban up`` and ``yeban migrate``."""
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 
 import click
 
 from yeban.cli.connection import database_url
 from yeban.database.migrations import migrate as migrate_database
-from yeban.runtime.programs import ROLES, python_command
-from yeban.runtime.servers import find_endpoints
-from yeban.runtime.stack import require_extras, run_stack
-from yeban.settings import get_settings, load_settings
+from yeban.runtime.stack import run_stack
+from yeban.settings import get_settings
 from yeban.telemetry.logs import configure_logging
 
 
@@ -38,35 +34,9 @@ def up(port: int | None) -> None:
 
 
 @click.command()
-@click.option("--host", help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.")
-def web(host: str | None, port: int | None) -> None:
-    """Run the web server alone (pages and API)."""
-    _become("web", host=host, port=port)
-
-
-@click.command()
-@click.option("--role", type=click.Choice(ROLES), required=True, help="Which queue to serve.")
-def worker(role: str) -> None:
-    """Run one worker: `bulk` tags jobs, `interactive` answers single texts."""
-    _become("worker", "--role", role)
-
-
-@click.command()
 @click.option("--revision", default="head", show_default=True, help="Schema revision to go to.")
 def migrate(revision: str) -> None:
-    """Bring the database's schema up to date."""
+    """Migrate the database schema."""
     with database_url(get_settings()) as url:
         migrate_database(url, revision)
     click.echo(f"The database is at {revision}.")
-
-
-def _become(module: str, *arguments: str, **overrides: str | int | None) -> None:
-    """Replace this process by ``python -m module``: web and workers are programs of their own."""
-    require_extras(module)
-    given = {name: value for name, value in overrides.items() if value is not None}
-    settings = load_settings(**given)
-    find_endpoints(settings)
-    environment = os.environ | {f"YEBAN_{name.upper()}": str(value) for name, value in given.items()}
-    sys.stdout.flush()
-    os.execve(sys.executable, python_command(module, *arguments), environment)  # noqa: S606  # no shell is wanted

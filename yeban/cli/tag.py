@@ -11,11 +11,12 @@ import click
 from yeban.cli import options
 from yeban.cli.connection import open_client, reach_server
 from yeban.cli.exit_codes import Exit
-from yeban.cli.outputs import INPUT, OUTPUT, check_input, check_output, output_format
+from yeban.cli.outputs import check_output, output_format
 from yeban.cli.progress import Following
 from yeban.cli.report import print_summary, summarise
-from yeban.cli.terminal import console, phase, print_json
 from yeban.errors import InvalidRequest, msg
+from yeban.runtime.parameters import INPUT, OUTPUT, as_json
+from yeban.runtime.terminal import console, phase, print_json
 
 
 @click.command()
@@ -24,7 +25,7 @@ from yeban.errors import InvalidRequest, msg
 @options.table_options
 @click.option("-o", "--output", type=OUTPUT, help="Where to write the result: .csv, .xlsx or .jsonl.")
 @options.server
-@options.as_json
+@as_json
 def tag(
     *,
     file: Path,
@@ -34,16 +35,16 @@ def tag(
     server: str | None,
     as_json: bool,
 ) -> None:
-    """Tag FILE (CSV, TSV, XLSX or JSONL) and write it back with its tags.
+    """Tag FILE and write it back with its tags.
 
-    The result holds every column and row of FILE in order, then yeban_label, yeban_score, yeban_margin and
-    yeban_status. Without --output it is written beside FILE, as NAME.tagged.csv. Uses the server given, or the
-    one that runs on this machine (`yeban up`), or starts everything it needs and stops it afterwards.
+    FILE is CSV, TSV, XLSX or JSONL. The output has every column and row of FILE in order, then yeban_label,
+    yeban_score, yeban_margin and yeban_status. It is NAME.tagged.csv beside FILE unless --output names another file.
+    The command uses the given server or the one on this machine (`yeban up`), or starts its own and stops it at the
+    end.
 
-    Ctrl-C cancels the job and writes what is done; the status of the other rows is then pending.
+    Ctrl-C cancels the job and writes the finished rows; the status of the others is then pending.
     """
     output = output or file.with_name(f"{file.stem}.tagged.csv")
-    check_input(file)
     format_ = output_format(output)
     check_output(output)
     if output.exists() and output.samefile(file):

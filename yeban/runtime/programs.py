@@ -1,9 +1,12 @@
-"""The programs Yeban consists of: how they are run, the roles of a worker, and what their exit statuses say."""
+"""Programs of Yeban: their command lines, the roles of workers, and exit statuses."""
 
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Literal, get_args
+
+from yeban.errors import ConfigurationError, msg
 
 Role = Literal["bulk", "interactive"]
 
@@ -13,14 +16,30 @@ BULK_ROLE: Role = "bulk"
 INTERACTIVE_ROLE: Role = "interactive"
 ROLES: tuple[Role, ...] = get_args(Role)
 
-#: Exit status of a program that cannot run as it is configured; starting it again is no use.
+#: Exit status of a program that cannot run with its configuration. Restarting it does not help.
 EXIT_MISCONFIGURED = 2
-#: Exit status of a worker that was stuck or whose engine was broken (EX_SOFTWARE); start it again.
+#: Exit status of a worker that was stuck or whose engine was broken (EX_SOFTWARE). Restart it.
 EXIT_STUCK = 70
-#: Exit status of a worker that ended in order because it had grown too large (EX_TEMPFAIL); start it again.
+#: Exit status of a worker that stopped because it exceeded its memory limit (EX_TEMPFAIL). Restart it.
 EXIT_RECYCLED = 75
 
+# One package of each extra, by its import name.
+_PACKAGES = {"web": "flask", "worker": "numpy"}
 
-def python_command(module: str, *arguments: str) -> list[str]:
-    """The command line that runs one of our programs; -P, since the working directory may hold a ``web`` of its own."""
-    return [sys.executable, "-P", "-m", module, *arguments]
+
+def python_command(*arguments: str) -> list[str]:
+    """The command line of ``yeban`` with ``arguments``; -P ignores modules in the working directory."""
+    return [sys.executable, "-P", "-m", "yeban.cli", *arguments]
+
+
+def require_extras(*extras: str) -> None:
+    """Raise ``ConfigurationError`` unless the packages of the extras, ``web`` and ``worker``, are installed."""
+    for extra in extras:
+        if find_spec(_PACKAGES[extra]) is None:
+            raise ConfigurationError(
+                msg(
+                    "%(packages)s is not installed here: pip install 'yeban[%(extra)s]'.",
+                    packages=_PACKAGES[extra],
+                    extra=extra,
+                )
+            )

@@ -14,14 +14,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yeban.client import Client, wait_until_ready
 from yeban.errors import ConfigurationError, InvalidRequest, ServiceUnavailable, msg
 from yeban.runtime.local_url import local_url
-from yeban.runtime.programs import BULK_ROLE, EXIT_MISCONFIGURED, EXIT_RECYCLED, INTERACTIVE_ROLE, python_command
+from yeban.runtime.programs import (
+    BULK_ROLE,
+    EXIT_MISCONFIGURED,
+    EXIT_RECYCLED,
+    INTERACTIVE_ROLE,
+    python_command,
+    require_extras,
+)
 from yeban.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -38,8 +44,6 @@ _MAX_RESTARTS = 5
 _RESTART_WINDOW_S = 60.0
 _QUOTED_LINES = 5
 _MAX_PORT = 65_535
-# One package of each extra that the programs need, as it is imported.
-_PACKAGES = {"web": "flask", "worker": "numpy"}
 _GUARD = Path(__file__).parent / "servers" / "guard.py"
 
 
@@ -71,7 +75,7 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
     from yeban.database.migrations import migrate  # noqa: PLC0415 - heavy
     from yeban.runtime.servers import open_servers  # noqa: PLC0415 - heavy, and most commands use a server that runs
 
-    require_extras(*_PACKAGES)
+    require_extras("web", "worker")
     with open_servers(settings) as endpoints:
         migrate(endpoints.database_url)
         _check_redis(endpoints.redis_url)
@@ -100,19 +104,6 @@ def _check_redis(url: str) -> None:
             redis.ping()
         except RedisError as error:
             raise ServiceUnavailable(redis_problem(error)) from error
-
-
-def require_extras(*extras: str) -> None:
-    """Raise ``ConfigurationError`` naming the extra to install where one of ``web`` and ``worker`` is missing."""
-    for extra in extras:
-        if find_spec(_PACKAGES[extra]) is None:
-            raise ConfigurationError(
-                msg(
-                    "%(packages)s is not installed here: pip install 'yeban[%(extra)s]'.",
-                    packages=_PACKAGES[extra],
-                    extra=extra,
-                )
-            )
 
 
 def running_url(settings: Settings) -> str | None:

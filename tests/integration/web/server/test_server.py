@@ -31,7 +31,7 @@ _PATIENCE_S = 120.0
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "web", *arguments]
+    return [sys.executable, "-m", "yeban.cli", "web", *arguments]
 
 
 @pytest.fixture

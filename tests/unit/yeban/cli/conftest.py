@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from yeban.cli import main as cli_main
 from yeban.cli import progress
-from yeban.settings import get_settings
 
 JOB_ID = "0cca0c22-b766-4c38-9543-2470d0a7a180"
 TABLE = "text,yeban_label,yeban_score,yeban_margin,yeban_status\n甲,a,0.9,0.8,ok\n乙,,,,pending\n"
@@ -120,23 +117,11 @@ def server() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
-    """Run ``yeban`` in this process, in a folder and with a data directory of the test's own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("YEBAN_DATA_DIR", str(tmp_path / "data"))
-    for name in ("YEBAN_SERVER", "YEBAN_DATABASE_URL", "YEBAN_REDIS_URL", "YEBAN_LOG_LEVEL", "YEBAN_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    # Handlers on the streams of one run would outlive them.
-    monkeypatch.setattr(sys.modules["yeban.cli.main"], "configure_logging", lambda *_: None)
+def run(run_yeban: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run ``yeban``, without long pauses between its requests."""
     monkeypatch.setattr(progress, "_RETRY_S", 0.01)
     monkeypatch.setattr(progress, "_POLL_S", 0.01)
-    get_settings.cache_clear()
-
-    def invoke(*arguments: Any, **options: Any) -> Result:
-        return CliRunner().invoke(cli_main, [str(argument) for argument in arguments], **options)
-
-    yield invoke
-    get_settings.cache_clear()
+    return run_yeban
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ CHOICE = {
 }
 
 
-def findings(monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]) -> dict[str, doctor.Finding]:
-    """What doctor makes of what the engine's own command says."""
-    program = f"print({json.dumps(said)!r})"
+def findings(monkeypatch: pytest.MonkeyPatch, said: dict[str, Any] | str) -> dict[str, doctor.Finding]:
+    """Doctor's findings from the JSON of ``yeban models session``, or from the error it ends with."""
+    program = f"raise SystemExit({said!r})" if isinstance(said, str) else f"print({json.dumps(said)!r})"
     monkeypatch.setattr(doctor, "python_command", lambda *_: [sys.executable, "-c", program])
     return {finding.what: finding for finding in doctor._engine(load_settings())}
 
@@ -55,6 +55,6 @@ def test_the_session_is_shown_with_what_was_passed_over(monkeypatch: pytest.Monk
 
 
 def test_an_engine_that_cannot_run_is_a_problem_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = findings(monkeypatch, {"error": {"code": "engine_unavailable", "detail": "tensorrt is not installed"}})
+    found = findings(monkeypatch, "yeban: tensorrt is not installed")
 
     assert (found["engine"].state, found["engine"].detail) == ("problem", "tensorrt is not installed")

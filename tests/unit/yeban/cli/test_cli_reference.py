@@ -34,7 +34,7 @@ ALL = dict(commands())
 def test_these_are_the_commands() -> None:
     verbs = ("submit", "list", "status", "cancel", "pause", "resume", "download", "correct", "refine", "delete")
     jobs = {f"yeban job {verb}" for verb in verbs}
-    models = {f"yeban models {verb}" for verb in ("list", "build", "check")}
+    models = {f"yeban models {verb}" for verb in ("list", "build", "check", "build-engine", "session")}
     accounts = {f"yeban account {verb}" for verb in ("add", "list", "change", "password", "token")} | {"yeban account"}
     programs = {f"yeban {name}" for name in ("up", "web", "worker", "probe")}
     probes = {f"yeban probe {program}" for program in ("web", "worker")}
@@ -51,6 +51,14 @@ def test_each_command_helps_and_stands_in_the_reference(path: str) -> None:
         assert ended.stdout.startswith("Usage: ")
     assert path in REFERENCE
     assert ALL[path].help
+
+
+def test_the_help_of_each_command_begins_with_its_line_in_the_overview() -> None:
+    overview = dict(re.findall(r"^  ([a-z]+) {2,}(.+)$", CliRunner().invoke(main, ["--help"]).stdout, re.MULTILINE))
+    commands_ = main.list_commands(click.Context(main))
+    assert list(overview)[-len(commands_) :] == commands_
+    for name in commands_:
+        assert (ALL[f"yeban {name}"].help or "").splitlines()[0] == overview[name], name
 
 
 @pytest.mark.parametrize("path", ALL)

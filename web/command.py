@@ -1,20 +1,19 @@
-"""``python -m web``: serve the pages and the API."""
+"""``yeban web``: one web server."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import click
 
 from yeban.errors import ConfigurationError
-from yeban.runtime.programs import EXIT_MISCONFIGURED
 from yeban.settings import Settings, load_settings
 from yeban.telemetry.logs import configure_logging, log_uncaught
 
@@ -25,23 +24,20 @@ _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _FOLDER_PREFIX = "yeban-metrics-"
 
 
-def main() -> int:
-    """Run until stopped; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m web", description="Serve Yeban's pages and API.")
-    parser.add_argument("--host", help="address to listen on (YEBAN_HOST)")
-    parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (YEBAN_PORT)")
-    parser.add_argument("--ready-file", type=Path, help='file to write {"url": …} to, once listening')
-    options = parser.parse_args()
-    given: dict[str, Any] = {"host": options.host, "port": options.port}
-    try:
-        settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-        configure_logging(settings.log_level, settings.log_format)
-        log_uncaught()
-        _serve(settings, options.ready_file)
-    except ConfigurationError as error:
-        print(error.detail, file=sys.stderr)  # noqa: T201
-        return EXIT_MISCONFIGURED
-    return 0
+@click.command()
+@click.option("--host", help="Address to listen on (YEBAN_HOST).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, 0 for a free one (YEBAN_PORT).")
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help='File to write {"url": …} to once the server listens.',
+)
+def web(ready_file: Path | None, **given: str | int | None) -> None:
+    """Run one web server, for the pages and the API."""
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    configure_logging(settings.log_level, settings.log_format)
+    log_uncaught()
+    _serve(settings, ready_file)
 
 
 def _serve(settings: Settings, ready_file: Path | None) -> None:
@@ -101,7 +97,3 @@ def _share_metrics(settings: Settings) -> Path | None:
     folder = draft.rename(draft.with_name(f"{_FOLDER_PREFIX}{draft.name.rpartition('-')[2]}"))
     os.environ[_FOLDER_VARIABLE] = str(folder)
     return folder
-
-
-if __name__ == "__main__":
-    sys.exit(main())
