@@ -18,7 +18,7 @@ from tests.faults.background import Background
 from tests.fixtures.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-_GUARD = ROOT / "yeban" / "embedded" / "guard.py"
+_GUARD = ROOT / "yeban" / "runtime" / "guard.py"
 _POLL_S = 0.05
 _BACKOFF_S = 0.3
 _STOP_S = 120.0

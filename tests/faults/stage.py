@@ -30,8 +30,9 @@ from tests.fixtures.servers import find_fast_folder
 from yeban.database.engine import Database
 from yeban.database.migrations import migrate
 from yeban.messaging.queues import TaskSender
+from yeban.runtime import supervisor
 from yeban.runtime.programs import python_command
-from yeban.runtime.servers import Endpoints, open_servers, supervisor
+from yeban.runtime.servers import Endpoints, open_servers
 from yeban.settings import Settings, load_settings
 
 LEASE_S = 2.0

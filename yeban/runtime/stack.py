@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yeban.client import Client, wait_until_ready
 from yeban.errors import ConfigurationError, InvalidRequest, ServiceUnavailable, msg
 from yeban.runtime.local_url import local_url
+from yeban.runtime.process import SupervisedProcess
 from yeban.runtime.programs import (
     BULK_ROLE,
     EXIT_MISCONFIGURED,
@@ -28,37 +26,22 @@ from yeban.runtime.programs import (
     python_command,
     require_extras,
 )
+from yeban.runtime.supervisor import Supervisor
 from yeban.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from yeban.runtime.servers import Endpoints
 
-log = logging.getLogger(__name__)
-
 _STATE = "stack.json"
 _READY_TIMEOUT_S = 600.0  # the first start builds the model
 _MIN_STOP_S = 45.0  # the web ends what it has begun within 30
 _AFTER_DRAIN_S = 15.0
-_POLL_S = 0.1
-_MAX_RESTARTS = 5
-_RESTART_WINDOW_S = 60.0
-_QUOTED_LINES = 5
 _MAX_PORT = 65_535
-_GUARD = Path(__file__).parent / "servers" / "guard.py"
-
-
-@dataclass
-class _Program:
-    name: str
-    command: list[str]
-    environment: dict[str, str] = field(default_factory=dict)  # beside what all have
-    process: subprocess.Popen[bytes] | None = None
-    starts: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A running stack. ``check()`` raises ``ServiceUnavailable`` or ``ConfigurationError`` once a part is given up."""
+    """A running stack. ``check()`` raises ``ConfigurationError`` once a restart cannot help a part of it."""
 
     url: str
     logs: Path
@@ -81,17 +64,18 @@ def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]
         _check_redis(endpoints.redis_url)
         free_port = _free_port(settings.host, settings.port if port is None else port)
         url = local_url(settings.host, free_port)
-        programs = _Programs(settings, endpoints, free_port)
-        programs.start()
+        logs = _make_logs(settings)
+        supervisor = Supervisor(_programs(settings, endpoints, free_port, logs))
+        supervisor.start()
         state = settings.data_dir / _STATE
         try:
             with Client(url) as client:
-                wait_until_ready(client, _READY_TIMEOUT_S, programs.check)
+                wait_until_ready(client, _READY_TIMEOUT_S, partial(supervisor.check, starting=True))
             _write(state, {"url": url, "pid": os.getpid()})
-            yield Stack(url=url, logs=programs.logs, check=programs.check)
+            yield Stack(url=url, logs=logs, check=supervisor.check)
         finally:
             state.unlink(missing_ok=True)
-            programs.stop()
+            supervisor.stop()
 
 
 def _check_redis(url: str) -> None:
@@ -123,134 +107,69 @@ def running_url(settings: Settings) -> str | None:
         return None
 
 
-class _Programs:
-    """Starts the programs, restarts one that ends, stops them all; on one thread, since the kernel ties a
-    process's death signal to the thread that started it."""
+class Program(SupervisedProcess):
+    """A ``yeban`` process of the stack."""
 
-    def __init__(self, settings: Settings, endpoints: Endpoints, port: int) -> None:
-        self.logs = settings.data_dir / "logs"
-        self._stop_timeout_s = max(_MIN_STOP_S, settings.drain_s + _AFTER_DRAIN_S)
-        self._environment = os.environ | {
-            f"{PREFIX}DATA_DIR": str(settings.data_dir),
-            f"{PREFIX}DATABASE_URL": endpoints.database_url,
-            f"{PREFIX}REDIS_URL": endpoints.redis_url,
-            f"{PREFIX}PORT": str(port),
-            f"{PREFIX}MODEL": settings.model,
-        }
-        for secret in ("DATABASE_URL", "REDIS_URL"):
-            self._environment.pop(f"{PREFIX}{secret}_FILE", None)
-        self._programs = [
-            _Program("web", python_command("web")),
-            *(
-                _Program(role, python_command("worker", "--role", role), _of_worker(settings, place, role))
-                for place, role in enumerate((INTERACTIVE_ROLE, BULK_ROLE))
-            ),
-        ]
-        self._stopping = threading.Event()
-        self._failure: ConfigurationError | ServiceUnavailable | None = None
-        self._thread = threading.Thread(target=self._run, name="stack", daemon=True)
+    recycled_status = EXIT_RECYCLED
+    hopeless_status = EXIT_MISCONFIGURED
 
-    def start(self) -> None:
-        try:
-            self.logs.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(
-                msg(
-                    "Cannot write logs to %(logs)s: %(reason)s. Set YEBAN_DATA_DIR to a path of your own.",
-                    logs=self.logs,
-                    reason=error.strerror,
-                )
-            ) from error
-        self._thread.start()
+    def __init__(
+        self, name: str, command: list[str], environment: Mapping[str, str], *, logs: Path, stop_s: float
+    ) -> None:
+        """``stop_s`` is the time that the process has to stop, in seconds."""
+        super().__init__(logs / f"{name}.log")
+        self.title = f"The {name} process"
+        self.stop_steps = ((signal.SIGTERM, stop_s),)
+        self._command = command
+        self._environment = environment
 
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
+    def start(self, cancelled: threading.Event) -> None:  # noqa: ARG002 - readiness is that of the whole stack
+        """Start the process without waiting for it."""
+        self.mark_log()
+        self._process = self.launch(self._command, environment=self._environment)
 
-    def check(self) -> None:
-        """Raise if a program keeps ending."""
-        if self._failure is not None:
-            raise self._failure
 
-    def _run(self) -> None:
-        try:
-            for program in self._programs:
-                self._launch(program)
-            while not self._stopping.wait(_POLL_S):
-                for program in self._programs:
-                    if program.process is not None and program.process.poll() is not None:
-                        self._revive(program, program.process.returncode)
-        finally:
-            self._stop_all()
+def _programs(settings: Settings, endpoints: Endpoints, port: int, logs: Path) -> list[Program]:
+    environment = os.environ | {
+        f"{PREFIX}DATA_DIR": str(settings.data_dir),
+        f"{PREFIX}DATABASE_URL": endpoints.database_url,
+        f"{PREFIX}REDIS_URL": endpoints.redis_url,
+        f"{PREFIX}PORT": str(port),
+        f"{PREFIX}MODEL": settings.model,
+    }
+    for secret in ("DATABASE_URL", "REDIS_URL"):
+        environment.pop(f"{PREFIX}{secret}_FILE", None)
+    stop_s = max(_MIN_STOP_S, settings.drain_s + _AFTER_DRAIN_S)
+    workers = [
+        Program(
+            role,
+            python_command("worker", "--role", role),
+            environment | _worker_environment(settings, place, role),
+            logs=logs,
+            stop_s=stop_s,
+        )
+        for place, role in enumerate((INTERACTIVE_ROLE, BULK_ROLE))
+    ]
+    return [Program("web", python_command("web"), environment, logs=logs, stop_s=stop_s), *workers]
 
-    def _launch(self, program: _Program) -> None:
-        program.starts.append(time.monotonic())
-        orders = {
-            "argv": program.command,
-            "parent": os.getpid(),
-            "death_signal": int(signal.SIGTERM),
-            "uid": None,
-            "gid": None,
-            "watch": not sys.platform.startswith("linux"),
-        }
-        with (self.logs / f"{program.name}.log").open("ab") as output:
-            # A session of its own: Ctrl-C in a terminal is for us, and we then stop the programs in order.
-            program.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_GUARD), json.dumps(orders)],
-                stdin=subprocess.PIPE if orders["watch"] else subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=self._environment | program.environment,
-                start_new_session=True,
+
+def _make_logs(settings: Settings) -> Path:
+    logs = settings.data_dir / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            msg(
+                "Cannot write logs to %(logs)s: %(reason)s. Set YEBAN_DATA_DIR to a path of your own.",
+                logs=logs,
+                reason=error.strerror,
             )
-
-    def _revive(self, program: _Program, status: int) -> None:
-        now = time.monotonic()
-        program.starts = [start for start in program.starts if now - start < _RESTART_WINDOW_S]
-        log_file = self.logs / f"{program.name}.log"
-        if status == EXIT_RECYCLED:  # as it should be; how often says nothing
-            program.starts.clear()
-        if status == EXIT_MISCONFIGURED or len(program.starts) > _MAX_RESTARTS:
-            program.process = None
-            kind = ConfigurationError if status == EXIT_MISCONFIGURED else ServiceUnavailable
-            lines = _last_lines(log_file)
-            self._failure = kind(
-                msg(
-                    "The %(program)s process cannot run. Its log (%(log)s) ends:\n%(lines)s",
-                    program=program.name,
-                    log=log_file,
-                    lines=lines,
-                )
-                if status == EXIT_MISCONFIGURED
-                else msg(
-                    "The %(program)s process keeps ending. Its log (%(log)s) ends:\n%(lines)s",
-                    program=program.name,
-                    log=log_file,
-                    lines=lines,
-                ),
-                log=str(log_file),
-            )
-            log.critical("process given up", extra={"program": program.name, "log": log_file})
-            return
-        level = logging.INFO if status == EXIT_RECYCLED else logging.ERROR
-        log.log(level, "process ended, starting it again", extra={"program": program.name, "status": status})
-        self._launch(program)
-
-    def _stop_all(self) -> None:
-        running = [program.process for program in self._programs if program.process is not None]
-        for process in running:
-            process.terminate()
-        deadline = time.monotonic() + self._stop_timeout_s
-        for process in running:
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        ) from error
+    return logs
 
 
-def _of_worker(settings: Settings, place: int, role: str) -> dict[str, str]:
-    """What two workers of one machine cannot share: the bulk worker has the next port, and each a file of its own."""
+def _worker_environment(settings: Settings, place: int, role: str) -> dict[str, str]:
+    """Metrics port and heartbeat file of one worker: two on a machine cannot share them."""
     own = {}
     if settings.metrics_port is not None:
         if settings.metrics_port + place > _MAX_PORT:
@@ -264,13 +183,6 @@ def _of_worker(settings: Settings, place: int, role: str) -> dict[str, str]:
     if settings.heartbeat_file is not None:
         own[f"{PREFIX}HEARTBEAT_FILE"] = f"{settings.heartbeat_file}.{role}"
     return own
-
-
-def _last_lines(path: Path) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-    return "\n".join(f"  {line}" for line in lines[-_QUOTED_LINES:])
 
 
 def _free_port(host: str, port: int) -> int:

@@ -17,6 +17,7 @@ from yeban.errors import ConfigurationError, ServiceUnavailable
 from yeban.runtime import stack
 from yeban.runtime.servers import Endpoints
 from yeban.runtime.stack import run_stack, running_url
+from yeban.runtime.supervisor import Supervisor
 from yeban.settings import Settings, load_settings
 
 
@@ -80,12 +81,13 @@ def test_a_worker_has_as_long_to_stop_as_it_may_drain(
     monkeypatch.setattr(stack, "_MIN_STOP_S", 0.2)
     monkeypatch.setattr(stack, "_AFTER_DRAIN_S", 0.1)
     endpoints = Endpoints(database_url="postgresql://h/d", redis_url="redis://h")
-    programs = stack._Programs(make_settings(drain_s=drain_s), endpoints, 0)
-    programs._programs = [stack._Program("worker", ["/bin/sh", "-c", draining])]
-    programs.start()
+    monkeypatch.setattr(stack, "python_command", lambda *_: ["/bin/sh", "-c", draining])
+    worker = stack._programs(make_settings(drain_s=drain_s), endpoints, 0, tmp_path)[-1]
+    supervisor = Supervisor([worker])
+    supervisor.start()
     wait_until(begun.exists, what="the worker")
 
-    programs.stop()
+    supervisor.stop()
 
     assert at_end.exists() is ended
 

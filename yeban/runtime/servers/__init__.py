@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from yeban.errors import ConfigurationError, msg
 from yeban.runtime.servers import ownership, places, software
 from yeban.runtime.servers.postgres import Postgres
-from yeban.runtime.servers.supervisor import Supervisor
 from yeban.runtime.servers.valkey import Valkey
+from yeban.runtime.supervisor import Supervisor
 from yeban.settings import Settings
 
 __all__ = ["Endpoints", "find_endpoints", "open_servers", "running_endpoints"]

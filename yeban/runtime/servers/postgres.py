@@ -15,8 +15,9 @@ import psycopg
 from psycopg import sql
 
 from yeban.errors import ConfigurationError, msg
+from yeban.runtime.process import Stopped
 from yeban.runtime.servers.places import POSTGRES_SOCKET, Places
-from yeban.runtime.servers.server import NotYet, Server, Stopped
+from yeban.runtime.servers.server import NotYet, Server
 from yeban.runtime.servers.software import Software
 
 USER = "yeban"
@@ -57,11 +58,11 @@ _SETTINGS = {
 class Postgres(Server):
     """Cluster in ``home/postgres/data``, socket in ``run``; role and database are named ``yeban``."""
 
-    title: ClassVar[str] = "PostgreSQL"
+    title = "PostgreSQL"
     name: ClassVar[str] = "postgres"
     # Immediate shutdown: no process can hold it up, and the next start replays the log, losing no commit.
-    death_signal: ClassVar[signal.Signals] = signal.SIGQUIT
-    stop_steps: ClassVar[tuple[tuple[signal.Signals, float], ...]] = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))
+    death_signal = signal.SIGQUIT
+    stop_steps = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))
 
     def __init__(self, places: Places, software: Software) -> None:
         super().__init__(places)
@@ -144,14 +145,14 @@ class Postgres(Server):
         # Only the folder's permissions guard the socket, so that root can connect to a server run as another user.
         command += ["--auth-local=trust", "--auth-host=reject", "--data-checksums", "--no-instructions"]
         command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        process = self.launch(command, lock, death_signal=signal.SIGKILL)
+        process = self.launch_server(command, lock, signal.SIGKILL)
         try:
             deadline = time.monotonic() + _INIT_S
             while process.poll() is None and time.monotonic() < deadline:
                 if cancelled.wait(0.02):
                     raise Stopped
             if process.returncode != 0:
-                raise self.failure("The bundled PostgreSQL could not create its data folder.")
+                raise self.failure(msg("The bundled PostgreSQL could not create its data folder."))
         finally:
             process.kill()
             process.wait()

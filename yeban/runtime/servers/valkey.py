@@ -44,10 +44,9 @@ _SETTINGS = {
 class Valkey(Server):
     """Append-only file in ``home/valkey``, socket in ``run``."""
 
-    title: ClassVar[str] = "Valkey"
+    title = "Valkey"
     name: ClassVar[str] = "valkey"
-    death_signal: ClassVar[signal.Signals] = signal.SIGTERM
-    stop_steps: ClassVar[tuple[tuple[signal.Signals, float], ...]] = ((signal.SIGTERM, 15.0),)
+    stop_steps = ((signal.SIGTERM, 15.0),)
 
     def __init__(self, places: Places, software: Software) -> None:
         super().__init__(places)

@@ -24,7 +24,7 @@ _REPOSITORY = Path(__file__).resolve().parents[4]
 _OWNER_SCRIPT = """
 import json, os, sys
 import psycopg, redis, sqlalchemy.dialects.postgresql.psycopg
-import yeban.embedded, yeban.runtime.servers.server, yeban.errors
+import yeban.runtime.process, yeban.runtime.servers, yeban.errors
 from pathlib import Path
 from yeban.settings import Settings
 
@@ -35,7 +35,7 @@ if orders["uid"] is not None:
     os.setgid(orders["gid"])
     os.setuid(orders["uid"])
 if orders["watch"]:
-    yeban.runtime.servers.server.WATCH = True
+    yeban.runtime.process.WATCH = True
 settings = Settings(data_dir=Path(orders["data_dir"]), database_url=None, redis_url=None)
 try:
     with yeban.runtime.servers.open_servers(settings) as endpoints:

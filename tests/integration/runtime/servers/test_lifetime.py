@@ -17,7 +17,8 @@ from sqlalchemy.engine import make_url
 
 from tests.fixtures.waiting import wait_until
 from yeban.errors import ConfigurationError
-from yeban.runtime.servers import Endpoints, open_servers, running_endpoints, supervisor
+from yeban.runtime import supervisor
+from yeban.runtime.servers import Endpoints, open_servers, running_endpoints
 from yeban.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("copied_clusters")
