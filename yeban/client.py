@@ -1,4 +1,4 @@
-"""A small client of API v1, as the command line uses it."""
+"""A client of API v1 for the command line."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _UPLOAD_TIMEOUT = httpx.Timeout(3600.0, connect=5.0)
 
 
-# The server closes a connection that is idle for two seconds; a request sent just then would be lost.
+# The server closes connections after two idle seconds; a request sent at that moment would be lost.
 _LIMITS = httpx.Limits(keepalive_expiry=1.0)
-# What each kind of answer has, wherever it comes from a Yeban server.
+# Members of each kind of answer, to recognise a Yeban server.
 _CLASSIFICATION = ("labels", "scores", "assigned", "model", "timing")
 _JOB = ("id", "state", "source", "progress", "times", "model", "summary", "refinement", "corrections", "error")
 _CORRECTED = ("stored", "removed", "job")
 
 
 class Client:
-    """Talks to one server. Every method raises the :class:`~yeban.errors.YebanError` that the server reported."""
+    """Client of one server. Methods raise the :class:`~yeban.errors.YebanError` that the server reports."""
 
     def __init__(self, url: str, *, token: str | None = None) -> None:
         """``url`` is the server's root, such as ``http://127.0.0.1:8400``; ``token`` is for one with accounts."""
         if not url.startswith(("http://", "https://")):
             raise InvalidRequest(msg("%(url)s is not a server URL; it starts with http:// or https://.", url=repr(url)))
         try:
-            # A proxy from the environment must not come between us and a server on this machine.
+            # Ignore proxies of the environment: the server may be on this machine.
             self._http = httpx.Client(
                 base_url=url.rstrip("/"),
                 timeout=_TIMEOUT,
@@ -79,11 +79,11 @@ class Client:
             )
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """One job as it stands."""
+        """One job."""
         return self._json("GET", f"/api/v1/jobs/{job_id}", _JOB)
 
     def jobs(self, *, state: str | None = None, name: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
-        """The newest jobs; optionally only those in a state, and those with ``name`` in the name of their file."""
+        """The newest jobs; optionally only those in ``state``, or with ``name`` in their file name."""
         params: dict[str, str | int] = {"limit": limit}
         params |= {field: value for field, value in (("state", state), ("name", name)) if value is not None}
         return self._listed("/api/v1/jobs", "jobs", params)
@@ -93,14 +93,14 @@ class Client:
         return self._json("POST", f"/api/v1/jobs/{job_id}/{verb}", _JOB)
 
     def delete_job(self, job_id: str) -> None:
-        """Delete an ended job with its rows and results."""
+        """Delete a finished or stopped job with its rows and results."""
         with self._errors():
             self._raise_for_problem(self._http.delete(f"/api/v1/jobs/{job_id}"))
 
     def correct(
         self, job_id: str, corrections: Mapping[int, Sequence[str] | None], *, author: str = ""
     ) -> dict[str, Any]:
-        """Give rows of a job, by number, the labels they ought to have: none where none fits, ``None`` to undo it."""
+        """Correct the labels of rows by their number: an empty list if no label fits, ``None`` to undo a correction."""
         items = [
             {"row": row, "labels": None if labels is None else list(labels)} for row, labels in corrections.items()
         ]
@@ -108,11 +108,11 @@ class Client:
         return self._json("PUT", f"/api/v1/jobs/{job_id}/corrections", _CORRECTED, json=body)
 
     def refine(self, job_id: str) -> dict[str, Any]:
-        """Have a completed job refined once more; it is ``finishing`` until that is done."""
+        """Refine a completed job again; it is ``finishing`` meanwhile."""
         return self._json("POST", f"/api/v1/jobs/{job_id}/refine", _JOB)
 
     def download(self, job_id: str, format_: str, target: Path) -> None:
-        """Write the tagged table to ``target``, which appears only when it is whole."""
+        """Write the tagged table to ``target``, which appears only once it is complete."""
         self._download(f"/api/v1/jobs/{job_id}/results.{format_}", target)
 
     def download_errors(self, job_id: str, target: Path) -> None:
@@ -120,11 +120,11 @@ class Client:
         self._download(f"/api/v1/jobs/{job_id}/errors.csv", target)
 
     def models(self) -> list[dict[str, Any]]:
-        """The models that live workers serve."""
+        """The models of the live workers."""
         return self._listed("/api/v1/models", "models", {})
 
     def readiness(self) -> dict[str, Any] | None:
-        """What ``/readyz`` says, ready or not; ``None`` when nobody answers yet, or somebody else does."""
+        """The answer of ``/readyz``; ``None`` without one, or if another program answers."""
         try:
             response = self._http.get("/readyz")
             answer = response.json()
@@ -137,7 +137,7 @@ class Client:
     def _listed(self, path: str, member: str, params: Mapping[str, str | int]) -> list[dict[str, Any]]:
         listed = self._json("GET", path, (member,), params=dict(params))[member]
         if not isinstance(listed, list):
-            raise self._stranger(f"no list of {member}")
+            raise self._foreign(f"no list of {member}")
         return listed
 
     def _json(self, method: str, path: str, members: Sequence[str], **options: Any) -> dict[str, Any]:
@@ -147,9 +147,9 @@ class Client:
             try:
                 answer = response.json()
             except ValueError:
-                raise self._stranger("no JSON") from None
+                raise self._foreign("no JSON") from None
             if not isinstance(answer, dict) or any(member not in answer for member in members):
-                raise self._stranger("other JSON")
+                raise self._foreign("other JSON")
             return answer
 
     def _download(self, path: str, target: Path) -> None:
@@ -185,7 +185,7 @@ class Client:
                 )
             ) from error
         except httpx.DecodingError as error:
-            raise self._stranger(str(error)) from error
+            raise self._foreign(str(error)) from error
         except UnicodeEncodeError as error:
             raise InvalidRequest(
                 msg(
@@ -201,12 +201,12 @@ class Client:
             problem = response.json()
             message, code = Message.verbatim(str(problem["detail"])), str(problem["code"])
         except (ValueError, KeyError, TypeError):
-            raise self._stranger(f"{response.status_code} {response.reason_phrase}") from None
+            raise self._foreign(f"{response.status_code} {response.reason_phrase}") from None
         if code not in error_classes() and response.is_client_error:
             raise InvalidRequest(message)
         raise error_from_code(code, message)
 
-    def _stranger(self, answer: str) -> YebanError:
+    def _foreign(self, answer: str) -> YebanError:
         return ServiceUnavailable(
             msg(
                 "What answers at %(base_url)s does not speak as a Yeban server does (%(answer)s). Is the URL right?",
@@ -217,7 +217,7 @@ class Client:
 
 
 def wait_until_ready(client: Client, timeout_s: float, still_alive: Callable[[], None]) -> None:
-    """Wait until the server and its workers are ready; ``still_alive()`` may raise to stop the waiting."""
+    """Wait until the server and its workers are ready; ``still_alive()`` may raise to stop waiting."""
     deadline = time.monotonic() + timeout_s
     while True:
         answer = client.readiness()

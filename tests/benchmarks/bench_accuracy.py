@@ -18,8 +18,7 @@ from worker.evaluation.corrections import Corrected, simulate
 from worker.evaluation.decisions import Prepared, Setting, decide, decide_with_examples, prepare
 from worker.evaluation.figures import Figures, judge
 from worker.evaluation.files import LabelledFile, read_labelled
-from worker.evaluation.open_set import ANY_LABEL, leave_out
-from worker.evaluation.rejection import Rejection
+from worker.evaluation.open_set import ANY_LABEL, Rejection, leave_out
 from worker.evaluation.scorer import Scorer, open_scorer, open_stores
 from yeban.labels import DEFAULT_TEMPLATE
 from yeban.tabular import ReadOptions

@@ -1,5 +1,5 @@
-"""Measuring any model and setting on files whose right labels are known, without servers.
+"""Measures models and settings on labelled files, without servers.
 
-``files`` reads them, ``scoring`` asks the models, ``deciding``, ``corrections`` and ``open_set`` decide the rows, and
-``figures`` says how well. ``bootstrap``, ``selective`` and ``rejection`` know numbers only.
+``files`` reads them, ``scorer`` calls the models, ``decisions``, ``corrections`` and ``open_set`` decide the rows, and
+``figures`` judges them. ``bootstrap`` and ``selective`` work on numbers only.
 """

@@ -1,4 +1,4 @@
-"""How far accuracy and macro-F1 could be off, since a file is only a sample of the texts there are.
+"""Confidence intervals of accuracy and macro-F1 over the sample of texts in a file.
 
 Percentile bootstrap (Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979).
 """
@@ -16,13 +16,13 @@ Indices = NDArray[np.intp]
 RESAMPLES = 1_000
 LEVEL = 0.95
 
-# Counts in memory at a time; a wrongly chosen gold column has a label in every row.
+# Most counts in memory; a wrongly chosen gold column has as many labels as rows.
 _MOST_COUNTS = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """Where a figure lies with a probability of :data:`LEVEL`."""
+    """The interval of a figure at a confidence of :data:`LEVEL`."""
 
     low: float
     high: float
@@ -37,8 +37,8 @@ class Intervals:
 def bootstrap(gold: Indices, predicted: Indices, *, n_labels: int, seed: int = 0) -> Intervals:
     """Intervals of both figures for ``(n_rows,)`` indices below ``n_labels``; deterministic for one ``seed``.
 
-    A row counts only by its gold and its predicted label, so drawing rows with replacement is drawing how many rows
-    each pair of labels gets, which one multinomial does. Macro-F1 is that of
+    Rows differ only by their gold and predicted labels, so a resample of rows is a multinomial draw of the counts of
+    label pairs. Macro-F1 is that of
     :class:`yeban.results.evaluation.Agreement`: the mean over the labels that occur in the resample.
     """
     pairs, counts = np.unique(gold * n_labels + predicted, return_counts=True)
@@ -59,7 +59,7 @@ def bootstrap(gold: Indices, predicted: Indices, *, n_labels: int, seed: int = 0
 
 
 def _per_label(draws: NDArray[np.int64], label_of: Indices, n_labels: int) -> NDArray[np.int64]:
-    """Add up the columns of ``(n_resamples, n_pairs)`` draws by their label: ``(n_resamples, n_labels)``."""
+    """Sum the columns of ``(n_resamples, n_pairs)`` draws by label: ``(n_resamples, n_labels)``."""
     columns = np.arange(len(label_of))
     adding = sparse.csr_matrix((np.ones(len(label_of), np.int64), (label_of, columns)), shape=(n_labels, len(label_of)))
     return np.asarray((adding @ draws.T).T)

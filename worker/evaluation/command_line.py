@@ -10,14 +10,14 @@ from typing import Any
 import click
 
 from worker.engine.phrasing import FEATURES
-from worker.evaluation.documents import document
 from worker.evaluation.evaluations import Evaluation, Wanted, evaluate
-from worker.evaluation.files import LabelledFile, labels_of, read_labelled
+from worker.evaluation.files import LabelledFile, read_labelled
 from worker.evaluation.open_set import why_not
+from worker.evaluation.representation import document
 from worker.evaluation.scorer import open_scorer
 from worker.evaluation.tables import present
 from yeban.errors import InvalidLabels, msg
-from yeban.labels import DEFAULT_TEMPLATE, split_labels
+from yeban.labels import Label, split_labels
 from yeban.runtime import parameters
 from yeban.runtime.terminal import console, phase, print_json
 from yeban.settings import get_settings
@@ -30,7 +30,7 @@ from yeban.tabular import ReadOptions
 @click.option("--text-column", metavar="C", help="Column with the text (a name, or #N).")
 @click.option("--labels", metavar="A,B,C", help="Candidate labels; by default those of each file's gold column.")
 @parameters.labels_file
-@click.option("--template", default=DEFAULT_TEMPLATE, show_default=True, help="Hypothesis template; {} is the label.")
+@parameters.template
 @click.option("--model", metavar="M", help="Model to measure.")
 @parameters.model_dir
 @click.option("--no-refine", is_flag=True, help="Measure row by row only.")
@@ -72,7 +72,7 @@ def evaluate_files(
     *,
     files: tuple[Path, ...],
     labels: str | None,
-    labels_file: list[str | dict[str, Any]] | None,
+    labels_file: tuple[Label, ...] | None,
     template: str,
     model: str | None,
     model_dir: Path,
@@ -106,8 +106,7 @@ def evaluate_files(
         precision=precision,
         seed=seed,
     )
-    listed = split_labels(labels) if labels is not None else labels_file
-    candidates = None if listed is None else labels_of(listed)
+    candidates = labels_file if labels is None else tuple(Label(name=name) for name in split_labels(labels))
     read_options = ReadOptions(
         **columns, max_cell_chars=settings.max_cell_chars, max_columns=settings.max_columns, max_rows=settings.max_rows
     )
@@ -131,7 +130,7 @@ def evaluate_files(
 
 
 def _check_left_out(files: Sequence[LabelledFile], labels: Sequence[str]) -> None:
-    """Raise ``InvalidLabels`` for a label that can be left out of none of the files, with the first file's reason."""
+    """Raise ``InvalidLabels`` for a label that can be left out of no file, with the first file's reason."""
     for label in labels:
         reasons = [why_not(file, label) for file in files]
         if None not in reasons:

@@ -1,4 +1,4 @@
-"""What corrections are worth: a person who corrects the rows that the tool names, simulated by the gold labels."""
+"""Simulated corrections: gold labels correct the suggested rows, and the file is refined again."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from worker.refinement.review_choice import suggest
 
 Indices = NDArray[np.intp]
 
-#: Rows that are corrected between one refinement and the next.
+#: Corrections between two refinements.
 STEP = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corrected:
-    """After so many corrections: the accuracy of all rows, where corrected ones are right, and of the others alone.
+    """Accuracy after ``corrections`` rows: of all rows, where corrected ones are right, and of the ``others``.
 
     ``others`` is ``None`` when every row is corrected.
     """
@@ -30,9 +30,9 @@ class Corrected:
 
 
 def simulate(prepared: Prepared, count: int) -> list[Corrected]:
-    """The course from no correction to ``count``, or to as many rows as there are to correct, in steps of ten.
+    """Accuracies from no correction to ``count`` or all correctable rows, in steps of ten.
 
-    Rows whose gold label is no candidate cannot be corrected, stay wrong, and are never asked for.
+    Rows whose gold label is no candidate cannot be corrected, stay wrong, and are never suggested.
     """
     rows, gold = prepared.rows, prepared.file.gold
     correctable = gold < len(prepared.file.label_set)
@@ -43,7 +43,7 @@ def simulate(prepared: Prepared, count: int) -> list[Corrected]:
         corrected = known != UNKNOWN
         done = int(corrected.sum())
         course.append(_judge(probabilities.argmax(axis=1), gold, corrected))
-        # Rows that nobody can correct pass for known, so that the choice goes to others.
+        # Rows that cannot be corrected count as known, so that others are suggested.
         settled = np.where(correctable, known, probabilities.argmax(axis=1))
         chosen = suggest(rows, probabilities, settled, min(STEP, count - done)) if done < count else []
         if not chosen:

@@ -1,4 +1,4 @@
-"""The ways to decide the rows of a file, each with its probabilities."""
+"""Probabilities of the rows of a file, row by row and refined."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _DECIMALS = 6
 
 
 class Setting(StrEnum):
-    """How rows were decided."""
+    """A way to decide rows."""
 
-    ROW_BY_ROW = "row by row"  # each by its own scores alone
-    REFINED = "refined"  # with what the whole file says of its labels
+    ROW_BY_ROW = "row by row"  # each row by its scores
+    REFINED = "refined"  # refined over the whole file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A file with what the models say of its rows. The rows have no embeddings where nothing is to be refined."""
+    """A file with the scores of its rows, and with their embeddings if it ``refines``."""
 
     file: LabelledFile
     rows: Rows
@@ -47,7 +47,7 @@ class Decided:
 
 
 def prepare(file: LabelledFile, scorer: Scorer, *, refine: bool) -> Prepared:
-    """Score every text of ``file`` once, and embed it where it is to be refined."""
+    """Score every text of ``file`` once; embed it to ``refine``."""
     if refine:
         rows = scorer.rows(file.texts, file.label_set)
         return Prepared(file=file, rows=rows, examples=scorer.examples(file.label_set), refines=True)
@@ -57,7 +57,7 @@ def prepare(file: LabelledFile, scorer: Scorer, *, refine: bool) -> Prepared:
 
 
 def decide(prepared: Prepared) -> Decided:
-    """Every row, from the labels alone."""
+    """Decide every row from the labels alone."""
     by_setting = {Setting.ROW_BY_ROW: prepared.rows.scores}
     if prepared.refines:
         by_setting[Setting.REFINED] = refined(prepared.rows, examples=prepared.examples)
@@ -65,7 +65,7 @@ def decide(prepared: Prepared) -> Decided:
 
 
 def decide_with_examples(prepared: Prepared, scorer: Scorer, per_label: int, seed: int) -> Decided:
-    """Every row but the ``per_label`` rows of each label, drawn by ``seed``, that are given as examples of it."""
+    """Decide all rows but ``per_label`` random rows of each label, which become its examples."""
     file = prepared.file
     drawn = draw(file.gold, len(file.label_set), per_label, seed)
     judged = np.ones(len(file.gold), np.bool_)
@@ -98,7 +98,7 @@ def part(rows: Rows, places: Indices) -> Rows:
 
 
 def draw(gold: Indices, n_labels: int, per_label: int, seed: int) -> Indices:
-    """Places of ``per_label`` rows of each label, in order; of a label with few rows one is left to be judged."""
+    """Sorted places of ``per_label`` random rows of each label; one row of a small label is left to judge."""
     shuffled = np.random.default_rng(seed).permutation(len(gold))
     drawn = []
     for label in range(n_labels):
@@ -108,7 +108,7 @@ def draw(gold: Indices, n_labels: int, per_label: int, seed: int) -> Indices:
 
 
 def add_examples(file: LabelledFile, drawn: Indices) -> LabelSet:
-    """The file's label set with the texts of ``drawn`` rows as further examples of their labels."""
+    """The file's label set with the texts of the ``drawn`` rows as additional examples."""
     texts: list[list[str]] = [[] for _ in file.label_set.labels]
     for at in drawn.tolist():
         texts[file.gold[at]].append(file.texts[at])

@@ -1,4 +1,4 @@
-"""Everything that was asked of one file, measured."""
+"""Evaluation of one file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.evaluation.scorer import Scorer
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What to measure. ``examples`` are given per label, ``precision`` is what a threshold should meet, in (0, 1]."""
+    """Measures to take: ``examples`` per label, ``corrections``, labels to ``leave_out``, ``precision`` in (0, 1]."""
 
     refine: bool = True
     examples: int = 0
@@ -26,7 +26,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The figures of one file: from its labels alone, with examples where wanted, and what else was wanted."""
+    """Figures of one file: from its labels alone (``plain``), and the other measures taken."""
 
     file: LabelledFile
     plain: dict[Setting, Figures]
@@ -36,7 +36,7 @@ class Evaluation:
 
 
 def evaluate(file: LabelledFile, scorer: Scorer, wanted: Wanted) -> Evaluation:
-    """Measure one file. Labels to leave out that say nothing about this file are passed over.
+    """Measure one file. Labels that cannot be left out of this file are skipped.
 
     Raises ``InvalidLabels`` when a label does not fit the model, and ``EngineFailed``.
     """

@@ -1,4 +1,4 @@
-"""How good one setting's probabilities are on the rows whose right label is known."""
+"""Accuracy and calibration of probabilities against gold labels."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _COVERAGES = tuple(tenths / 10 for tenths in range(1, 11))
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """``ece`` is the expected calibration error over 15 bins; ``curve`` has each tenth of the rows, the surest first.
+    """Figures of one setting: ``ece`` over 15 bins, ``curve`` at each tenth of the rows, the surest first.
 
-    ``threshold`` is the lowest that meets the precision asked for; ``None`` if none was, or none does.
+    ``threshold`` is the lowest with the requested precision; ``None`` without one.
     """
 
     rows: int
@@ -39,10 +39,10 @@ class Figures:
 def judge(
     probabilities: Floats, gold: Indices, names: Sequence[str], *, precision: float | None = None, seed: int = 0
 ) -> Figures:
-    """Hold ``(n_rows, n_labels)`` probabilities, n ≥ 1, against ``(n_rows,)`` gold labels.
+    """Compare ``(n_rows, n_labels)`` probabilities, n ≥ 1, with ``(n_rows,)`` gold labels.
 
-    ``gold`` points into ``names``: the labels of the columns, in their order, and then any that are no candidates; a
-    row of those is a miss. ``seed`` is that of the bootstrap.
+    ``gold`` indexes ``names``: the labels of the columns in order, then labels that are no candidates, whose rows are
+    misses. ``seed`` is for the bootstrap.
     """
     predicted = probabilities.argmax(axis=1)
     agreement = Agreement(names)
@@ -59,6 +59,6 @@ def judge(
         ece=expected_calibration_error(probabilities.astype(np.float64), gold),
         curve=tuple(curve.at_coverage(coverage) for coverage in _COVERAGES),
         threshold=None if precision is None else curve.lowest(precision),
-        # Of the candidates only: a wrongly chosen gold column may hold a million different values.
+        # Candidates only: a wrongly chosen gold column may hold a million values.
         per_label={name: asdict(of_label[name]) for name in names[: probabilities.shape[1]] if name in of_label},
     )

@@ -1,4 +1,4 @@
-"""Labelled files: texts and their right labels, from any table that can be tagged."""
+"""Labelled files: tables with a gold column."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,10 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledFile:
-    """The rows of one file that can be judged.
+    """The rows of a file with a text and a gold label.
 
-    ``gold`` ``(n_rows,)`` points into :attr:`names`. ``without_gold`` and ``unusable`` count the rows left out: those
-    without a right label, and those without a text or with another problem.
+    ``gold`` ``(n_rows,)`` indexes :attr:`names`. ``without_gold`` and ``unusable`` count the rows left out: without a
+    gold label, and without a text or with another problem.
     """
 
     name: str
@@ -36,12 +35,12 @@ class LabelledFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The candidate labels, and then the gold labels that are not among them."""
+        """The candidate labels, then the other gold labels."""
         return self.label_set.names + self.other_labels
 
     @property
     def other_counts(self) -> dict[str, int]:
-        """How many rows have each gold label that is no candidate; they are misses whatever is predicted."""
+        """Rows of each gold label that is no candidate; they are always misses."""
         n_labels = len(self.label_set)
         counts = np.bincount(self.gold, minlength=len(self.names))[n_labels:]
         return dict(Counter(dict(zip(self.other_labels, counts.tolist(), strict=True))).most_common())
@@ -50,7 +49,7 @@ class LabelledFile:
 def read_labelled(
     path: Path, options: ReadOptions, *, labels: Sequence[Label] | None = None, template: str
 ) -> LabelledFile:
-    """Read a table of which ``options`` names the gold column.
+    """Read a table; ``options`` names the gold column.
 
     The candidates are ``labels``, or all labels of the gold column, sorted by name. Raises ``InvalidTable``,
     ``UnknownColumn``, ``TooLarge``, ``InvalidLabels`` or ``InvalidTemplate``, naming the file.
@@ -103,22 +102,3 @@ def _read(path: Path, options: ReadOptions, labels: Sequence[Label] | None, temp
         without_gold=without_gold,
         unusable=unusable,
     )
-
-
-def labels_of(listed: Sequence[str | dict[str, Any]]) -> tuple[Label, ...]:
-    """Labels as the command line lists them: names, or objects with a name, description and examples.
-
-    Raises ``InvalidLabels`` for a description that is no text, or examples that are no list of texts.
-    """
-    return tuple(_label(item) for item in listed)
-
-
-def _label(item: str | dict[str, Any]) -> Label:
-    if isinstance(item, str):
-        return Label(name=item.strip())
-    name, description, examples = str(item["name"]).strip(), item.get("description") or "", item.get("examples") or []
-    if not isinstance(description, str):
-        raise InvalidLabels(msg("The description of the label “%(name)s” is not a text.", name=name), label=name)
-    if not isinstance(examples, list) or not all(isinstance(example, str) for example in examples):
-        raise InvalidLabels(msg("The examples of the label “%(name)s” are not a list of texts.", name=name), label=name)
-    return Label(name=name, description=description, examples=tuple(examples))

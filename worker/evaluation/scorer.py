@@ -1,4 +1,4 @@
-"""What the models say of texts, as a job would keep it."""
+"""Scores and embeddings of texts, as exact as jobs keep them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Floats = NDArray[np.float32]
 
 _DECIMALS = 6
 _BLOCK_TEXTS = 512
-# Scoring the same texts for other labels must not embed them again; what is forgotten is only computed anew.
+# Scoring the same texts for other labels must not embed them again.
 _TEXTS_KEPT = 200_000
 _PAIRS_KEPT = 2_000_000
 _LABELS_KEPT = 20_000
 
 
-def _quiet(_said: str) -> None:
+def _quiet(_progress: str) -> None:
     pass
 
 
 class Scorer:
-    """Scores and embeds texts, each distinct text once a call, and says how far it is."""
+    """Scores and embeds texts, each distinct text once a call, and reports progress."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Scorer:
         *,
         say: Callable[[str], None] = _quiet,
     ) -> None:
-        """``open_geometry`` gives the model that embeds when ``classifier`` does not; it is called once, if at all."""
+        """``open_geometry`` opens a model for embeddings if ``classifier`` makes none; it is called at most once."""
         self._classifier = classifier
         self._open_geometry = open_geometry
         self._geometry: Classifier | None = None
@@ -48,11 +48,11 @@ class Scorer:
 
     @property
     def info(self) -> ModelInfo:
-        """The model that scores."""
+        """The scoring model."""
         return self._classifier.info
 
     def check(self, label_set: LabelSet) -> None:
-        """Raise ``InvalidLabels`` when a label does not fit the model."""
+        """Raise ``InvalidLabels`` if a label does not fit the model."""
         self._classifier.check(label_set)
 
     def scores(self, texts: Sequence[str], label_set: LabelSet) -> Floats:
@@ -60,14 +60,14 @@ class Scorer:
         return self._assess(texts, label_set, embed=False).scores
 
     def rows(self, texts: Sequence[str], label_set: LabelSet) -> Rows:
-        """The same with unit embeddings, which are as exact as jobs keep them.
+        """Scores, and unit embeddings as exact as jobs keep them.
 
-        Raises what opening the model for embeddings does, and ``ModelUnusable`` if that makes none.
+        Raises the errors of opening a model, and ``ModelUnusable`` if no model embeds.
         """
         return self._assess(texts, label_set, embed=True)
 
     def examples(self, label_set: LabelSet) -> Examples | None:
-        """The examples that the labels came with, embedded as the rows are; ``None`` without any."""
+        """The embedded examples of the labels; ``None`` without any."""
         pairs = [(text, number) for number, label in enumerate(label_set.labels) for text in label.examples]
         if not pairs:
             return None
@@ -94,7 +94,7 @@ class Scorer:
         return Rows(texts=tuple(texts), vectors=kept[places], scores=np.concatenate(scores)[places])
 
     def embed(self, texts: Sequence[str]) -> Floats:
-        """Unit embeddings ``(n_texts, dimension)`` of texts as they are. Raises as :meth:`rows` does."""
+        """Unit embeddings ``(n_texts, dimension)``. Raises as :meth:`rows` does."""
         vectors = self._classifier.embed(texts) if self._geometry is None else None
         if vectors is None:
             if self._geometry is None and self._open_geometry is not None:
@@ -106,7 +106,7 @@ class Scorer:
 
 
 def open_stores() -> Stores:
-    """Caches for one scorer, or for several of one model."""
+    """Caches for scorers of one model."""
     from worker.cache import MemoryStore  # noqa: PLC0415
 
     return Stores(labels=MemoryStore(_LABELS_KEPT), texts=MemoryStore(_TEXTS_KEPT), pairs=MemoryStore(_PAIRS_KEPT))
@@ -121,11 +121,11 @@ def open_scorer(
     stores: Stores | None = None,
     say: Callable[[str], None] = _quiet,
 ) -> Scorer:
-    """Open ``model`` as a worker would, but ``without`` some features of an embedding model.
+    """Open ``model`` as a worker would, ``without`` some features of embedding models.
 
     Raises ``UnknownModel``, ``ModelUnusable`` or ``EngineUnavailable``.
     """
-    # Heavy, and a file that cannot be read is told of without it.
+    # Heavy: mistakes in the files are reported before.
     from worker.engine import open_classifier  # noqa: PLC0415
 
     stores = open_stores() if stores is None else stores

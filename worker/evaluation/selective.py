@@ -1,4 +1,4 @@
-"""Tagging only what the model is sure of: what accuracy each threshold buys, and for how many rows.
+"""Selective classification: the precision and the coverage of each threshold.
 
 Coverage after Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks" (2017); the lower bound after
 Wilson, "Probable Inference, the Law of Succession, and Statistical Inference" (1927).
@@ -17,9 +17,9 @@ _Z = 1.959964
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """What tagging only rows at or over ``threshold`` gives: ``kept`` rows, of which ``precision`` are right.
+    """Result of tagging only rows at or over ``threshold``: ``kept`` rows with a ``precision``.
 
-    ``precision_low`` is the lower end of the 95 % Wilson interval: what to expect of other rows at worst.
+    ``precision_low`` is the lower end of the 95 % Wilson interval, a bound for other rows.
     """
 
     threshold: float
@@ -31,15 +31,15 @@ class Threshold:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Every threshold that makes a difference, highest first, with the rows at or over it and how many are right."""
+    """Distinct thresholds, highest first, with the numbers of ``kept`` and of ``right`` rows."""
 
     thresholds: NDArray[np.float64]
     kept: NDArray[np.intp]
     right: NDArray[np.intp]
 
     def lowest(self, precision: float) -> Threshold | None:
-        """The lowest threshold with at least this precision on these rows; ``None`` if no threshold has it."""
-        # The product and not the quotient: 9 of 10 rows are a precision of 0.9, whatever 0.9 is in binary.
+        """The lowest threshold with at least this precision; ``None`` without one."""
+        # A product, not a quotient: 9 of 10 rows must meet 0.9 despite rounding.
         meeting = np.flatnonzero(self.right >= precision * self.kept - 1e-9)
         return self._point(int(meeting[-1])) if len(meeting) else None
 
@@ -59,7 +59,7 @@ class Curve:
 
 
 def coverage_curve(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> Curve:
-    """The curve of ``(n_rows,)`` confidences, n ≥ 1, and whether each row is right. Equal confidences fall together."""
+    """The curve of ``(n_rows,)`` confidences, n ≥ 1, and right rows. Equal confidences make one point."""
     order = np.argsort(-confidence, kind="stable")
     ordered = confidence[order]
     last_of_its_kind = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
@@ -71,7 +71,7 @@ def coverage_curve(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a probability of which ``successes`` in ``trials`` were seen; (0, 1) for no trial."""
+    """The 95 % Wilson interval of a probability from ``successes`` in ``trials``; (0, 1) without trials."""
     if trials == 0:
         return 0.0, 1.0
     share = successes / trials

@@ -1,4 +1,4 @@
-"""Evaluations as tables for a person."""
+"""Evaluations as tables."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rich.table import Table
 from worker.engine import ModelInfo
 from worker.evaluation.bootstrap import Interval
 from worker.evaluation.decisions import Setting
-from worker.evaluation.documents import UNKNOWN_LISTED, means
 from worker.evaluation.evaluations import Evaluation, Wanted
 from worker.evaluation.figures import Figures
+from worker.evaluation.representation import UNKNOWN_LISTED, means
 
 
 def present(evaluations: Sequence[Evaluation], wanted: Wanted, info: ModelInfo, console: Console) -> None:
-    """Print the tables that were asked for, and what was left out of them."""
+    """Print the requested tables, and notes on rows left out."""
     console.print(f"Scored by {info.name} ({info.precision} on {info.session}).")
     console.print(_accuracy("From the labels alone", evaluations, lambda one: one.plain))
     if wanted.examples:

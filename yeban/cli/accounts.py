@@ -1,4 +1,4 @@
-"""``yeban account``: who may sign in, from the shell of whoever runs the server."""
+"""``yeban account``: user accounts and their tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from yeban.accounts import people, tokens
 from yeban.accounts.people import Role
-from yeban.cli.connection import database_url
+from yeban.cli.database import database_url
 from yeban.database.engine import Database
 from yeban.database.migrations import migrate
 from yeban.runtime.terminal import console
@@ -22,17 +22,17 @@ from yeban.settings import get_settings
 _FROM_STDIN = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 
 
-def _what_it_may_do(*, given: bool) -> Callable[[Any], Any]:
-    """The options of role and team; ``given`` says whether what is left out is the default or stays as it is."""
+def _role_and_team(*, new: bool) -> Callable[[Any], Any]:
+    """Add the options of role and team. Only ``new`` accounts have defaults."""
 
     def add(command: Any) -> Any:
         command = click.option(
             "--admin/--member",
-            default=False if given else None,
-            help="Whether it sees everything and looks after accounts.",
+            default=False if new else None,
+            help="Admins see everything and manage accounts.",
         )(command)
         return click.option(
-            "--team", default="" if given else None, help="Team whose members see each other's jobs; blank for none."
+            "--team", default="" if new else None, help="Team whose members see each other's jobs; empty for none."
         )(command)
 
     return add
@@ -47,10 +47,10 @@ def account() -> None:
 
 @account.command()
 @click.argument("name")
-@_what_it_may_do(given=True)
+@_role_and_team(new=True)
 @_FROM_STDIN
 def add(name: str, admin: bool, team: str, password_stdin: bool) -> None:
-    """Make an account, with a password that is asked for."""
+    """Create an account, and prompt for its password."""
     password = _password(password_stdin)
     with _database() as database:
         made = people.create_account(database, name, password, role=Role.ADMIN if admin else Role.MEMBER, team=team)
@@ -59,7 +59,7 @@ def add(name: str, admin: bool, team: str, password_stdin: bool) -> None:
 
 @account.command("list")
 def list_() -> None:
-    """Show all accounts."""
+    """List the accounts."""
     with _database() as database:
         found = people.list_accounts(database)
     table = Table("name", "role", "team", "made", "state")
@@ -72,9 +72,9 @@ def list_() -> None:
 @account.command()
 @click.argument("name")
 @_FROM_STDIN
-@click.option("--revoke-tokens", is_flag=True, help="Revoke all its tokens too.")
+@click.option("--revoke-tokens", is_flag=True, help="Also revoke all its tokens.")
 def password(name: str, password_stdin: bool, revoke_tokens: bool) -> None:
-    """Give an account another password, which ends its sessions."""
+    """Change the password of an account and end its sessions."""
     given = _password(password_stdin)
     with _database() as database:
         people.change_password(database, people.get_account(database, name), given, revoke_tokens=revoke_tokens)
@@ -83,10 +83,10 @@ def password(name: str, password_stdin: bool, revoke_tokens: bool) -> None:
 
 @account.command()
 @click.argument("name")
-@_what_it_may_do(given=False)
-@click.option("--disable/--enable", default=None, help="Whether it can sign in and use its tokens.")
+@_role_and_team(new=False)
+@click.option("--disable/--enable", default=None, help="Disabled accounts cannot sign in or use tokens.")
 def change(name: str, admin: bool | None, team: str | None, disable: bool | None) -> None:
-    """Change what an account may do; what is not named stays."""
+    """Change the role, the team or the state of an account."""
     with _database() as database:
         found = people.get_account(database, name)
         role = found.role if admin is None else Role.ADMIN if admin else Role.MEMBER
@@ -97,10 +97,10 @@ def change(name: str, admin: bool | None, team: str | None, disable: bool | None
 
 @account.command()
 @click.argument("name")
-@click.option("--for", "purpose", required=True, help="What the token is for, as lists show it.")
-@click.option("--days", type=click.IntRange(1, 3_650), help="Days until it expires; without, it does not.")
+@click.option("--for", "purpose", required=True, help="Purpose of the token, as shown in lists.")
+@click.option("--days", type=click.IntRange(1, 3_650), help="Days until the token expires; by default it does not.")
 def token(name: str, purpose: str, days: int | None) -> None:
-    """Make a token for programs, and write it to standard output, this once."""
+    """Create an API token, and print it once on standard output."""
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
     with _database() as database:
         found = people.get_account(database, name)
@@ -111,7 +111,7 @@ def token(name: str, purpose: str, days: int | None) -> None:
 @contextmanager
 def _database() -> Iterator[Database]:
     with database_url(get_settings()) as url:
-        migrate(url)  # the first account may well come before the first start
+        migrate(url)  # the first account may precede the first start
         database = Database(url, pool_size=1)
         try:
             yield database

@@ -1,4 +1,4 @@
-"""``yeban classify``: one text, now."""
+"""``yeban classify``: one text."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from yeban.cli import options
 from yeban.cli.connection import open_client, reach_server
 from yeban.errors import InvalidRequest, msg
+from yeban.labels import LabelSet
 from yeban.runtime.parameters import as_json
 from yeban.runtime.terminal import console, phase, print_json
 
@@ -24,7 +25,7 @@ _BAR_CHARS = 40
 @click.option("--model", metavar="M", help="Model to use.")
 @options.server
 @as_json
-def classify(text: str, labels: options.Labels, model: str | None, server: str | None, as_json: bool) -> None:
+def classify(text: str, label_set: LabelSet, model: str | None, server: str | None, as_json: bool) -> None:
     """Classify TEXT and show the probability of each label.
 
     TEXT - reads standard input."""
@@ -32,13 +33,13 @@ def classify(text: str, labels: options.Labels, model: str | None, server: str |
         text = _standard_input()
     if not text.strip():
         raise InvalidRequest(msg("There is no text to classify."))
-    body = {"text": text, **labels.body()} | ({"model": model} if model else {})
+    body = {"text": text, **label_set.to_json()} | ({"model": model} if model else {})
     screen = console(stderr=True)
     with ExitStack() as stack:
         with phase(screen, "Starting…"):
             reached = stack.enter_context(reach_server(server, model=model, say=screen.print))
         answer = stack.enter_context(open_client(reached.url)).classify(body)
-        # Before the servers are stopped, which takes seconds.
+        # Print before the servers stop, which takes seconds.
         if as_json:
             print_json(answer)
         else:

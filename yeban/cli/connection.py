@@ -1,4 +1,4 @@
-"""Which server a command talks to."""
+"""Connections of commands to a server."""
 
 from __future__ import annotations
 
@@ -21,31 +21,18 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Reached:
-    """A server to talk to. ``check()`` raises when it is ours and a part of it has been given up."""
+    """A server. ``check()`` raises if this command started it and a restart cannot help a part of it."""
 
     url: str
     check: Callable[[], None]
 
 
 @contextmanager
-def database_url(settings: Settings) -> Iterator[str]:
-    """The database that is configured, or runs here, or is started for the length of the block."""
-    from yeban.runtime.servers import open_servers, running_endpoints  # noqa: PLC0415 - heavy
-
-    endpoints = running_endpoints(settings)
-    if endpoints is not None:
-        yield endpoints.database_url
-    else:
-        with open_servers(settings) as started:
-            yield started.database_url
-
-
-@contextmanager
 def reach_server(given: str | None, *, model: str | None = None, say: Callable[[str], None]) -> Iterator[Reached]:
-    """The server named, the one running on this machine, or one started for this command, serving ``model``.
+    """The given server, the one on this machine, or one started for this command with ``model``.
 
-    A server that one command started may be used by others meanwhile; it is stopped when the last of them is done.
-    ``say`` is told what is being waited for.
+    Other commands may join a server that one command started; it stops when the last of them is done. ``say`` receives
+    progress messages.
     """
     settings = get_settings() if model is None else load_settings(model=model)
     given = given or settings.server
@@ -57,26 +44,26 @@ def reach_server(given: str | None, *, model: str | None = None, say: Callable[[
         if url is not None:
             yield Reached(url=url, check=lambda: None)
             return
-        # The lock is let go when the stack is down, so that nobody joins in the meantime.
+        # The lock is released after the stack has stopped, so that no guest joins a stopping stack.
         with run_stack(settings, port=0) as stack, _outlasting_guests(book, say):
             yield Reached(url=stack.url, check=stack.check)
 
 
 def open_client(url: str) -> Client:
-    """A client that signs in with the configured token, if there is one."""
+    """A client with the configured token, if any."""
     return Client(url, token=get_settings().token)
 
 
 def existing_server_url(given: str | None) -> str:
-    """The server named, the one running on this machine, or the default address."""
+    """URL of the given server, the one on this machine, or the default address."""
     settings = get_settings()
     return given or settings.server or running_url(settings) or local_url(settings.host, settings.port)
 
 
 def _join(settings: Settings, book: int, say: Callable[[str], None]) -> str | None:
-    """Become a guest of the stack that runs, and return its URL; or become the one to start it, and return None.
+    """Join the running stack and return its URL, or take the lock to start one and return None.
 
-    Waits while another command starts or stops one.
+    Waits while another command starts or stops the stack.
     """
     waiting = False
     while True:
@@ -94,7 +81,7 @@ def _join(settings: Settings, book: int, say: Callable[[str], None]) -> str | No
 
 @contextmanager
 def _outlasting_guests(book: int, say: Callable[[str], None]) -> Iterator[None]:
-    """Let guests in, and wait for them at the end, whether it went well or not, but not against a Ctrl-C."""
+    """Admit guests, and wait for them at the end, also after an error but not after Ctrl-C."""
     fcntl.flock(book, fcntl.LOCK_UN)
     try:
         yield
@@ -114,9 +101,9 @@ def _await_guests(book: int, say: Callable[[str], None]) -> None:
 
 @contextmanager
 def _guest_book(settings: Settings) -> Iterator[int]:
-    """A file that each guest holds a shared lock on, and the host an exclusive one while it starts and stops.
+    """Open the lock file: guests hold a shared lock, the host an exclusive one while it starts and stops.
 
-    The kernel lets go of a lock however its process ends.
+    The kernel releases the locks of a process that dies.
     """
     path = settings.data_dir / _GUESTS
     try:

@@ -1,4 +1,4 @@
-"""``yeban doctor``: what is installed, configured and running, and what to do about what is not."""
+"""``yeban doctor``: checks of the packages, the settings and the running servers."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _EXTRAS = {
 }
 _NEEDED = {"web", "worker"}
 _INSTEAD = {"cpu": "gpu", "gpu": "cpu"}
-"""Extras that hold the same package for different machines, so that only one is to be installed."""
+"""Extras with the same package for different machines. Install only one of them."""
 
 _MIN_FREE_GB = 2
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``state`` is ok, note or problem; only a problem makes doctor fail."""
+    """A result of one check. ``state`` is ok, note or problem; doctor fails for problems only."""
 
     what: str
     state: str
@@ -85,14 +85,10 @@ def _data_directory(settings: Settings) -> Finding:
     while not place.exists():
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        return Finding(
-            what, "problem", f"{settings.data_dir} cannot be written to; set YEBAN_DATA_DIR to a path of your own"
-        )
+        return Finding(what, "problem", f"{settings.data_dir} is not writable; set YEBAN_DATA_DIR to another path")
     free_gb = shutil.disk_usage(place).free / 1e9
     if free_gb < _MIN_FREE_GB:
-        return Finding(
-            what, "problem", f"{settings.data_dir}, {free_gb:.1f} GB free; make room, {_MIN_FREE_GB} GB are needed"
-        )
+        return Finding(what, "problem", f"{settings.data_dir}, {free_gb:.1f} GB free; {_MIN_FREE_GB} GB are needed")
     return Finding(what, "ok", f"{settings.data_dir}, {free_gb:.1f} GB free")
 
 
@@ -114,7 +110,7 @@ def _packages(settings: Settings) -> list[Finding]:
 
 
 def _engine(_settings: Settings) -> list[Finding]:
-    """Ask for the engine's session in another process, since a broken driver may end it."""
+    """Check the engine in another process, since a broken driver may crash it."""
     answer = subprocess.run(python_command("models", "session", "--json"), capture_output=True, text=True, check=False)
     if answer.returncode != 0:
         last = (answer.stderr.strip().splitlines() or [f"ended with status {answer.returncode}"])[-1]
@@ -140,18 +136,20 @@ def _model(settings: Settings) -> list[Finding]:
     what = f"model {settings.model}"
     if (settings.model_dir / settings.model).is_dir():
         return [Finding(what, "ok", f"built; `yeban models check {settings.model}` verifies it")]
-    return [Finding(what, "note", "not built yet; the first start does that")]
+    return [Finding(what, "note", "not built yet; the first start builds it")]
 
 
 def _servers(settings: Settings) -> list[Finding]:
     endpoints = running_endpoints(settings)
     if endpoints is None:
-        return [Finding("servers", "note", "not running; `yeban up` starts them, and `yeban tag` its own")]
+        return [Finding("servers", "note", "not running; `yeban up` starts them, and `yeban tag` starts its own")]
     url = running_url(settings)
     return [
         *_database(endpoints.database_url, settings),
         _redis(endpoints.redis_url),
-        Finding("web", "note", "not started by `yeban up` here") if url is None else Finding("web", "ok", url),
+        Finding("web", "note", "not started by `yeban up` on this machine")
+        if url is None
+        else Finding("web", "ok", url),
     ]
 
 
@@ -179,21 +177,21 @@ def _database(url: str, settings: Settings) -> list[Finding]:
 
 
 def _accounts(database: Database, settings: Settings) -> list[Finding]:
-    """Whether anybody can sign in; where accounts are off there is nothing to say."""
+    """Check for an account to sign in with, if accounts are on."""
     if not settings.accounts:
         return []
     if is_empty(database):
-        detail = "there are none, so nobody can sign in; make one with `yeban account add NAME --admin`"
+        detail = "no account can sign in yet; create one with `yeban account add NAME --admin`"
         return [Finding("accounts", "note" if settings.admin_password else "problem", detail)]
-    return [Finding("accounts", "ok", "asked for, and there are some")]
+    return [Finding("accounts", "ok", "on, with at least one account")]
 
 
 def _webhooks(database: Database) -> list[Finding]:
-    """Messages that nobody sends; where all is well there is nothing to say."""
+    """Report overdue messages, if there are any."""
     late = deliveries.count_late(database)
     if not late:
         return []
-    detail = f"{late} messages are late; the log of the bulk workers says why, if one runs"
+    detail = f"{late} messages are overdue; check that a bulk worker runs, and read its log"
     return [Finding("webhooks", "note", detail)]
 
 

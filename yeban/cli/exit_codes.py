@@ -1,4 +1,4 @@
-"""Exit statuses, and how an error becomes one."""
+"""Exit statuses, and the status of each error."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from yeban import errors
 
 
 class Exit(IntEnum):
-    """What ``yeban`` tells the shell."""
+    """Exit statuses of ``yeban``."""
 
-    OK = 0  # done; every row is tagged or abstained
-    INTERNAL = 1  # a defect of Yeban; from `probe`, that what was asked after is not well
+    OK = 0  # finished; every row is tagged or abstained
+    INTERNAL = 1  # a defect of Yeban; from `probe`: unhealthy
     USAGE = 2  # bad arguments, labels, template, settings or file
-    ROW_ERRORS = 3  # done and written, but some rows are error results
+    ROW_ERRORS = 3  # finished and written, but some rows are error results
     JOB_FAILED = 4  # the job failed or expired
     UNAVAILABLE = 5  # a server, worker, model or engine is missing or does not answer
-    REFUSED = 6  # the request does not fit the state of things: no such job, conflict
-    CANCELLED = 130  # stopped by Ctrl-C; what was done is written
+    REFUSED = 6  # no such job, a conflict, or no permission
+    CANCELLED = 130  # stopped by Ctrl-C; finished rows are written
 
 
 _STATUS: dict[type[errors.YebanError], Exit] = {
@@ -45,5 +45,5 @@ _STATUS: dict[type[errors.YebanError], Exit] = {
 
 
 def status_of(error: errors.YebanError) -> Exit:
-    """The exit status of an error, by its class or the nearest one above it."""
+    """The exit status of an error, by the nearest class in its hierarchy."""
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)

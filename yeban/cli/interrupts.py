@@ -1,4 +1,4 @@
-"""Ctrl-C and its likes: ``SIGINT`` and ``SIGTERM`` both arrive as ``KeyboardInterrupt``."""
+"""Interrupts: ``SIGINT`` and ``SIGTERM`` both raise ``KeyboardInterrupt``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STOPPERS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def interrupt_on_sigterm() -> Iterator[None]:
-    """Let ``SIGTERM`` raise ``KeyboardInterrupt``, so that a supervisor's stop is as orderly as Ctrl-C."""
+    """Raise ``KeyboardInterrupt`` on ``SIGTERM``, so that commands stop in order as on Ctrl-C."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -22,10 +22,10 @@ def interrupt_on_sigterm() -> Iterator[None]:
 
 @contextmanager
 def hold_interrupts(on_first: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Remember a first interrupt instead of raising it; a second one is raised.
+    """Hold the first interrupt instead of raising it; raise the second one.
 
-    Yields a function that tells whether one is being held. ``on_first`` runs in the signal handler, and so must
-    not do I/O. A signal that is ignored (``nohup``, a shell's background job) stays ignored.
+    Yields a function that returns whether one is held. ``on_first`` runs in the signal handler and must not do I/O.
+    Ignored signals (``nohup``, background jobs of a shell) stay ignored.
     """
     held = False
 

@@ -12,16 +12,18 @@ from rich.table import Table
 
 from yeban.cli import options
 from yeban.cli.connection import existing_server_url, open_client
-from yeban.cli.outputs import check_output, output_format
 from yeban.cli.report import print_summary, summarise
 from yeban.client import Client
 from yeban.database.tables.states import JobState
 from yeban.errors import InvalidRequest, msg
+from yeban.labels import LabelSet
 from yeban.runtime.parameters import INPUT, OUTPUT, as_json
 from yeban.runtime.terminal import console, phase, print_json
 
 _POLL_S = 0.2
 _POLL_MAX_S = 2.0
+
+_job_id = click.argument("job_id", type=click.UUID)
 
 
 @click.group()
@@ -33,23 +35,27 @@ def job() -> None:
 @click.argument("file", type=INPUT)
 @options.label_options
 @options.table_options
-@click.option("--start-at", metavar="TIME", help="Start then, e.g. 2026-11-22T22:00:00+08:00.")
-@click.option("--expires-at", metavar="TIME", help="Give up if it is not done by then.")
-@click.option("--idempotency-key", metavar="K", help="Submitting again with the same key makes no second job.")
+@click.option("--start-at", metavar="TIME", help="Start time, such as 2026-11-22T22:00:00+08:00.")
+@click.option("--expires-at", metavar="TIME", help="Deadline: an unfinished job expires.")
+@click.option("--idempotency-key", metavar="K", help="Key of this submission; the same key creates no second job.")
 @options.server
 @as_json
 def submit(
     *,
     file: Path,
-    labels: options.Labels,
+    label_set: LabelSet,
     fields: dict[str, str],
     idempotency_key: str | None,
     server: str | None,
     as_json: bool,
     **times: str | None,
 ) -> None:
-    """Upload FILE, print the job's id, and return at once."""
-    form = {**labels.form(), **fields, **{name: time for name, time in times.items() if time is not None}}
+    """Upload FILE and print the id of the new job."""
+    form = {
+        **options.label_fields(label_set),
+        **fields,
+        **{name: time for name, time in times.items() if time is not None},
+    }
     with open_client(existing_server_url(server)) as client:
         created = client.create_job(file, form, idempotency_key=idempotency_key)
     if as_json:
@@ -60,7 +66,7 @@ def submit(
 
 @job.command(name="list")
 @click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only jobs in this state.")
-@click.option("--name", metavar="PART", help="Only jobs with this in the name of their file.")
+@click.option("--name", metavar="PART", help="Only jobs with this text in the file name.")
 @click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="Most jobs to show.")
 @options.server
 @as_json
@@ -90,66 +96,51 @@ def list_(state: str | None, name: str | None, limit: int, server: str | None, a
 
 
 @job.command()
-@click.argument("job_id", type=click.UUID)
+@_job_id
 @options.server
 @as_json
 def status(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
-    """Show how far a job has come."""
+    """Show the progress of a job."""
     with open_client(existing_server_url(server)) as client:
         _show(client.job(str(job_id)), as_json)
 
 
-@job.command()
-@click.argument("job_id", type=click.UUID)
-@options.server
-@as_json
-def cancel(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
-    """Stop a job; finished rows are kept."""
-    with open_client(existing_server_url(server)) as client:
-        _show(client.change(str(job_id), "cancel"), as_json)
+def _add_change(verb: str, summary: str) -> None:
+    @job.command(verb, help=summary)
+    @_job_id
+    @options.server
+    @as_json
+    def change(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
+        with open_client(existing_server_url(server)) as client:
+            _show(client.change(str(job_id), verb), as_json)
+
+
+_add_change("cancel", "Cancel a job. Finished rows are kept.")
+_add_change("pause", "Pause a job until it is resumed.")
+_add_change("resume", "Resume a paused or stopped job. Only missing rows are run.")
 
 
 @job.command()
-@click.argument("job_id", type=click.UUID)
-@options.server
-@as_json
-def pause(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
-    """Hold a job until it is resumed."""
-    with open_client(existing_server_url(server)) as client:
-        _show(client.change(str(job_id), "pause"), as_json)
-
-
-@job.command()
-@click.argument("job_id", type=click.UUID)
-@options.server
-@as_json
-def resume(job_id: uuid.UUID, server: str | None, as_json: bool) -> None:
-    """Go on with a job that was paused or stopped; only missing rows are run."""
-    with open_client(existing_server_url(server)) as client:
-        _show(client.change(str(job_id), "resume"), as_json)
-
-
-@job.command()
-@click.argument("job_id", type=click.UUID)
+@_job_id
 @options.server
 def delete(job_id: uuid.UUID, server: str | None) -> None:
-    """Delete a job that has ended, with its rows and results."""
+    """Delete a finished or stopped job with its rows and results."""
     with open_client(existing_server_url(server)) as client:
         client.delete_job(str(job_id))
     click.echo("Deleted.")
 
 
 @job.command()
-@click.argument("job_id", type=click.UUID)
+@_job_id
 @click.option("-o", "--output", type=OUTPUT, required=True, help="File to write: .csv, .xlsx or .jsonl.")
-@click.option("--errors", is_flag=True, help="Only the rows that could not be scored, with reasons (CSV).")
+@click.option("--errors", is_flag=True, help="Only the rows that could not be scored, with their reasons (CSV).")
 @options.server
 def download(job_id: uuid.UUID, output: Path, errors: bool, server: str | None) -> None:
-    """Write a job's table with its tags, as far as they are; the format follows the file's ending."""
-    format_ = output_format(output)
+    """Write the table of a job with the tags so far."""
+    format_ = options.output_format(output)
     if errors and format_ != "csv":
         raise InvalidRequest(msg("The rows that could not be scored come as CSV; end the output's name in .csv."))
-    check_output(output)
+    options.check_output(output)
     with open_client(existing_server_url(server)) as client:
         if errors:
             client.download_errors(str(job_id), output)
@@ -159,14 +150,12 @@ def download(job_id: uuid.UUID, output: Path, errors: bool, server: str | None) 
 
 
 @job.command()
-@click.argument("job_id", type=click.UUID)
-@click.option("--row", "rows", type=int, multiple=True, required=True, help="Number of a row; may be repeated.")
-@click.option(
-    "--label", "labels", metavar="L", multiple=True, help="The right label; several may be right in some jobs."
-)
-@click.option("--none", is_flag=True, help="None of the job's labels fits.")
-@click.option("--undo", is_flag=True, help="Take an earlier correction back.")
-@click.option("--author", metavar="NAME", default="", help="Who says so.")
+@_job_id
+@click.option("--row", "rows", type=int, multiple=True, required=True, help="Row number; repeatable.")
+@click.option("--label", "labels", metavar="L", multiple=True, help="Right label; repeatable in multi-label jobs.")
+@click.option("--none", is_flag=True, help="No label of the job fits.")
+@click.option("--undo", is_flag=True, help="Undo an earlier correction.")
+@click.option("--author", metavar="NAME", default="", help="Name of the person who corrects.")
 @options.server
 @as_json
 def correct(
@@ -180,7 +169,7 @@ def correct(
     server: str | None,
     as_json: bool,
 ) -> None:
-    """Say which label rows ought to have; `refine` then decides the other rows with it."""
+    """Correct the labels of rows. `refine` then applies the corrections to similar rows."""
     if [bool(labels), none, undo].count(True) != 1:
         raise click.UsageError("Give the right label with --label L, or --none, or --undo.")
     with open_client(existing_server_url(server)) as client:
@@ -189,27 +178,27 @@ def correct(
         print_json(answer)
     else:
         click.echo(
-            f"{answer['stored']:,} stored, {answer['removed']:,} taken back;"
+            f"{answer['stored']:,} stored, {answer['removed']:,} undone;"
             f" corrected rows of the job: {answer['job']['corrections']:,}."
         )
 
 
 @job.command()
-@click.argument("job_id", type=click.UUID)
-@click.option("--wait", is_flag=True, help="Wait until it is done.")
+@_job_id
+@click.option("--wait", is_flag=True, help="Wait for the end of the refinement.")
 @options.server
 @as_json
 def refine(job_id: uuid.UUID, wait: bool, server: str | None, as_json: bool) -> None:
-    """Decide the rows of a completed job once more, with what was corrected; no row is scored anew."""
+    """Refine a completed job again, with its corrections. No row is scored again."""
     with open_client(existing_server_url(server)) as client:
         item = client.refine(str(job_id))
         if wait:
-            item = _refined(client, item)
+            item = _await_refinement(client, item)
         _show(item, as_json)
 
 
-def _refined(client: Client, item: dict[str, Any]) -> dict[str, Any]:
-    """The job once it is no longer being ended."""
+def _await_refinement(client: Client, item: dict[str, Any]) -> dict[str, Any]:
+    """The job after its refinement."""
     pause_s = _POLL_S
     with phase(console(stderr=True), "Refining…"):
         while item["state"] == JobState.FINISHING:

@@ -1,4 +1,4 @@
-"""The command group: what every subcommand shares."""
+"""The ``yeban`` command group."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 # Import path and summary of each command. Only the requested command is imported, since some need heavy libraries.
 _COMMANDS = {
     "account": ("yeban.cli.accounts:account", "Manage user accounts."),
-    "backup": ("yeban.cli.backup:backup", "Back up the database to FILE while the servers run."),
+    "backup": ("yeban.cli.database:backup", "Back up the database to FILE while the servers run."),
     "classify": ("yeban.cli.classify:classify", "Classify TEXT and show the probability of each label."),
     "doctor": ("yeban.cli.doctor:doctor", "Check this installation and suggest fixes."),
     "eval": ("worker.evaluation.command_line:evaluate_files", "Measure the accuracy of tags on labelled FILEs."),
     "job": ("yeban.cli.jobs:job", "Submit jobs to a running server and manage them."),
-    "migrate": ("yeban.cli.services:migrate", "Migrate the database schema."),
+    "migrate": ("yeban.cli.database:migrate", "Migrate the database schema."),
     "models": ("worker.engine.models.commands:models", "List, build and check models."),
     "probe": ("yeban.cli.probe:probe", "Check the health of one program."),
-    "restore": ("yeban.cli.backup:restore", "Restore a backup from FILE to a database without jobs."),
+    "restore": ("yeban.cli.database:restore", "Restore a backup from FILE to a database without jobs."),
     "tag": ("yeban.cli.tag:tag", "Tag FILE and write it back with its tags."),
-    "up": ("yeban.cli.services:up", "Start everything on this machine and serve until Ctrl-C."),
+    "up": ("yeban.cli.up:up", "Start everything on this machine and serve until Ctrl-C."),
     "web": ("web.command:web", "Run one web server, for the pages and the API."),
     "worker": ("worker.command:worker", "Run one worker, for jobs (bulk) or single texts (interactive)."),
 }
@@ -123,6 +123,6 @@ def main() -> None:
     """
     configure_logging("WARNING")
     for stream in (sys.stdout, sys.stderr):
-        # Labels are Chinese; a terminal with another locale must not end in a traceback.
+        # Printing Chinese labels must not fail on a terminal with another locale.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

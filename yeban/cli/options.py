@@ -1,102 +1,79 @@
-"""Options that several subcommands share."""
+"""Options shared by the commands on jobs and texts."""
 
 from __future__ import annotations
 
 import functools
 import json
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
+from yeban.errors import InvalidRequest, msg
 from yeban.labels import Label, LabelSet, split_labels
-from yeban.runtime.parameters import labels_file
+from yeban.runtime.parameters import labels_file, template
 
-server = click.option("--server", metavar="URL", help="Server to use, e.g. http://host:8400 (YEBAN_SERVER).")
+_FORMATS = {".csv": "csv", ".xlsx": "xlsx", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
-
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """What to tag with, as the command line gives it."""
-
-    labels: list[str | dict[str, Any]]
-    template: str
-    multi_label: bool
-    threshold: float | None
-
-    def check(self) -> None:
-        """Raise what the server would raise, before one is started only to be told."""
-        LabelSet(
-            labels=tuple(
-                Label(name=(label if isinstance(label, str) else str(label["name"])).strip()) for label in self.labels
-            ),
-            template=self.template,
-            multi_label=self.multi_label,
-            threshold=self.threshold,
-        )
-
-    def form(self) -> dict[str, str | list[str]]:
-        """As form fields of the API."""
-        fields: dict[str, str | list[str]] = {
-            "labels": json.dumps(self.labels, ensure_ascii=False),
-            "template": self.template,
-            "multi_label": "true" if self.multi_label else "false",
-        }
-        if self.threshold is not None:
-            fields["threshold"] = str(self.threshold)
-        return fields
-
-    def body(self) -> dict[str, Any]:
-        """As fields of a JSON body of the API."""
-        body: dict[str, Any] = {
-            "labels": self.labels,
-            "template": self.template,
-            "multi_label": self.multi_label,
-        }
-        return body if self.threshold is None else {**body, "threshold": self.threshold}
+server = click.option("--server", metavar="URL", help="Server to use, such as http://host:8400 (YEBAN_SERVER).")
 
 
 def label_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the label options; the command gets one ``labels`` argument of type :class:`Labels`."""
+    """Add the label options; the command gets one ``label_set`` argument of type :class:`LabelSet`."""
 
-    @click.option("--labels", "given", metavar="A,B,C", help="Candidate labels, separated by commas.")
+    @click.option("--labels", metavar="A,B,C", help="Candidate labels, separated by commas.")
     @labels_file
-    @click.option("--template", default="{}", show_default=True, help="Hypothesis template; {} is the label.")
-    @click.option("--multi-label", is_flag=True, help="Let a text have any number of labels.")
-    @click.option("--threshold", type=click.FloatRange(0, 1), help="Probability below which nothing is assigned.")
+    @template
+    @click.option("--multi-label", is_flag=True, help="Allow any number of labels for a text.")
+    @click.option("--threshold", type=click.FloatRange(0, 1), help="Lowest probability for which a label is assigned.")
     @functools.wraps(command)
     def wrapped(
         *args: Any,
-        given: str | None,
-        labels_file: list[str | dict[str, Any]] | None,
+        labels: str | None,
+        labels_file: tuple[Label, ...] | None,
         template: str,
         multi_label: bool,
         threshold: float | None,
         **kwargs: Any,
     ) -> Any:
-        if (given is None) == (labels_file is None):
+        if (labels is None) == (labels_file is None):
             raise click.UsageError("Give the labels with --labels A,B,C or with --labels-file FILE.")
-        listed: list[str | dict[str, Any]] = [*split_labels(given)] if given is not None else labels_file or []
-        labels = Labels(labels=listed, template=template, multi_label=multi_label, threshold=threshold)
-        labels.check()
-        return command(*args, labels=labels, **kwargs)
+        # Find mistakes before a server is started.
+        label_set = LabelSet(
+            labels=labels_file or tuple(Label(name=name) for name in split_labels(labels or "")),
+            template=template,
+            multi_label=multi_label,
+            threshold=threshold,
+        )
+        return command(*args, label_set=label_set, **kwargs)
 
     return wrapped
 
 
+def label_fields(label_set: LabelSet) -> dict[str, str | list[str]]:
+    """A label set as form fields of the API."""
+    fields: dict[str, str | list[str]] = {
+        "labels": json.dumps(label_set.to_json()["labels"], ensure_ascii=False),
+        "template": label_set.template,
+        "multi_label": str(label_set.multi_label).lower(),
+    }
+    return fields if label_set.threshold is None else {**fields, "threshold": str(label_set.threshold)}
+
+
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options about the table and the model; the command gets one ``fields`` argument, of the API's form."""
+    """Add the options of the table and the model; the command gets them as ``fields`` of the API's form."""
 
     @click.option("--text-column", metavar="C", help="Column with the text (a name, or #N).")
-    @click.option("--gold-column", metavar="C", help="Column with the right label, to report accuracy.")
+    @click.option("--gold-column", metavar="C", help="Gold column, to report accuracy (a name, or #N).")
     @click.option("--model", metavar="M", help="Model to use.")
-    @click.option("--encoding", metavar="E", help="Encoding of the file, where it is not detected right.")
-    @click.option("--delimiter", metavar="D", help="Delimiter of the file, where it is not detected right.")
+    @click.option("--encoding", metavar="E", help="Encoding of the file, if detection fails.")
+    @click.option("--delimiter", metavar="D", help="Delimiter of the file, if detection fails.")
     @click.option(
         "--refine/--no-refine",
         default=None,
-        help="Learn from the whole file and decide every row anew; by default where labels exclude one another.",
+        help="Refine labels over the whole file; the default unless --multi-label is given.",
     )
     @functools.wraps(command)
     def wrapped(*args: Any, refine: bool | None, **kwargs: Any) -> Any:
@@ -106,3 +83,26 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, fields={name: value for name, value in given.items() if value is not None}, **kwargs)
 
     return wrapped
+
+
+def output_format(path: Path) -> str:
+    """The download format for a file name. Raises :class:`~yeban.errors.InvalidRequest`."""
+    format_ = _FORMATS.get(path.suffix.lower())
+    if format_ is None:
+        raise InvalidRequest(
+            msg("Cannot tell a format from %(path)s; end it in .csv, .xlsx or .jsonl.", path=path.name)
+        )
+    return format_
+
+
+def check_output(path: Path) -> None:
+    """Raise :class:`~yeban.errors.InvalidRequest` if ``path`` cannot be written."""
+    if not path.parent.is_dir():
+        raise InvalidRequest(msg("The folder %(parent)s does not exist.", parent=path.parent))
+    try:
+        # The writer also begins with a draft in this folder.
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise InvalidRequest(
+            msg("The folder %(parent)s cannot be written to: %(reason)s.", parent=path.parent, reason=error.strerror)
+        ) from error

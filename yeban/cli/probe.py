@@ -1,6 +1,6 @@
-"""``yeban probe``: one question to one program, for the health checks of containers and supervisors.
+"""``yeban probe``: health checks for containers and supervisors.
 
-It is asked every few seconds, so nothing is imported here that takes long.
+They run every few seconds, so this module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -34,42 +34,42 @@ def probe() -> None:
     "--file",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Its heartbeat file; YEBAN_HEARTBEAT_FILE unless given.",
+    help="Heartbeat file (YEBAN_HEARTBEAT_FILE).",
 )
 @click.option(
     "--max-age-s",
     type=click.FloatRange(min=0, min_open=True),
     default=60.0,
     show_default=True,
-    help="How old the last heartbeat may be.",
+    help="Longest time since the last heartbeat, in seconds.",
 )
 def worker(path: Path | None, max_age_s: float) -> int:
-    """Look at a worker's heartbeat file."""
+    """Check the age of a worker's heartbeat file."""
     path = path or get_settings().heartbeat_file
     if path is None:
         raise ConfigurationError(msg("There is no file to look at: set YEBAN_HEARTBEAT_FILE, or give --file."))
     try:
         age_s = max(0.0, time.time() - path.stat().st_mtime)
     except FileNotFoundError:
-        return _unwell(f"no heartbeat: {path} is not there; the worker has not begun, or has ended in order")
+        return _unwell(f"no heartbeat: {path} does not exist; the worker has not started or has stopped")
     except OSError as error:
-        return _unwell(f"no heartbeat: {path} cannot be looked at: {error.strerror}")
+        return _unwell(f"no heartbeat: {path} cannot be read: {error.strerror}")
     if age_s > max_age_s:
         return _unwell(f"the last heartbeat is {age_s:.0f} s old; at most {max_age_s:g} s are allowed")
     return _well(f"the last heartbeat is {age_s:.1f} s old")
 
 
 @probe.command()
-@click.option("--server", help="Its URL; YEBAN_HOST and YEBAN_PORT unless given.")
+@click.option("--server", help="URL of the server; by default YEBAN_HOST and YEBAN_PORT.")
 @click.option(
     "--timeout-s",
     type=click.FloatRange(min=0, min_open=True),
     default=3.0,
     show_default=True,
-    help="How long it may take to answer.",
+    help="Longest time to an answer, in seconds.",
 )
 def web(server: str | None, timeout_s: float) -> int:
-    """Ask the web server's /healthz."""
+    """Request /healthz of a web server."""
     settings = get_settings()
     url = (server or local_url(settings.host, settings.port)).rstrip("/") + _HEALTH_PATH
     if not url.startswith(("http://", "https://")):

@@ -1,4 +1,4 @@
-"""Following one job to its end: progress, a server that is away for a moment, and Ctrl-C."""
+"""Progress of one job until it finishes, through short outages of the server and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from yeban.runtime.terminal import phase
 
 T = TypeVar("T")
 
-#: Seconds for which a server may be away while a job is followed.
+#: Longest outage of the server while a job is followed.
 OUTAGE_S = 60.0
 _RETRY_S = 1.0
 _POLL_S = 0.2
 _POLL_MAX_S = 2.0
 _LINE_EVERY_S = 10.0
-# What a job does that is not being tagged just now.
+# Descriptions of a job that is not being tagged.
 _DOING = {"scheduled": "Scheduled", "paused": "Paused by someone", "cancelling": "Cancelling"}
 _ENDED = {"completed", "completed_with_errors", "cancelled", "failed", "expired"}
 
@@ -33,8 +33,8 @@ _ENDED = {"completed", "completed_with_errors", "cancelled", "failed", "expired"
 class Following:
     """One job on one server: :meth:`upload`, :meth:`follow`, :meth:`download`, in this order.
 
-    ``check`` raises when the server is ours and has been given up. ``stopped`` tells that a person asked for an end
-    before the job came to one.
+    ``check`` raises when a server of this command cannot recover. ``stopped`` is true if Ctrl-C was pressed
+    before the job had finished.
     """
 
     def __init__(self, client: Client, screen: Console, check: Callable[[], None]) -> None:
@@ -45,7 +45,7 @@ class Following:
         self.stopped = False
 
     def upload(self, file: Path, fields: dict[str, str | list[str]]) -> dict[str, Any]:
-        """Create the job. A first Ctrl-C waits until it is known, and so can be cancelled; a second one does not."""
+        """Create the job. Ctrl-C cancels it once it exists; a second Ctrl-C stops at once."""
         with phase(self._screen, "Reading the file…") as say:
             held_text = "Reading the file, then stopping; Ctrl-C again stops at once…"
             with hold_interrupts(lambda: say(held_text)) as is_held:
@@ -54,7 +54,7 @@ class Following:
         return self._job
 
     def follow(self) -> dict[str, Any]:
-        """Show progress until the job ends. Ctrl-C cancels it and waits for the rows being scored; again: no longer."""
+        """Show progress until the job ends. Ctrl-C cancels it and waits for rows in progress; twice: no wait."""
         cancelled = False
         pause_s = _POLL_S
         with _Display(self._screen, self._job) as display:
@@ -62,12 +62,12 @@ class Following:
                 try:
                     if self.stopped and not cancelled:
                         display.note("Cancelling; Ctrl-C again stops waiting")
-                        self._job = self._patiently(self._cancel)
+                        self._job = self._retry(self._cancel)
                         cancelled = True
                         continue
                     time.sleep(pause_s)
                     self._check()
-                    self._job = self._patiently(lambda: self._client.job(self._job["id"]))
+                    self._job = self._retry(lambda: self._client.job(self._job["id"]))
                     pause_s = min(pause_s * 1.1, _POLL_MAX_S)
                     display.show(self._job, cancelling=cancelled)
                 except KeyboardInterrupt:
@@ -77,20 +77,20 @@ class Following:
         return self._job
 
     def download(self, format_: str, target: Path) -> None:
-        """Write the table as far as it is tagged."""
+        """Write the table with the tags so far."""
         try:
-            self._patiently(lambda: self._client.download(self._job["id"], format_, target))
+            self._retry(lambda: self._client.download(self._job["id"], format_, target))
         except InvalidRequest as error:
             raise InvalidRequest(msg("%(problem)s %(where)s", problem=error.message, where=self._where())) from error
 
     def _cancel(self) -> dict[str, Any]:
         try:
             return self._client.change(self._job["id"], "cancel")
-        except Conflict:  # it has just ended by itself
+        except Conflict:  # it has just finished
             return self._client.job(self._job["id"])
 
-    def _patiently(self, request: Callable[[], T]) -> T:
-        """The answer to ``request``, which is repeated while the server is away for up to :data:`OUTAGE_S`."""
+    def _retry(self, request: Callable[[], T]) -> T:
+        """The answer to ``request``, repeated for up to :data:`OUTAGE_S` while the server does not answer."""
         deadline: float | None = None
         while True:
             try:
@@ -109,13 +109,13 @@ class Following:
     def _where(self) -> str:
         identifier = self._job["id"]
         return (
-            f"Nothing that was done is lost: `yeban job status {identifier}` and `yeban job download {identifier} "
+            f"Finished rows are kept: `yeban job status {identifier}` and `yeban job download {identifier} "
             "-o FILE` find it on the server."
         )
 
 
 class _Display:
-    """Progress as a bar on a terminal; elsewhere as a line now and then."""
+    """Progress: a bar on a terminal, occasional lines elsewhere."""
 
     def __init__(self, screen: Console, job: dict[str, Any]) -> None:
         self._screen = screen
@@ -145,14 +145,14 @@ class _Display:
             self._bar.stop()
 
     def note(self, text: str) -> None:
-        """Say what is being waited for."""
+        """Show a message."""
         if self._bar is not None:
             self._bar.update(self._task, description=text)
         else:
             self._screen.print(f"{text}…")
 
     def show(self, job: dict[str, Any], *, cancelling: bool) -> None:
-        """Say how far the job has come."""
+        """Show the progress of the job."""
         progress = job["progress"]
         rate = "" if progress["rows_per_s"] is None else f"{progress['rows_per_s']:,.0f} rows/s"
         if self._bar is not None:

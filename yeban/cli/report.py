@@ -1,4 +1,4 @@
-"""How the command line tells what became of a job."""
+"""Summaries of jobs, for people and programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BAR_CHARS = 30
 
 
 def summarise(job: dict[str, Any], output: Path | None = None) -> dict[str, Any]:
-    """The one object that ``--json`` prints."""
+    """The object that ``--json`` prints."""
     progress, made = job["progress"], job["summary"] or {}
     seconds = made.get("seconds", _seconds(job["times"]))
     summary: dict[str, Any] = {
@@ -44,7 +44,7 @@ def summarise(job: dict[str, Any], output: Path | None = None) -> dict[str, Any]
 
 
 def print_summary(summary: dict[str, Any], console: Console) -> None:
-    """The same, for a person."""
+    """Print a summary for a person."""
     if summary["labels"]:
         table = Table(title="Labels", title_justify="left")
         table.add_column("label")
@@ -83,7 +83,7 @@ def _refinement(report: dict[str, Any]) -> str:
 
 
 def _seconds(times: dict[str, str]) -> float | None:
-    """How long a job ran that made no summary, since it did not come to its end."""
+    """Seconds that a job without a summary ran."""
     if "running_at" not in times or "ended_at" not in times:
         return None
     ran = datetime.fromisoformat(times["ended_at"]) - datetime.fromisoformat(times["running_at"])

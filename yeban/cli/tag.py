@@ -1,4 +1,4 @@
-"""``yeban tag``: tag one file and write it back with its tags."""
+"""``yeban tag``: one file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import click
 from yeban.cli import options
 from yeban.cli.connection import open_client, reach_server
 from yeban.cli.exit_codes import Exit
-from yeban.cli.outputs import check_output, output_format
 from yeban.cli.progress import Following
 from yeban.cli.report import print_summary, summarise
 from yeban.errors import InvalidRequest, msg
+from yeban.labels import LabelSet
 from yeban.runtime.parameters import INPUT, OUTPUT, as_json
 from yeban.runtime.terminal import console, phase, print_json
 
@@ -23,13 +23,13 @@ from yeban.runtime.terminal import console, phase, print_json
 @click.argument("file", type=INPUT)
 @options.label_options
 @options.table_options
-@click.option("-o", "--output", type=OUTPUT, help="Where to write the result: .csv, .xlsx or .jsonl.")
+@click.option("-o", "--output", type=OUTPUT, help="File to write: .csv, .xlsx or .jsonl.")
 @options.server
 @as_json
 def tag(
     *,
     file: Path,
-    labels: options.Labels,
+    label_set: LabelSet,
     fields: dict[str, str],
     output: Path | None,
     server: str | None,
@@ -45,8 +45,8 @@ def tag(
     Ctrl-C cancels the job and writes the finished rows; the status of the others is then pending.
     """
     output = output or file.with_name(f"{file.stem}.tagged.csv")
-    format_ = output_format(output)
-    check_output(output)
+    format_ = options.output_format(output)
+    options.check_output(output)
     if output.exists() and output.samefile(file):
         raise InvalidRequest(msg("The output would overwrite the input; choose another --output."))
     screen = console(stderr=True)
@@ -55,19 +55,19 @@ def tag(
             reached = stack.enter_context(reach_server(server, model=fields.get("model"), say=screen.print))
         client = stack.enter_context(open_client(reached.url))
         following = Following(client, screen, reached.check)
-        following.upload(file, {**labels.form(), **fields})
+        following.upload(file, {**options.label_fields(label_set), **fields})
         job = following.follow()
         with phase(screen, "Writing…"):
             following.download(format_, output)
-        # Before the servers are stopped, which takes seconds.
+        # Print before the servers stop, which takes seconds.
         summary = summarise(job, output)
         if as_json:
             print_json(summary)
         else:
             print_summary(summary, console())
         if job["state"] in {"failed", "expired"}:
-            reason = job["error"] or "it was not done in time"
-            click.echo(f"yeban: the job {job['state']}: {reason}; what was done is in {output}", err=True)
+            reason = job["error"] or "it did not finish before its deadline"
+            click.echo(f"yeban: the job {job['state']}: {reason}; the finished rows are in {output}", err=True)
     click.get_current_context().exit(_status(job, stopped=following.stopped))
 
 

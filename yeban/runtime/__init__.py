@@ -1,1 +1,1 @@
-"""Programs of one machine and the servers bundled with them."""
+"""Programs of one machine, their parameters and output, and the bundled servers."""

@@ -1,14 +1,14 @@
-"""Starts one server so that it cannot outlive the process that asked for it.
+"""Starts a process that cannot outlive its owner.
 
-Run as a script (``python -I -S guard.py ORDERS``) with the standard library only: it may start as root
-in an environment the server's own account cannot read. ``ORDERS`` is a JSON object:
+Runs as a script (``python -I -S guard.py ORDERS``) with the standard library only: it may start as root
+in an environment that the account of the process cannot read. ``ORDERS`` is a JSON object:
 
-``argv``          the server's command line
-``parent``        process id of the owner; the server ends when that process does
-``death_signal``  signal number sent to the server when the owner dies
-``uid``, ``gid``  the account to become first, or null to stay
-``watch``         false: ask the kernel for the signal (Linux) and become the server, keeping this process id;
-                  true: stay as the server's parent and signal it when standard input ends or the owner is gone
+``argv``          command line of the process
+``parent``        process id of the owner; the process ends with it
+``death_signal``  signal sent to the process when the owner dies
+``uid``, ``gid``  account to run as, or null for the present one
+``watch``         false: the kernel sends the signal (Linux), and this process becomes the other one;
+                  true: stay as its parent, and signal it when standard input ends or the owner is gone
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _GRACE_S = 10.0
 
 
 def main(orders: dict[str, Any]) -> int:
-    """Carry out ``orders``; returns the exit status, or never returns where this process becomes the server."""
+    """Carry out ``orders``; returns an exit status unless this process becomes the other one."""
     os.umask(0o077)
     if orders["uid"] is not None:
         os.setgroups([])
@@ -36,18 +36,18 @@ def main(orders: dict[str, Any]) -> int:
         os.setuid(orders["uid"])
     if orders["watch"]:
         return _watch(orders)
-    # After the change of user, since that change clears the setting.
+    # A change of user clears the setting, so it comes after.
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, orders["death_signal"], 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    # An owner that died before the call above would never be reported.
+    # The kernel does not report an owner that died before the call above.
     if os.getppid() == orders["parent"]:
         os.execv(orders["argv"][0], orders["argv"])  # noqa: S606 - no shell is wanted
     return 1
 
 
 def _watch(orders: dict[str, Any]) -> int:
-    # close_fds stays off: the server must keep the lock that was handed down.
+    # close_fds stays off: the server must inherit the lock.
     server = subprocess.Popen(orders["argv"], stdin=subprocess.DEVNULL, close_fds=False)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda received, _frame: server.send_signal(received))

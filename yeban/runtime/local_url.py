@@ -1,4 +1,4 @@
-"""How this machine reaches a server of its own."""
+"""URLs of servers on this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def local_url(host: str, port: int) -> str:
-    """The URL under which this machine reaches a server that listens on ``host``."""
+    """The URL of a server on this machine that listens on ``host``."""
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:

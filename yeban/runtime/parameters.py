@@ -10,9 +10,13 @@ from typing import Any
 import click
 
 from yeban.errors import InvalidLabels, msg
+from yeban.labels import DEFAULT_TEMPLATE, Label
 from yeban.settings import get_settings
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+template = click.option(
+    "--template", default=DEFAULT_TEMPLATE, show_default=True, help="Hypothesis template; {} is the label."
+)
 model_dir = click.option(
     "--model-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -41,7 +45,7 @@ INPUT = _InputFile()
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 
 
-def _read_labels(_ctx: click.Context, _option: click.Parameter, path: Path | None) -> list[str | dict[str, Any]] | None:
+def _read_labels(_ctx: click.Context, _option: click.Parameter, path: Path | None) -> tuple[Label, ...] | None:
     if path is None:
         return None
     try:
@@ -55,10 +59,10 @@ def _read_labels(_ctx: click.Context, _option: click.Parameter, path: Path | Non
     if content.lstrip().startswith(("[", "{")):
         return _json_labels(path, content)
     lines = (line.strip() for line in content.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    return tuple(Label(name=line) for line in lines if line and not line.startswith("#"))
 
 
-def _json_labels(path: Path, content: str) -> list[str | dict[str, Any]]:
+def _json_labels(path: Path, content: str) -> tuple[Label, ...]:
     try:
         listed = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -67,18 +71,24 @@ def _json_labels(path: Path, content: str) -> list[str | dict[str, Any]]:
         raise InvalidLabels(
             msg("%(path)s holds a JSON object; labels are a JSON array, or one name a line.", path=path)
         )
-    for number, label in enumerate(listed, 1):
-        name = label.get("name") if isinstance(label, dict) else label
-        if not isinstance(name, str):
-            raise InvalidLabels(
-                msg(
-                    "Label %(number)s in %(path)s is neither a name nor an object with a name, description "
-                    "and examples.",
-                    number=number,
-                    path=path,
-                )
-            )
-    return listed
+    return tuple(_json_label(path, number, item) for number, item in enumerate(listed, 1))
+
+
+def _json_label(path: Path, number: int, item: Any) -> Label:
+    fields = {"name": item} if isinstance(item, str) else item
+    if isinstance(fields, dict) and fields.keys() <= {"name", "description", "examples"}:
+        name, description, examples = fields.get("name"), fields.get("description", ""), fields.get("examples", [])
+        texts = [description, *examples] if isinstance(examples, list) else [None]
+        if isinstance(name, str) and all(isinstance(text, str) for text in texts):
+            return Label(name=name.strip(), description=description, examples=tuple(examples))
+    raise InvalidLabels(
+        msg(
+            "Label %(number)s in %(path)s is neither a name nor an object with a name, a description "
+            "and a list of examples.",
+            number=number,
+            path=path,
+        )
+    )
 
 
 labels_file = click.option(

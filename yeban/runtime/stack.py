@@ -1,4 +1,4 @@
-"""Everything on one machine: the bundled servers, the web and both workers, as supervised processes."""
+"""The stack of one machine: bundled servers, web and workers, as supervised processes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _STATE = "stack.json"
 _READY_TIMEOUT_S = 600.0  # the first start builds the model
-_MIN_STOP_S = 45.0  # the web ends what it has begun within 30
+_MIN_STOP_S = 45.0  # the web finishes its requests within 30
 _AFTER_DRAIN_S = 15.0
 _MAX_PORT = 65_535
 
@@ -50,9 +50,9 @@ class Stack:
 
 @contextlib.contextmanager
 def run_stack(settings: Settings, *, port: int | None = None) -> Iterator[Stack]:
-    """Start everything, wait until it is ready, and stop it in order on leaving.
+    """Start everything, wait until it is ready, and stop it on exit.
 
-    ``port`` 0 picks a free one; ``None`` takes the setting. The processes end with this one however it ends.
+    ``port`` 0 picks a free one; ``None`` uses the setting. The processes never outlive this one.
     Raises ``ConfigurationError`` and ``ServiceUnavailable``, naming the log to look at.
     """
     from yeban.database.migrations import migrate  # noqa: PLC0415 - heavy
@@ -91,7 +91,7 @@ def _check_redis(url: str) -> None:
 
 
 def running_url(settings: Settings) -> str | None:
-    """The URL of a stack that another process runs on this data directory."""
+    """The URL of the stack that runs on this data directory, if any."""
     try:
         url = str(json.loads((settings.data_dir / _STATE).read_text(encoding="utf-8"))["url"])
     except (OSError, ValueError, KeyError, TypeError):

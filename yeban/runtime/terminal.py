@@ -1,4 +1,4 @@
-"""Writing to the person or program in front of us."""
+"""Output of commands, for people and programs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 import click
 from rich.console import Console
 
-# A pipe or a file has no width; lines are not to be broken for it.
+# Pipes and files have no width: do not break lines for them.
 _WIDTH_WITHOUT_TERMINAL = 200
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that shows text as it is: labels and file names hold square brackets and colons of their own."""
+    """A console without markup, since labels and file names may contain square brackets and colons."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(
         stderr=stderr,
@@ -29,13 +29,13 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print one JSON object on one line of standard output; escaped where the stream could not carry its text."""
+    """Print a JSON object on one line of standard output, escaped unless the stream is UTF-8."""
     click.echo(json.dumps(document, ensure_ascii=not _carries_unicode()))
 
 
 @contextmanager
 def phase(screen: Console, text: str) -> Iterator[Callable[[str], None]]:
-    """Say what is going on while the block runs: a spinner on a terminal, one line elsewhere.
+    """Show progress while the block runs: a spinner on a terminal, one line elsewhere.
 
     Yields a function that changes the text of the spinner.
     """

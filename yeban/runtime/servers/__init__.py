@@ -1,4 +1,4 @@
-"""Starts and stops the bundled PostgreSQL and Valkey where no URL is configured."""
+"""Bundled PostgreSQL and Valkey, for settings without a URL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Endpoints", "find_endpoints", "open_servers", "running_endpoints"]
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoints:
-    """Where the servers answer: a SQLAlchemy URL (psycopg 3) and a redis-py URL."""
+    """URLs of the servers: a SQLAlchemy URL (psycopg 3) and a redis-py URL."""
 
     database_url: str
     redis_url: str
@@ -26,14 +26,13 @@ class Endpoints:
 
 @contextlib.contextmanager
 def open_servers(settings: Settings) -> Iterator[Endpoints]:
-    """Yield the configured URLs; a server without one is started here, kept running, and stopped on exit.
+    """Yield the configured URLs. A server without one is started, supervised, and stopped on exit.
 
-    The servers end with this process however it ends, and no committed data is lost. The URLs stay valid
-    through a restart of a server that died.
+    The servers never outlive this process, and no committed data is lost. The URLs stay valid when a server restarts.
 
-    Raises :class:`~yeban.errors.ConfigurationError` where a bundled server is needed and not installed, where another
-    process owns the data directory, or where that cannot be used; :class:`~yeban.errors.ServiceUnavailable`, quoting
-    the server's log, where one does not start.
+    Raises :class:`~yeban.errors.ConfigurationError` if a bundled server is not installed, another process owns the data
+    directory, or it cannot be used; :class:`~yeban.errors.ServiceUnavailable`, quoting the log, if a server does not
+    start.
     """
     if settings.database_url and settings.redis_url:
         yield Endpoints(database_url=settings.database_url, redis_url=settings.redis_url)
@@ -62,9 +61,9 @@ def open_servers(settings: Settings) -> Iterator[Endpoints]:
 
 
 def running_endpoints(settings: Settings) -> Endpoints | None:
-    """Where another live process of this data directory runs the servers that ``settings`` has no URL for.
+    """The configured URLs, completed by those of the live process that runs servers on this data directory.
 
-    None where there is no such process, it has not finished starting, or it lacks a server that is needed.
+    None if a URL is missing: there is no such process, it is still starting, or it does not run that server.
     """
     started = None
     if not (settings.database_url and settings.redis_url):
@@ -77,10 +76,7 @@ def running_endpoints(settings: Settings) -> Endpoints | None:
 
 
 def find_endpoints(settings: Settings) -> Endpoints:
-    """As :func:`running_endpoints`, for programs that cannot go on without.
-
-    Raises :class:`~yeban.errors.ConfigurationError` that says what to do.
-    """
+    """As :func:`running_endpoints`, but raises :class:`~yeban.errors.ConfigurationError` for a missing URL."""
     endpoints = running_endpoints(settings)
     if endpoints is None:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Which user the servers run as: ourselves, or an unprivileged account when we are root (PostgreSQL refuses root)."""
+"""User of the bundled servers: the present one, or an unprivileged one for root (PostgreSQL refuses root)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from yeban.errors import ConfigurationError, msg
 
-# The first that exists is used; no account is ever created.
+# The first existing account is used; none is created.
 _CANDIDATES = ("postgres", "nobody")
 
 _PROBE = """
@@ -25,22 +25,22 @@ sys.exit(0 if all(os.access(path, int(sys.argv[3])) for path in sys.argv[4:]) el
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """An unprivileged user that root hands a server to."""
+    """An unprivileged user that runs servers for root."""
 
     uid: int
     gid: int
 
     def can_access(self, mode: int, *paths: Path) -> bool:
-        """Whether this account has ``mode`` (``os.R_OK`` …) on every path, as the kernel judges it."""
+        """Ask the kernel whether this account has ``mode`` (``os.R_OK`` …) on every path."""
         probe = [sys.executable, "-I", "-S", "-c", _PROBE, str(self.uid), str(self.gid), str(mode)]
         return subprocess.run([*probe, *map(str, paths)], check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def choose(existing: Path) -> Account | None:
-    """The account for servers whose files lie under ``existing``; None when we are not root.
+    """The account for servers with files in ``existing``; None unless this user is root.
 
-    An existing directory keeps its owner, so that data written by one run stays readable to the next.
-    Raises :class:`ConfigurationError` on a system with no unprivileged account.
+    An existing directory keeps its owner, so that later runs can read its data.
+    Raises :class:`ConfigurationError` on a system without an unprivileged account.
     """
     if os.geteuid() != 0:
         return None
@@ -62,18 +62,18 @@ def choose(existing: Path) -> Account | None:
 
 
 def can_access(account: Account | None, mode: int, *paths: Path) -> bool:
-    """:meth:`Account.can_access`, or our own access where ``account`` is None."""
+    """:meth:`Account.can_access`, or the access of the present user without an ``account``."""
     return account.can_access(mode, *paths) if account else all(os.access(path, mode) for path in paths)
 
 
 def give(path: Path, account: Account | None) -> None:
-    """Make ``account`` the owner of ``path`` and everything in it; nothing happens without one, or if it is already."""
+    """Make ``account`` the owner of ``path`` and its contents, unless it is already."""
     if account is None or path.lstat().st_uid == account.uid:
         return
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
             os.chown(Path(folder) / name, account.uid, account.gid, follow_symlinks=False)
-    # Last, since the check above takes it as the sign that all the rest was done.
+    # Last: the check above takes the owner of ``path`` as a sign that its contents are done.
     os.chown(path, account.uid, account.gid)
 
 

@@ -1,6 +1,6 @@
-"""One owner a data directory: a lock as long as its process lives, and a file telling others where the servers are.
+"""Ownership of a data directory: a lock for the life of its process, and a file with the URLs of its servers.
 
-The lock is what counts; the file is believed only while the process that wrote it holds the lock.
+The file counts only while the process that wrote it holds the lock.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from yeban.errors import ConfigurationError, msg
 
 _LOCK = "servers.lock"
 _STATE = "servers.json"
-# A reader holds the lock for an instant to see whether it is free; an owner must not take that for an owner.
+# Readers hold the lock for an instant; an owner must wait for them.
 _PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """URLs of the servers an owner started; None for a server it did not start."""
+    """URLs of the servers that an owner started; None for others."""
 
     database_url: str | None
     redis_url: str | None
@@ -32,12 +32,12 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Ownership:
-    """The right to run servers in ``data_dir``, held by this process."""
+    """The right of this process to run servers in ``data_dir``."""
 
     data_dir: Path
 
     def publish(self, started: Started) -> None:
-        """Tell other processes of this user where the servers are."""
+        """Write the URLs for other processes of this user."""
         facts = {"pid": os.getpid(), "database_url": started.database_url, "redis_url": started.redis_url}
         draft = self.data_dir / f"{_STATE}.new"
         draft.write_text(json.dumps(facts), encoding="utf-8")
@@ -45,15 +45,15 @@ class Ownership:
         draft.replace(self.data_dir / _STATE)
 
     def retract(self) -> None:
-        """Take back what :meth:`publish` said."""
+        """Remove the file of :meth:`publish`."""
         (self.data_dir / _STATE).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def own(data_dir: Path) -> Iterator[Ownership]:
-    """Own ``data_dir`` (made if missing) until the block ends or the process dies.
+    """Own ``data_dir`` (created if missing) until the block ends or the process dies.
 
-    Raises :class:`ConfigurationError` naming the owner's process id where there is one already.
+    Raises :class:`ConfigurationError` with the process id of another owner.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -86,14 +86,14 @@ def own(data_dir: Path) -> Iterator[Ownership]:
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield Ownership(data_dir=data_dir)
     finally:
-        # A forked child that runs this has closed its copy already; the owner is still the parent.
+        # A forked child has closed its copy already; the parent is still the owner.
         if lock in _held:
             _held.remove(lock)
             os.close(lock)
 
 
 def published(data_dir: Path) -> Started | None:
-    """What the live owner of ``data_dir`` has published; None without an owner, or before its servers are ready."""
+    """URLs published by the live owner of ``data_dir``; None without an owner, or until its servers are ready."""
     try:
         lock = os.open(data_dir / _LOCK, os.O_RDONLY)
     except OSError:
@@ -134,6 +134,6 @@ def _let_go_in_child() -> None:
         os.close(_held.pop())
 
 
-# A forked child shares the lock; without this it would hold it beyond its parent's death.
+# A forked child inherits the lock and must not hold it after its parent has died.
 _held: set[int] = set()
 os.register_at_fork(after_in_child=_let_go_in_child)

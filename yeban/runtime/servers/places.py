@@ -1,8 +1,7 @@
-"""Where the servers keep data, sockets and logs.
+"""Folders of the servers' data, sockets and logs.
 
-Normally all of it is in the data directory. Two things can force a part elsewhere: a socket path has only
-about 100 bytes, and as root the servers' account may be unable to reach the data directory (``/root`` is
-closed to others, and opening a parent directory is not ours to do).
+All are in the data directory, with two exceptions: a socket path has at most about 100 bytes, and the servers'
+account may be unable to reach the data directory of root (``/root`` is closed to others).
 """
 
 from __future__ import annotations
@@ -27,22 +26,22 @@ log = logging.getLogger(__name__)
 POSTGRES_SOCKET = ".s.PGSQL.5432"
 VALKEY_SOCKET = "valkey.sock"
 
-# In use when the servers' account cannot reach the data directory; only root ever needs it.
+# For root, if the servers' account cannot reach the data directory.
 FALLBACK_ROOT = Path("/var/lib/yeban")
-# A link in the data directory to the folder under FALLBACK_ROOT, so that the data can be found.
+# Link from the data directory to the folder under FALLBACK_ROOT.
 _LINK = "servers"
 
 # sun_path has 108 bytes on Linux and 104 on macOS, the closing NUL included.
 _MAX_SOCKET_BYTES = 103
-# Both libpq and the server split a socket directory at commas; other marks would need quoting in URLs.
+# libpq and the server split socket directories at commas; other characters need quoting in URLs.
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """``home`` holds one folder a server, ``run`` the sockets, ``logs`` one file a server; ``data_dir`` the locks.
+    """Folders: ``home`` has one a server, ``run`` the sockets, ``logs`` one file a server, ``data_dir`` the locks.
 
-    ``account`` owns what the servers write; None means that they run as ourselves.
+    ``account`` owns the servers' files; None means the present user.
     """
 
     data_dir: Path
@@ -52,7 +51,7 @@ class Places:
     account: Account | None
 
     def server_dir(self, name: str) -> Path:
-        """The private folder of one server, made if missing."""
+        """The private folder of one server, created if missing."""
         path = self.home / name
         if not _make_private(path, self.account):
             raise ConfigurationError(
@@ -65,16 +64,16 @@ class Places:
         return path
 
     def tidy(self) -> None:
-        """Remove ``run`` where it is not in ``home`` but in the system's temporary folder."""
+        """Remove ``run`` if it is in the system's temporary folder."""
         if self.run.parent != self.home:
             with contextlib.suppress(OSError):
                 self.run.rmdir()
 
 
 def make(data_dir: Path) -> Places:
-    """Create the folders the servers need. ``data_dir`` exists.
+    """Create the folders of the servers in the existing ``data_dir``.
 
-    Raises :class:`ConfigurationError` where no place is usable.
+    Raises :class:`ConfigurationError` if no place is usable.
     """
     try:
         logs = data_dir / "logs"
@@ -183,7 +182,7 @@ def _fits(run: Path) -> bool:
 
 
 def _make_private(path: Path, account: Account | None) -> bool:
-    """Make ``path`` a 0700 folder of ``account``; False where it is another's, or ``account`` cannot write to it."""
+    """Make ``path`` a 0700 folder of ``account``; False if it has another owner or is not writable."""
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         status = path.lstat()

@@ -1,4 +1,4 @@
-"""The bundled PostgreSQL: a cluster made once, settings for a small machine that loads whole files by COPY."""
+"""The bundled PostgreSQL, with settings for a small machine that loads whole files by COPY."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DATABASE = "yeban"
 
 _INIT_S = 300.0
 
-# Given on the command line, so that this table is the only place they are set. What is not named keeps
-# PostgreSQL's default; fsync, full_page_writes and synchronous_commit are on by default and stay on.
+# Passed on the command line, so that this table is the only place with settings. Others keep PostgreSQL's defaults:
+# fsync, full_page_writes and synchronous_commit stay on.
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -38,14 +38,14 @@ _SETTINGS = {
     "max_wal_size": "2GB",
     "min_wal_size": "256MB",
     "checkpoint_timeout": "15min",
-    # Nobody replicates from this server, so what only a replica needs is not written.
+    # There are no replicas.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     # The cores belong to the engine; this also keeps the server out of a container's small /dev/shm.
     "max_parallel_workers_per_gather": "0",
     "max_parallel_maintenance_workers": "0",
-    # The supervisor starts a crashed server again, whatever crashed. Left to itself, PostgreSQL 18 has stayed without a
-    # startup process, refusing everybody for good, when its disk was full at the moment it began anew.
+    # The supervisor restarts a crashed server. PostgreSQL 18 itself may stay without a startup process and refuse all
+    # connections if the disk is full at that moment.
     "restart_after_crash": "off",
     "random_page_cost": "1.1",
     "log_min_messages": "warning",
@@ -75,7 +75,7 @@ class Postgres(Server):
         return f"postgresql+psycopg://{USER}@/{DATABASE}?host={self.places.run}"
 
     def prepare(self, lock: int, cancelled: threading.Event) -> None:
-        """Make the cluster if there is none, and remove the marks of a server that was killed.
+        """Create a missing cluster, and remove the socket and pid files of a killed server.
 
         Raises :class:`ConfigurationError` if the cluster is of another major version or not a cluster.
         """
@@ -99,13 +99,13 @@ class Postgres(Server):
         ]
 
     def probe(self) -> None:
-        """Connect and create the database if it is missing."""
+        """Connect, and create the database if it is missing."""
         try:
             with self._connect() as connection:
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         except psycopg.OperationalError as error:
-            # 57P03 has no code of its own on the client's side: the connection never came to be.
+            # The client has no error code for 57P03, since the connection was refused.
             raise NotYet(str(error), recovering="the database system is" in str(error)) from error
 
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
@@ -137,12 +137,12 @@ class Postgres(Server):
             )
 
     def _init_cluster(self, lock: int, cancelled: threading.Event) -> None:
-        # The cluster gets its name when it is whole, so an interrupted initdb is never taken for one.
+        # Renamed once it is complete, so that an interrupted initdb leaves no cluster.
         draft = self._data.with_name("data.new")
         if draft.exists():
             shutil.rmtree(draft)
         command = [str(self._software.executable.with_name("initdb")), "-D", str(draft), "-U", USER]
-        # Only the folder's permissions guard the socket, so that root can connect to a server run as another user.
+        # The folder's permissions protect the socket, so that root can connect to another user's server.
         command += ["--auth-local=trust", "--auth-host=reject", "--data-checksums", "--no-instructions"]
         command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         process = self.launch_server(command, lock, signal.SIGKILL)
@@ -166,12 +166,12 @@ class Postgres(Server):
             os.close(folder)
 
     def _remove_stale_pid(self) -> None:
-        """A killed server's ``postmaster.pid`` stops the next one if its process id is in use again by then."""
+        """Remove the ``postmaster.pid`` of a killed server, whose process id may be in use again."""
         path = self._data / "postmaster.pid"
         with contextlib.suppress(OSError, ValueError):
             pid = int(path.read_text(encoding="utf-8").split("\n", 1)[0])
             proc = Path("/proc")
-            # Our lock being free says no server of ours is left; a server started by hand has its cluster as cwd.
+            # The lock was free, so no server of ours is left; one started by hand has the cluster as cwd.
             if (proc / "self").exists() and not _works_in(proc / str(pid), self._data):
                 path.unlink()
 

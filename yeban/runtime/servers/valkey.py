@@ -1,4 +1,4 @@
-"""The bundled Valkey: the broker's queues, replies and caches. All of it can be lost without losing work."""
+"""The bundled Valkey, for queues, replies and caches. Losing them loses no work."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _SETTINGS = {
     "port": "0",
     "unixsocketperm": "700",
     "databases": "16",
-    # Truth is in PostgreSQL: losing the last second of hints costs one round of the sweeper.
+    # Losing the last second of hints costs one round of the sweeper.
     "appendonly": "yes",
     "appendfsync": "everysec",
     "save": "",
-    # Caches carry a time to live and may go early; a queue has none and is never evicted.
+    # Cached values have a time to live and may be evicted; queues have none and stay.
     "maxmemory": "256mb",
     "maxmemory-policy": "volatile-lru",
     "maxclients": "1000",
@@ -60,7 +60,7 @@ class Valkey(Server):
         return f"unix://{self._socket}?db=0"
 
     def start(self, cancelled: threading.Event) -> None:
-        """Start; a damaged append-only file is set aside first, since nothing in it is worth refusing service for."""
+        """Start. A damaged append-only file is moved aside, since its content can be lost."""
         try:
             super().start(cancelled)
         except ServiceUnavailable as error:

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from tests.unit.worker.evaluation.conftest import PointClassifier
 from worker.evaluation.decisions import Setting
-from worker.evaluation.documents import document
 from worker.evaluation.evaluations import Evaluation, Wanted, evaluate
 from worker.evaluation.files import LabelledFile
+from worker.evaluation.representation import document
 from worker.evaluation.scorer import Scorer
 from worker.evaluation.tables import present
 

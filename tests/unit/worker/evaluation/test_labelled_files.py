@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.evaluation.files import LabelledFile, labels_of, read_labelled
+from worker.evaluation.files import LabelledFile, read_labelled
 from yeban.errors import InvalidLabels, InvalidTable, InvalidTemplate, UnknownColumn, YebanError
 from yeban.labels import Label
 from yeban.tabular import ReadOptions
@@ -41,11 +41,11 @@ def test_other_formats_and_encodings_are_read(tmp_path: Path) -> None:
 
 
 def test_labels_that_are_given_keep_their_order_and_others_are_counted(tmp_path: Path) -> None:
-    labels = labels_of(["物流", {"name": "退款", "description": "退钱", "examples": ["钱呢"]}])
+    labels = (Label(name="物流"), Label(name="退款", description="退钱", examples=("钱呢",)))
 
     file = read_labelled(write(tmp_path, TABLE), ReadOptions(gold_column="label"), labels=labels, template="{}")
 
-    assert file.label_set.labels == (Label(name="物流"), Label(name="退款", description="退钱", examples=("钱呢",)))
+    assert file.label_set.labels == labels
     assert file.names == ("物流", "退款", "发票")
     assert file.gold.tolist() == [0, 2, 0]
     assert file.other_counts == {"发票": 1}
@@ -77,12 +77,3 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_template_needs_a_place_for_the_label(tmp_path: Path) -> None:
     with pytest.raises(InvalidTemplate):
         read_labelled(write(tmp_path, TABLE), ReadOptions(gold_column="label"), template="none")
-
-
-@pytest.mark.parametrize(
-    ("label", "words"),
-    [({"name": "a", "description": 7}, "description"), ({"name": "a", "examples": "x"}, "examples")],
-)
-def test_labels_of_another_form_are_refused(label: dict[str, object], words: str) -> None:
-    with pytest.raises(InvalidLabels, match=words):
-        labels_of([label])

@@ -75,6 +75,10 @@ def test_tag_refuses(
         (b'{"labels": ["a"]}', "JSON array"),
         (b'["a", 7]', "Label 2"),
         (b'[{"description": "nameless"}]', "Label 1"),
+        (b'["a", {"name": "b", "description": 7}]', "Label 2"),
+        (b'["a", {"name": "b", "examples": "x"}]', "Label 2"),
+        (b'["a", {"name": "b", "examples": ["x", 7]}]', "Label 2"),
+        (b'["a", {"name": "b", "colour": "red"}]', "Label 2"),
         ("物流".encode("gb18030"), "not UTF-8"),
         (b"a\na\n", "given twice"),
     ],
@@ -208,11 +212,17 @@ def test_labels_may_be_objects_in_a_file(run: Run, table: Path, server: FakeServ
     Path("labels.json").write_text(json.dumps(labels), encoding="utf-8")
 
     assert run("tag", table, "--labels-file", "labels.json", "--server", server.url).exit_code == 0
-    assert json.dumps(labels, ensure_ascii=False) in server.bodies[0].decode()
+    sent = [{"name": "物流", "description": "", "examples": []}, labels[1]]
+    assert json.dumps(sent, ensure_ascii=False) in server.bodies[0].decode()
 
 
 def test_labels_may_be_lines_of_a_file(run: Run, table: Path, server: FakeServer) -> None:
     Path("labels.txt").write_text("\ufeff物流\r\n\r\n# 说明\r\n 退款 \r\n", encoding="utf-8")
 
     assert run("tag", table, "--labels-file", "labels.txt", "--server", server.url).exit_code == 0
-    assert '["物流", "退款"]' in server.bodies[0].decode()
+    assert [label["name"] for label in json.loads(form_field(server.bodies[0], "labels"))] == ["物流", "退款"]
+
+
+def form_field(body: bytes, name: str) -> str:
+    """A field of a multipart form."""
+    return body.decode().partition(f'name="{name}"')[2].split("\r\n")[2]

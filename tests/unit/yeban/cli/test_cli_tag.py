@@ -76,7 +76,7 @@ def test_the_form_carries_what_was_asked(tag: Run, server: FakeServer) -> None:
         "template": "关于{}",
         "multi_label": "true",
         "threshold": "0.25",
-        "labels": '["a", "b"]',
+        "labels": json.dumps([{"name": name, "description": "", "examples": []} for name in "ab"]),
     }.items():
         assert f'name="{name}"\r\n\r\n{value}\r\n' in form
 

@@ -1,4 +1,4 @@
-"""``yeban up`` and ``yeban migrate``."""
+"""``yeban up``: all of Yeban on this machine."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import time
 
 import click
 
-from yeban.cli.connection import database_url
-from yeban.database.migrations import migrate as migrate_database
 from yeban.runtime.stack import run_stack
 from yeban.settings import get_settings
 from yeban.telemetry.logs import configure_logging
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), help="Port of the web pages and the API; 0 picks a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, 0 for a free one (YEBAN_PORT).")
 def up(port: int | None) -> None:
     """Start everything on this machine and serve until Ctrl-C.
 
-    Servers named by YEBAN_DATABASE_URL and YEBAN_REDIS_URL are used; those not named are started from the bundle.
+    Uses the servers at YEBAN_DATABASE_URL and YEBAN_REDIS_URL, and starts bundled ones where they are unset.
     """
     settings = get_settings()
     configure_logging(settings.log_level, settings.log_format)
@@ -29,14 +27,5 @@ def up(port: int | None) -> None:
             while True:
                 time.sleep(1.0)
                 stack.check()
-        except KeyboardInterrupt:  # also SIGTERM: the ordinary end
+        except KeyboardInterrupt:  # or SIGTERM
             click.echo("Stopping…", err=True)
-
-
-@click.command()
-@click.option("--revision", default="head", show_default=True, help="Schema revision to go to.")
-def migrate(revision: str) -> None:
-    """Migrate the database schema."""
-    with database_url(get_settings()) as url:
-        migrate_database(url, revision)
-    click.echo(f"The database is at {revision}.")

@@ -1,4 +1,4 @@
-"""Evaluations as one JSON object."""
+"""Evaluations as a JSON object."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from worker.evaluation.decisions import Setting
 from worker.evaluation.evaluations import Evaluation, Wanted
 from worker.evaluation.figures import Figures
 
-#: Gold labels outside the label set that are listed: a wrongly chosen gold column may hold a million.
+#: Most gold labels outside the label set to list; a wrongly chosen gold column may hold a million.
 UNKNOWN_LISTED = 20
 
 
 def document(evaluations: Sequence[Evaluation], wanted: Wanted, info: ModelInfo) -> dict[str, Any]:
-    """What ``--json`` prints. A list or value that was not asked for is left out."""
+    """The object that ``--json`` prints, without lists and values that were not requested."""
     return {
         "model": {
             "name": info.name,
@@ -34,7 +34,7 @@ def document(evaluations: Sequence[Evaluation], wanted: Wanted, info: ModelInfo)
 
 
 def means(every: Sequence[dict[Setting, Figures]]) -> dict[Setting, dict[str, float]]:
-    """Accuracy, macro-F1 and calibration error of each setting, each file counting the same."""
+    """Unweighted means over the files of accuracy, macro-F1 and calibration error, by setting."""
     settings = every[0] if every else {}
     return {
         setting: {
