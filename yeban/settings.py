@@ -1,4 +1,4 @@
-"""The only reader of the environment. Every setting, its default and its meaning stand here."""
+"""Settings, with their defaults and descriptions. Nothing else reads the environment."""
 
 from __future__ import annotations
 
@@ -22,128 +22,136 @@ def _default_data_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """Each field is read from ``YEBAN_<NAME>``; each secret also from the file named by ``YEBAN_<NAME>_FILE``."""
+    """Fields come from ``YEBAN_<NAME>``, secrets also from the file that ``YEBAN_<NAME>_FILE`` names."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
 
     data_dir: Path = Field(
-        default_factory=_default_data_dir, description="Where models and the bundled servers keep their files."
+        default_factory=_default_data_dir, description="Folder of models and the bundled servers' files."
     )
     database_url: str | None = Field(None, description="PostgreSQL URL; unset starts the bundled server.")
     redis_url: str | None = Field(None, description="Redis or Valkey URL; unset starts the bundled server.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe log level.")
-    log_format: Literal["line", "json"] = Field("line", description="Form of a log record.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level of log records.")
+    log_format: Literal["line", "json"] = Field("line", description="Format of log records.")
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port of a worker's /metrics and /healthz; unset serves neither."
     )
     metrics_host: str = Field("127.0.0.1", description="Address of a worker's /metrics and /healthz.")
-    heartbeat_file: Path | None = Field(None, description="File that a worker writes with each heartbeat.")
+    heartbeat_file: Path | None = Field(None, description="File that a worker writes at each heartbeat.")
     otlp_endpoint: str | None = Field(
         None,
         pattern="^https?://",
         description="Base URL of an OpenTelemetry collector (OTLP/HTTP); unset traces nothing.",
     )
 
-    model: str = Field("e5-small", description="The model used where a request names none.")
+    model: str = Field("e5-small", description="Default model.")
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field("auto", description="Arithmetic of the engine.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the engine runs.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Device of the engine.")
     session: Literal["auto", "openvino", "onnxruntime", "tensorrt", "torch"] = Field(
-        "auto", description="What runs the graph."
+        "auto", description="Runtime of the model's graph."
     )
-    engine_threads: int | None = Field(None, ge=1, le=512, description="Engine threads; unset means one a core.")
+    engine_threads: int | None = Field(None, ge=1, le=512, description="Engine threads; unset uses one per core.")
 
-    server: str | None = Field(None, description="Server that the command line talks to; unset finds a local one.")
-    token: str | None = Field(None, description="Token that the command line signs in with.")
-    host: str = Field("127.0.0.1", description="Address the web server listens on.")
-    port: int = Field(8400, ge=0, le=65535, description="Port the web server listens on; 0 picks a free one.")
+    server: str | None = Field(None, description="Server for the command line; unset finds a local one.")
+    token: str | None = Field(None, description="API token of the command line.")
+    host: str = Field("127.0.0.1", description="Address that the web server listens on.")
+    port: int = Field(8400, ge=0, le=65535, description="Port that the web server listens on; 0 picks a free one.")
     accounts: bool = Field(
-        False, description="Ask who it is (`yeban account`); needed to listen on an address that others reach."
+        False, description="Require sign-in (`yeban account`); needed to listen on addresses that others can reach."
     )
     admin_password: str | None = Field(
-        None, description="Password of the account `admin`, which is made when there are no accounts yet."
+        None, description="Password of the account `admin`, created while there are no accounts."
     )
-    allowed_hosts: str = Field("", description="Further host names the web server answers to, separated by commas.")
+    allowed_hosts: str = Field("", description="Additional host names of the web server, separated by commas.")
     proxies: int = Field(
-        0, ge=0, le=10, description="Proxies in front whose X-Forwarded-For and X-Forwarded-Proto are believed."
+        0,
+        ge=0,
+        le=10,
+        description="Number of proxies in front whose X-Forwarded-For and X-Forwarded-Proto are trusted.",
     )
-    rate_texts: int = Field(600, ge=1, description="Texts a minute that an account may have tagged on the spot.")
-    rate_uploads: int = Field(120, ge=1, description="Uploads an hour of an account.")
-    rate_requests: int = Field(1_200, ge=1, description="Other requests a minute of an account.")
+    rate_texts: int = Field(600, ge=1, description="Single texts per minute and account.")
+    rate_uploads: int = Field(120, ge=1, description="Uploads per hour and account.")
+    rate_requests: int = Field(1_200, ge=1, description="Other requests per minute and account.")
     secret_key: str | None = Field(
-        None, description="Signs sessions; the same for all web servers. Unset keeps one in YEBAN_DATA_DIR."
+        None, description="Key that signs sessions, the same for all web servers; unset keeps one in YEBAN_DATA_DIR."
     )
-    web_threads: int = Field(
-        96, ge=1, le=512, description="Request threads of a web process; most of them wait for workers."
-    )
+    web_threads: int = Field(96, ge=1, le=512, description="Request threads per web process; most wait for workers.")
     web_processes: int = Field(1, ge=1, le=64, description="Web processes.")
     upload_limit: int = Field(
         8,
         ge=1,
         le=256,
-        description="Uploads that a web process takes in at a time, a quarter of its threads at most; others get 429.",
+        description="Concurrent uploads per web process, at most a quarter of its threads; others get 429.",
     )
     client_timeout_s: float = Field(
-        60.0, gt=0, description="Seconds that a client may be silent in the midst of a request or its answer."
+        60.0, gt=0, description="Seconds that a client may pause within a request or its answer."
     )
     max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
-    max_rows: int = Field(5_000_000, ge=1, description="Most rows a job may have.")
-    max_cell_chars: int = Field(100_000, ge=1_000, description="Longest cell accepted in a table.")
-    max_columns: int = Field(1_000, ge=1, description="Most columns accepted in a table.")
-    max_text_chars: int = Field(20_000, ge=100, description="Longest text of an interactive request.")
+    max_rows: int = Field(5_000_000, ge=1, description="Most rows in a job.")
+    max_cell_chars: int = Field(100_000, ge=1_000, description="Longest cell of a table, in characters.")
+    max_columns: int = Field(1_000, ge=1, description="Most columns in a table.")
+    max_text_chars: int = Field(20_000, ge=100, description="Longest single text, in characters.")
 
-    interactive_deadline_ms: int = Field(5_000, ge=100, description="How long the web waits for an answer.")
+    interactive_deadline_ms: int = Field(
+        5_000, ge=100, description="Longest wait of the web server for an answer, in milliseconds."
+    )
     interactive_group_texts: int = Field(8, ge=1, le=256, description="Most texts in one interactive engine call.")
-    interactive_wait_ms: int = Field(4, ge=0, le=1_000, description="Longest a text waits for company.")
+    interactive_wait_ms: int = Field(
+        4, ge=0, le=1_000, description="Longest wait of a text for others in its group, in milliseconds."
+    )
     interactive_label_chars: int = Field(
-        2_000, ge=10, description="Most characters that the labels of an interactive request may have together."
+        2_000, ge=10, description="Most characters in all labels of a single text together."
     )
     interactive_target_ms: int = Field(
-        1_000, ge=50, description="Time to an answer over which a web process takes fewer texts on at a time."
+        1_000,
+        ge=50,
+        description="Response time, in milliseconds, above which a web process admits fewer texts at a time.",
     )
     interactive_queue_limit: int = Field(
-        200, ge=1, description="Texts waiting in the queue of all web processes over which new ones get 429."
+        200, ge=1, description="Most single texts in the queue of all web processes; others get 429."
     )
 
     chunk_rows: int = Field(
-        128, ge=1, le=10_000, description="Rows in one chunk of a job, which bounds what a killed worker loses."
+        128, ge=1, le=10_000, description="Rows per chunk of a job, which bounds the loss when a worker is killed."
     )
-    bulk_nice: int = Field(
-        5, ge=0, le=19, description="How far bulk workers give way to other programs of their machine (nice)."
+    bulk_nice: int = Field(5, ge=0, le=19, description="Niceness of bulk workers.")
+    group_chunks: int = Field(8, ge=1, le=256, description="Most chunks per claim of a bulk worker.")
+    group_wait_ms: int = Field(
+        20, ge=0, le=10_000, description="Longest wait of a chunk for others in its group, in milliseconds."
     )
-    group_chunks: int = Field(8, ge=1, le=256, description="Most chunks that a bulk worker claims at a time.")
-    group_wait_ms: int = Field(20, ge=0, le=10_000, description="Longest a chunk waits for company.")
-    lease_s: float = Field(
-        30.0, gt=0, le=600, description="Seconds a claimed chunk stays its worker's without renewal."
-    )
+    lease_s: float = Field(30.0, gt=0, le=600, description="Seconds that a claimed chunk stays leased without renewal.")
     group_deadline_s: float = Field(
-        300.0, gt=0, description="Seconds without progress after which a group is stuck and ends its process."
+        300.0, gt=0, description="Seconds without progress after which a group counts as stuck and its process ends."
     )
-    hint_ttl_s: float = Field(30.0, gt=0, description="Seconds after which an unanswered hint is sent again.")
-    sweep_interval_s: float = Field(2.0, gt=0, description="Seconds between two sweeps of one worker.")
-    heartbeat_s: float = Field(5.0, gt=0, description="Seconds between two heartbeats of one worker.")
+    hint_ttl_s: float = Field(30.0, gt=0, description="Seconds after which an unclaimed hint is sent again.")
+    sweep_interval_s: float = Field(2.0, gt=0, description="Seconds between sweeps of a worker.")
+    heartbeat_s: float = Field(5.0, gt=0, description="Seconds between heartbeats of a worker.")
     retention_days: float | None = Field(
-        None, gt=0, description="Days after their end that jobs are kept; unset keeps them until they are deleted."
+        None, gt=0, description="Days to keep finished jobs; unset keeps them until they are deleted."
     )
     embedding_days: float | None = Field(
-        None, gt=0, description="Days after their end that jobs can be refined again; unset keeps that as long as them."
+        None,
+        gt=0,
+        description="Days to keep the embeddings for further refinement; unset keeps them as long as the jobs.",
     )
     webhook_private_addresses: bool = Field(
-        False, description="Let webhooks lead to addresses inside one's own networks, this machine's among them."
+        False, description="Allow webhooks to private addresses, including this machine."
     )
-    max_rss_mb: int | None = Field(
-        None, ge=100, description="Resident memory, in MiB, over which a worker ends in order to be started again."
-    )
-    drain_s: float = Field(30.0, gt=0, description="Seconds a stopping worker may spend on what it has claimed.")
+    max_rss_mb: int | None = Field(None, ge=100, description="Resident memory, in MiB, above which a worker restarts.")
+    drain_s: float = Field(30.0, gt=0, description="Seconds that a stopping worker may spend on claimed chunks.")
 
     shortlist_labels: int = Field(
-        20, ge=2, le=1_000, description="Labels of a text that a shortlist model (EMBEDDING+CROSS-ENCODER) scores."
+        20,
+        ge=2,
+        le=1_000,
+        description="Labels per text that the cross-encoder of a shortlist model (EMBEDDING+CROSS-ENCODER) scores.",
     )
 
     cache_label_entries: int = Field(20_000, ge=0, description="Label embeddings kept in memory.")
     cache_text_entries: int = Field(20_000, ge=0, description="Text embeddings kept in memory.")
     cache_pair_entries: int = Field(200_000, ge=0, description="Scored pairs of text and label kept in memory.")
-    cache_redis_mb: int = Field(128, ge=0, description="Most MiB that cached values take in Redis; 0 keeps none there.")
-    cache_ttl_s: int = Field(7 * 24 * 3600, ge=2, description="Most seconds a cached value lives in Redis.")
+    cache_redis_mb: int = Field(128, ge=0, description="Most MiB of cached values in Redis; 0 disables it.")
+    cache_ttl_s: int = Field(7 * 24 * 3600, ge=2, description="Most seconds that a cached value stays in Redis.")
 
     @field_validator("data_dir")
     @classmethod
@@ -152,12 +160,12 @@ class Settings(BaseSettings):
 
     @property
     def model_dir(self) -> Path:
-        """Where built models live, one folder a model."""
+        """Folder of the built models, one folder a model."""
         return self.data_dir / "models"
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the environment afresh; ``overrides`` win over it.
+    """Read the environment again; ``overrides`` take precedence.
 
     Raises :class:`~yeban.errors.ConfigurationError` naming each bad variable.
     """
