@@ -57,11 +57,11 @@ class Supervisor:
 
         While ``starting``, raise ``ServiceUnavailable`` for one that ended more often than a passing cause explains.
         """
-        for process, deaths in self._deaths.items():
+        for deaths in self._deaths.values():
             if deaths.failure is not None:
                 raise deaths.failure
-            if starting and deaths.recent > _MAX_RESTARTS:
-                raise process.failure(msg("%(process)s keeps ending.", process=process.title))
+            if starting and deaths.complaint is not None:
+                raise deaths.complaint
 
     def _run(self) -> None:
         try:
@@ -103,6 +103,7 @@ class Supervisor:
         if status is not None and status == process.recycled_status:
             log.info("%s asked for a restart", process.title, extra=facts)
         elif deaths.count() > _MAX_RESTARTS:
+            deaths.complaint = process.failure(msg("%(process)s keeps ending.", process=process.title))
             log.critical(
                 "%s ended %d times within %g s; trying again every %g s. Read its log and fix the cause.",
                 process.title,
@@ -125,10 +126,11 @@ class Supervisor:
 
 @dataclass
 class _Deaths:
-    """Recent ends of one process, the time before which it is not restarted, and why it is not restarted at all."""
+    """Recent ends of one process."""
 
     restart_at: float = 0.0
-    failure: YebanError | None = None
+    failure: YebanError | None = None  # it is not restarted
+    complaint: YebanError | None = None  # it ended too often
     _times: deque[float] = field(default_factory=deque)
 
     @property

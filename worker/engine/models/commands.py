@@ -96,7 +96,11 @@ def check(name: str, model_dir: Path, as_json: bool) -> None:
     if not report.good:
         problems = "; ".join(report.problems)
         raise ModelUnusable(
-            msg("%(name)s is damaged: %(problems)s. Build it again with --force.", name=report.name, problems=problems)
+            msg(
+                "The model %(name)s is damaged: %(problems)s. Build it again with --force.",
+                name=report.name,
+                problems=problems,
+            )
         )
 
 
