@@ -112,14 +112,14 @@ def main() -> None:
 
     \b
     Exit status:
-      0    done; every row is tagged, or abstained below the threshold
-      1    a defect of Yeban; from probe: not well
+      0    finished; every row is tagged, or abstained below the threshold
+      1    a defect of Yeban; from probe: unhealthy
       2    bad arguments, labels, template, settings or file
-      3    done and written, but some rows could not be scored
-      4    the job failed or expired; what was done is written
+      3    finished and written, but some rows could not be scored
+      4    the job failed or expired; finished rows are written
       5    a server, worker, model or engine is missing or does not answer
       6    no such job, or its state does not allow this
-      130  stopped by Ctrl-C or cancelled; what was done is written
+      130  stopped by Ctrl-C or cancelled; finished rows are written
     """
     configure_logging("WARNING")
     for stream in (sys.stdout, sys.stderr):

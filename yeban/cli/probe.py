@@ -51,12 +51,12 @@ def worker(path: Path | None, max_age_s: float) -> int:
     try:
         age_s = max(0.0, time.time() - path.stat().st_mtime)
     except FileNotFoundError:
-        return _unwell(f"no heartbeat: {path} does not exist; the worker has not started or has stopped")
+        return _unhealthy(f"no heartbeat: {path} does not exist; the worker has not started or has stopped")
     except OSError as error:
-        return _unwell(f"no heartbeat: {path} cannot be read: {error.strerror}")
+        return _unhealthy(f"no heartbeat: {path} cannot be read: {error.strerror}")
     if age_s > max_age_s:
-        return _unwell(f"the last heartbeat is {age_s:.0f} s old; at most {max_age_s:g} s are allowed")
-    return _well(f"the last heartbeat is {age_s:.1f} s old")
+        return _unhealthy(f"the last heartbeat is {age_s:.0f} s old; at most {max_age_s:g} s are allowed")
+    return _healthy(f"the last heartbeat is {age_s:.1f} s old")
 
 
 @probe.command()
@@ -77,19 +77,19 @@ def web(server: str | None, timeout_s: float) -> int:
     asked = Request(url, headers={"User-Agent": f"yeban-probe/{__version__}"})  # noqa: S310 - see above
     try:
         with build_opener(ProxyHandler({})).open(asked, timeout=timeout_s) as answer:
-            return _well(f"{url} answered {answer.status}")
+            return _healthy(f"{url} answered {answer.status}")
     except HTTPError as error:
-        return _unwell(f"{url} answered {error.code}")
+        return _unhealthy(f"{url} answered {error.code}")
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        return _unwell(f"{url} does not answer: {reason or type(error).__name__}")
+        return _unhealthy(f"{url} does not answer: {reason or type(error).__name__}")
 
 
-def _well(what: str) -> int:
-    click.echo(f"ok: {what}")
+def _healthy(reason: str) -> int:
+    click.echo(f"ok: {reason}")
     return Exit.OK
 
 
-def _unwell(what: str) -> int:
-    click.echo(f"not well: {what}")
+def _unhealthy(reason: str) -> int:
+    click.echo(f"unhealthy: {reason}")
     return Exit.INTERNAL

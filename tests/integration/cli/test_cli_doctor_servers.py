@@ -44,7 +44,7 @@ def test_messages_that_nobody_sends_are_told_of(findings, work):
     work.execute("UPDATE webhook_delivery SET next_at = now() - interval '6 minutes'")
     assert findings()["webhooks"] == (
         "note",
-        "1 messages are late; the log of the bulk workers says why, if one runs",
+        "1 messages are overdue; check that a bulk worker runs, and read its log",
     )
 
 

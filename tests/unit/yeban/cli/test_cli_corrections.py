@@ -48,7 +48,7 @@ def test_each_row_gets_what_was_said(
     assert ended.exit_code == 0, ended.stderr
     items = [{"row": 3, "labels": labels}, {"row": 5, "labels": labels}]
     assert json.loads(server.bodies[0]) == {"corrections": items, "author": "小王"}
-    assert ended.stdout == "2 stored, 0 taken back; corrected rows of the job: 7.\n"
+    assert ended.stdout == "2 stored, 0 undone; corrected rows of the job: 7.\n"
 
 
 def test_json_is_the_answer_of_the_api(correct: Run) -> None:

@@ -102,7 +102,7 @@ def test_a_failed_job_says_why(tag: Run, server: FakeServer) -> None:
     ended = tag("--json")
 
     assert ended.stderr.splitlines()[-1].startswith(
-        "yeban: the job failed: The model [x] is gone.; what was done is in "
+        "yeban: the job failed: The model [x] is gone.; the finished rows are in "
     )
     assert json.loads(ended.stdout)["state"] == "failed"
     assert json.loads(ended.stdout)["seconds"] == 2.0
