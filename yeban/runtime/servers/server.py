@@ -125,7 +125,7 @@ class Server(SupervisedProcess):
                         msg(
                             "The bundled %(server)s did not answer within %(limit_s)s s (%(error)s).",
                             server=self.title,
-                            limit_s=f"{limit_s:g}",
+                            limit_s=int(limit_s),
                             error=error,
                         )
                     ) from error
