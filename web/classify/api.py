@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from web.blueprints import api, signed_in
 from web.classify import schemas, service
 from web.http.json import json_response
-from web.http.parsing import JsonBody, json_body, told
+from web.http.parsing import JsonBody, documented_limit, json_body
 from web.label_sets.input import (
     Labels,
     LabelSetField,
@@ -48,7 +48,7 @@ class _Text(BaseModel):
 class ClassifyBody(LabelSetOptions, Labels, _Text, JsonBody):
     """A text to classify, and the labels to choose from."""
 
-    text: str = Field(**told(minLength=1))
+    text: str = Field(**documented_limit(minLength=1))
     """At most `YEBAN_MAX_TEXT_CHARS` characters, not blank."""
     labels: LabelsField | None = None
     """Names or objects, 1,000 at most, of `YEBAN_INTERACTIVE_LABEL_CHARS` characters together; or one string, split at

@@ -1,4 +1,4 @@
-"""Forms are taken only from pages of ours: each carries a token that belongs to the browser's session."""
+"""CSRF protection: each form carries a token of the browser's session."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from wtforms.validators import ValidationError
 
 from yeban.errors import Forbidden, msg
 
-#: The form field and the header that hold the token; htmx sends the header.
+#: Form field and header of the token. htmx sends the header.
 FIELD = "csrf_token"
 HEADER = "X-CSRF-Token"
 
 
 def install(app: Flask) -> None:
-    """Let templates ask for the token with ``csrf_token()``."""
-    app.config["WTF_CSRF_TIME_LIMIT"] = None  # it lasts as long as the session: a page may stay open all night
+    """Add ``csrf_token()`` to the templates."""
+    app.config["WTF_CSRF_TIME_LIMIT"] = None  # as long as the session: a page may stay open overnight
     app.jinja_env.globals[FIELD] = generate_csrf
 
 
 def protect(*, read_form: bool = True) -> None:
-    """Refuse the request that is being handled unless it carries its session's token, in its header or its form.
+    """Refuse the request unless its header or its form carries the session's token.
 
-    Reads the form, so whoever takes large ones sets the limits first. Raises :class:`~yeban.errors.Forbidden`.
+    Raises :class:`~yeban.errors.Forbidden`. Views that take large forms set their limits first: this reads the form.
     """
     token = request.headers.get(HEADER)
     if token is None and read_form:
@@ -35,5 +35,5 @@ def protect(*, read_form: bool = True) -> None:
 
 
 def was_refused() -> bool:
-    """Whether :func:`protect` has refused the request that is being handled."""
+    """Return whether :func:`protect` refused the current request."""
     return bool(g.get("form_refused"))

@@ -43,9 +43,9 @@ def download(
 
 
 def disposition(name: str, *, unnamed: str = "job") -> str:
-    """RFC 6266: the name as it is for clients of this century, and an ASCII likeness for others.
+    """Return a ``Content-Disposition`` header (RFC 6266) with the name in UTF-8, and in ASCII for old clients.
 
-    ``unnamed`` stands in the likeness where the name has no ASCII before its ending.
+    ``unnamed`` replaces a name that has no ASCII characters before its extension.
     """
     name = "".join("_" if unicodedata.category(char) in {"Cc", "Cs"} or char in "/\\" else char for char in name)
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()

@@ -1,4 +1,4 @@
-"""What guards every request, whoever sends it: who may listen, which Host is answered, which site may post."""
+"""Checks of listen address, Host header and origin, and the security headers of answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HEADERS = {
 
 
 def check_listen_address(settings: Settings) -> None:
-    """Refuse an address that other machines reach where nobody is asked who they are.
+    """Refuse to listen beyond this machine without accounts.
 
     Raises :class:`~yeban.errors.ConfigurationError`.
     """
@@ -47,19 +47,19 @@ def check_listen_address(settings: Settings) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches ``host``, a name or an address."""
+    """Return whether only this machine can reach ``host``, a name or an address."""
     address = _address(host)
     return host in _LOOPBACK_NAMES if address is None else address.is_loopback
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Check each request before its view, and mark each answer."""
+    """Check each request of ``app`` and add headers to each answer."""
     hosts = _allowed_hosts(settings)
     open_to_others = not is_loopback(settings.host)
 
     def check_host() -> None:
-        # A page elsewhere can point its own name at this machine (DNS rebinding) and then read our answers
-        # as its own; its name in the Host header gives it away. An address cannot be rebound.
+        # DNS rebinding: another site points its name at this machine, to read answers as its own. The Host header
+        # then holds that name. An address cannot be rebound.
         host = _host_name(request.host)
         if host in hosts or (open_to_others and _address(host) is not None):
             return
@@ -72,14 +72,14 @@ def install(app: Flask, settings: Settings) -> None:
         if request.method in _SAFE_METHODS:
             return
         site = request.headers.get("Sec-Fetch-Site")
-        if (site is not None and site not in _SAME_SITE) or _is_from_here() is False:
+        if (site is not None and site not in _SAME_SITE) or _is_same_origin() is False:
             raise Forbidden(msg("Requests that change data are accepted only from this site's own pages."))
 
     def add_headers(response: Response) -> Response:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         if response.mimetype == "text/html":
-            # It may hold tickets, and the next to sit at this browser is not to find them by its back button.
+            # A page may hold tickets; the back button must not show them to the next person at this browser.
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -89,15 +89,15 @@ def install(app: Flask, settings: Settings) -> None:
 
 
 def is_from_own_page() -> bool:
-    """Whether the browser says that a page of ours sends the request, and not merely fails to say another does."""
+    """Return whether the headers prove that a page of this site sent the request."""
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    return site == "same-origin" and _is_from_here() is True
+    return site == "same-origin" and _is_same_origin() is True
 
 
-def _is_from_here() -> bool | None:
-    """Whether the page that sends the request is of this host; ``None`` where the browser does not say."""
+def _is_same_origin() -> bool | None:
+    """Return whether a page of this host sent the request; ``None`` without an ``Origin`` header."""
     origin = request.headers.get("Origin")
-    # Host and port only: a proxy in front may have taken TLS off.
+    # The scheme may differ: a proxy may terminate TLS.
     return None if origin is None else origin.partition("://")[2].lower() == request.host.lower()
 
 
@@ -110,7 +110,7 @@ def _allowed_hosts(settings: Settings) -> frozenset[str]:
 
 
 def _host_name(host: str) -> str:
-    """The Host header without its port and an IPv6 address's brackets."""
+    """Return the Host header without its port and the brackets of an IPv6 address."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()

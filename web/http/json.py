@@ -47,7 +47,7 @@ def maybe_absent() -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """``value`` as JSON; a lone surrogate, which UTF-8 cannot hold, becomes its ``\\uXXXX`` escape."""
+    """Return ``value`` as JSON in UTF-8, with lone surrogates as ``\\uXXXX`` escapes."""
     return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""Cursors of paged lists: opaque to callers, a key of the last item to us."""
+"""Cursors of paged lists: the key of the last item, opaque to callers."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ _MAX_KEY = 2**63 - 1
 Item = TypeVar("Item")
 
 
-def encode(kind: str, key: int) -> str:
-    """The cursor behind item ``key`` of the list ``kind``."""
+def encode(kind: str, key: int | None) -> str | None:
+    """Return the cursor of the page after item ``key`` of the list ``kind``; ``None`` without a key."""
+    if key is None:
+        return None
     return base64.urlsafe_b64encode(f"{kind}:{key}".encode()).decode().rstrip("=")
 
 
-def onward(kind: str, key: int | None) -> str | None:
-    """The cursor of the next page, which begins behind item ``key``; ``None`` where there is none."""
-    return None if key is None else encode(kind, key)
-
-
-def cut(kind: str, found: Sequence[Item], limit: int, key: Callable[[Item], int]) -> tuple[Sequence[Item], str | None]:
-    """A page of ``limit`` items and the next one's cursor, of what was asked for one item more than the page takes."""
-    shown = found[:limit]
-    return shown, encode(kind, key(shown[-1])) if len(found) > limit else None
+def split(
+    kind: str, items: Sequence[Item], limit: int, key: Callable[[Item], int]
+) -> tuple[Sequence[Item], str | None]:
+    """Return the first ``limit`` items and the cursor of the next page, given one item more if there is a next page."""
+    page = items[:limit]
+    return page, encode(kind, key(page[-1])) if len(items) > limit else None
 
 
 def decode(kind: str, cursor: str | None) -> int | None:
-    """The inverse of :func:`encode`; ``None`` without a cursor. Raises :class:`~yeban.errors.InvalidRequest`."""
+    """Return the key in a cursor; ``None`` without one. Raises :class:`~yeban.errors.InvalidRequest`."""
     if cursor is None:
         return None
     try:

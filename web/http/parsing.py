@@ -1,4 +1,4 @@
-"""Reading what callers send: bodies, queries and forms into models, each refusal naming the field."""
+"""Parse bodies, queries and forms into models; errors name the field."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from web.server.slow_clients import DEADLINES
 from yeban.errors import InvalidRequest, TooLarge, msg
 from yeban.settings import Settings
 
-#: Fields that a form without files may have: a thousand labels with all that is said of them, and room.
+#: Most fields of a form without files: a thousand labels with descriptions and examples, and room.
 MAX_FORM_FIELDS = 12_000
 
 _MAX_PROBLEMS = 10
@@ -39,14 +39,14 @@ _DRAINS = threading.BoundedSemaphore(8)
 
 Model = TypeVar("Model", bound=BaseModel)
 
-#: Bytes that a body or a form with a whole label set may have: a character takes up to twelve in either.
+#: Most bytes of a body or form with a whole label set: a character takes up to twelve in either.
 SET_BYTES = 8 * 2**20
 
 
 class _FormParser(FormDataParser):
-    """Werkzeug's, whose limits hold for forms of either type, and which says what of a form is too large.
+    """Werkzeug's parser with the same limits for both types of forms, and errors that name the limit.
 
-    Each field costs some hundred times the byte that it takes to send an empty one.
+    Fields are limited too: an empty one takes a byte to send and a hundred times that in memory.
     """
 
     def _parse_urlencoded(self, stream: IO[bytes], *how: Any) -> Any:
@@ -81,7 +81,7 @@ class _FormParser(FormDataParser):
 
 
 class _UploadBody:
-    """A body that remembers whether all of it was too large, rather than something in it."""
+    """A body that records whether the body itself was too large, not one of its parts."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -96,10 +96,10 @@ class _UploadBody:
 
 
 class Request(FlaskRequest):
-    """A request that closes the temporary files of its uploads, also where the form could not be read to its end.
+    """A request that closes the temporary files of its uploads, even if reading the form failed.
 
-    Werkzeug keeps an upload over 500 KB in a file that has no name, so it takes no memory and nothing is left behind.
-    Reading a form raises :class:`~yeban.errors.TooLarge` for one with too many fields, or too large ones.
+    Werkzeug stores an upload over 500 KB in a file without a name, which vanishes when it is closed.
+    Reading a form raises :class:`~yeban.errors.TooLarge` if it has too many fields or one is too large.
     """
 
     form_data_parser_class = _FormParser
@@ -116,29 +116,29 @@ class Request(FlaskRequest):
 
 
 class JsonBody(BaseModel):
-    """Base of JSON bodies: types as JSON has them, no field that is not known."""
+    """Base of JSON bodies: strict types, no unknown fields."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
 
-def told(**schema: Any) -> dict[str, Any]:
-    """Arguments of ``Field`` that tell callers a limit which is checked further in, under a code of its own."""
+def documented_limit(**schema: Any) -> dict[str, Any]:
+    """Return arguments of ``Field`` that document a limit which the domain checks, with an error of its own."""
     return {"json_schema_extra": schema}
 
 
 class Fields(BaseModel):
-    """Base of queries and forms, where every value comes as a string."""
+    """Base of queries and forms, where every value is a string."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 def json_body(model: type[Model]) -> Model:
-    """The request's JSON body.
+    """Parse the request's JSON body.
 
-    Raises 415 for another content type, 400 for what is no JSON, and
-    :class:`~yeban.errors.InvalidRequest` for JSON of the wrong shape.
+    Raises 415 for another content type, 400 for invalid JSON, and :class:`~yeban.errors.InvalidRequest` for JSON that
+    does not fit the model.
     """
     if not request.is_json:
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, msg("Send JSON, with Content-Type: application/json."))
@@ -153,20 +153,19 @@ def json_body(model: type[Model]) -> Model:
 
 
 def query(model: type[Model]) -> Model:
-    """The request's query parameters. Raises :class:`~yeban.errors.InvalidRequest`."""
+    """Parse the query parameters. Raises :class:`~yeban.errors.InvalidRequest`."""
     return fields(model, request.args)
 
 
 def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
-    """Fields of a query or a form; a repeated one is taken where the model has a list, and refused elsewhere.
+    """Parse the fields of a query or form; only fields with a list type may be repeated.
 
-    A blank field counts as absent, as a browser sends what nobody filled in.
-    Raises :class:`~yeban.errors.InvalidRequest`.
+    A blank field counts as absent: browsers send empty inputs too. Raises :class:`~yeban.errors.InvalidRequest`.
     """
     given: dict[str, str | list[str]] = {}
     for found_name, found in values.lists():
-        name = found_name or ""  # a part of a form may have none at all
-        if name == csrf.FIELD:  # seen to before
+        name = found_name or ""  # a part of a form may have no name
+        if name == csrf.FIELD:  # checked before
             continue
         filled = [value for value in found if value.strip(" \r\n")]  # a tab is a delimiter
         known = model.model_fields.get(name)

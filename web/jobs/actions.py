@@ -47,6 +47,6 @@ def refine_again(services: Services, job_id: uuid.UUID) -> None:
         services.sender.finish_job(internal_id)
     except SEND_ERRORS as error:
         log.warning(
-            "nobody was told to refine a job, a worker's sweep will find it",
+            "refinement not queued; a worker's sweep will start it",
             extra={"job": internal_id, "error": str(error)},
         )

@@ -127,7 +127,7 @@ def index_jobs() -> Response:
     )
     return json_response(
         schemas.JobPage(
-            jobs=[schemas.Job.of(job) for job in page.jobs], next_cursor=pagination.onward("jobs", page.next_before)
+            jobs=[schemas.Job.of(job) for job in page.jobs], next_cursor=pagination.encode("jobs", page.next_before)
         )
     )
 

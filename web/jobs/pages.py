@@ -53,7 +53,7 @@ def index_jobs() -> str:
         limit=_PAGE_JOBS,
     )
     asked: dict[str, Any] = {"state": None if state == state_labels.ALL else state, "name": name or None}
-    older = pagination.onward("jobs", page.next_before)
+    older = pagination.encode("jobs", page.next_before)
     return render_template(
         "jobs.html",
         jobs=page.jobs,

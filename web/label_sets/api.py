@@ -14,7 +14,7 @@ from web.auth.authentication import viewer
 from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
-from web.http.parsing import SET_BYTES, Fields, json_body, query, told
+from web.http.parsing import SET_BYTES, Fields, documented_limit, json_body, query
 from web.label_sets import schemas
 from web.label_sets.input import LabelSetBody
 from web.openapi.documented import Answer, Header, documented
@@ -41,7 +41,7 @@ class _Name(BaseModel):
 class NewSetBody(LabelSetBody, _Name):
     """A label set to save."""
 
-    name: str = Field(**told(minLength=1, maxLength=MAX_NAME_CHARS))
+    name: str = Field(**documented_limit(minLength=1, maxLength=MAX_NAME_CHARS))
     """Unique among the label sets of its owner."""
 
     example: ClassVar[Mapping[str, Any]] = {
@@ -57,7 +57,7 @@ class SetBody(LabelSetBody):
 
     version: Annotated[int, Field(ge=1)]
     """The version that the change is based on."""
-    name: str | None = Field(None, **told(minLength=1, maxLength=MAX_NAME_CHARS))
+    name: str | None = Field(None, **documented_limit(minLength=1, maxLength=MAX_NAME_CHARS))
     """Keeps the present name if left out."""
 
     example: ClassVar[Mapping[str, Any]] = {"version": 1, "labels": ["物流", "退款", "发票"]}
@@ -80,7 +80,7 @@ def index_label_sets() -> Response:
     return json_response(
         schemas.LabelSetPage(
             label_sets=[schemas.ListedLabelSet.of(found) for found in page.sets],
-            next_cursor=pagination.onward("label sets", page.next_before),
+            next_cursor=pagination.encode("label sets", page.next_before),
         )
     )
 
@@ -170,7 +170,7 @@ def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
         before=pagination.decode("versions", asked.cursor),
         limit=asked.limit + 1,
     )
-    shown, following = pagination.cut("versions", found, asked.limit, lambda past: past.version)
+    shown, following = pagination.split("versions", found, asked.limit, lambda past: past.version)
     return json_response(
         schemas.LabelSetVersionPage(
             versions=[schemas.LabelSetVersion.of(past) for past in shown], next_cursor=following

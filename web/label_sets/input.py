@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from web.auth.authentication import viewer
-from web.http.parsing import Fields, JsonBody, told
+from web.http.parsing import Fields, JsonBody, documented_limit
 from web.i18n.library_messages import of_value
 from web.services import services
 from yeban import label_sets
@@ -44,7 +44,7 @@ _Hint = Annotated[str, Field(max_length=MAX_HINT_CHARS, pattern=r"^[^\x00]*$")]
 class LabelObject(JsonBody):
     """A label with optional help for the model."""
 
-    name: str = Field(**told(minLength=1, maxLength=MAX_LABEL_CHARS))
+    name: str = Field(**documented_limit(minLength=1, maxLength=MAX_LABEL_CHARS))
     """At most 200 characters, each name once."""
     description: _Hint = ""
     """Says more of what is meant than the name."""
@@ -114,11 +114,11 @@ class LabelSetOptions(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    template: str = Field(DEFAULT_TEMPLATE, **told(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
+    template: str = Field(DEFAULT_TEMPLATE, **documented_limit(minLength=2, maxLength=MAX_TEMPLATE_CHARS))
     """The hypothesis; `{}` stands for the label."""
     multi_label: bool = False
     """Whether a text can have several labels, or none."""
-    threshold: float | None = Field(None, **told(minimum=0, maximum=1))
+    threshold: float | None = Field(None, **documented_limit(minimum=0, maximum=1))
     """Minimum probability of an assigned label, 0 to 1. Defaults to 0, and to 0.5 with `multi_label`."""
 
     def with_labels(self, labels: str | Sequence[str | LabelObject]) -> LabelSet:
@@ -194,7 +194,7 @@ class LabelSetObject(JsonBody):
     """A reference to a saved set in JSON."""
 
     id: str
-    version: int | None = Field(None, **told(minimum=1))
+    version: int | None = Field(None, **documented_limit(minimum=1))
     """The newest, where it is left out."""
 
 

@@ -236,7 +236,7 @@ def _listed(cursor: str | None) -> dict[str, Any]:
     page = label_sets.list_sets(
         services().database, viewer=viewer(), before=pagination.decode("label sets", cursor), limit=_PAGE_SETS
     )
-    older = pagination.onward("label sets", page.next_before)
+    older = pagination.encode("label sets", page.next_before)
     return {"sets": page.sets, "older": older}
 
 

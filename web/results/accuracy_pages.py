@@ -48,7 +48,7 @@ def show_confused(job_id: uuid.UUID) -> str:
     after = pagination.decode("confused", request.args.get("cursor") or None) or 0
     found = confused(services().database, job, gold=gold, predicted=predicted, after=after, limit=_PAGE_ROWS)
     more = None
-    if cursor := pagination.onward("confused", found.next_after):
+    if cursor := pagination.encode("confused", found.next_after):
         more = url_for(
             "pages.show_confused",
             job_id=job_id,

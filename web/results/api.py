@@ -82,7 +82,7 @@ def list_results(job_id: uuid.UUID) -> Response:
         limit=asked.limit + 1,
         status=asked.status,
     )
-    shown, following = pagination.cut("rows", rows, asked.limit, lambda row: row.row_no)
+    shown, following = pagination.split("rows", rows, asked.limit, lambda row: row.row_no)
     return json_response(RowPage(rows=[Row.of(row) for row in shown], next_cursor=following))
 
 

@@ -14,7 +14,7 @@ from web.auth.authentication import author, viewer
 from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
-from web.http.parsing import Fields, JsonBody, json_body, query, told
+from web.http.parsing import Fields, JsonBody, documented_limit, json_body, query
 from web.jobs.actions import refine_again
 from web.jobs.schemas import Job
 from web.openapi.documented import Answer, documented
@@ -45,7 +45,7 @@ class SuggestionsQuery(Fields):
 class CorrectionItem(JsonBody):
     """One row's labels."""
 
-    row: int = Field(**told(minimum=1))
+    row: int = Field(**documented_limit(minimum=1))
     """The number that `row` of the results has."""
     labels: list[str] | None
     """One label, or any number in a job with `multi_label`; empty where none fits, `null` to take a correction back."""
@@ -54,9 +54,9 @@ class CorrectionItem(JsonBody):
 class CorrectionsBody(JsonBody):
     """Corrections, each of another row, and who made them."""
 
-    corrections: list[CorrectionItem] = Field(**told(minItems=1, maxItems=MAX_CORRECTIONS))
+    corrections: list[CorrectionItem] = Field(**documented_limit(minItems=1, maxItems=MAX_CORRECTIONS))
     """1 to 1,000, each of another row."""
-    author: str = Field("", **told(maxLength=MAX_AUTHOR_CHARS))
+    author: str = Field("", **documented_limit(maxLength=MAX_AUTHOR_CHARS))
     """At most 200 characters."""
 
     example: ClassVar[Mapping[str, Any]] = {
@@ -80,7 +80,7 @@ def list_corrections(job_id: uuid.UUID) -> Response:
     found = corrections.list_corrections(
         database, get_job(database, job_id, viewer=viewer()), after=after, limit=asked.limit + 1
     )
-    shown, following = pagination.cut("corrections", found, asked.limit, lambda correction: correction.row_no)
+    shown, following = pagination.split("corrections", found, asked.limit, lambda correction: correction.row_no)
     return json_response(
         schemas.CorrectionPage(
             corrections=[schemas.Correction.of(correction) for correction in shown], next_cursor=following

@@ -15,7 +15,7 @@ from web.auth.authentication import viewer
 from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
-from web.http.parsing import Fields, JsonBody, json_body, query, told
+from web.http.parsing import Fields, JsonBody, documented_limit, json_body, query
 from web.openapi.documented import Answer, documented
 from web.services import services
 from web.webhooks import schemas
@@ -29,7 +29,7 @@ from yeban.webhooks.targets import MAX_URL_CHARS
 class WebhookBody(JsonBody):
     """Where to tell the ends of jobs."""
 
-    url: str = Field(**told(minLength=1, maxLength=MAX_URL_CHARS))
+    url: str = Field(**documented_limit(minLength=1, maxLength=MAX_URL_CHARS))
     """It begins with `https://`, or with `http://` for an address inside one's own network."""
 
     example: ClassVar[Mapping[str, Any]] = {"url": "https://example.com/hooks/yeban"}
@@ -139,7 +139,7 @@ def list_deliveries(webhook_id: uuid.UUID) -> Response:
     return json_response(
         schemas.DeliveryPage(
             deliveries=[schemas.Delivery.of(delivery) for delivery in page.deliveries],
-            next_cursor=pagination.onward("deliveries", page.next_before),
+            next_cursor=pagination.encode("deliveries", page.next_before),
         )
     )
 

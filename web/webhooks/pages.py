@@ -125,7 +125,7 @@ def _shown(webhook_id: uuid.UUID) -> dict[str, Any]:
     return {
         "webhook": webhook,
         "deliveries": page.deliveries,
-        "older": pagination.onward("deliveries", page.next_before),
+        "older": pagination.encode("deliveries", page.next_before),
         "delivery_states": {
             "waiting": _("waiting"),
             "delivered": _("delivered"),

@@ -1,3 +1,5 @@
+"""Cursors of paged lists."""
+
 from __future__ import annotations
 
 import pytest
@@ -9,7 +11,7 @@ from yeban.errors import InvalidRequest
 
 
 @given(st.integers(min_value=0, max_value=2**63 - 1))
-def test_a_cursor_leads_back_to_its_key(key):
+def test_a_cursor_decodes_to_its_key(key):
     assert pagination.decode("jobs", pagination.encode("jobs", key)) == key
 
 
@@ -34,12 +36,11 @@ def test_a_cursor_of_another_list_is_refused():
         pagination.decode("jobs", pagination.encode("rows", 3))
 
 
-def test_a_page_is_cut_where_there_is_more_than_it_takes():
-    assert pagination.cut("rows", [3, 5, 8], 2, int) == ([3, 5], pagination.encode("rows", 5))
-    assert pagination.cut("rows", [3, 5], 2, int) == ([3, 5], None)
-    assert pagination.cut("rows", [], 2, int) == ([], None)
+def test_a_page_has_a_cursor_if_there_are_more_items():
+    assert pagination.split("rows", [3, 5, 8], 2, int) == ([3, 5], pagination.encode("rows", 5))
+    assert pagination.split("rows", [3, 5], 2, int) == ([3, 5], None)
+    assert pagination.split("rows", [], 2, int) == ([], None)
 
 
-def test_behind_the_last_page_there_is_no_cursor():
-    assert pagination.onward("jobs", 7) == pagination.encode("jobs", 7)
-    assert pagination.onward("jobs", None) is None
+def test_there_is_no_cursor_after_the_last_page():
+    assert pagination.encode("jobs", None) is None
