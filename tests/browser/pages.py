@@ -33,7 +33,7 @@ class ClassifyPage:
     def tag(self, text: str, labels: str) -> None:
         """Enter both and send them."""
         self.enter(text, labels)
-        self._browser.press("Tag it")
+        self._browser.press("Classify")
 
     def scores(self) -> dict[str, float]:
         """Each label with its share, best first, as the table says."""
@@ -147,7 +147,7 @@ class JobPage:
             return come()
 
     def review(self) -> None:
-        self._browser.follow("Review rows worth correcting")
+        self._browser.follow("Start reviewing")
 
 
 class ReviewPage:
@@ -287,5 +287,5 @@ class AccountPage:
     def make_token(self, name: str) -> str:
         """Make one and return it, as it is shown this once."""
         self._browser.fill("name", name)
-        self._browser.press("Make a token")
+        self._browser.press("Create a token")
         return self._browser.text("//main//*[@id='secret']")

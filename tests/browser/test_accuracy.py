@@ -33,5 +33,5 @@ def test_a_confusion_leads_to_its_rows(browser: Browser, look: Look, judged: str
 
     assert text in page.rows()
     audit(browser)
-    browser.follow("Back to the accuracy")
+    browser.follow("Back to accuracy")
     page.accuracy()

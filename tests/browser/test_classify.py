@@ -53,7 +53,7 @@ def test_a_label_given_twice_is_refused_with_a_word(browser: Browser) -> None:
 
     assert "物流" in browser.find("//main//form//*[@role='status' and normalize-space()]").text
     audit(browser)
-    browser.press("Tag it")
+    browser.press("Classify")
     assert set(page.scores()) == {"物流", "退款"}
 
 
@@ -70,7 +70,7 @@ def test_a_text_is_tagged_without_scripts(browser_without_scripts: Browser) -> N
     assert browser.path.startswith("/#result"), "the answer came as a page, not by a script"
     assert browser.said() == []
     enter_labels(browser, f",{LABELS[0]}")
-    browser.press("Tag it")
+    browser.press("Classify")
     assert LABELS[0] in browser.find("//main//*[@role='alert']").text, "it is given twice"
     assert browser.named("text").get_attribute("value") == text
 

@@ -24,7 +24,7 @@ def test_a_command_is_copied_as_it_stands(browser: Browser, clipboard: str) -> N
     page.tag("包裹三天没动了", "物流,退款")
     page.scores()
     browser.run(f"Object.defineProperty(navigator, 'clipboard', {{ value: {clipboard} }})")
-    browser.press("The same with curl")
+    browser.press("Try it with curl")
     command = browser.find("//main//code[@id='as-curl']")
 
     command.find_element("xpath", "ancestor::details//button").click()

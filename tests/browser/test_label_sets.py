@@ -40,14 +40,14 @@ def test_a_label_set_is_made_changed_and_used(browser: Browser, look: Look) -> N
     page = ClassifyPage(browser)
     browser.fill("text", TICKETS[0][0])
     audit(browser, *COLUMNS)
-    browser.press("Tag it")
+    browser.press("Classify")
     assert set(page.scores()) == {*LABELS, NEW}
     assert next(iter(page.scores())) == TICKETS[0][1]
     page.open()
     Select(browser.find("//main//select[@id='saved']")).select_by_visible_text(name)
     browser.wait(lambda: name in browser.find("//main//*[@id='from-set']").text, "what was loaded")
     browser.fill("text", TICKETS[0][0])
-    browser.press("Tag it")
+    browser.press("Classify")
     assert set(page.scores()) == {*LABELS, NEW}
     browser.open("/label-sets")
     assert name in browser.text("//main//table")

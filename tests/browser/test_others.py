@@ -41,7 +41,7 @@ def test_a_webhook_tells_its_secret_once(browser: Browser, look: Look) -> None:
     assert browser.text("//main//*[@id='secret']") != secret
     audit(browser, *_letters(HOOK))
     browser.run("window.confirm = () => true")
-    browser.follow("End the old secret now")
+    browser.follow("Retire the old secret")
     assert not browser.has("//main//*[@id='secret']")
     browser.run("window.confirm = () => true")
     browser.follow("Delete")

@@ -56,7 +56,7 @@ def change_password() -> AnyResponse:
     except (InvalidRequest, RateLimited, Unauthorized) as error:
         return problems.page(_TEMPLATE, error, **_context())
     authentication.start_session(people.get_account(services().database, account.name))
-    flash(_("Your password is changed. Other devices are signed out."))
+    flash(_("Your password has been changed. Other devices are signed out."))
     return redirect(url_for("pages.show_account"), 303)
 
 
@@ -88,7 +88,7 @@ def create_token() -> str | AnyResponse:
 def revoke_token(token_id: int) -> AnyResponse:
     """Revoke a token."""
     tokens.revoke_token(services().database, authentication.current_account(), token_id)
-    flash(_("The token is revoked."))
+    flash(_("The token has been revoked."))
     return redirect(url_for("pages.show_account"), 303)
 
 

@@ -60,7 +60,7 @@ def add_account() -> AnyResponse:
         made = people.create_account(services().database, form.name, form.password, role=form.role, team=form.team)
     except (InvalidRequest, Conflict) as error:
         return problems.page(_LIST, error, values=request.form, **_list_context())
-    flash(_("The account %(name)s is added.", name=made.name))
+    flash(_("The account %(name)s has been added.", name=made.name))
     return redirect(url_for("pages.index_accounts"), 303)
 
 
@@ -79,7 +79,7 @@ def change_person(name: str) -> AnyResponse:
         people.change_account(services().database, person, role=form.role, team=form.team, disabled=form.disabled)
     except (InvalidRequest, Conflict) as error:
         return problems.page(_ONE, error, **_account_context(person))
-    flash(_("What you changed of %(name)s is saved.", name=person.name))
+    flash(_("Your changes to %(name)s have been saved.", name=person.name))
     return redirect(url_for("pages.index_accounts"), 303)
 
 
@@ -92,7 +92,7 @@ def reset_password(name: str) -> AnyResponse:
         people.change_password(services().database, person, form.password, revoke_tokens=form.revoke_tokens)
     except InvalidRequest as error:
         return problems.page(_ONE, error, **_account_context(person))
-    flash(_("%(name)s has the new password, and is signed out everywhere.", name=person.name))
+    flash(_("The password of %(name)s has been reset. All their sessions have ended.", name=person.name))
     return redirect(url_for("pages.index_accounts"), 303)
 
 

@@ -114,7 +114,7 @@ def _to_job(job_id: uuid.UUID) -> AnyResponse:
 def discard_draft(draft_id: uuid.UUID) -> AnyResponse:
     """Delete the file if it still exists."""
     delete_draft(services().database, draft_id, viewer=viewer())
-    flash(_("The file is discarded."))
+    flash(_("The file has been discarded."))
     return redirect(url_for("pages.upload"), HTTPStatus.SEE_OTHER)
 
 

@@ -104,7 +104,7 @@ def remove_job(job_id: uuid.UUID) -> AnyResponse:
         delete_job(services().database, job_id, viewer=viewer())
     except Conflict as error:
         return problems.page("job.html", error, **_shown(_job(job_id)))
-    flash(_("The job of %(name)s is deleted.", name=job.source.name))
+    flash(_("The job “%(name)s” has been deleted.", name=job.source.name))
     return redirect(url_for("pages.index_jobs"), 303)
 
 

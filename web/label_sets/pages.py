@@ -151,7 +151,7 @@ def delete_label_set(label_set_id: uuid.UUID) -> AnyResponse:
     """Delete the set."""
     name = label_sets.get_set(services().database, label_set_id, viewer=viewer()).name
     label_sets.delete(services().database, label_set_id, viewer=viewer())
-    flash(_("The label set “%(name)s” is deleted.", name=name))
+    flash(_("The label set “%(name)s” has been deleted.", name=name))
     return redirect(url_for("pages.index_label_sets"), 303)
 
 

@@ -66,7 +66,7 @@ def show_webhook(webhook_id: uuid.UUID) -> str:
 def remove_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     """Delete a webhook and redirect to the list."""
     endpoints.delete_webhook(services().database, webhook_id, viewer=viewer())
-    flash(_("The webhook is deleted."))
+    flash(_("The webhook has been deleted."))
     return redirect(url_for("pages.index_webhooks"), 303)
 
 
@@ -81,7 +81,7 @@ def renew_secret(webhook_id: uuid.UUID) -> Response:
 def end_former_secrets(webhook_id: uuid.UUID) -> AnyResponse:
     """Retire former secrets at once."""
     endpoints.end_former_secrets(services().database, webhook_id, viewer=viewer())
-    flash(_("Messages are signed with the new secret alone."))
+    flash(_("Messages are now signed with the new secret only."))
     return redirect(url_for("pages.show_webhook", webhook_id=webhook_id), 303)
 
 
@@ -99,7 +99,7 @@ def try_webhook(webhook_id: uuid.UUID) -> Response:
 def try_delivery_again(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
     """Retry a delivery now."""
     deliveries.try_again(services().database, webhook_id, delivery_id, viewer=viewer())
-    flash(_("The message is sent again."))
+    flash(_("The message is being sent again."))
     return redirect(url_for("pages.show_webhook", webhook_id=webhook_id), 303)
 
 
@@ -156,16 +156,16 @@ def _answer_words(answer: Answer) -> str:
 def _failure_words() -> dict[str, str]:
     """Reason for a failed delivery, for people."""
     words = {
-        Failure.NAME_NOT_FOUND: _("the host's name is not known"),
-        Failure.ADDRESS_REFUSED: _("the address is one that nothing is sent to"),
-        Failure.HTTPS_REQUIRED: _("outside this network only https:// is allowed"),
-        Failure.NOT_REACHED: _("nothing listens there"),
+        Failure.NAME_NOT_FOUND: _("the host name can't be resolved"),
+        Failure.ADDRESS_REFUSED: _("this address is not allowed"),
+        Failure.HTTPS_REQUIRED: _("only https:// is allowed outside this network"),
+        Failure.NOT_REACHED: _("the connection was refused"),
         Failure.CERTIFICATE_NOT_TRUSTED: _("its certificate is not trusted"),
-        Failure.TLS_FAILED: _("no encrypted connection was possible"),
-        Failure.TIMED_OUT: _("no answer in time"),
-        Failure.NO_HTTP_ANSWER: _("the connection broke off, or the answer is no HTTP"),
-        Failure.NOT_ACCEPTED: _("not accepted"),
-        Failure.GONE: _("the receiver wants no more messages"),
+        Failure.TLS_FAILED: _("the TLS connection failed"),
+        Failure.TIMED_OUT: _("the receiver didn't answer in time"),
+        Failure.NO_HTTP_ANSWER: _("the connection was interrupted, or the answer is not HTTP"),
+        Failure.NOT_ACCEPTED: _("the receiver didn't accept it"),
+        Failure.GONE: _("the receiver declined further messages"),
     }
     return {failure.value: said for failure, said in words.items()}
 

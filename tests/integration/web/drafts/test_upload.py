@@ -413,7 +413,7 @@ def test_what_goes_wrong_with_one_row_stands_beside_it(client, draft, filled, st
     assert "It is too hot." in part
     assert "One row got no answer" in part
     assert part.count('<span class="tag">物流</span>') == 3
-    assert part.count("(cut by the model)") == 2, "the model said so of one, and the other is longer than any reads"
+    assert part.count("(truncated)") == 2, "the model said so of one, and the other is longer than any reads"
     assert "x" * 100 in part
 
 
@@ -771,4 +771,4 @@ def test_files_that_wait_are_found_again_until_they_are_started_or_discarded(cli
     assert f'href="{started}"' in page
     _job(client, client.post(started, data=filled(started)))
     assert client.post(f"{discarded}/discard").status_code == 303
-    assert "Uploaded, and not tagged yet" not in _page(client.get("/upload"))
+    assert "Uploaded, not tagged yet" not in _page(client.get("/upload"))

@@ -45,7 +45,7 @@ def test_what_was_done_with_a_webhook_is_said(client):
     client.post("/webhooks", data={"url": "https://example.com/hook"})
     (path,) = set(re.findall(r"/webhooks/[0-9a-f-]{36}", client.get("/webhooks").text))
     client.post(f"{path}/rotate")
-    assert _told(client, client.post(f"{path}/end-former")) == "Messages are signed with the new secret alone."
+    assert _told(client, client.post(f"{path}/end-former")) == "Messages are now signed with the new secret only."
     assert _told(client, client.post(f"{path}/delete", headers=CHINESE)) == "已删除该 Webhook。"
 
 
@@ -77,8 +77,8 @@ def test_an_admin_is_told_what_became_of_an_account(admin):
 def test_a_person_is_told_of_the_password_and_of_signing_out(admin):
     again = "quite another one"
     changed = _post(admin, "/account/password", present=PASSWORD, password=again, again=again)
-    assert _told(admin, changed) == "Your password is changed. Other devices are signed out."
+    assert _told(admin, changed) == "Your password has been changed. Other devices are signed out."
     _post(admin, "/account/tokens", name="nightly", days="30")
     number = re.search(r"/account/tokens/(\d+)/revoke", admin.get("/account").text)[1]
-    assert _told(admin, _post(admin, f"/account/tokens/{number}/revoke")) == "The token is revoked."
+    assert _told(admin, _post(admin, f"/account/tokens/{number}/revoke")) == "The token has been revoked."
     assert _told(admin, _post(admin, "/sign-out")) == "You are signed out."

@@ -106,7 +106,7 @@ def test_what_happened_when_is_told_in_order(client, half_done):
 def test_what_lies_ahead_is_told(client, upload):
     job_id = upload(start_at="2999-01-01T00:00:00Z", expires_at="2999-01-02T00:00:00Z").json["id"]
     timeline = client.get(f"/jobs/{job_id}").text.partition('class="timeline"')[2].partition("</ol>")[0]
-    assert re.findall(r"<span>([^<]+)</span>", timeline) == ["submitted", "starts", "gives up"]
+    assert re.findall(r"<span>([^<]+)</span>", timeline) == ["submitted", "starts", "stops"]
 
 
 def test_an_ended_job_can_be_deleted_once_asked(client, job_id, tag):

@@ -316,6 +316,6 @@ def test_the_page_tells_what_the_whole_file_changed(client, tagged, embed, work)
     page = _page(client.get(f"/jobs/{job_id}"))
     assert "2 of 30 rows have another label" in page
     assert "Learnt with 1 corrected row." in page
-    surest = page.partition("The most certain of them")[2].partition("</table>")[0]
+    surest = page.partition("Most confident changes")[2].partition("</table>")[0]
     assert re.findall(r'<span class="tag">([^<]+)</span>', surest) == ["物流", "发票"] * 2
     assert _shown(_page(client.get(f"/jobs/{job_id}/review"))) == [9, 8]

@@ -217,7 +217,7 @@ def test_who_has_left_a_team_does_not_see_its_jobs_in_what_was_told(client, data
     for said in (page.text, listed.text):
         assert "geheim.csv" not in said
         assert job not in said
-    assert "a job you cannot see" in page.text
+    assert "a job that you can't see" in page.text
     assert "Send again" not in page.text
     assert client.post(f"{API}/{made['id']}/deliveries/{told}/retry").status_code == 404
     assert client.post(f"/webhooks/{made['id']}/deliveries/{told}/retry").status_code == 404
@@ -272,7 +272,7 @@ def test_the_page_says_how_long_the_old_secret_signs_and_ends_it(client, made):
     assert "old secret" not in re.sub(r'data-confirm="[^"]*"', "", client.get(path).text)
     assert "they are signed with the old secret too" in client.post(f"{path}/rotate").text
     page = client.get(path).text
-    assert "Signed with the old secret too until" in page
+    assert "Also signed with the old secret until" in page
     assert f'action="{path}/end-former"' in page
     assert client.post(f"{path}/end-former").headers["Location"] == path
     assert "old secret" not in re.sub(r'data-confirm="[^"]*"', "", client.get(path).text)
@@ -295,7 +295,7 @@ def test_the_page_deletes(client, made):
 
 def test_the_page_lists_what_was_sent_and_sends_it_again(client, made, told, receiver, database):
     path = f"/webhooks/{made['id']}"
-    assert "not tried yet" in client.get(path).text
+    assert "not sent yet" in client.get(path).text
     receiver.behave = 500
     notifier = Notifier(database, private=True)
     notifier.turn()
