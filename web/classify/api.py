@@ -21,7 +21,7 @@ from web.label_sets.input import (
     reference,
     refuse_both,
 )
-from web.openapi.documented import documented
+from web.openapi.documentation import documented
 from web.services import services
 from yeban.errors import (
     EngineFailed,
@@ -46,7 +46,7 @@ class _Text(BaseModel):
 
 
 class ClassifyBody(LabelSetOptions, Labels, _Text, JsonBody):
-    """A text to classify, and the labels to choose from."""
+    """A text to tag, and the labels to choose from."""
 
     text: str = Field(**documented_limit(minLength=1))
     """At most `YEBAN_MAX_TEXT_CHARS` characters, not blank."""

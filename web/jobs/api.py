@@ -19,7 +19,7 @@ from web.jobs import schemas
 from web.jobs.actions import change
 from web.jobs.submission import JobFields, expect_upload, source_of, submit
 from web.label_sets.input import refuse_both
-from web.openapi.documented import Answer, Header, documented
+from web.openapi.documentation import Answer, Header, documented
 from web.services import services
 from yeban.database.tables.states import JobState
 from yeban.errors import (

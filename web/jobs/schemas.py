@@ -167,7 +167,7 @@ _PATH = f"/api/v1/jobs/{_ID}"
 
 
 class Job(AnswerBody):
-    """A file whose rows are labelled."""
+    """A file whose rows are tagged."""
 
     id: UUID
     state: JobState

@@ -52,7 +52,7 @@ class ReadingFields(Fields):
     """Options for reading an uploaded table; those left out are detected."""
 
     text_column: str | None = None
-    """The column to classify, by name or by number as `#3`; detected if left out."""
+    """The column to tag, by name or by number as `#3`; detected if left out."""
     gold_column: str | None = None
     """The column with the correct labels, several joined by `|`; the job then reports its accuracy and macro-F1."""
     format: Literal["auto", "csv", "tsv", "xlsx", "jsonl"] = "auto"

@@ -17,7 +17,7 @@ from web.http.json import json_response
 from web.http.parsing import SET_BYTES, Fields, documented_limit, json_body, query
 from web.label_sets import schemas
 from web.label_sets.input import LabelSetBody
-from web.openapi.documented import Answer, Header, documented
+from web.openapi.documentation import Answer, Header, documented
 from web.services import services
 from yeban import label_sets
 from yeban.errors import Conflict, InvalidLabels, InvalidTemplate

@@ -14,7 +14,7 @@ from web.monitoring import schemas
 from web.monitoring.health import health
 from web.monitoring.metrics import service_state
 from web.openapi import description
-from web.openapi.documented import Answer, documented
+from web.openapi.documentation import Answer, documented
 from web.services import services
 from yeban.chunks.workers import live_workers
 from yeban.telemetry.metrics import CONTENT_TYPE, exposition
@@ -49,7 +49,7 @@ def list_workers() -> Response:
 
 
 @probes.get("/healthz", policy=SESSIONLESS)
-@documented(group="Service", summary="Whether this process answers", answers={200: schemas.Alive}, secured=False)
+@documented(group="Service", summary="Whether this process answers", answers={200: schemas.Alive})
 def alive() -> Response:
     """Answer as long as the process runs."""
     return json_response(schemas.Alive(status="ok"))
@@ -64,7 +64,6 @@ def alive() -> Response:
         200: Answer(model=schemas.Readiness, description="Everything that a request needs is there."),
         503: Answer(model=schemas.Readiness, description="Something is missing; `checks` says what."),
     },
-    secured=False,
 )
 def ready() -> Response:
     """Check every dependency."""
@@ -82,7 +81,6 @@ def ready() -> Response:
     group="Service",
     summary="Counts for Prometheus",
     answers={200: Answer(content_type="text/plain", description="In Prometheus' text format, whatever is missing.")},
-    secured=False,
 )
 def show_metrics() -> Response:
     """Expose the metrics to Prometheus."""

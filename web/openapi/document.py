@@ -1,18 +1,22 @@
-"""The OpenAPI 3.1 document of an app, from its routes, what they tell beside their views, and their models."""
+"""Generation of the OpenAPI 3.1 document from routes, their documentation and their models."""
 
 from __future__ import annotations
 
+import inspect
+import json
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from flask import Flask
+from pydantic import BaseModel
 
-from web.openapi import problem
-from web.openapi.components import Components, parameters_of
-from web.openapi.documented import Answer, Documentation, Header
+from web.blueprints import Access
+from web.openapi import problem, schemas
+from web.openapi.documentation import Answer, documentation_of, documented
 from web.openapi.problem import Problem
-from web.openapi.routes import Route, api_routes
 from yeban import __version__
 from yeban.errors import (
     Forbidden,
@@ -24,45 +28,16 @@ from yeban.errors import (
     Unauthorized,
     YebanError,
 )
+from yeban.settings import Settings
 
-#: Groups of routes in their order, and what each is about.
-GROUPS = {
-    "Texts": "One text, answered now.",
-    "Jobs": "Files whose rows are all tagged, and how they are held, stopped and deleted.",
-    "Results": "Rows with their tags, in pages for programs and as whole files for people.",
-    "Corrections": "Labels that people give rows; they win over whatever was predicted, and teach.",
-    "Label sets": "Labels that are used again, saved under a name; every change is a version that stays as it is.",
-    "Webhooks": "URLs that are told of the ends of jobs.",
-    "Service": "Models, workers, and whether everything works.",
-}
+#: Blueprints whose routes are documented.
+BLUEPRINTS = ("api", "probes")
 
-_DESCRIPTION = """\
-Tags texts with labels that you make up, one by one or a whole file at a time, without training.
+# The parts that no route contributes: the service, the groups of routes in their order, headers, tokens.
+_SKELETON = (Path(__file__).parent / "skeleton.json").read_text(encoding="utf-8")
+GROUPS: list[str] = [group["name"] for group in json.loads(_SKELETON)["tags"]]
 
-A field that is not known is refused, in bodies, forms and queries alike, so that a typing error never passes for a
-default. A blank field of a form or a query counts as absent. Times are ISO 8601 with a time zone. Every failure is a
-problem document (RFC 9457) with a `code` that never changes its meaning."""
-
-_SECURITY = (
-    "A token, where the service has accounts: `Authorization: Bearer yeban_…`. It is made on the page `/account` or by"
-    " `yeban account token`, and may do what its account may. A service without accounts wants none."
-)
-
-# What a route may answer whatever it does, and what reading its input may.
-_COMMON_CODES = {"misdirected_request", YebanError.code}
-_API_CODES = {Forbidden.code, ServiceUnavailable.code}
-_ACCOUNT_CODES = {Unauthorized.code, RateLimited.code}
-_BODY_CODES = {"malformed", "request_timeout", TooLarge.code, "unsupported_media_type", InvalidRequest.code}
-
-_PROBLEM_TYPE = "application/problem+json"
-_REQUEST_ID = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
-_RETRY_AFTER = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
-_HEADERS = {
-    401: {"WWW-Authenticate": {"$ref": "#/components/headers/WWW-Authenticate"}},
-    429: _RETRY_AFTER,
-    503: _RETRY_AFTER,
-}
-
+_HEADERS_OF_STATUS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
 _PATH_VARIABLES = {
     "job_id": "The job's `id`.",
     "label_set_id": "The set's `id`.",
@@ -71,156 +46,184 @@ _PATH_VARIABLES = {
     "delivery_id": "The delivery's `id`.",
 }
 
+# Problems of reading a body.
+_BODY_CODES = {"malformed", "request_timeout", TooLarge.code, "unsupported_media_type", InvalidRequest.code}
+
+_VARIABLE = re.compile(r"<(?:(?P<converter>\w+)(?:\((?P<choices>[^)]*)\))?:)?(?P<name>\w+)>")
+_OF_CONVERTER: dict[str | None, dict[str, Any]] = {
+    None: {"type": "string"},
+    "string": {"type": "string"},
+    "int": {"type": "integer", "minimum": 0},
+    "uuid": {"type": "string", "format": "uuid"},
+}
+_SETTING = re.compile(r"`YEBAN_([A-Z_]+)`")
+
+
+class Route(NamedTuple):
+    """One method of one path. ``variables`` has a JSON schema for each path parameter."""
+
+    endpoint: str
+    path: str
+    method: str
+    name: str
+    summary: str
+    variables: Mapping[str, Mapping[str, Any]]
+    documentation: documented
+    public: bool  # needs no token, even with accounts
+
+
+def api_routes(app: Flask) -> Iterator[Route]:
+    """Yield every route of the API, those with ``any(…)`` once for each choice.
+
+    Raises ``LookupError`` for an undocumented route.
+    """
+    for rule in app.url_map.iter_rules():
+        blueprint, _, name = rule.endpoint.rpartition(".")
+        if blueprint not in BLUEPRINTS:
+            continue
+        documentation = documentation_of(app.view_functions[rule.endpoint])
+        if documentation is None:
+            raise LookupError(f"The route {rule.rule} is not documented; put @documented between it and its view.")
+        (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        public = getattr(rule, "policy").access is Access.PUBLIC  # noqa: B009  # an attribute of our rules
+        summaries = documentation.summary
+        for choice, summary in ({"": summaries} if isinstance(summaries, str) else summaries).items():
+            path = re.sub(r"<any\([^)]*\):\w+>", choice, rule.rule)
+            variables = {found["name"]: _OF_CONVERTER[found["converter"]] for found in _VARIABLE.finditer(path)}
+            operation = f"{choice}_{name.partition('_')[2]}" if choice else name
+            path = _VARIABLE.sub(r"{\g<name>}", path)
+            yield Route(rule.endpoint, path, method.lower(), operation, summary, variables, documentation, public)
+
 
 def build(app: Flask) -> dict[str, Any]:
-    """The document. Raises ``LookupError`` for a route of the API that is not documented."""
-    routes = sorted(api_routes(app), key=lambda route: list(GROUPS).index(route.documentation.group))
-    components = Components([Problem, *(model for route in routes for model in _models(route.documentation))])
+    """Build the document. Raises ``LookupError`` for an undocumented route."""
+    routes = sorted(api_routes(app), key=lambda route: GROUPS.index(route.documentation.group))
+    models = schemas.of_json([Problem, *(model for route in routes for model in _models(route.documentation))])
+    models["Problem"]["properties"]["code"]["enum"] = list(problem.status_of_code())
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for route in routes:
-        paths[route.path][route.method.lower()] = _operation(route, components)
-    schemas = components.schemas
-    schemas["Problem"]["properties"]["code"]["enum"] = list(problem.status_of_code())
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Yeban", "version": __version__, "description": _DESCRIPTION},
-        "servers": [{"url": "/"}],
-        "security": [{}, {"token": []}],
-        "tags": [
-            {"name": name, "description": what}
-            for name, what in GROUPS.items()
-            if any(route.documentation.group == name for route in routes)
-        ],
-        "paths": dict(paths),
-        "components": {
-            "schemas": schemas,
-            "headers": {
-                "X-Request-ID": {
-                    "description": "Names the request in the log: yours if you sent one, of up to 64 letters, digits,"
-                    " `.`, `_`, `-`.",
-                    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
-                },
-                "Retry-After": {
-                    "description": "Seconds after which to try again.",
-                    "schema": {"type": "integer", "minimum": 1},
-                },
-                "WWW-Authenticate": {"description": "`Bearer`: send a token.", "schema": {"type": "string"}},
-            },
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": _SECURITY}},
-        },
-    }
+        paths[route.path][route.method] = _operation(route)
+    used = {route.documentation.group for route in routes}
+    document = json.loads(_SKELETON)
+    document["info"]["version"] = __version__
+    document["tags"] = [group for group in document["tags"] if group["name"] in used]
+    document["paths"] = dict(paths)
+    document["components"]["schemas"] = models
+    return schemas.map_descriptions(document, _as_markdown)  # type: ignore[no-any-return]
 
 
-def _models(documentation: Documentation) -> Iterable[Any]:
-    yield from filter(None, (documentation.body, documentation.form))
-    yield from (answer.model for answer in documentation.answers.values() if answer.model is not None)
+def with_limits(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return the document with the value of each setting before its name."""
+
+    def value_of(found: re.Match[str]) -> str:
+        value = getattr(settings, found[1].lower(), None)
+        return f"{value:,} ({found[0]})" if isinstance(value, int) else found[0]
+
+    return schemas.map_descriptions(document, lambda text: _SETTING.sub(value_of, text))  # type: ignore[no-any-return]
 
 
-def _operation(route: Route, components: Components) -> dict[str, Any]:
-    told = route.documentation
-    operation: dict[str, Any] = {"tags": [told.group], "summary": route.summary, "operationId": route.name}
-    if told.description:
-        operation["description"] = told.description
-    if not told.secured:
-        operation["security"] = []
+def _as_markdown(text: str) -> str:
+    """Convert a docstring: single backquotes, and one line for each paragraph."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.replace("``", "`").split("\n\n"))
+
+
+def _models(documentation: documented) -> Iterator[type[BaseModel]]:
+    answers = documentation.answers.values()
+    models = [documentation.body, *(each.model if isinstance(each, Answer) else each for each in answers)]
+    return (model for model in models if model is not None)
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    documentation = route.documentation
+    query = schemas.of_text(documentation.query) if documentation.query else {"properties": {}}
     parameters = [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "description": _PATH_VARIABLES[name],
-            "schema": dict(schema),
-        }
+        {"name": name, "in": "path", "required": True, "description": _PATH_VARIABLES[name], "schema": schema}
         for name, schema in route.variables.items()
     ]
-    if told.query is not None:
-        parameters += parameters_of(told.query)
-    parameters += [{"name": name, "in": "header", **_header(header)} for name, header in told.headers.items()]
-    if parameters:
-        operation["parameters"] = parameters
-    if (body := _body(told, components)) is not None:
-        operation["requestBody"] = body
-    responses = {str(status): _answer(answer, components) for status, answer in sorted(told.answers.items())}
-    for status, codes in sorted(_problems(route).items()):
+    for name, schema in query["properties"].items():
+        found: dict[str, Any] = {"name": name, "in": "query", "required": name in query["required"]}
+        if description := schema.pop("description", None):
+            found["description"] = description
+        parameters.append({**found, "allowEmptyValue": True, "schema": schema})  # a blank value counts as absent
+    parameters += [{"name": name, "in": "header", **header} for name, header in documentation.headers.items()]
+    responses = {str(status): _answer(answer) for status, answer in sorted(documentation.answers.items())}
+    for status, codes in _problems(route).items():
         responses.setdefault(str(status), _problem(status, codes))
-    operation["responses"] = responses
-    return operation
-
-
-def _header(header: Header) -> dict[str, Any]:
-    found = {"description": header.description, "schema": dict(header.schema)}
-    return found if header.example is None else {**found, "example": header.example}
-
-
-def _body(told: Documentation, components: Components) -> dict[str, Any] | None:
-    model = told.body or told.form
-    if model is None:
-        return None
-    content: dict[str, Any] = {"schema": components.reference(model)}
-    content_type = "application/json"
-    if told.form is not None:
-        content_type = "multipart/form-data" if told.file else "application/x-www-form-urlencoded"
-        content["schema"] = components.form(told.form, told.file)
-    if (example := getattr(model, "example", None)) is not None:
-        content["example"] = example
-    return {"required": True, "content": {content_type: content}}
-
-
-def _answer(answer: Answer, components: Components) -> dict[str, Any]:
-    headers = {**{name: _header(header) for name, header in answer.headers.items()}, **_REQUEST_ID}
-    if answer.model is None:
-        found = {"description": answer.description, "headers": headers}
-        if answer.content_type is not None:
-            found["content"] = {answer.content_type: {"schema": _schema_of_file(answer.content_type)}}
-        return found
-    content: dict[str, Any] = {"schema": components.reference(answer.model)}
-    if (example := getattr(answer.model, "example", None)) is not None:
-        content["example"] = example
     return {
-        "description": answer.description or components.description(answer.model),
-        "headers": headers,
-        "content": {"application/json": content},
+        "tags": [documentation.group],
+        "summary": route.summary,
+        "operationId": route.name,
+        **({"description": documentation.description} if documentation.description else {}),
+        **({"security": []} if route.public else {}),
+        **({"parameters": parameters} if parameters else {}),
+        **_body(documentation),
+        "responses": responses,
     }
 
 
-def _schema_of_file(content_type: str) -> Mapping[str, Any]:
-    """Text is a string; of what is binary OpenAPI 3.1 says no more than its type."""
-    return {"type": "string"} if content_type.startswith("text/") else {}
+def _body(documentation: documented) -> dict[str, Any]:
+    if (body := documentation.body) is not None:
+        content = {"application/json": {"schema": schemas.reference(body), **_example(body)}}
+    elif documentation.form is not None:
+        schema = schemas.of_text(documentation.form)
+        if documentation.file:
+            # "format" is for client generators, which know it from OpenAPI 3.0.
+            file = {
+                "type": "string",
+                "format": "binary",
+                "contentMediaType": "application/octet-stream",
+                "description": documentation.file,
+            }
+            schema["properties"] = {"file": file} | schema["properties"]
+            schema["required"] = ["file", *schema["required"]]
+        kind = "multipart/form-data" if documentation.file else "application/x-www-form-urlencoded"
+        content = {kind: {"schema": schema, **_example(documentation.form)}}
+    else:
+        return {}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _answer(given: type[BaseModel] | Answer) -> dict[str, Any]:
+    answer = given if isinstance(given, Answer) else Answer(model=given)
+    description, content = answer.description, {}
+    if answer.model is not None:
+        description = description or inspect.getdoc(answer.model) or ""
+        content = {"application/json": {"schema": schemas.reference(answer.model), **_example(answer.model)}}
+    elif answer.content_type is not None:  # OpenAPI 3.1 describes binary content by its type alone
+        content = {answer.content_type: {"schema": {"type": "string"} if answer.content_type[:5] == "text/" else {}}}
+    headers = {**answer.headers, **_header_references("X-Request-ID")}
+    return {"description": description, "headers": headers, **({"content": content} if content else {})}
+
+
+def _example(model: type[BaseModel]) -> dict[str, Any]:
+    example = getattr(model, "example", None)
+    return {} if example is None else {"example": example}
 
 
 def _problems(route: Route) -> dict[int, list[str]]:
-    """The codes that the route may answer, by status."""
-    told, statuses = route.documentation, problem.status_of_code()
-    codes = _COMMON_CODES | {error.code for error in told.problems}
-    if route.path.startswith("/api/"):
-        codes |= _API_CODES
-    if told.secured:
-        codes |= _ACCOUNT_CODES
-    if told.body is not None or told.form is not None:
-        codes |= _BODY_CODES
-    if told.query is not None:
-        codes.add(InvalidRequest.code)
-    if route.variables:
-        codes.add(NotFound.code)
+    """Codes by status: of the view, of reading its input, and of any route."""
+    documentation = route.documentation
+    codes = {"misdirected_request", YebanError.code} | {error.code for error in documentation.problems}
+    codes |= {Forbidden.code, ServiceUnavailable.code} if route.path.startswith("/api/") else set()
+    codes |= set() if route.public else {Unauthorized.code, RateLimited.code}
+    codes |= _BODY_CODES if documentation.body or documentation.form else set()
+    codes |= {InvalidRequest.code} if documentation.query else set()
+    codes |= {NotFound.code} if route.variables else set()
     by_status: dict[int, list[str]] = defaultdict(list)
-    for code, status in statuses.items():
+    for code, status in problem.status_of_code().items():
         if code in codes:
             by_status[status].append(code)
     return by_status
 
 
 def _problem(status: int, codes: list[str]) -> dict[str, Any]:
+    narrowed = {"properties": {"code": {"enum": codes}}}
     return {
         "description": "; ".join(f"{problem.title_of_code(code)} (`{code}`)" for code in codes),
-        "headers": {**_HEADERS.get(status, {}), **_REQUEST_ID},
-        "content": {
-            _PROBLEM_TYPE: {
-                "schema": {
-                    "allOf": [
-                        {"$ref": "#/components/schemas/Problem"},
-                        {"properties": {"code": {"enum": codes}, "status": {"const": status}}},
-                    ]
-                }
-            }
-        },
+        "headers": _header_references(*_HEADERS_OF_STATUS.get(status, []), "X-Request-ID"),
+        "content": {"application/problem+json": {"schema": {"allOf": [schemas.reference(Problem), narrowed]}}},
     }
+
+
+def _header_references(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -1,4 +1,4 @@
-"""The problem document (RFC 9457) that every failure is, and the codes there are."""
+"""Problem documents (RFC 9457) and their codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from web.http.errors import STATUS, TITLES
 from yeban.errors import YebanError, error_classes
 
-#: Codes of failures that are found before any view: by HTTP itself, by Flask, by the guards of the service.
+#: Codes of errors raised before any view: by HTTP, by Flask, by the checks of every request.
 HTTP_CODES: dict[str, HTTPStatus] = {
     "malformed": HTTPStatus.BAD_REQUEST,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
@@ -22,19 +22,19 @@ HTTP_CODES: dict[str, HTTPStatus] = {
 
 
 class Problem(BaseModel):
-    """Why a request failed. Further members give facts; which ones depends on the code."""
+    """The reason why a request failed. The code determines which further members there are."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, use_attribute_docstrings=True)
 
     type: str = Field(pattern="^urn:yeban:problem:[a-z_]+$")
-    """`urn:yeban:problem:` and the code."""
+    """`urn:yeban:problem:` followed by the code."""
     title: str
-    """The same for every problem of a code."""
+    """Summary, the same for every problem with this code."""
     status: int = Field(ge=400, le=599)
     detail: str
-    """For people: what is wrong, where, and what to do."""
+    """Explanation for people: what is wrong, where, and what to do."""
     code: str
-    """For programs; it never changes its meaning."""
+    """Code for programs; its meaning never changes."""
 
     example: ClassVar[Mapping[str, Any] | None] = {
         "type": "urn:yeban:problem:unknown_column",
@@ -46,13 +46,13 @@ class Problem(BaseModel):
 
 
 def status_of_code() -> dict[str, HTTPStatus]:
-    """Every code with its status, in the order of the statuses."""
+    """Return the status of every code, ordered by status."""
     codes = HTTP_CODES | {code: _status(error) for code, error in error_classes().items()}
     return dict(sorted(codes.items(), key=lambda item: item[1]))
 
 
 def title_of_code(code: str) -> str:
-    """The title of a problem with this code."""
+    """Return the title of problems with this code."""
     error = error_classes().get(code)
     if error is None:
         return HTTP_CODES[code].phrase

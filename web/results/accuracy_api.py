@@ -11,7 +11,7 @@ from web.blueprints import SIGNED_IN, api
 from web.http.json import json_response
 from web.http.parsing import query
 from web.jobs.accuracy_schemas import JobEvaluation
-from web.openapi.documented import Answer, documented
+from web.openapi.documentation import Answer, documented
 from web.results import accuracy
 from web.results.api import DownloadQuery, Table, sent
 from web.services import services

@@ -17,7 +17,7 @@ from web.http.downloads import Format, download
 from web.http.json import json_response
 from web.http.parsing import Fields, query
 from web.i18n.messages import translated
-from web.openapi.documented import Answer, documented
+from web.openapi.documentation import Answer, documented
 from web.results.schemas import Row, RowPage
 from web.services import services
 from yeban.errors import TooLarge, msg

@@ -17,7 +17,7 @@ from web.http.json import json_response
 from web.http.parsing import Fields, JsonBody, documented_limit, json_body, query
 from web.jobs.actions import refine_again
 from web.jobs.schemas import Job
-from web.openapi.documented import Answer, documented
+from web.openapi.documentation import Answer, documented
 from web.results import schemas
 from web.services import services
 from yeban.errors import Conflict, InvalidRequest, msg

@@ -1,5 +1,6 @@
 """The frame around every page: filters, navigation, preferences."""
 
-from web.shell import api_docs_page, filters, preferences
+from web.shell import filters, preferences
+from web.shell.api_docs import page
 
-__all__ = ["api_docs_page", "filters", "preferences"]
+__all__ = ["filters", "page", "preferences"]

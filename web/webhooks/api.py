@@ -16,7 +16,7 @@ from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
 from web.http.parsing import Fields, JsonBody, documented_limit, json_body, query
-from web.openapi.documented import Answer, documented
+from web.openapi.documentation import Answer, documented
 from web.services import services
 from web.webhooks import schemas
 from web.webhooks.test_message import send_test_message

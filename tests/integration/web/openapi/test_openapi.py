@@ -24,9 +24,9 @@ from werkzeug.serving import make_server
 
 from tests.fixtures.browser_client import token_of
 from tests.fixtures.waiting import wait_until
-from web.openapi import journey, samples
 from web.openapi.document import build
-from web.openapi.reading import Operation, groups
+from web.shell.api_docs import samples
+from web.shell.api_docs.samples import Operation
 from yeban.accounts import people, tokens
 from yeban.accounts.viewer import Viewer
 from yeban.database.engine import Database
@@ -143,10 +143,9 @@ def served(make_app, start_worker, live_worker) -> Iterator[tuple[str, dict[str,
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    found = groups(build(app))
     yield (
         f"http://127.0.0.1:{server.server_port}",
-        {operation.name: operation for group in found for operation in group.operations},
+        {operation.name: operation for operation in samples.operations(build(app))},
     )
     server.shutdown()
     thread.join(60)
@@ -202,13 +201,13 @@ def test_a_file_becomes_a_tagged_file(served, language, tag, tmp_path, monkeypat
     """The file is handed in, its job is looked at while it runs and after, and the result is fetched."""
     if language == "curl" and shutil.which("curl") is None:
         pytest.skip("there is no curl")
-    monkeypatch.setattr(journey, "PAUSE_S", 0.2)
+    monkeypatch.setattr(samples, "PAUSE_S", 0.2)
     address, _ = served
     (tmp_path / samples.FILE_NAME).write_text(CSV, encoding="utf-8")
     command = (
-        ["sh", "-ec", journey.shell(address, with_token=True)]
+        ["sh", "-ec", samples.program("upload.sh.txt", address, with_token=True)]
         if language == "curl"
-        else [sys.executable, "-c", journey.python(address, with_token=True)]
+        else [sys.executable, "-c", samples.program("upload.py.txt", address, with_token=True)]
     )
     environment = {**os.environ, "YEBAN_TOKEN": "yeban_none", "PYTHONIOENCODING": "utf-8"}
 
@@ -222,7 +221,7 @@ def test_a_file_becomes_a_tagged_file(served, language, tag, tmp_path, monkeypat
     )
     tagging.join()
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / journey.RESULT_NAME).read_text(encoding="utf-8-sig").startswith("id,text,label,yeban_label")
+    assert (tmp_path / samples.RESULT_NAME).read_text(encoding="utf-8-sig").startswith("id,text,label,yeban_label")
 
 
 def test_the_page_shows_every_operation_schema_and_code(client):

@@ -1,4 +1,4 @@
-"""What the description's reader and its samples make of a document."""
+"""Samples and types on the API's page."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import shlex
 import pytest
 
 from web.app import create_app
-from web.openapi import journey, with_limits
-from web.openapi.document import build
-from web.openapi.reading import Group, Operation, Part, groups, schemas, type_of
-from web.openapi.samples import curl, path_of, python
-from web.shell.api_docs_page import breakable, code_spans
+from web.openapi.document import build, with_limits
+from web.shell.api_docs.page import breakable, code_spans
+from web.shell.api_docs.samples import Operation, curl, program, python
+from web.shell.api_docs.samples import operations as operations_of
+from web.shell.api_docs.types import Part, type_of
 from yeban.settings import Settings
 
 BASE_URL = "http://127.0.0.1:8400"
@@ -26,30 +26,8 @@ def document(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(document) -> list[Group]:
-    return groups(document)
-
-
-@pytest.fixture(scope="module")
-def operations(found) -> dict[str, Operation]:
-    return {operation.name: operation for group in found for operation in group.operations}
-
-
-def test_every_operation_is_in_one_group(document, operations, found):
-    assert sum(len(group.operations) for group in found) == len(operations)
-    assert len(operations) == sum(len(methods) for methods in document["paths"].values())
-    assert [group.name for group in found] == [tag["name"] for tag in document["tags"]]
-
-
-def test_every_type_that_is_named_is_shown(document, operations):
-    shown = schemas(document)
-    names = {schema.name for schema in shown}
-    fields = [field for schema in shown for field in schema.fields]
-    for operation in operations.values():
-        fields += [*operation.parameters, *(operation.body.fields if operation.body else ())]
-    named = {part.schema for field in fields for part in field.type if part.schema}
-    assert "JobProgress" in named
-    assert named <= names
+def operations(document) -> dict[str, Operation]:
+    return {operation.name: operation for operation in operations_of(document)}
 
 
 @pytest.mark.parametrize(
@@ -83,13 +61,13 @@ def test_a_type_with_a_name_leads_to_its_schema():
 @pytest.mark.parametrize("with_token", [False, True])
 def test_samples_are_commands_and_programs(operations, with_token):
     for operation in operations.values():
-        program = python(operation, BASE_URL, with_token=with_token)
-        ast.parse(program)
-        assert max(map(len, program.splitlines())) <= 120
+        source = python(operation, BASE_URL, with_token=with_token)
+        ast.parse(source)
+        assert max(map(len, source.splitlines())) <= 120
         words = shlex.split(curl(operation, BASE_URL, with_token=with_token).replace("\\\n", " "))
         flags = "-sSf" if "-o" in words else "-s"
-        assert words[:3] == ["curl", flags, BASE_URL + path_of(operation)]
-        assert ("YEBAN_TOKEN" in program) is ("Authorization: Bearer $YEBAN_TOKEN" in words) is with_token
+        assert words[:3] == ["curl", flags, BASE_URL + operation.example_path]
+        assert ("YEBAN_TOKEN" in source) is ("Authorization: Bearer $YEBAN_TOKEN" in words) is with_token
 
 
 def test_a_sample_quotes_whatever_is_in_it(operations):
@@ -102,10 +80,10 @@ def test_a_sample_quotes_whatever_is_in_it(operations):
 
 @pytest.mark.parametrize("with_token", [False, True])
 def test_the_way_from_a_file_to_its_tags_is_a_program(with_token):
-    program = journey.python('http://127.0.0.1:8400"{x}', with_token=with_token)
-    ast.parse(program)
-    assert ("YEBAN_TOKEN" in program) is with_token
-    assert ("YEBAN_TOKEN" in journey.shell(BASE_URL, with_token=with_token)) is with_token
+    source = program("upload.py.txt", 'http://127.0.0.1:8400"{x}', with_token=with_token)
+    ast.parse(source)
+    assert ("YEBAN_TOKEN" in source) is with_token
+    assert ("YEBAN_TOKEN" in program("upload.sh.txt", BASE_URL, with_token=with_token)) is with_token
 
 
 def test_limits_are_told_with_what_this_server_has(document, tmp_path):

@@ -1,0 +1,1 @@
+"""Page of the API's reference, with samples."""
