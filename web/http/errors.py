@@ -1,4 +1,4 @@
-"""Every failure as an answer: problem details (RFC 9457) for programs, a page for people."""
+"""Answers to errors: problem details (RFC 9457) for programs, pages for people."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
-from web.http import resubmission
 from web.http.htmx import asked_by_htmx
 from web.http.json import dumps
 from web.http.refusals import Refusal
+from web.http.resubmission import resubmission
 from web.i18n.library_messages import of_request
 from web.i18n.messages import translated
 from web.services import services
@@ -26,9 +26,9 @@ from yeban.telemetry import metrics
 log = logging.getLogger(__name__)
 
 _HTML = "text/html; charset=utf-8"
-#: By this header a page's script knows a refusal of ours from the page of a proxy, and puts it in place.
+#: Marks our answers to htmx, so that the page's script does not show the error page of a proxy.
 _PART = "X-Problem"
-#: Where it goes if the view had no say in it: what was entered stays as it is, whatever the part was to replace.
+#: Puts the error into its own place on the page, and leaves the form as it is.
 _INTO_PAGE = {"HX-Retarget": "#refusal", "HX-Reswap": "innerHTML", "HX-Reselect": "unset", "HX-Push-Url": "false"}
 _MACHINE_PATHS = ("/api/", "/healthz", "/readyz", "/metrics")
 _CODES = {
@@ -36,11 +36,37 @@ _CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.code,
     HTTPStatus.INTERNAL_SERVER_ERROR: YebanError.code,
 }
+#: ``Retry-After`` of an error that does not set it.
+_RETRY_AFTER_S = 5
+
+#: Status and title of each kind of error.
+ANSWERS: dict[type[YebanError], tuple[HTTPStatus, Message]] = {
+    errors.InvalidRequest: (HTTPStatus.UNPROCESSABLE_ENTITY, msg("The request is not valid")),
+    errors.InvalidLabels: (HTTPStatus.UNPROCESSABLE_ENTITY, msg("The labels are not valid")),
+    errors.InvalidTemplate: (HTTPStatus.UNPROCESSABLE_ENTITY, msg("The template is not valid")),
+    errors.InvalidTable: (HTTPStatus.UNPROCESSABLE_ENTITY, msg("The file cannot be read as a table")),
+    errors.UnknownColumn: (HTTPStatus.UNPROCESSABLE_ENTITY, msg("The table has no such column")),
+    errors.UnknownModel: (HTTPStatus.UNPROCESSABLE_ENTITY, msg("There is no such model")),
+    errors.TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, msg("Too large")),
+    errors.NotFound: (HTTPStatus.NOT_FOUND, msg("Not found")),
+    errors.Unauthorized: (HTTPStatus.UNAUTHORIZED, msg("Not signed in")),
+    errors.RateLimited: (HTTPStatus.TOO_MANY_REQUESTS, msg("Too many requests")),
+    errors.Forbidden: (HTTPStatus.FORBIDDEN, msg("Not allowed")),
+    errors.Conflict: (HTTPStatus.CONFLICT, msg("Not possible now")),
+    errors.Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, msg("Too many requests are waiting")),
+    errors.NoAnswer: (HTTPStatus.GATEWAY_TIMEOUT, msg("No worker answered in time")),
+    errors.ServiceUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, msg("A required server cannot be reached")),
+    errors.ModelUnusable: (HTTPStatus.SERVICE_UNAVAILABLE, msg("The model cannot be used")),
+    errors.EngineUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, msg("The engine cannot run here")),
+    errors.EngineFailed: (HTTPStatus.BAD_GATEWAY, msg("The model failed")),
+    errors.ConfigurationError: (HTTPStatus.INTERNAL_SERVER_ERROR, msg("The service is misconfigured")),
+    YebanError: (HTTPStatus.INTERNAL_SERVER_ERROR, msg("Something went wrong")),
+}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A failure as it is told: to programs in English, to people in their language."""
+    """An error as an answer: in English for programs, in the reader's language for people."""
 
     title: Message
     detail: Message
@@ -48,7 +74,7 @@ class Problem:
     context: Mapping[str, Any] = field(default_factory=dict)
 
     def for_programs(self) -> dict[str, Any]:
-        """The members of problem details, without the status."""
+        """Return the members of problem details, without the status."""
         return {
             "type": f"urn:yeban:problem:{self.code}",
             **self.context,
@@ -58,47 +84,47 @@ class Problem:
         }
 
     def for_people(self) -> dict[str, str]:
-        """The title and the detail in the reader's language."""
+        """Return the title and the detail in the reader's language."""
         return {"title": translated(self.title), "detail": translated(self.detail)}
 
 
 def install(app: Flask) -> None:
-    """Answer every error of ``app`` in the caller's own form."""
+    """Handle every error of ``app``."""
     app.register_error_handler(YebanError, answer)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
 
 def answer(error: YebanError) -> Response:
-    """The answer to an expected failure."""
+    """Answer with problem details or an error page."""
     count(error.code)
-    problem = Problem(title_of(error), error.message, error.code, error.context)
-    return _respond(status_of(error), problem, headers_of(error))
+    problem = Problem(title_of(type(error)), error.message, error.code, error.context)
+    return _respond(status_of(type(error)), problem, headers_of(error))
 
 
 def page(template: str, error: YebanError, **values: Any) -> Response:
-    """A page that shows ``error`` beside what was entered."""
+    """Answer with a page that shows ``error`` above the submitted form."""
     count(error.code)
-    problem = Problem(title_of(error), error.message, error.code)
+    problem = Problem(title_of(type(error)), error.message, error.code)
     rendered = render_template(template, problem=problem.for_people(), **values)
-    return Response(rendered, status_of(error), headers_of(error), content_type=_HTML)
+    return Response(rendered, status_of(type(error)), headers_of(error), content_type=_HTML)
 
 
 def part(template: str, error: YebanError, **values: Any) -> Response:
-    """The part of a page that htmx asked for, which shows ``error`` in the place of what it was to show."""
+    """Answer htmx with a part of a page that shows ``error``."""
     response = page(template, error, **values)
     response.headers[_PART] = error.code
     return response
 
 
 def count(code: str) -> None:
-    """Count an answer that is an error."""
+    """Count an error in the metrics."""
     metrics.ERRORS.labels(program="web", code=code).inc()
 
 
 def headers_of(error: YebanError) -> dict[str, str]:
-    """Further headers of the answer to ``error``, which is logged if it is not the caller's fault."""
-    if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    """Return the headers of the answer to ``error``, and log errors of the server."""
+    if status_of(type(error)) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning(error.detail, extra={"code": error.code, "request_id": g.request_id})
     headers = {} if (seconds := retry_after_s(error)) is None else {"Retry-After": str(seconds)}
     if isinstance(error, Unauthorized):
@@ -107,7 +133,7 @@ def headers_of(error: YebanError) -> dict[str, str]:
 
 
 def upload_too_large() -> TooLarge:
-    """The error for a request body over the limit of its route."""
+    """Return the error for a request body over the limit of its route."""
     limit = request.max_content_length or 0
     if request.mimetype == "multipart/form-data":
         megabytes = services().settings.max_upload_mb
@@ -156,74 +182,24 @@ def _respond(status: HTTPStatus, problem: Problem, headers: dict[str, str]) -> R
     if asked_by_htmx():
         template = "problem.html"
         headers = {**headers, **_INTO_PAGE, _PART: problem.code}
-    with resubmission.kept(status) as kept:
-        page = render_template(template, problem=problem.for_people(), kept=kept)
+    with resubmission(status) as form:
+        page = render_template(template, problem=problem.for_people(), resubmission=form)
     return Response(page, status, headers, content_type=_HTML)
 
 
-#: Seconds after which a client may try again, where the error does not say.
-RETRY_AFTER_S = 5
-
-STATUS: dict[type[YebanError], HTTPStatus] = {
-    errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.InvalidLabels: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.InvalidTemplate: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.InvalidTable: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.UnknownColumn: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.UnknownModel: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    errors.NotFound: HTTPStatus.NOT_FOUND,
-    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
-    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.Forbidden: HTTPStatus.FORBIDDEN,
-    errors.Conflict: HTTPStatus.CONFLICT,
-    errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.NoAnswer: HTTPStatus.GATEWAY_TIMEOUT,
-    errors.ServiceUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.ModelUnusable: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.EngineUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.EngineFailed: HTTPStatus.BAD_GATEWAY,
-    errors.ConfigurationError: HTTPStatus.INTERNAL_SERVER_ERROR,
-    YebanError: HTTPStatus.INTERNAL_SERVER_ERROR,
-}
-
-TITLES: dict[type[YebanError], Message] = {
-    errors.InvalidRequest: msg("The request is not valid"),
-    errors.InvalidLabels: msg("The labels are not valid"),
-    errors.InvalidTemplate: msg("The template is not valid"),
-    errors.InvalidTable: msg("The file cannot be read as a table"),
-    errors.UnknownColumn: msg("The table has no such column"),
-    errors.UnknownModel: msg("There is no such model"),
-    errors.TooLarge: msg("Too large"),
-    errors.NotFound: msg("Not found"),
-    errors.Unauthorized: msg("Not signed in"),
-    errors.RateLimited: msg("Too many requests"),
-    errors.Forbidden: msg("Not allowed"),
-    errors.Conflict: msg("Not possible now"),
-    errors.Overloaded: msg("Too many requests are waiting"),
-    errors.NoAnswer: msg("No worker answered in time"),
-    errors.ServiceUnavailable: msg("A required server cannot be reached"),
-    errors.ModelUnusable: msg("The model cannot be used"),
-    errors.EngineUnavailable: msg("The engine cannot run here"),
-    errors.EngineFailed: msg("The model failed"),
-    errors.ConfigurationError: msg("The service is misconfigured"),
-    YebanError: msg("Something went wrong"),
-}
+def status_of(kind: type[YebanError]) -> HTTPStatus:
+    """Return the status of a kind of error, or of its nearest ancestor in :data:`ANSWERS`."""
+    return next(ANSWERS[ancestor][0] for ancestor in kind.__mro__ if ancestor in ANSWERS)
 
 
-def status_of(error: YebanError) -> HTTPStatus:
-    """The status for ``error``: that of its class, or of the nearest ancestor in the table."""
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-
-
-def title_of(error: YebanError) -> Message:
-    """A heading that is the same for every error of a kind."""
-    return next(TITLES[kind] for kind in type(error).__mro__ if kind in TITLES)
+def title_of(kind: type[YebanError]) -> Message:
+    """Return the title of a kind of error, or of its nearest ancestor in :data:`ANSWERS`."""
+    return next(ANSWERS[ancestor][1] for ancestor in kind.__mro__ if ancestor in ANSWERS)
 
 
 def retry_after_s(error: YebanError) -> int | None:
-    """Whole seconds for ``Retry-After``, for errors that pass by themselves."""
-    if status_of(error) not in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+    """Return the seconds for ``Retry-After``, at least 1; ``None`` where a retry does not help."""
+    if status_of(type(error)) not in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         return None
-    seconds: float = error.context.get("retry_after_s", RETRY_AFTER_S)
+    seconds: float = error.context.get("retry_after_s", _RETRY_AFTER_S)
     return max(1, round(seconds))

@@ -1,6 +1,6 @@
-"""What was typed into a form that was refused as a whole, so that it can be sent once more.
+"""Resubmission: the page of a temporary error shows the submitted form again, ready to be sent.
 
-It is on the page of the refusal alone, and nowhere stored. Files are not kept, and passwords are asked for again.
+The values are on that page alone and stored nowhere. Files are not included, and passwords have to be typed again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from web.http.parsing import SET_BYTES
 from web.i18n.library_messages import field_name
 from yeban.errors import YebanError
 
-#: Fields of forms that no page ever shows again.
+#: Fields whose values are never shown again.
 PASSWORDS = ("present", "password", "again")
 
-#: Refusals that may pass by themselves.
-_PASSING = frozenset(
+#: Statuses of errors that may be temporary.
+_TEMPORARY = frozenset(
     {
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -33,35 +33,35 @@ _PASSING = frozenset(
     }
 )
 _MAX_PARTS = 4_000
-_SHOWN = 50
-_SHOWN_CHARS = 2_000
-#: Refused forms that are read and shown again at a time: to be refused must stay cheaper than to be served.
+_MAX_SHOWN = 50
+_MAX_SHOWN_CHARS = 2_000
+#: Forms that are read again at a time: refusing a request must stay cheaper than serving it.
 _AT_ONCE = threading.BoundedSemaphore(4)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """A form that can be sent again to ``path``."""
+class Resubmission:
+    """A form to send again to ``path``."""
 
     path: str
     fields: tuple[tuple[str, str], ...]
-    passwords: tuple[str, ...]  # names of fields that are to be filled in anew
-    shown: tuple[tuple[str, str], ...]  # what people can read of it: names in their language, and values
+    passwords: tuple[str, ...]  # names of fields to type again
+    shown: tuple[tuple[str, str], ...]  # names in the reader's language, and values
 
 
 @contextmanager
-def kept(status: HTTPStatus) -> Iterator[Kept | None]:
-    """The form of the request that is being refused, for as long as the answer is written.
+def resubmission(status: HTTPStatus) -> Iterator[Resubmission | None]:
+    """Return the form of the refused request while its answer is rendered.
 
-    ``None`` where there is none, the refusal will not pass, or no page of ours sent it: whoever made a browser send it
-    would else be given the token that it lacks.
+    ``None`` without a form, for permanent errors, and unless a page of this site sent it: the answer holds a CSRF
+    token, which another site must not get.
     """
-    may_pass = status in _PASSING or (status is HTTPStatus.FORBIDDEN and csrf.was_refused())
+    is_temporary = status in _TEMPORARY or (status is HTTPStatus.FORBIDDEN and csrf.was_refused())
     of_page = (request.endpoint or "").startswith("pages.") and request.endpoint != "pages.upload_file"
     wanted = (
         request.method == "POST"
         and of_page
-        and may_pass
+        and is_temporary
         and not asked_by_htmx()
         and hosts_and_headers.is_from_own_page()
     )
@@ -74,8 +74,8 @@ def kept(status: HTTPStatus) -> Iterator[Kept | None]:
         _AT_ONCE.release()
 
 
-def _read() -> Kept | None:
-    # As much as the largest of the forms takes, where the view has not come to say what its own may have.
+def _read() -> Resubmission | None:
+    # The view may not have run, so that its own limits are not set: use those of the largest form.
     request.max_content_length = request.max_form_memory_size = SET_BYTES
     request.max_form_parts = _MAX_PARTS
     try:
@@ -86,9 +86,9 @@ def _read() -> Kept | None:
     if not any(value.strip() for _, value in fields):
         return None
     named = [(field_name(name), value) for name, value in fields if value.strip()]
-    return Kept(
+    return Resubmission(
         path=request.full_path.rstrip("?"),
         fields=tuple(fields),
         passwords=tuple(name for name in PASSWORDS if any(name == other for other, _ in given)),
-        shown=tuple((name, value[:_SHOWN_CHARS]) for name, value in named if name is not None)[:_SHOWN],
+        shown=tuple((name, value[:_MAX_SHOWN_CHARS]) for name, value in named if name is not None)[:_MAX_SHOWN],
     )

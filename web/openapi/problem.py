@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from web.http.errors import STATUS, TITLES
-from yeban.errors import YebanError, error_classes
+from web.http.errors import status_of, title_of
+from yeban.errors import error_classes
 
 #: Codes of errors raised before any view: by HTTP, by Flask, by the checks of every request.
 HTTP_CODES: dict[str, HTTPStatus] = {
@@ -47,7 +47,7 @@ class Problem(BaseModel):
 
 def status_of_code() -> dict[str, HTTPStatus]:
     """Return the status of every code, ordered by status."""
-    codes = HTTP_CODES | {code: _status(error) for code, error in error_classes().items()}
+    codes = HTTP_CODES | {code: status_of(error) for code, error in error_classes().items()}
     return dict(sorted(codes.items(), key=lambda item: item[1]))
 
 
@@ -56,8 +56,4 @@ def title_of_code(code: str) -> str:
     error = error_classes().get(code)
     if error is None:
         return HTTP_CODES[code].phrase
-    return str(next(TITLES[kind] for kind in error.__mro__ if kind in TITLES))
-
-
-def _status(error: type[YebanError]) -> HTTPStatus:
-    return next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
+    return str(title_of(error))

@@ -149,7 +149,7 @@ def _skip() -> int:
 def _refused(job_id: uuid.UUID, error: Conflict | InvalidRequest, skip: int) -> Response:
     if request.form.get("then") == _ONE:
         problems.count(error.code)
-        return Response(translated(error.message), status_of(error), content_type="text/plain; charset=utf-8")
+        return Response(translated(error.message), status_of(type(error)), content_type="text/plain; charset=utf-8")
     return problems.page(_TEMPLATE, error, **_shown(_job(job_id), skip))
 
 

@@ -1,4 +1,4 @@
-"""A form that is refused before its view is on the page of the refusal, to be sent again."""
+"""Resubmission of a form that was refused before its view ran."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SET = {
 
 @pytest.fixture
 def signed_in(make_app, database):
-    """An admin's client, whose next request is one too many, and the token of its forms."""
+    """An admin's client at its rate limit, and the CSRF token of its session."""
     people.create_account(database, "wang", PASSWORD, role=people.Role.ADMIN)
     client = make_app(accounts=True, rate_requests=1, rate_texts=1, rate_uploads=0).test_client()
     headers = {"X-CSRF-Token": token_of(client.get("/sign-in").text)}
@@ -39,7 +39,7 @@ def signed_in(make_app, database):
 
 
 def _sent(page: str) -> dict[str, list[str]]:
-    """What the form on the page of a refusal would send, without its token."""
+    """Fields of the form on the error page, without the CSRF token."""
     form = page[page.index('<form id="again"') :]
     form = form[: form.index("</form>")]
     fields: dict[str, list[str]] = {}
@@ -69,7 +69,7 @@ def _as_lists(form: dict[str, str | list[str]]) -> dict[str, list[str]]:
         ),
     ],
 )
-def test_what_comes_too_often_is_kept_with_all_that_was_entered(signed_in, path, form):
+def test_a_form_over_the_rate_limit_is_shown_with_every_value(signed_in, path, form):
     client, token = signed_in
     response = client.post(path, data=form, headers={"X-CSRF-Token": token, **OURS})
     page = checked_page(response, 429)
@@ -80,7 +80,7 @@ def test_what_comes_too_often_is_kept_with_all_that_was_entered(signed_in, path,
     assert _sent(page) == _as_lists(form)
 
 
-def test_a_kept_form_does_what_it_was_to_do_when_it_is_sent_again(signed_in, monkeypatch):
+def test_a_resubmitted_form_has_its_effect(signed_in, monkeypatch):
     client, token = signed_in
     refused = client.post("/label-sets/new", data=SET, headers={"X-CSRF-Token": token, **OURS})
     monkeypatch.setattr(RateLimits, "charge", lambda *_, **__: None)
@@ -93,7 +93,7 @@ def test_a_kept_form_does_what_it_was_to_do_when_it_is_sent_again(signed_in, mon
         assert word in page
 
 
-def test_a_form_whose_token_is_over_gets_a_new_one(client):
+def test_a_form_with_an_expired_token_gets_a_new_one(client):
     form = {"url": "https://example.com/hooks"}
     refused = client.post("/webhooks", data=form, headers={"X-CSRF-Token": "of a session that is over", **OURS})
     page = checked_page(refused, 403)
@@ -104,7 +104,7 @@ def test_a_form_whose_token_is_over_gets_a_new_one(client):
     assert again.status_code < 400, again.text
 
 
-def test_people_read_what_was_kept_in_their_language(client):
+def test_field_names_are_shown_in_the_language_of_the_reader(client):
     client.post("/preferences", data={"language": "zh"})
     refused = client.post("/label-sets/new", data=SET, headers={"X-CSRF-Token": "over", **OURS})
     page = html.unescape(checked_page(refused, 403))
@@ -121,20 +121,20 @@ def test_people_read_what_was_kept_in_their_language(client):
         {"Sec-Fetch-Site": "none", **OURS},
     ],
 )
-def test_what_no_page_of_ours_is_known_to_have_sent_gets_no_token(client, headers):
-    """Or another site could fill a form in, and have a person send it who is signed in here."""
+def test_a_form_not_proven_to_come_from_this_site_gets_no_token(client, headers):
+    """Otherwise another site could prefill a form for a signed-in person to send."""
     refused = client.post("/webhooks", data={"url": "https://x.example/"}, headers={"X-CSRF-Token": "x", **headers})
     assert 'id="again"' not in checked_page(refused, 403)
     assert "x.example" not in refused.text
 
 
-def test_another_sites_form_is_refused_with_nothing_kept(client):
+def test_a_form_of_another_site_is_not_shown_again(client):
     headers = {"X-CSRF-Token": "x", "Origin": "https://elsewhere.example"}
     refused = client.post("/webhooks", data={"url": "https://x.example/"}, headers=headers)
     assert (refused.status_code, "x.example" in refused.text) == (403, False)
 
 
-def test_passwords_are_asked_for_again_and_never_shown(signed_in):
+def test_passwords_must_be_typed_again(signed_in):
     client, token = signed_in
     form = {"name": "li", "team": "days", "password": "a secret of theirs", "role": "member"}
     refused = client.post("/accounts", data=form, headers={"X-CSRF-Token": token, **OURS})
@@ -144,7 +144,7 @@ def test_passwords_are_asked_for_again_and_never_shown(signed_in):
     assert re.findall(r'name="(\w+)" type="password"', page) == ["password"]
 
 
-def test_every_field_for_a_password_is_one_that_is_not_kept():
+def test_every_password_field_of_a_template_is_excluded():
     templates = Path(resubmission.__file__).parents[1] / "templates"
     named = {
         re.search(r'name="([^"]+)"', field)[1]
@@ -154,27 +154,27 @@ def test_every_field_for_a_password_is_one_that_is_not_kept():
     assert named - {"{{ name }}"} == set(resubmission.PASSWORDS)
 
 
-def test_a_file_is_not_kept_and_not_read(signed_in):
+def test_an_upload_is_neither_read_nor_shown_again(signed_in):
     client, token = signed_in
     data = {"file": (io.BytesIO("text\n包裹\n".encode()), "a.csv")}
     refused = client.post("/upload", data=data, headers={"X-CSRF-Token": token, **OURS})
     assert 'id="again"' not in checked_page(refused, 429)
 
 
-def test_the_text_beside_a_file_is_kept(signed_in):
+def test_text_beside_a_file_is_shown_again(signed_in):
     client, token = signed_in
     data = {"file": (io.BytesIO(b"x"), ""), "text": "name\n甲\n乙"}
     refused = client.post("/label-sets/import", data=data, headers={"X-CSRF-Token": token, **OURS})
     assert _sent(checked_page(refused, 429)) == {"text": ["name\n甲\n乙"]}
 
 
-def test_a_form_that_says_nothing_is_not_kept(signed_in):
+def test_an_empty_form_is_not_shown_again(signed_in):
     client, token = signed_in
     refused = client.post("/account/sessions/end", headers={"X-CSRF-Token": token, **OURS})
     assert 'id="again"' not in checked_page(refused, 429)
 
 
-def test_too_large_a_form_is_refused_as_ever(signed_in):
+def test_a_form_that_is_too_large_is_not_shown_again(signed_in):
     client, token = signed_in
     body = b"&".join([b"label="] * 20_000)
     refused = client.post(
@@ -186,7 +186,7 @@ def test_too_large_a_form_is_refused_as_ever(signed_in):
     assert 'id="again"' not in checked_page(refused, 429)
 
 
-def test_only_so_many_are_kept_at_a_time(signed_in):
+def test_few_forms_are_shown_again_at_a_time(signed_in):
     client, token = signed_in
     with resubmission._AT_ONCE, resubmission._AT_ONCE, resubmission._AT_ONCE, resubmission._AT_ONCE:
         refused = client.post("/webhooks", data={"url": "https://x/"}, headers={"X-CSRF-Token": token, **OURS})

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts import catalogues
-from web.http.errors import TITLES
+from web.http.errors import ANSWERS
 from web.i18n import locale
 from web.i18n.messages import translated
 from yeban.database.tables.states import JobState
@@ -83,7 +83,7 @@ def test_a_file_has_the_language_that_was_asked_for():
 
 @pytest.mark.usefixtures("chinese")
 def test_states_and_titles_have_words():
-    for message in (*(state.message for state in JobState), *TITLES.values()):
+    for message in (*(state.message for state in JobState), *(title for _, title in ANSWERS.values())):
         assert not translated(message).isascii(), message
 
 
