@@ -1,4 +1,4 @@
-"""``POST /classify``: one text, answered now."""
+"""``POST /classify``: tag a single text."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ClassifyBody(LabelSetOptions, Labels, _Text, JsonBody):
 @api.post("/classify", policy=signed_in(limit="texts"))
 @documented(
     group="Texts",
-    summary="Tag one text now",
+    summary="Tag a text",
     body=ClassifyBody,
     answers={200: schemas.Classification},
     problems=(

@@ -1,4 +1,4 @@
-"""One request of the API as a program would send it, to be copied: for a shell, and for Python."""
+"""Snippets for the shell and for Python that repeat a classification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOKEN = "YEBAN_TOKEN"  # noqa: S105  # the name of a variable
 
 
 def body_of(text: str, label_set: LabelSet, model: str | None) -> dict[str, Any]:
-    """The JSON body that asks for the same; what is left to its default is left out."""
+    """Return the JSON body of the request, without fields at their defaults."""
     body: dict[str, Any] = {"text": text, "labels": [_label(label) for label in label_set.labels]}
     if label_set.template != DEFAULT_TEMPLATE:
         body["template"] = label_set.template
@@ -31,7 +31,7 @@ def body_of(text: str, label_set: LabelSet, model: str | None) -> dict[str, Any]
 
 @pages.app_template_filter()
 def as_curl(body: dict[str, Any], with_token: bool) -> str:
-    """A command for any POSIX shell. The body is a here-document, in which nothing has to be quoted."""
+    """Write a command for a POSIX shell. The body is a here-document, which needs no quoting."""
     lines = [f"curl -sS {shlex.quote(_url())}", "-H 'Content-Type: application/json'"]
     if with_token:
         lines.append(f'-H "Authorization: Bearer ${_TOKEN}"')
@@ -41,7 +41,7 @@ def as_curl(body: dict[str, Any], with_token: bool) -> str:
 
 @pages.app_template_filter()
 def as_python(body: dict[str, Any], with_token: bool) -> str:
-    """A program that needs nothing but Python."""
+    """Write a program that needs only the standard library."""
     literal = "".join(f"    {name!r}: {_indented(value)},\n" for name, value in body.items())
     headers = '{"Content-Type": "application/json"}'
     if with_token:
@@ -65,7 +65,7 @@ def as_python(body: dict[str, Any], with_token: bool) -> str:
 
 
 def _indented(value: Any) -> str:
-    """A Python literal; where it is broken, the further lines stand deeper."""
+    """Format a Python literal with indented continuation lines."""
     return pprint.pformat(value, width=90, sort_dicts=False).replace("\n", "\n        ")
 
 
@@ -80,5 +80,5 @@ def _url() -> str:
 
 
 def _visible(document: str) -> str:
-    """JSON without characters that are not to be seen, such as those that turn the direction of the text."""
+    """Escape invisible characters, such as those that change the direction of text."""
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in document)

@@ -39,31 +39,31 @@ from yeban.jobs.views import MAX_NAME_CHARS, get_job, list_jobs
 
 
 class JobsQuery(Fields):
-    """Which jobs to list."""
+    """Filters of the list of jobs."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: str | None = None
-    """The `next_cursor` of the page before."""
+    """The `next_cursor` of the previous page."""
     state: JobState | None = None
     name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_NAME_CHARS)] = ""
-    """Only jobs that have this in the name of their file, in capitals or not; up to 200 characters."""
+    """Only jobs whose file name contains this, ignoring case; up to 200 characters."""
 
 
-_LOCATION = Header(description="The job's path.", schema={"type": "string", "format": "uri-reference"})
-_REPLAYED = Header(description="`true`: the job is that of an earlier request.", schema={"const": "true"})
+_LOCATION = Header(description="Path of the job.", schema={"type": "string", "format": "uri-reference"})
+_REPLAYED = Header(description="`true`: an earlier request created the job.", schema={"const": "true"})
 
 
 @api.post("/jobs", policy=signed_in(limit="uploads"))
 @documented(
     group="Jobs",
-    summary="Hand a file in",
-    description="Nothing is stored unless the whole file could be read. What could not be read is told with its `row`,"
-    " as a spreadsheet numbers it. A row that merely has no text makes an error result, never a failed job.",
+    summary="Create a job",
+    description="Either the whole file is stored or nothing. An error in the file has its `row`, numbered as in a"
+    " spreadsheet. A row without text gets an error result; it does not fail the job.",
     form=JobFields,
     file="CSV, TSV, XLSX or JSONL, at most `YEBAN_MAX_UPLOAD_MB` MiB.",
     headers={
         "Idempotency-Key": Header(
-            description="A request that is repeated with the same key returns the job that the first one made.",
+            description="Makes repeating the request safe: the same key returns the job that the first one created.",
             schema={"type": "string", "pattern": "^[!-~]{1,200}$"},
             example="tickets-2026-11-22",
         )
@@ -71,10 +71,10 @@ _REPLAYED = Header(description="`true`: the job is that of an earlier request.",
     answers={
         200: Answer(
             model=schemas.Job,
-            description="The job that an earlier request with this `Idempotency-Key` made.",
+            description="The job that an earlier request with this `Idempotency-Key` created.",
             headers={"Location": _LOCATION, "Idempotent-Replayed": _REPLAYED},
         ),
-        201: Answer(model=schemas.Job, description="The job was made.", headers={"Location": _LOCATION}),
+        201: Answer(model=schemas.Job, description="The new job.", headers={"Location": _LOCATION}),
     },
     problems=(
         Conflict,
@@ -88,7 +88,7 @@ _REPLAYED = Header(description="`true`: the job is that of an earlier request.",
     ),
 )
 def create_job() -> Response:
-    """Make a job of an uploaded table."""
+    """Create a job from an uploaded table."""
     if request.mimetype != "multipart/form-data":
         raise Refusal(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, msg("Send the file as multipart/form-data, in the field “file”.")
@@ -115,7 +115,7 @@ def create_job() -> Response:
 @api.get("/jobs", policy=SIGNED_IN)
 @documented(group="Jobs", summary="List jobs", query=JobsQuery, answers={200: schemas.JobPage})
 def index_jobs() -> Response:
-    """A page of jobs, newest first."""
+    """List jobs, newest first."""
     asked = query(JobsQuery)
     page = list_jobs(
         services().database,
@@ -133,9 +133,9 @@ def index_jobs() -> Response:
 
 
 @api.get("/jobs/<uuid:job_id>", policy=SIGNED_IN)
-@documented(group="Jobs", summary="Look at a job", answers={200: schemas.Job})
+@documented(group="Jobs", summary="Get a job", answers={200: schemas.Job})
 def show_job(job_id: uuid.UUID) -> Response:
-    """One job."""
+    """Get one job."""
     return json_response(schemas.Job.of(get_job(services().database, job_id, viewer=viewer())))
 
 
@@ -143,14 +143,14 @@ def show_job(job_id: uuid.UUID) -> Response:
 @documented(
     group="Jobs",
     summary={"pause": "Pause a job", "resume": "Resume a job", "cancel": "Cancel a job"},
-    description="Paused, no more rows are claimed for now; cancelled, none any more. Rows that are finished are kept,"
-    " and what a worker is scoring just then still finishes. A cancelled, failed or expired job may be resumed, and"
-    " then runs only the rows that are missing. Nothing changes when it is repeated.",
-    answers={200: Answer(model=schemas.Job, description="The job afterwards.")},
+    description="A paused or cancelled job claims no more rows. Finished rows are kept, and rows that a worker is"
+    " scoring still finish. A paused, cancelled, failed or expired job can be resumed, and then scores only the missing"
+    " rows. Repeating the request changes nothing.",
+    answers={200: Answer(model=schemas.Job, description="The job after the change.")},
     problems=(Conflict,),
 )
 def change_job(job_id: uuid.UUID, action: str) -> Response:
-    """Stop a job, hold it, or take it up again."""
+    """Cancel, pause or resume a job."""
     change(services(), job_id, action)
     return json_response(schemas.Job.of(get_job(services().database, job_id, viewer=viewer())))
 
@@ -158,12 +158,12 @@ def change_job(job_id: uuid.UUID, action: str) -> Response:
 @api.delete("/jobs/<uuid:job_id>", policy=SIGNED_IN)
 @documented(
     group="Jobs",
-    summary="Delete an ended job",
-    description="With its rows, results and corrections. A job that may still go on is to be cancelled first.",
-    answers={204: Answer(description="It is gone.")},
+    summary="Delete a finished job",
+    description="Deletes its rows, results and corrections too. Cancel an active job first.",
+    answers={204: Answer(description="The job is deleted.")},
     problems=(Conflict,),
 )
 def remove_job(job_id: uuid.UUID) -> Response:
-    """Delete an ended job and all that it holds."""
+    """Delete a finished job with its rows and results."""
     delete_job(services().database, job_id, viewer=viewer())
     return Response(status=HTTPStatus.NO_CONTENT)

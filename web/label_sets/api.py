@@ -1,4 +1,4 @@
-"""Saved label sets: list, make, look up with their versions, add a version, delete."""
+"""Saved label sets and their versions."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from yeban.label_sets import MAX_NAME_CHARS
 
 
 class SetsQuery(Fields):
-    """Which sets, or versions of one, to list."""
+    """Page of a list of label sets or versions."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: str | None = None
-    """The `next_cursor` of the page before."""
+    """The `next_cursor` of the previous page."""
 
 
 class _Name(BaseModel):
@@ -63,13 +63,13 @@ class SetBody(LabelSetBody):
     example: ClassVar[Mapping[str, Any]] = {"version": 1, "labels": ["物流", "退款", "发票"]}
 
 
-_LOCATION = Header(description="The set's path.", schema={"type": "string", "format": "uri-reference"})
+_LOCATION = Header(description="Path of the label set.", schema={"type": "string", "format": "uri-reference"})
 
 
 @api.get("/label-sets", policy=SIGNED_IN)
 @documented(group="Label sets", summary="List label sets", query=SetsQuery, answers={200: schemas.LabelSetPage})
 def index_label_sets() -> Response:
-    """A page of sets, newest first."""
+    """List label sets, newest first."""
     asked = query(SetsQuery)
     page = label_sets.list_sets(
         services().database,
@@ -89,16 +89,16 @@ def index_label_sets() -> Response:
 @documented(
     group="Label sets",
     summary="Save a label set",
-    description="Names, descriptions and examples have 300,000 characters together. Every string is kept on one line:"
-    " line breaks in it become spaces.",
+    description="Names, descriptions and examples together have at most 300,000 characters. Line breaks in them become"
+    " spaces.",
     body=NewSetBody,
     answers={
-        201: Answer(model=schemas.SavedLabelSet, description="The set was saved.", headers={"Location": _LOCATION})
+        201: Answer(model=schemas.SavedLabelSet, description="The new label set.", headers={"Location": _LOCATION})
     },
     problems=(Conflict, InvalidLabels, InvalidTemplate),
 )
 def create_label_set() -> Response:
-    """Save a set."""
+    """Save a label set."""
     request.max_content_length = SET_BYTES
     body = json_body(NewSetBody)
     saved = label_sets.create(services().database, body.name, body.with_labels(body.labels), viewer=viewer())
@@ -107,9 +107,9 @@ def create_label_set() -> Response:
 
 
 @api.get("/label-sets/<uuid:label_set_id>", policy=SIGNED_IN)
-@documented(group="Label sets", summary="Look at a label set", answers={200: schemas.SavedLabelSet})
+@documented(group="Label sets", summary="Get a label set", answers={200: schemas.SavedLabelSet})
 def show_label_set(label_set_id: uuid.UUID) -> Response:
-    """One set as of its newest version."""
+    """Get a label set at its newest version."""
     return json_response(
         schemas.SavedLabelSet.of(label_sets.get_set(services().database, label_set_id, viewer=viewer()))
     )
@@ -119,14 +119,14 @@ def show_label_set(label_set_id: uuid.UUID) -> Response:
 @documented(
     group="Label sets",
     summary="Change a label set",
-    description="What it says is a new version; what says the same as the newest adds none. If another version was"
-    " saved since `version`, that is a conflict whose `version` is the newest, and nothing is changed.",
+    description="Adds a version, unless the content equals the newest one. If another version was saved since"
+    " `version`, the answer is a conflict that names the newest `version`, and nothing changes.",
     body=SetBody,
-    answers={200: Answer(model=schemas.SavedLabelSet, description="The set afterwards.")},
+    answers={200: Answer(model=schemas.SavedLabelSet, description="The label set after the change.")},
     problems=(Conflict, InvalidLabels, InvalidTemplate),
 )
 def save_label_set(label_set_id: uuid.UUID) -> Response:
-    """Add a version."""
+    """Add a version to a label set."""
     request.max_content_length = SET_BYTES
     body = json_body(SetBody)
     saved = label_sets.save(
@@ -144,11 +144,11 @@ def save_label_set(label_set_id: uuid.UUID) -> Response:
 @documented(
     group="Label sets",
     summary="Delete a label set",
-    description="Jobs keep what they were made with.",
-    answers={204: Answer(description="It is gone, and its name is free.")},
+    description="Jobs keep the labels they were created with.",
+    answers={204: Answer(description="The label set is deleted and its name is free.")},
 )
 def delete_label_set(label_set_id: uuid.UUID) -> Response:
-    """Delete a set with its versions."""
+    """Delete a label set with its versions."""
     label_sets.delete(services().database, label_set_id, viewer=viewer())
     return Response(status=HTTPStatus.NO_CONTENT)
 
@@ -156,12 +156,12 @@ def delete_label_set(label_set_id: uuid.UUID) -> Response:
 @api.get("/label-sets/<uuid:label_set_id>/versions", policy=SIGNED_IN)
 @documented(
     group="Label sets",
-    summary="List its versions",
+    summary="List the versions of a label set",
     query=SetsQuery,
     answers={200: schemas.LabelSetVersionPage},
 )
 def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
-    """A page of a set's versions, the newest first."""
+    """List the versions of a label set, newest first."""
     asked = query(SetsQuery)
     found = label_sets.list_versions(
         services().database,
@@ -179,9 +179,9 @@ def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
 
 
 @api.get("/label-sets/<uuid:label_set_id>/versions/<int:version>", policy=SIGNED_IN)
-@documented(group="Label sets", summary="Look at one version", answers={200: schemas.SavedLabelSet})
+@documented(group="Label sets", summary="Get a version of a label set", answers={200: schemas.SavedLabelSet})
 def show_label_set_version(label_set_id: uuid.UUID, version: int) -> Response:
-    """One set as of one version."""
+    """Get a label set at one version."""
     return json_response(
         schemas.SavedLabelSet.of(
             label_sets.get_set(services().database, label_set_id, version=version, viewer=viewer())

@@ -47,9 +47,9 @@ class LabelObject(JsonBody):
     name: str = Field(**documented_limit(minLength=1, maxLength=MAX_LABEL_CHARS))
     """At most 200 characters, each name once."""
     description: _Hint = ""
-    """Says more of what is meant than the name."""
+    """Explains the label to the model."""
     examples: Annotated[list[_Hint], Field(max_length=MAX_EXAMPLES, default_factory=list)]
-    """Texts that have this label."""
+    """Texts with this label."""
 
 
 def _kind_of_label(value: Any) -> str | None:
@@ -195,7 +195,7 @@ class LabelSetObject(JsonBody):
 
     id: str
     version: int | None = Field(None, **documented_limit(minimum=1))
-    """The newest, where it is left out."""
+    """Defaults to the newest version."""
 
 
 def _kind_of_reference(value: Any) -> str | None:

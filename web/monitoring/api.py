@@ -21,7 +21,7 @@ from yeban.telemetry.metrics import CONTENT_TYPE, exposition
 
 
 @api.get("/models", policy=SIGNED_IN)
-@documented(group="Service", summary="Models that workers serve", answers={200: schemas.Models})
+@documented(group="Service", summary="List models", answers={200: schemas.Models})
 def list_models() -> Response:
     """List each model that live workers have loaded, with the number of workers by role."""
     default = services().settings.model
@@ -41,7 +41,7 @@ def list_models() -> Response:
 
 
 @api.get("/workers", policy=SIGNED_IN)
-@documented(group="Service", summary="Live workers and their caches", answers={200: schemas.Workers})
+@documented(group="Service", summary="List workers and their caches", answers={200: schemas.Workers})
 def list_workers() -> Response:
     """List live workers, oldest first, with the counters of their caches."""
     workers = [schemas.Worker.of(worker) for worker in live_workers(services().database)]
@@ -49,7 +49,7 @@ def list_workers() -> Response:
 
 
 @probes.get("/healthz", policy=SESSIONLESS)
-@documented(group="Service", summary="Whether this process answers", answers={200: schemas.Alive})
+@documented(group="Service", summary="Check liveness", answers={200: schemas.Alive})
 def alive() -> Response:
     """Answer as long as the process runs."""
     return json_response(schemas.Alive(status="ok"))
@@ -58,11 +58,11 @@ def alive() -> Response:
 @probes.get("/readyz", policy=SESSIONLESS)
 @documented(
     group="Service",
-    summary="Whether everything is there",
-    description="A server that does not answer within three seconds counts as missing.",
+    summary="Check readiness",
+    description="A dependency that does not answer within three seconds counts as missing.",
     answers={
-        200: Answer(model=schemas.Readiness, description="Everything that a request needs is there."),
-        503: Answer(model=schemas.Readiness, description="Something is missing; `checks` says what."),
+        200: Answer(model=schemas.Readiness, description="Every dependency is available."),
+        503: Answer(model=schemas.Readiness, description="A dependency is missing; see `checks`."),
     },
 )
 def ready() -> Response:
@@ -79,8 +79,13 @@ def ready() -> Response:
 @probes.get("/metrics", policy=SESSIONLESS)
 @documented(
     group="Service",
-    summary="Counts for Prometheus",
-    answers={200: Answer(content_type="text/plain", description="In Prometheus' text format, whatever is missing.")},
+    summary="Get metrics",
+    answers={
+        200: Answer(
+            content_type="text/plain",
+            description="Metrics in the text format of Prometheus.",
+        )
+    },
 )
 def show_metrics() -> Response:
     """Expose the metrics to Prometheus."""
@@ -88,7 +93,7 @@ def show_metrics() -> Response:
 
 
 @api.get("/openapi.json", policy=SIGNED_IN)
-@documented(group="Service", summary="Get this description", answers={200: schemas.ApiDescription})
+@documented(group="Service", summary="Get the OpenAPI document", answers={200: schemas.ApiDescription})
 def describe_api() -> Response:
     """Describe the API as an OpenAPI 3.1 document."""
     return json_response(schemas.ApiDescription.model_validate(description()))

@@ -1,4 +1,4 @@
-"""How a job agrees with its gold column."""
+"""Accuracy of a job against its gold column."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from yeban.jobs.views import JobView, get_job
 @api.get("/jobs/<uuid:job_id>/accuracy", policy=SIGNED_IN)
 @documented(
     group="Results",
-    summary="How the job agrees with its gold column",
-    description="Counted at the job's end, and again each time it is refined. A job without a gold column has none.",
+    summary="Get the accuracy of a job",
+    description="Measured against the gold column when the job finishes, and again after each refinement.",
     answers={200: JobEvaluation},
     problems=(Conflict,),
 )
 def show_accuracy(job_id: uuid.UUID) -> Response:
-    """The evaluation with its confusions and what each threshold gives."""
+    """Get the evaluation with its confusion matrix and threshold curve."""
     job = get_job(services().database, job_id, viewer=viewer())
     return json_response(JobEvaluation.of(accuracy.evaluation_of(job)))
 
@@ -36,14 +36,14 @@ def show_accuracy(job_id: uuid.UUID) -> Response:
 @api.get("/jobs/<uuid:job_id>/accuracy.csv", policy=SIGNED_IN)
 @documented(
     group="Results",
-    summary="Precision, recall and F1 of each label",
-    description="The columns `label`, `support`, `precision`, `recall` and `f1`.",
+    summary="Download precision, recall and F1 by label",
+    description="Has the columns `label`, `support`, `precision`, `recall` and `f1`.",
     query=DownloadQuery,
-    answers={200: Answer(content_type="text/csv", description="A row for each label.")},
+    answers={200: Answer(content_type="text/csv", description="One row per label.")},
     problems=(Conflict,),
 )
 def download_accuracy(job_id: uuid.UUID) -> Response:
-    """Precision, recall, F1 and support of each label."""
+    """Download precision, recall, F1 and support by label."""
     return sent(
         job_id,
         "accuracy",
@@ -56,14 +56,14 @@ def download_accuracy(job_id: uuid.UUID) -> Response:
 @api.get("/jobs/<uuid:job_id>/confusion.csv", policy=SIGNED_IN)
 @documented(
     group="Results",
-    summary="Which labels were taken for which",
-    description="The columns `gold`, `predicted` and `rows`, most rows first; a blank is what is no label of the job.",
+    summary="Download the confusion matrix",
+    description="Has the columns `gold`, `predicted` and `rows`, most rows first. A blank means no label of the job.",
     query=DownloadQuery,
-    answers={200: Answer(content_type="text/csv", description="A row for each pair of labels.")},
+    answers={200: Answer(content_type="text/csv", description="One row per pair of labels.")},
     problems=(Conflict,),
 )
 def download_confusion(job_id: uuid.UUID) -> Response:
-    """Which labels were taken for which, most rows first."""
+    """Download the confusion matrix, most rows first."""
     return sent(job_id, "confusion", "csv", _confusion_table, query(DownloadQuery))
 
 

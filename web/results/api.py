@@ -1,4 +1,4 @@
-"""Results: pages for programs, whole files for people."""
+"""Results of jobs: pages of rows, and whole files."""
 
 from __future__ import annotations
 
@@ -30,48 +30,48 @@ Table = tuple[Sequence[str], Iterable[Sequence[str | float | None]]]
 
 
 class ResultsQuery(Fields):
-    """Which rows to list."""
+    """Filters of the list of rows."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     cursor: str | None = None
-    """The `next_cursor` of the page before."""
+    """The `next_cursor` of the previous page."""
     status: Literal["ok", "abstained", "error", "pending"] | None = None
 
 
 class DownloadQuery(Fields):
-    """How a file is written."""
+    """Options of a download."""
 
     guard: bool = True
-    """Whether a cell that a spreadsheet would take for a formula is made plain text."""
+    """Whether to turn cells that look like formulas into plain text."""
     bom: bool = True
-    """Whether a CSV begins with a byte order mark, without which Excel does not see UTF-8."""
+    """Whether a CSV starts with a byte order mark, by which Excel recognises UTF-8."""
 
 
 class ErrorsQuery(DownloadQuery):
-    """How the file of rows that could not be scored is written."""
+    """Options of the file of failed rows."""
 
     language: Literal["en", "zh"] = "en"
     """The language of `reason`."""
 
 
 _FILES = (
-    "The original columns, then `yeban_label` (several are joined by `|`), `yeban_score`, `yeban_margin` and"
-    " `yeban_status`; `yeban_row_label` and `yeban_row_score` in a job with `refine`; and `yeban_predicted`,"
-    " `yeban_corrected`, `yeban_corrected_by` and `yeban_corrected_at` where rows were corrected. It is streamed, also"
-    " while the job runs; one that ends early was cut off."
+    "Has the original columns, then `yeban_label` (several are joined by `|`), `yeban_score`, `yeban_margin` and"
+    " `yeban_status`; with `refine`, `yeban_row_label` and `yeban_row_score`; and with corrections, `yeban_predicted`,"
+    " `yeban_corrected`, `yeban_corrected_by` and `yeban_corrected_at`. The file is streamed, also while the job runs;"
+    " an error truncates it."
 )
 
 
 @api.get("/jobs/<uuid:job_id>/results", policy=SIGNED_IN)
 @documented(
     group="Results",
-    summary="Rows with their tags",
-    description="Also while the job runs: a row without a result is `pending`.",
+    summary="List rows with their labels",
+    description="Works while the job runs; rows without a result are `pending`.",
     query=ResultsQuery,
     answers={200: RowPage},
 )
 def list_results(job_id: uuid.UUID) -> Response:
-    """A page of rows, in the order of the file."""
+    """List rows in the order of the file."""
     asked = query(ResultsQuery)
     after = pagination.decode("rows", asked.cursor) or 0
     database = services().database
@@ -89,20 +89,20 @@ def list_results(job_id: uuid.UUID) -> Response:
 @api.get("/jobs/<uuid:job_id>/results.csv", policy=SIGNED_IN)
 @documented(
     group="Results",
-    summary="The tagged file as CSV",
+    summary="Download the tagged file as CSV",
     description=_FILES,
     query=DownloadQuery,
     answers={200: Answer(content_type="text/csv", description="The tagged file.")},
 )
 def download_csv(job_id: uuid.UUID) -> Response:
-    """The tagged file as CSV."""
+    """Download the tagged file as CSV."""
     return _tagged(job_id, "csv")
 
 
 @api.get("/jobs/<uuid:job_id>/results.xlsx", policy=SIGNED_IN)
 @documented(
     group="Results",
-    summary="The tagged file as a workbook",
+    summary="Download the tagged file as XLSX",
     description=_FILES,
     query=DownloadQuery,
     answers={
@@ -114,7 +114,7 @@ def download_csv(job_id: uuid.UUID) -> Response:
     problems=(TooLarge,),
 )
 def download_xlsx(job_id: uuid.UUID) -> Response:
-    """The tagged file as a workbook. Raises ``TooLarge`` before it begins, not where the sheet is full."""
+    """Download the tagged file as XLSX. Raises ``TooLarge`` before the download starts."""
     rows = get_job(services().database, job_id, viewer=viewer()).progress.rows
     if rows > MAX_XLSX_ROWS:
         raise TooLarge(
@@ -131,26 +131,26 @@ def download_xlsx(job_id: uuid.UUID) -> Response:
 @api.get("/jobs/<uuid:job_id>/results.jsonl", policy=SIGNED_IN)
 @documented(
     group="Results",
-    summary="The tagged file as JSON lines",
+    summary="Download the tagged file as JSON lines",
     description=_FILES,
     query=DownloadQuery,
-    answers={200: Answer(content_type="application/jsonl", description="The tagged file, an object a line.")},
+    answers={200: Answer(content_type="application/jsonl", description="The tagged file, one object per line.")},
 )
 def download_jsonl(job_id: uuid.UUID) -> Response:
-    """The tagged file as JSON lines."""
+    """Download the tagged file as JSON lines."""
     return _tagged(job_id, "jsonl")
 
 
 @api.get("/jobs/<uuid:job_id>/errors.csv", policy=SIGNED_IN)
 @documented(
     group="Results",
-    summary="Rows that could not be scored",
-    description="With the columns `file_row`, `reason` and `text`.",
+    summary="Download the failed rows as CSV",
+    description="Has the columns `file_row`, `reason` and `text`.",
     query=ErrorsQuery,
-    answers={200: Answer(content_type="text/csv", description="The rows.")},
+    answers={200: Answer(content_type="text/csv", description="The failed rows.")},
 )
 def download_errors(job_id: uuid.UUID) -> Response:
-    """The rows that could not be scored, and why."""
+    """Download the rows that could not be scored, with the reasons."""
     asked = query(ErrorsQuery)
     return sent(
         job_id,
@@ -177,7 +177,7 @@ def _tagged(job_id: uuid.UUID, file_format: Format) -> Response:
 def sent(
     job_id: uuid.UUID, ending: str, file_format: Format, table: Callable[[JobView], Table], asked: DownloadQuery
 ) -> Response:
-    """A table of a job as a file, named after the job's and written as ``asked``."""
+    """Send a table of a job as a file, named after the source file."""
     job = get_job(services().database, job_id, viewer=viewer())
     columns, rows = table(job)
     return download(job.source.name, ending, file_format, columns, rows, guard=asked.guard, bom=asked.bom)

@@ -1,4 +1,4 @@
-"""Corrections of a job's rows, the rows worth correcting, and refining the job once more with what was learnt."""
+"""Corrections of rows, suggested rows, and refining a job again."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ from yeban.results.corrections import MAX_AUTHOR_CHARS, MAX_CORRECTIONS
 
 
 class CorrectionsQuery(Fields):
-    """Which corrections to list."""
+    """Page of the list of corrections."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     cursor: str | None = None
-    """The `next_cursor` of the page before."""
+    """The `next_cursor` of the previous page."""
 
 
 class SuggestionsQuery(Fields):
-    """How many rows to suggest, and how many of the first to pass over."""
+    """Page of the suggested rows."""
 
     limit: Annotated[int, Field(ge=1, le=50)] = 10
     skip: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """How many of the first to pass over."""
+    """Number of rows to skip."""
 
 
 class CorrectionItem(JsonBody):
-    """One row's labels."""
+    """Labels of one row."""
 
     row: int = Field(**documented_limit(minimum=1))
-    """The number that `row` of the results has."""
+    """The `row` of the results."""
     labels: list[str] | None
-    """One label, or any number in a job with `multi_label`; empty where none fits, `null` to take a correction back."""
+    """One label, or any number with `multi_label`; empty if none fits, `null` to remove a correction."""
 
 
 class CorrectionsBody(JsonBody):
-    """Corrections, each of another row, and who made them."""
+    """Corrections and their author."""
 
     corrections: list[CorrectionItem] = Field(**documented_limit(minItems=1, maxItems=MAX_CORRECTIONS))
-    """1 to 1,000, each of another row."""
+    """1 to 1,000, one per row."""
     author: str = Field("", **documented_limit(maxLength=MAX_AUTHOR_CHARS))
     """At most 200 characters."""
 
@@ -68,12 +68,12 @@ class CorrectionsBody(JsonBody):
 @api.get("/jobs/<uuid:job_id>/corrections", policy=SIGNED_IN)
 @documented(
     group="Corrections",
-    summary="What people corrected",
+    summary="List corrections",
     query=CorrectionsQuery,
     answers={200: schemas.CorrectionPage},
 )
 def list_corrections(job_id: uuid.UUID) -> Response:
-    """A page of corrections, in the order of the file."""
+    """List corrections in the order of the file."""
     asked = query(CorrectionsQuery)
     after = pagination.decode("corrections", asked.cursor) or 0
     database = services().database
@@ -92,14 +92,14 @@ def list_corrections(job_id: uuid.UUID) -> Response:
 @documented(
     group="Corrections",
     summary="Correct rows",
-    description="All of it is stored, or nothing. Nothing changes when it is repeated. A row without a result yet is a"
-    " conflict. A row that could not be scored may be corrected too, and is no error any more.",
+    description="Stores all corrections or none. Repeating the request changes nothing. A row without a result is a"
+    " conflict. A failed row can be corrected too, and then no longer counts as an error.",
     body=CorrectionsBody,
     answers={200: schemas.CorrectionsStored},
     problems=(Conflict,),
 )
 def correct(job_id: uuid.UUID) -> Response:
-    """Store corrections and take others back; all of them, or none."""
+    """Store and remove corrections, all or none."""
     body = json_body(CorrectionsBody)
     wanted = {item.row: item.labels for item in body.corrections}
     if len(wanted) < len(body.corrections):
@@ -117,14 +117,14 @@ def correct(job_id: uuid.UUID) -> Response:
 @api.get("/jobs/<uuid:job_id>/suggestions", policy=SIGNED_IN)
 @documented(
     group="Corrections",
-    summary="Rows worth correcting",
-    description="Those that refinement found in doubt and like many others; for a job that was not refined, those with"
+    summary="List rows worth correcting",
+    description="Rows that the refinement is unsure about and that resemble many others; without refinement, those with"
     " the smallest margin among the first 20,000. Corrected rows are left out.",
     query=SuggestionsQuery,
     answers={200: schemas.SuggestedRows},
 )
 def list_suggestions(job_id: uuid.UUID) -> Response:
-    """Rows that are worth correcting, the most useful first."""
+    """List rows worth correcting, the most useful first."""
     asked = query(SuggestionsQuery)
     database = services().database
     found = corrections.suggested(database, get_job(database, job_id, viewer=viewer()), asked.limit, skip=asked.skip)
@@ -134,17 +134,17 @@ def list_suggestions(job_id: uuid.UUID) -> Response:
 @api.post("/jobs/<uuid:job_id>/refine", policy=SIGNED_IN)
 @documented(
     group="Corrections",
-    summary="Decide the rows once more",
-    description="With what was corrected meanwhile. Nothing is scored anew, so it takes seconds. Asking again meanwhile"
-    " changes nothing.",
+    summary="Refine a job again",
+    description="Learns from the corrections. It scores no row again, so it takes seconds. Repeating the request"
+    " meanwhile changes nothing.",
     answers={
         202: Answer(
-            model=Job, description="The job, which is `finishing` until it is done, and readable all the while."
+            model=Job, description="The job, `finishing` until the refinement is done; its results stay readable."
         )
     },
     problems=(Conflict,),
 )
 def refine_job(job_id: uuid.UUID) -> Response:
-    """Let a completed job be refined once more, with what was corrected meanwhile."""
+    """Refine a completed job again with its corrections."""
     refine_again(services(), job_id)
     return json_response(Job.of(get_job(services().database, job_id, viewer=viewer())), HTTPStatus.ACCEPTED)

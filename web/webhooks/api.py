@@ -1,4 +1,4 @@
-"""Webhooks: make, list, delete, try, and what became of each message."""
+"""Webhooks and the deliveries of their messages."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from yeban.webhooks.targets import MAX_URL_CHARS
 
 
 class WebhookBody(JsonBody):
-    """Where to tell the ends of jobs."""
+    """A URL that receives a message when a job finishes."""
 
     url: str = Field(**documented_limit(minLength=1, maxLength=MAX_URL_CHARS))
-    """It begins with `https://`, or with `http://` for an address inside one's own network."""
+    """Starts with `https://`, or with `http://` for an address in a private network."""
 
     example: ClassVar[Mapping[str, Any]] = {"url": "https://example.com/hooks/yeban"}
 
 
 class DeliveriesQuery(Fields):
-    """Which deliveries to list."""
+    """Page of the list of deliveries."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: str | None = None
-    """The `next_cursor` of the page before."""
+    """The `next_cursor` of the previous page."""
 
 
 @api.get("/webhooks", policy=SIGNED_IN)
 @documented(group="Webhooks", summary="List webhooks", answers={200: schemas.Webhooks})
 def list_webhooks() -> Response:
-    """All webhooks, the oldest first; without their secrets."""
+    """List webhooks without their secrets, oldest first."""
     found = endpoints.list_webhooks(services().database, viewer=viewer())
     return json_response(schemas.Webhooks(webhooks=[schemas.Webhook.of(webhook) for webhook in found]))
 
@@ -54,13 +54,13 @@ def list_webhooks() -> Response:
 @api.post("/webhooks", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
-    summary="Have the ends of jobs told to a URL",
+    summary="Create a webhook",
     body=WebhookBody,
     answers={201: schemas.WebhookWithSecret},
     problems=(Conflict,),
 )
 def create_webhook() -> Response:
-    """Make a webhook; the answer is the only one with its secret."""
+    """Create a webhook. No other answer contains its secret."""
     body = json_body(WebhookBody)
     private = services().settings.webhook_private_addresses
     created = endpoints.create_webhook(services().database, body.url, private=private, viewer=viewer())
@@ -71,7 +71,7 @@ def create_webhook() -> Response:
 @documented(
     group="Webhooks",
     summary="Delete a webhook",
-    answers={204: Answer(description="It is gone, with what was waiting for it.")},
+    answers={204: Answer(description="The webhook and its waiting messages are deleted.")},
 )
 def delete_webhook(webhook_id: uuid.UUID) -> Response:
     """Delete a webhook with its deliveries."""
@@ -82,12 +82,12 @@ def delete_webhook(webhook_id: uuid.UUID) -> Response:
 @api.post("/webhooks/<uuid:webhook_id>/rotate", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
-    summary="Sign with a new secret",
-    description="For 24 hours messages are signed with the old one too; `former_until` says until when.",
+    summary="Rotate the secret of a webhook",
+    description="For 24 hours, until `former_until`, messages are also signed with the previous secret.",
     answers={200: schemas.WebhookWithSecret},
 )
 def rotate_webhook(webhook_id: uuid.UUID) -> Response:
-    """Sign with a new secret from now on."""
+    """Sign messages with a new secret."""
     secret = endpoints.rotate_secret(services().database, webhook_id, viewer=viewer())
     webhook = endpoints.get_webhook(services().database, webhook_id, viewer=viewer())
     return json_response(_with_secret(webhook, secret))
@@ -96,12 +96,12 @@ def rotate_webhook(webhook_id: uuid.UUID) -> Response:
 @api.delete("/webhooks/<uuid:webhook_id>/former-secrets", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
-    summary="Sign with the newest secret alone",
-    description="Nothing changes when it is repeated.",
-    answers={204: Answer(description="No former secret signs any more.")},
+    summary="Revoke previous secrets",
+    description="Repeating the request changes nothing.",
+    answers={204: Answer(description="Messages are signed with the newest secret alone.")},
 )
 def end_former_secrets(webhook_id: uuid.UUID) -> Response:
-    """End the time in which former secrets sign too."""
+    """Stop signing with previous secrets."""
     endpoints.end_former_secrets(services().database, webhook_id, viewer=viewer())
     return Response(status=HTTPStatus.NO_CONTENT)
 
@@ -110,24 +110,24 @@ def end_former_secrets(webhook_id: uuid.UUID) -> Response:
 @documented(
     group="Webhooks",
     summary="Send a test message",
-    description="It has the type `webhook.test`. The answer comes after ten seconds at most.",
+    description="The message has the type `webhook.test`. The answer takes ten seconds at most.",
     answers={200: schemas.WebhookTest},
     problems=(Overloaded,),
 )
 def test_webhook(webhook_id: uuid.UUID) -> Response:
-    """Send a message that says nothing, and tell how that went."""
+    """Send a test message and report its outcome."""
     return json_response(schemas.WebhookTest.of(send_test_message(services(), webhook_id)))
 
 
 @api.get("/webhooks/<uuid:webhook_id>/deliveries", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
-    summary="What became of each message",
+    summary="List deliveries",
     query=DeliveriesQuery,
     answers={200: schemas.DeliveryPage},
 )
 def list_deliveries(webhook_id: uuid.UUID) -> Response:
-    """A page of deliveries, newest first."""
+    """List deliveries, newest first."""
     asked = query(DeliveriesQuery)
     page = deliveries.list_deliveries(
         services().database,
@@ -147,12 +147,12 @@ def list_deliveries(webhook_id: uuid.UUID) -> Response:
 @api.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/retry", policy=SIGNED_IN)
 @documented(
     group="Webhooks",
-    summary="Send a message again",
-    description="Whatever became of it, and as often as a new one if need be.",
-    answers={202: Answer(model=schemas.Delivery, description="The delivery, which is sent now.")},
+    summary="Retry a delivery",
+    description="Works in any state, and restarts the schedule of retries.",
+    answers={202: Answer(model=schemas.Delivery, description="The delivery, due now.")},
 )
 def retry_delivery(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> Response:
-    """Have a delivery tried again now, whatever became of it."""
+    """Retry a delivery now, in any state."""
     delivery = deliveries.try_again(services().database, webhook_id, delivery_id, viewer=viewer())
     return json_response(schemas.Delivery.of(delivery), HTTPStatus.ACCEPTED)
 
