@@ -66,7 +66,10 @@ def _known_scheme(context: click.Context, option: click.Parameter, scheme: str |
 @model_dir
 @as_json
 def build(*, name: str, called: str | None, scheme: str | None, force: bool, model_dir: Path, as_json: bool) -> None:
-    """Build a model for this machine: NAME, or the checkpoint in the folder NAME."""
+    """Build a model for this machine.
+
+    NAME is a known model, or the folder of a checkpoint.
+    """
     from worker.engine.models import store  # noqa: PLC0415 - heavy
 
     manifest = store.build(name, model_dir, called=called, scheme=scheme, force=force)
@@ -81,7 +84,10 @@ def build(*, name: str, called: str | None, scheme: str | None, force: bool, mod
 @model_dir
 @as_json
 def check(name: str, model_dir: Path, as_json: bool) -> None:
-    """Verify the files of the model NAME, and measure it against fp32 again."""
+    """Verify a model and measure it again.
+
+    Compares the files of the model NAME with its manifest, and its scores with fp32.
+    """
     from worker.engine.models import verification  # noqa: PLC0415 - heavy
 
     report = verification.verify(name, model_dir)
@@ -112,7 +118,10 @@ def check(name: str, model_dir: Path, as_json: bool) -> None:
 @model_dir
 @as_json
 def build_engine(name: str, max_batch: int | None, model_dir: Path, as_json: bool) -> None:
-    """Build a TensorRT engine of the model NAME for this GPU and driver."""
+    """Build a TensorRT engine for this GPU and driver.
+
+    NAME is a built cross-encoder.
+    """
     from worker.engine.manifest import NliSpec  # noqa: PLC0415 - heavy
     from worker.engine.models import store  # noqa: PLC0415 - heavy
 
@@ -149,7 +158,7 @@ def build_engine(name: str, max_batch: int | None, model_dir: Path, as_json: boo
 @model_dir
 @as_json
 def session(model_dir: Path, as_json: bool) -> None:
-    """Show the session that runs the model on this machine, and the reason."""
+    """Show the session for the model, and the reason."""
     devices = find_devices()
     choice = _chosen(model_dir)
     if as_json:
