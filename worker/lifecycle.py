@@ -28,7 +28,7 @@ from worker.tasks.finish_job import JobFinisher
 from worker.tasks.in_flight import InFlight
 from worker.tasks.models import Models
 from yeban.chunks import leases, workers
-from yeban.chunks.sweep import end_finished_jobs, sweep
+from yeban.chunks.sweep import finish_scored_jobs, sweep
 from yeban.database.engine import Database
 from yeban.errors import ServiceUnavailable
 from yeban.maintenance.cleanup import tidy
@@ -193,7 +193,7 @@ class WorkerProcess:
         sweep(self._database, self._sender, hint_ttl_s=self._settings.hint_ttl_s)
 
     def _finish_jobs(self) -> None:
-        end_finished_jobs(self._database, self._finish_job)
+        finish_scored_jobs(self._database, self._finish_job)
 
     def _notify(self) -> None:
         announce(self._database)

@@ -73,7 +73,7 @@ def _tell_of_phases(points: Points, process: WorkerProcess) -> None:
     _wrap(points, leases, "claim", before=Phase.HINTED, commit=Phase.CLAIMING, after=Phase.CLAIMED)
     _wrap(points, outcomes, "finish_chunks", commit=Phase.STORING, after=Phase.STORED)
     _wrap_copy(points, outcomes, {"result": (Phase.FENCED, None), "embedding": (None, Phase.COPIED)})
-    completion.ENDER_LEASE_S = _ENDER_LEASE_S
+    completion.COMPLETION_LEASE_S = _ENDER_LEASE_S
     _wrap(points, completion, "_take", after=Phase.END_TAKEN, only=lambda job: job is not None)
     _wrap_copy(points, completion, {"refined": (Phase.END_COPYING, None)})
     _wrap(points, completion, "_end", commit=Phase.END_STORING, after=Phase.ENDED)

@@ -18,7 +18,7 @@ from web.jobs import charts, state_labels
 from web.jobs.actions import actions, change, refinable
 from web.jobs.schemas import refinement_of
 from web.services import services
-from yeban.database.tables.states import ENDED
+from yeban.database.tables.states import FINISHED
 from yeban.errors import Conflict
 from yeban.jobs.reports import RefinementOmitted, RefinementReport
 from yeban.jobs.retention import delete_job
@@ -117,7 +117,7 @@ def _part(template: str, job: JobView, values: dict[str, Any]) -> Response:
     response.headers["Cache-Control"] = "no-store"
     # Distinguishes answers of this page from others, such as a proxy's.
     response.headers["X-Job-State"] = job.state.value
-    if job.state in ENDED:
+    if job.state in FINISHED:
         response.headers["X-Job-Still"] = "true"
     return response
 
@@ -131,12 +131,12 @@ def _progress(job: JobView) -> dict[str, Any]:
     done = job.progress.percent
     return {
         "job": job,
-        "still": job.state in ENDED,
+        "still": job.state in FINISHED,
         "percent_done": done,
         "left": _about(job.progress.eta_s),
         "timeline": state_labels.timeline(job),
         "actions": actions(job),
-        "deletable": job.state in ENDED,
+        "deletable": job.state in FINISHED,
         "evaluation": job.summary and job.summary.evaluation,
         "said": _(
             "%(state)s: %(percent)d%% of the rows are done",
@@ -156,7 +156,7 @@ def _findings(job: JobView) -> dict[str, Any]:
     shown = counts if len(counts) <= _FEW_LABELS else [item for item in counts if item[1]] or counts[:1]
     return {
         "job": job,
-        "still": job.state in ENDED,
+        "still": job.state in FINISHED,
         "found": found,
         "label_counts": shown[:_SHOWN_LABELS],
         "labels_left_out": max(len(shown) - _SHOWN_LABELS, 0),
@@ -165,7 +165,7 @@ def _findings(job: JobView) -> dict[str, Any]:
         "charts": charts,
         "refinable": refinable(job),
         "evaluation": job.summary and job.summary.evaluation,
-        "set_file": _set_file(job) if job.state in ENDED else None,
+        "set_file": _set_file(job) if job.state in FINISHED else None,
         "refinement": refinement_of(job),
         "refusal": job.refinement.reason if isinstance(job.refinement, RefinementOmitted) else None,
         "changed_rows": _changed(job),

@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 
 from web.blueprints import pages
 from web.i18n.messages import translated
-from yeban.database.tables.states import ENDED, JobState
+from yeban.database.tables.states import FINISHED, JobState
 from yeban.errors import InvalidRequest, msg
 from yeban.jobs.views import JobView
 
@@ -44,9 +44,9 @@ def states_of(choice: str) -> list[JobState]:
     if choice in {"", ALL}:
         return []
     if choice == OPEN:
-        return [state for state in JobState if state not in ENDED]
+        return [state for state in JobState if state not in FINISHED]
     if choice == OVER:
-        return sorted(ENDED)
+        return sorted(FINISHED)
     if choice not in set(JobState):
         raise InvalidRequest(
             msg("There is no job state %(choice)s; choose one from the list.", choice=repr(choice[:_MAX_SHOWN])),
@@ -70,8 +70,8 @@ def timeline(job: JobView) -> list[tuple[str, str]]:
     if "running_at" in times and times["queued_at"] > times["running_at"]:
         names["queued_at"] = _("resumed")
     if "ended_at" in times and times.get("finishing_at", times["ended_at"]) > times["ended_at"]:
-        names["finishing_at"] = _("refined again") if job.state in ENDED else _("being refined again")
-    if job.state not in ENDED and job.state is not JobState.FINISHING:
+        names["finishing_at"] = _("refined again") if job.state in FINISHED else _("being refined again")
+    if job.state not in FINISHED and job.state is not JobState.FINISHING:
         times = {name: moment for name, moment in times.items() if name != "ended_at"}
     # Equal times are ordered by name.
     return [

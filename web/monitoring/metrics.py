@@ -22,7 +22,7 @@ from yeban import __version__
 from yeban.chunks.workers import WORKER_TIMEOUT_S
 from yeban.database.engine import Database
 from yeban.database.tables import Chunk, Draft, Job, WebhookDelivery, Worker
-from yeban.database.tables.states import ENDED, ChunkState, JobState, constant, constants
+from yeban.database.tables.states import FINISHED, ChunkState, JobState, constant, constants
 from yeban.errors import ServiceUnavailable
 from yeban.messaging.queues import BULK_QUEUE, INTERACTIVE_QUEUE, UNACKNOWLEDGED_KEY
 from yeban.runtime.programs import ROLES
@@ -37,7 +37,7 @@ _TIMEOUT_S = 3.0
 _CACHE_S = 5.0
 _STATEMENT_TIMEOUT_MS = 2_000
 
-_UNFINISHED = [state for state in JobState if state not in ENDED]
+_UNFINISHED = [state for state in JobState if state not in FINISHED]
 _OPEN = [ChunkState.QUEUED, ChunkState.LEASED]
 _MESSAGE_STATES = ("due", "later")
 _QUEUES = {"bulk": BULK_QUEUE, "interactive": INTERACTIVE_QUEUE}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from yeban.database.tables.states import ENDED
+from yeban.database.tables.states import FINISHED
 from yeban.errors import Conflict, msg
 from yeban.jobs.reports import Evaluation, LabelFigures, Threshold
 from yeban.jobs.views import JobView
@@ -56,7 +56,7 @@ def evaluation_of(job: JobView) -> Evaluation:
                 "Accuracy is not available for a job that is %(state)s; resume it to get it when the job finishes.",
                 state=job.state.message,
             )
-            if job.state in ENDED
+            if job.state in FINISHED
             else msg(
                 "Accuracy is not available for a job that is %(state)s; it will be when the job finishes.",
                 state=job.state.message,

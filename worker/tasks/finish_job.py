@@ -23,7 +23,7 @@ from yeban.errors import msg
 from yeban.jobs.reports import RefinementReport
 from yeban.labels import LabelSet, Status
 from yeban.results import refinement_data
-from yeban.results.completion import EndingJob, NotRefined, Refinement, finish_job
+from yeban.results.completion import NotRefined, Refinement, ScoredJob, finish_job
 from yeban.results.refinement_data import Block, Material, ScoredRow
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class JobFinisher:
         """Finish the job if it is ready. Returns False otherwise; raises ``ServiceUnavailable`` without a database."""
         return finish_job(self._database, job_id, self._refine)
 
-    def _refine(self, job: EndingJob, check: Callable[[], None]) -> Refinement:
+    def _refine(self, job: ScoredJob, check: Callable[[], None]) -> Refinement:
         started = time.monotonic()
         material = refinement_data.survey(self._database, job.id)
         _check(job, material)
@@ -91,7 +91,7 @@ class JobFinisher:
         return Refinement(rows=(row for page in decided for row in page), report=report)
 
     def _decisions(
-        self, job: EndingJob, refiner: Refiner, dimension: int, changes: _Changes, check: Callable[[], None]
+        self, job: ScoredJob, refiner: Refiner, dimension: int, changes: _Changes, check: Callable[[], None]
     ) -> Iterator[_Page]:
         for first in range(1, job.row_count + 1, _PAGE_ROWS):
             last = min(first + _PAGE_ROWS - 1, job.row_count)
@@ -161,7 +161,7 @@ class _Changes:
         )
 
 
-def _check(job: EndingJob, material: Material) -> None:
+def _check(job: ScoredJob, material: Material) -> None:
     if not job.label_set.refinable:
         raise NotRefined(msg("Refinement needs at least two labels that exclude one another."))
     least = max(MIN_ROWS, MIN_ROWS_A_LABEL * len(job.label_set))

@@ -77,7 +77,7 @@ def sweep(database: Database, sender: TaskSender, *, hint_ttl_s: float) -> Swept
     return swept
 
 
-def end_finished_jobs(database: Database, end_job: Callable[[int], bool]) -> int:
+def finish_scored_jobs(database: Database, end_job: Callable[[int], bool]) -> int:
     """Call ``end_job`` for each scored job that no worker is finishing; return how many it finished.
 
     Not a part of :func:`sweep`: finishing a large job takes up to a minute, and leases run out meanwhile.

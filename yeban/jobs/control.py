@@ -14,7 +14,7 @@ from yeban.database.tables import Chunk, Job
 from yeban.database.tables.states import (
     ACTIVE,
     CANCELLABLE,
-    ENDED,
+    FINISHED,
     PAUSABLE,
     RESUMABLE,
     ChunkState,
@@ -132,7 +132,7 @@ def _change(
         if chunk_values is not None:
             queued = Chunk.state == constant(ChunkState.QUEUED)
             connection.execute(update(Chunk).where(Chunk.job_id == job.id, queued).values(chunk_values))
-    if state in ENDED:
+    if state in FINISHED:
         metrics.JOBS_ENDED.labels(state=state.value).inc()
     log.info("job changed", extra={"job": job.id, "state": state.value})
 

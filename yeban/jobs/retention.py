@@ -18,7 +18,7 @@ from yeban.accounts.viewer import Viewer
 from yeban.chunks.clock import passed
 from yeban.database.engine import Database
 from yeban.database.tables import Chunk, Correction, Embedding, Job, Refined, Result, Row
-from yeban.database.tables.states import ENDED, constants
+from yeban.database.tables.states import FINISHED, constants
 from yeban.errors import Conflict, msg
 from yeban.jobs.locking import lock_job
 
@@ -37,7 +37,7 @@ def delete_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> N
     """Delete a job with its rows and results. Raises ``NotFound``, and ``Conflict`` for an unfinished job."""
     with database.begin() as connection:
         job = lock_job(connection, public_id, viewer=viewer)
-        if job.state not in ENDED:
+        if job.state not in FINISHED:
             raise Conflict(
                 msg("A job that is %(state)s cannot be deleted; cancel it first.", state=job.state.message),
                 state=job.state,
@@ -73,7 +73,7 @@ def forget_embeddings(database: Database, days: float, *, wanted: Callable[[], b
 
 
 def _ended_days_ago(days: float) -> ColumnElement[bool]:
-    return and_(Job.state.in_(constants(ENDED)), Job.ended_at < func.now() - timedelta(days=days))
+    return and_(Job.state.in_(constants(FINISHED)), Job.ended_at < func.now() - timedelta(days=days))
 
 
 def _forget_batch(connection: Connection, days: float) -> int:

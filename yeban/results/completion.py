@@ -32,7 +32,7 @@ from yeban.telemetry import logs, metrics, tracing
 log = logging.getLogger(__name__)
 
 #: How long whoever ends a job may be silent before another may begin anew.
-ENDER_LEASE_S = 60.0
+COMPLETION_LEASE_S = 60.0
 
 _RENEWALS = 4  # renewals within one lease's length
 
@@ -40,7 +40,7 @@ _REFINED_COLUMNS = ("job_id", "row_no", "status", "label", "score", "margin")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndingJob:
+class ScoredJob:
     """A job all of whose rows are scored."""
 
     id: int
@@ -56,12 +56,12 @@ class Refinement:
     report: reports.Refinement
 
 
-#: Decides the rows of a job anew. The second argument is to be called now and then; it raises :class:`EndLost` once
+#: Decides the rows of a job anew. The second argument is to be called now and then; it raises :class:`CompletionLost` once
 #: the work is no longer wanted.
-Refine = Callable[[EndingJob, Callable[[], None]], Refinement]
+Refine = Callable[[ScoredJob, Callable[[], None]], Refinement]
 
 
-class EndLost(Exception):
+class CompletionLost(Exception):
     """The job is to be ended by somebody else."""
 
 
@@ -88,7 +88,7 @@ def finish_job(database: Database, job_id: int, refine: Refine | None = None) ->
         if job.refine:
             try:
                 refinement = _refined(database, job, token, refine)
-            except EndLost:
+            except CompletionLost:
                 log.warning("job end given up, it is no longer ours")
                 return False
         return _end(database, job_id, token, refinement)
@@ -116,7 +116,7 @@ def _take(database: Database, job_id: int, token: uuid.UUID) -> Row[Any] | None:
 
 
 def _lease_end() -> ColumnElement[datetime]:
-    return func.now() + timedelta(seconds=ENDER_LEASE_S)
+    return func.now() + timedelta(seconds=COMPLETION_LEASE_S)
 
 
 def _is_held(job_id: int, token: uuid.UUID) -> ColumnElement[bool]:
@@ -125,11 +125,11 @@ def _is_held(job_id: int, token: uuid.UUID) -> ColumnElement[bool]:
 
 @contextmanager
 def _held(database: Database, job_id: int, token: uuid.UUID) -> Iterator[Callable[[], None]]:
-    """Renew the hold on a job's end in the background; yields what raises :class:`EndLost` once it is lost."""
+    """Renew the hold on a job's end in the background; yields what raises :class:`CompletionLost` once it is lost."""
     done, lost = threading.Event(), threading.Event()
 
     def keep() -> None:
-        while not done.wait(ENDER_LEASE_S / _RENEWALS):
+        while not done.wait(COMPLETION_LEASE_S / _RENEWALS):
             try:
                 with database.begin() as connection:
                     renewed = connection.execute(
@@ -143,7 +143,7 @@ def _held(database: Database, job_id: int, token: uuid.UUID) -> Iterator[Callabl
 
     def check() -> None:
         if lost.is_set():
-            raise EndLost
+            raise CompletionLost
 
     keeper = threading.Thread(target=keep, name="ender", daemon=True)
     keeper.start()
@@ -170,10 +170,10 @@ def _refined_or_not(database: Database, job: Row[Any], token: uuid.UUID, refine:
     try:
         if refine is None:
             raise NotRefined(msg("This worker cannot refine."))
-        ending = EndingJob(id=job.id, label_set=LabelSet.from_json(job.label_set), row_count=job.row_count)
+        ending = ScoredJob(id=job.id, label_set=LabelSet.from_json(job.label_set), row_count=job.row_count)
         with _held(database, job.id, token) as check:
             return refine(ending, check)
-    except (EndLost, ServiceUnavailable):
+    except (CompletionLost, ServiceUnavailable):
         raise
     except NotRefined as error:
         return Refinement(rows=(), report=RefinementOmitted(state="skipped", reason=error.message))

@@ -29,7 +29,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from yeban.database.tables.states import ENDED, JobState
+from yeban.database.tables.states import FINISHED, JobState
 from yeban.errors import YebanError
 from yeban.labels import Status
 
@@ -117,7 +117,7 @@ ERRORS = Counter(
 JOBS_CREATED = Counter("yeban_jobs_created_total", "Jobs created.")
 JOBS_ENDED = _from_zero(
     Counter("yeban_jobs_ended_total", "Jobs finished, by state; a job refined again counts again.", ("state",)),
-    [state.value for state in JobState if state in ENDED],
+    [state.value for state in JobState if state in FINISHED],
 )
 UPLOADED_BYTES = Counter("yeban_uploaded_bytes_total", "Bytes of the files of new jobs.")
 UPLOADED_ROWS = Counter("yeban_uploaded_rows_total", "Rows of the files of new jobs.")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, and_, exists, func, insert, or_, select,
 from yeban.accounts.people import Role
 from yeban.database.engine import Database
 from yeban.database.tables import Account, Chunk, Job, Webhook, WebhookDelivery
-from yeban.database.tables.states import ENDED, ChunkState, JobState
+from yeban.database.tables.states import FINISHED, ChunkState, JobState
 from yeban.webhooks.events import EVENT_OF, payload
 
 _BATCH = 100
@@ -35,7 +35,7 @@ _UNANNOUNCED = (
     .where(
         Job.ended_at.is_not(None),
         or_(Job.announced_at.is_(None), Job.announced_at < Job.ended_at),
-        Job.state.in_(sorted(ENDED)),
+        Job.state.in_(sorted(FINISHED)),
     )
     .order_by(Job.id)
     .limit(_BATCH)

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from yeban.database.tables.states import ENDED, JobState
+from yeban.database.tables.states import FINISHED, JobState
 
 
 class Event(StrEnum):
@@ -23,7 +23,7 @@ class Event(StrEnum):
 
 
 #: Event for each final state.
-EVENT_OF: dict[JobState, Event] = {state: Event(f"job.{state.value}") for state in ENDED}
+EVENT_OF: dict[JobState, Event] = {state: Event(f"job.{state.value}") for state in FINISHED}
 
 
 def payload(event: Event, happened_at: datetime, data: Mapping[str, Any]) -> dict[str, Any]:

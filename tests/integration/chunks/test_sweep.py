@@ -47,10 +47,10 @@ def test_lost_hints_are_sent_again(work, sweep, sender):
     assert sender.hinted == work.chunk_ids(job)
 
 
-def test_a_job_whose_end_message_was_lost_is_ended(work, end_finished):
+def test_a_job_whose_end_message_was_lost_is_ended(work, finish_scored):
     job = work.job(4)
     work.finish(work.claim(work.chunk_ids(job)))
-    assert end_finished() == 1
+    assert finish_scored() == 1
     assert work.view(job).state is JobState.COMPLETED
 
 
@@ -86,7 +86,7 @@ def test_sweepers_at_once_do_each_thing_once(work, sweep):
     assert work.column("SELECT DISTINCT attempt FROM chunk WHERE job_id = :job", job=jobs[2].internal_id) == [1]
 
 
-def test_what_a_clock_gave_that_was_set_back_since_does_not_last(work, sweep, sender, end_finished):
+def test_what_a_clock_gave_that_was_set_back_since_does_not_last(work, sweep, sender, finish_scored):
     leased, hinted, ended = work.job(4), work.job(4), work.job(4)
     work.claim(work.chunk_ids(leased))
     work.finish(work.claim(work.chunk_ids(ended)))

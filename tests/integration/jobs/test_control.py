@@ -108,7 +108,7 @@ def test_resume_runs_only_what_is_missing(work):
     assert len(work.results(job)) == 8
 
 
-def test_a_paused_job_lets_claimed_chunks_finish_and_goes_on_when_resumed(work, sweep, end_finished):
+def test_a_paused_job_lets_claimed_chunks_finish_and_goes_on_when_resumed(work, sweep, finish_scored):
     job = work.job(4)
     held = work.claim(work.chunk_ids(job))
     control.pause(work.database, job.id, viewer=UNRESTRICTED)
@@ -116,7 +116,7 @@ def test_a_paused_job_lets_claimed_chunks_finish_and_goes_on_when_resumed(work, 
     sweep()
     assert work.view(job).state is JobState.PAUSED
     control.resume(work.database, job.id, viewer=UNRESTRICTED)
-    assert end_finished() == 1
+    assert finish_scored() == 1
     assert work.view(job).state is JobState.COMPLETED
 
 

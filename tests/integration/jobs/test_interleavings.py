@@ -228,7 +228,7 @@ def test_all_at_once(work, database, part):
 
 def _sweep(database: Any) -> None:
     sweep.sweep(database, FakeSender(), hint_ttl_s=0)  # type: ignore[arg-type]
-    sweep.end_finished_jobs(database, lambda job_id: finish_job(database, job_id))
+    sweep.finish_scored_jobs(database, lambda job_id: finish_job(database, job_id))
 
 
 def _comes_to_its_end(work: Any, job: Any) -> None:

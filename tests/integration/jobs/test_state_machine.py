@@ -13,7 +13,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.fixtures.job_model import ACTIVE, COMPLETED, ENDED, STOPPED, Chunk, Job
+from tests.fixtures.job_model import ACTIVE, COMPLETED, FINISHED, STOPPED, Chunk, Job
 from tests.fixtures.jobs import FakeSender
 from tests.fixtures.properties import examples
 from tests.fixtures.two_worlds import LABELS, LATER, LONG_S, REFINEMENTS, TwoWorlds
@@ -131,7 +131,7 @@ class JobsMachine(TwoWorlds):
 
     # Deleting.
 
-    @precondition(lambda self: any(job.state in ENDED for job in self.world.jobs.values()))
+    @precondition(lambda self: any(job.state in FINISHED for job in self.world.jobs.values()))
     @rule(data=st.data(), twice=st.booleans())
     def delete_job(self, data: Any, twice: bool) -> None:
         job = self._job(data)
@@ -140,10 +140,10 @@ class JobsMachine(TwoWorlds):
                 job, job.delete, lambda: retention.delete_job(self.database, self.public[job.id], viewer=UNRESTRICTED)
             )
 
-    @precondition(lambda self: any(job.state in ENDED for job in self.world.jobs.values()))
+    @precondition(lambda self: any(job.state in FINISHED for job in self.world.jobs.values()))
     @rule(data=st.data())
     def long_ago(self, data: Any) -> None:
-        job = data.draw(st.sampled_from([job for job in self.world.jobs.values() if job.state in ENDED]))
+        job = data.draw(st.sampled_from([job for job in self.world.jobs.values() if job.state in FINISHED]))
         self.work.execute("UPDATE job SET ended_at = now() - interval '31 days' WHERE id = :id", id=job.id)
         job.old = True
 
@@ -318,7 +318,7 @@ class JobsMachine(TwoWorlds):
         assert (swept.lost_leases, swept.cancelled, swept.lost_hints) == (lost, cancelled, forgotten)
 
     @rule(kind=st.sampled_from(REFINEMENTS[:5]))
-    def end_finished_jobs(self, kind: str) -> None:
+    def finish_scored_jobs(self, kind: str) -> None:
         to_end = self.world.to_end()
         ended: list[int] = []
 
@@ -326,7 +326,7 @@ class JobsMachine(TwoWorlds):
             ended.append(job_id)
             return self._finish_job(self.world.jobs[job_id], kind)
 
-        sweep.end_finished_jobs(self.database, end_job)
+        sweep.finish_scored_jobs(self.database, end_job)
         assert ended == [job.id for job in to_end]
 
     def teardown(self) -> None:
@@ -359,7 +359,7 @@ class JobsMachine(TwoWorlds):
             for _, chunk in self.world.chunks():
                 chunk.overdue = chunk.state == "leased"
             self.sweep(redis_away=False, hints_lost=True)
-            self.end_finished_jobs("decides")
+            self.finish_scored_jobs("decides")
             self.all_is_well()
             self._claim([id_ for id_, place in self.places.items() if any(c.hinted for _, c in self._chunks([id_]))])
             fresh = [one for one in self.leases if self.world.held(one[1]) is not None]

@@ -320,9 +320,9 @@ def test_asking_again_while_it_goes_on_changes_nothing(work, ended, end_job):
     assert not end_job(ended.internal_id)
 
 
-def test_a_job_whose_refine_message_was_lost_is_refined(work, ended, end_finished):
+def test_a_job_whose_refine_message_was_lost_is_refined(work, ended, finish_scored):
     refinement_data.ask_again(work.database, ended.id, viewer=UNRESTRICTED)
-    assert end_finished() == 1
+    assert finish_scored() == 1
     assert work.view(ended).state is JobState.COMPLETED
 
 
@@ -380,14 +380,14 @@ def test_an_ender_that_stalled_changes_nothing_once_another_ended_the_job(work, 
     assert work.column("SELECT count(*) FROM refined") == [180]
 
 
-def test_another_takes_over_from_an_ender_that_vanished(work, made, three_labels, end_finished):
+def test_another_takes_over_from_an_ender_that_vanished(work, made, three_labels, finish_scored):
     job = work.scored(made, label_set=three_labels)
     work.execute(
         "UPDATE job SET state = 'finishing', ender_token = gen_random_uuid(), ender_until = now() + interval '1 minute'"
     )
-    assert end_finished() == 0
+    assert finish_scored() == 0
     work.execute("UPDATE job SET ender_until = now() - interval '1 second'")
-    assert end_finished() == 1
+    assert finish_scored() == 1
     assert work.view(job).state is JobState.COMPLETED
 
 

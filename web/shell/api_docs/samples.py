@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader
 
-from yeban.database.tables.states import ENDED
+from yeban.database.tables.states import FINISHED
 
 #: The file that samples upload.
 FILE_NAME = "tickets.csv"
@@ -143,7 +143,7 @@ def program(template: str, base_url: str, *, with_token: bool) -> str:
         with_token=with_token,
         file=FILE_NAME,
         result=RESULT_NAME,
-        finished=sorted(ENDED),
+        finished=sorted(FINISHED),
         pause=PAUSE_S,
     )
 

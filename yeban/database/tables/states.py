@@ -59,7 +59,7 @@ class ChunkState(StrEnum):
 ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 #: Jobs in these states change only when a person asks for it.
-ENDED = frozenset(
+FINISHED = frozenset(
     {
         JobState.COMPLETED,
         JobState.COMPLETED_WITH_ERRORS,

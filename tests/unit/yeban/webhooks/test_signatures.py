@@ -4,7 +4,7 @@ import re
 import pytest
 
 from tests.fixtures.receiver import Received
-from yeban.database.tables.states import ENDED
+from yeban.database.tables.states import FINISHED
 from yeban.webhooks import signatures
 from yeban.webhooks.events import EVENT_OF, Event, body
 
@@ -50,7 +50,7 @@ def test_each_of_several_secrets_signs():
 
 
 def test_every_end_of_a_job_has_an_event():
-    assert set(EVENT_OF) == ENDED
+    assert set(EVENT_OF) == FINISHED
     assert set(EVENT_OF.values()) == set(Event) - {Event.TEST}
 
 
