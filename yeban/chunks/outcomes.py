@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 #: From this attempt on a chunk is scored alone.
 ALONE_FROM_ATTEMPT = 2
-#: Claims after which a chunk that keeps losing its worker is taken apart.
+#: Claims after which a chunk that keeps losing its worker is halved.
 MAX_LOST_LEASES = 3
 #: Claims after which a single row that keeps losing its worker becomes an error result.
 MAX_LOST_LEASES_ROW = 5

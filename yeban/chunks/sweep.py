@@ -77,12 +77,12 @@ def sweep(database: Database, sender: TaskSender, *, hint_ttl_s: float) -> Swept
     return swept
 
 
-def finish_scored_jobs(database: Database, end_job: Callable[[int], bool]) -> int:
-    """Call ``end_job`` for each scored job that no worker is finishing; return how many it finished.
+def finish_scored_jobs(database: Database, finish_job: Callable[[int], bool]) -> int:
+    """Call ``finish_job`` for each scored job that no worker is finishing; return how many it finished.
 
     Not a part of :func:`sweep`: finishing a large job takes up to a minute, and leases run out meanwhile.
     """
-    return sum(end_job(job_id) for job_id in _scored_jobs(database))
+    return sum(finish_job(job_id) for job_id in _scored_jobs(database))
 
 
 def _count(swept: Swept) -> None:

@@ -41,7 +41,7 @@ class NewJob:
     idempotency_key: str | None = None
     start_at: datetime | None = None
     expires_at: datetime | None = None
-    refine: bool | None = None  # None: where labels exclude one another
+    refine: bool | None = None  # None refines if labels exclude one another
 
     def __post_init__(self) -> None:
         if self.idempotency_key is not None and not 1 <= len(self.idempotency_key) <= _MAX_KEY_CHARS:

@@ -1,7 +1,6 @@
-"""How long a job would take, from how long jobs like it took lately.
+"""Estimate of a job's duration from the durations of recent similar jobs.
 
-A job's seconds are taken for a part that every job has, and a part for each row; what single jobs took more or less
-than that is the range.
+The duration is modelled as a fixed part and a part for each row. The spread of single jobs around it gives the range.
 """
 
 from __future__ import annotations
@@ -14,56 +13,56 @@ from dataclasses import dataclass, replace
 from yeban.database.engine import Database
 from yeban.jobs import queries
 
-#: How long ago a job may have ended to be measured by, and how many jobs of about one size are looked at, newest first.
+#: Days that finished jobs are looked back for, and the number of jobs of each size, newest first.
 LOOKED_BACK_DAYS = 30.0
 LOOKED_AT_JOBS = 20
-#: Rows of the smallest job that tells how long a row takes; of a smaller one, starting and ending are most of its time.
+#: Rows of the smallest job that is used for the time of a row; smaller jobs spend most of their time on the fixed part.
 FEWEST_ROWS = 100
-#: Seconds that every job takes beside its rows, where no small job tells: to be taken up, refined and counted.
+#: Fixed seconds of a job where no small job was measured: for the claim, the refinement and the summary.
 FIXED_S = 3.0
-#: No job is said to take less than from the first to the second of these.
+#: The smallest range that is estimated, in seconds.
 LEAST_S = (2.0, 6.0)
 
-# Jobs with between half and twice as many labels are taken for alike, and of those, jobs of up to ten times the size.
+# Similar jobs have between half and twice as many labels, and between a tenth and ten times the rows.
 _ALIKE_LABELS = 2.0
 _ALIKE_ROWS = 10.0
-# Of jobs that are all of another size, as many as these, the nearest first.
+# Number of jobs used where all are of another size, the nearest first.
 _NEAREST = 5
-# How far the range reaches from its middle, as a factor: with one job or two, or with jobs of another size; with more
-# of them at least, for no machine is as even as two jobs may look; and at most.
+# Factors from the middle of the range to its ends: with one or two jobs or jobs of another size, and the least and the
+# greatest factor with more jobs.
 _FEW = 2.0
 _LEAST = 1.3
 _MOST = 2.0
-# Student's t for nine in ten, by degrees of freedom from 1 on, and for more of them. Four in five are promised: jobs
-# are not as alike as the measure has them.
+# Student's t for 90%, by degrees of freedom from 1 on, and for more of them. The range promises 80%, since jobs differ
+# more than the model assumes.
 _STUDENT = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81)
 _STUDENT_OF_MORE = 1.7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Seconds from now to a job's end, as a range in which four of five jobs end."""
+    """Seconds until a job finishes, as a range that holds for four of five jobs."""
 
     low_s: float
     high_s: float
-    jobs: int  # measured by
-    rows_ahead: int  # rows of other jobs that are done meanwhile, and counted in
+    jobs: int  # that were measured
+    rows_ahead: int  # rows of other jobs that are scored meanwhile, included in the range
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A job that has ended."""
+    """Measurement of a finished job."""
 
     rows: int
-    seconds: float  # from its first chunk's claim to its end
+    seconds: float  # from the first claim to completion
     labels: int
 
 
 def estimate(database: Database, *, model: str, rows: int, labels: int) -> Estimate | None:
-    """How long a job of ``rows`` rows and ``labels`` labels would take with ``model``, if it began now.
+    """Estimate the duration of a job of ``rows`` rows and ``labels`` labels that starts now.
 
-    ``None`` where no job of the last :data:`LOOKED_BACK_DAYS` days with that model tells. Whoever's they are, all jobs
-    are measured by: no more is told of them than how fast they were.
+    Returns ``None`` if no job with that model finished in the last :data:`LOOKED_BACK_DAYS` days. Jobs of all owners
+    are measured; the estimate reveals only their speed.
     """
     with database.begin() as connection:
         found = connection.execute(
@@ -75,14 +74,14 @@ def estimate(database: Database, *, model: str, rows: int, labels: int) -> Estim
 
 
 def estimate_by(measured: Sequence[Measured], *, rows: int, labels: int, rows_ahead: int = 0) -> Estimate | None:
-    """:func:`estimate` from jobs that have ended."""
+    """Estimate from measurements, as :func:`estimate` does."""
     small = [job.seconds for job in measured if job.rows < FEWEST_ROWS]
     fixed_s = statistics.median(small) if small else FIXED_S
     alike = [job for job in measured if labels / _ALIKE_LABELS <= job.labels <= labels * _ALIKE_LABELS]
     if _of_size(alike, rows)[0]:
         cases = [alike]
     else:
-        # A cross-encoder takes as long as there are labels, an embedding model the same for any number: between them.
+        # A cross-encoder's time grows with the labels, an embedding model's does not: the range covers both.
         alike = list(measured)
         cases = [alike, [_with_labels(job, labels, fixed_s) for job in alike]]
     near, _ = _of_size(alike, rows)
@@ -98,7 +97,7 @@ def estimate_by(measured: Sequence[Measured], *, rows: int, labels: int, rows_ah
 
 
 def _of_size(jobs: Sequence[Measured], rows: int) -> tuple[list[Measured], bool]:
-    """Those to measure by, and whether they are of about the size. Small jobs tell nothing of large ones."""
+    """Choose the jobs to measure by; true if they are of similar size. Small jobs do not predict large ones."""
     telling = [job for job in jobs if job.rows >= FEWEST_ROWS or rows < FEWEST_ROWS]
     near = [job for job in telling if rows / _ALIKE_ROWS <= job.rows <= rows * _ALIKE_ROWS]
     if near:
@@ -107,7 +106,7 @@ def _of_size(jobs: Sequence[Measured], rows: int) -> tuple[list[Measured], bool]
 
 
 def _with_labels(job: Measured, labels: int, fixed_s: float) -> Measured:
-    """The job as it would have been, did each label take its time."""
+    """Scale the job to another number of labels, as if its time grew with them."""
     of_rows = max(job.seconds - fixed_s, 0.0)
     return replace(job, seconds=job.seconds - of_rows + of_rows * labels / job.labels)
 
@@ -115,11 +114,11 @@ def _with_labels(job: Measured, labels: int, fixed_s: float) -> Measured:
 def _range(jobs: Sequence[Measured], *, rows: int, rows_ahead: int, fixed_s: float) -> tuple[float, float]:
     near, of_its_size = _of_size(jobs, rows)
     paced = [job for job in jobs if job.rows >= FEWEST_ROWS]
-    # The longest jobs tell best how long a row takes.
+    # Weighted by rows, since long jobs measure the time of a row best.
     row_s = _middle([(max(job.seconds - fixed_s, 0.0) / job.rows, job.rows) for job in paced]) if paced else 0.0
     row_s = max(row_s, 1e-6)
     fixed_s = max(fixed_s, 1e-3)
-    # What they took, as factors of what they ought to have.
+    # Logarithms of measured by modelled duration.
     logs = [(math.log(job.seconds / (fixed_s + row_s * job.rows)), job.rows) for job in near]
     middle = _middle(logs)
     factor = _FEW
@@ -136,7 +135,7 @@ def _range(jobs: Sequence[Measured], *, rows: int, rows_ahead: int, fixed_s: flo
 
 
 def _middle(weighted: Sequence[tuple[float, float]]) -> float:
-    """The weighted median."""
+    """Weighted median."""
     half = sum(weight for _, weight in weighted) / 2
     passed = 0.0
     for value, weight in sorted(weighted):

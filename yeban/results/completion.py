@@ -1,7 +1,7 @@
-"""The end of a job: what the whole file says of its rows, and the final state.
+"""Completion of a job: refinement, summary and the final state.
 
-Refinement takes up to a minute for a million rows, too long for one transaction. So whoever ends a job takes it under
-a lease, as chunks are, and only the storing of all that was found is one transaction, fenced by that lease.
+Refinement takes up to a minute for a million rows, too long for one transaction. So a worker leases the completion of
+a job, as it leases chunks. Only storing the results is one transaction, which the lease fences.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from yeban.telemetry import logs, metrics, tracing
 
 log = logging.getLogger(__name__)
 
-#: How long whoever ends a job may be silent before another may begin anew.
+#: Seconds without renewal after which another worker may complete a job.
 COMPLETION_LEASE_S = 60.0
 
-_RENEWALS = 4  # renewals within one lease's length
+_RENEWALS = 4  # renewals during one lease
 
 _REFINED_COLUMNS = ("job_id", "row_no", "status", "label", "score", "margin")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredJob:
-    """A job all of whose rows are scored."""
+    """A job whose rows are all scored."""
 
     id: int
     label_set: LabelSet
@@ -50,23 +50,23 @@ class ScoredJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Refinement:
-    """New decisions ``(row number, status, label, score, margin)``, and a report for people and programs."""
+    """Refined rows ``(row number, status, label, score, margin)``, and the report."""
 
     rows: Iterable[tuple[int, Status, int, float, float]]
     report: reports.Refinement
 
 
-#: Decides the rows of a job anew. The second argument is to be called now and then; it raises :class:`CompletionLost` once
-#: the work is no longer wanted.
+#: Refines a scored job. It calls its second argument now and then, which raises :class:`CompletionLost` once the lease
+#: is lost.
 Refine = Callable[[ScoredJob, Callable[[], None]], Refinement]
 
 
 class CompletionLost(Exception):
-    """The job is to be ended by somebody else."""
+    """The lease was lost; another worker completes the job."""
 
 
 class NotRefined(Exception):
-    """Why a job stays as its rows were scored: no failure, but something for its report."""
+    """Reason why a job keeps its row labels; it goes into the report and is no failure."""
 
     def __init__(self, message: Message) -> None:
         super().__init__(message)
@@ -74,13 +74,13 @@ class NotRefined(Exception):
 
 
 def finish_job(database: Database, job_id: int, refine: Refine | None = None) -> bool:
-    """Refine a job whose chunks are all done, where that is wanted, make its summary, and end it.
+    """Complete a job whose chunks are all done: refine it if wanted, and store its summary.
 
-    Returns at once (``False``) if the job is not in that state or somebody else is at it, so that doubled calls are
-    harmless. A refinement that fails costs nothing but itself: the job ends as its rows were scored, and says why.
+    Returns ``False`` at once if the job is in another state or another worker completes it, so repeated calls are
+    harmless. After a failed refinement the job keeps its row labels, and its report has the reason.
     """
     token = uuid.uuid4()
-    job = _take(database, job_id, token)
+    job = _lease(database, job_id, token)
     if job is None:
         return False
     refinement = None
@@ -91,11 +91,11 @@ def finish_job(database: Database, job_id: int, refine: Refine | None = None) ->
             except CompletionLost:
                 log.warning("job end given up, it is no longer ours")
                 return False
-        return _end(database, job_id, token, refinement)
+        return _complete(database, job_id, token, refinement)
 
 
-def _take(database: Database, job_id: int, token: uuid.UUID) -> Row[Any] | None:
-    """Enter ``finishing`` and hold the job's end under ``token``; ``None`` if it is not to be ended by us now."""
+def _lease(database: Database, job_id: int, token: uuid.UUID) -> Row[Any] | None:
+    """Enter ``finishing`` and lease the completion under ``token``; ``None`` if it cannot be had now."""
     with database.begin() as connection:
         return connection.execute(
             update(Job)
@@ -125,10 +125,10 @@ def _is_held(job_id: int, token: uuid.UUID) -> ColumnElement[bool]:
 
 @contextmanager
 def _held(database: Database, job_id: int, token: uuid.UUID) -> Iterator[Callable[[], None]]:
-    """Renew the hold on a job's end in the background; yields what raises :class:`CompletionLost` once it is lost."""
+    """Renew the lease in the background; yields a check that raises :class:`CompletionLost` once it is lost."""
     done, lost = threading.Event(), threading.Event()
 
-    def keep() -> None:
+    def renew() -> None:
         while not done.wait(COMPLETION_LEASE_S / _RENEWALS):
             try:
                 with database.begin() as connection:
@@ -136,7 +136,7 @@ def _held(database: Database, job_id: int, token: uuid.UUID) -> Iterator[Callabl
                         update(Job).where(_is_held(job_id, token)).values(ender_until=_lease_end())
                     )
             except ServiceUnavailable:
-                continue  # the end itself is fenced
+                continue  # the final transaction is fenced
             if renewed.rowcount == 0:
                 lost.set()
                 return
@@ -145,13 +145,13 @@ def _held(database: Database, job_id: int, token: uuid.UUID) -> Iterator[Callabl
         if lost.is_set():
             raise CompletionLost
 
-    keeper = threading.Thread(target=keep, name="ender", daemon=True)
-    keeper.start()
+    renewal = threading.Thread(target=renew, name="completion-lease", daemon=True)
+    renewal.start()
     try:
         yield check
     finally:
         done.set()
-        keeper.join()
+        renewal.join()
 
 
 def _refined(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine | None) -> Refinement:
@@ -170,9 +170,9 @@ def _refined_or_not(database: Database, job: Row[Any], token: uuid.UUID, refine:
     try:
         if refine is None:
             raise NotRefined(msg("This worker cannot refine."))
-        ending = ScoredJob(id=job.id, label_set=LabelSet.from_json(job.label_set), row_count=job.row_count)
+        scored = ScoredJob(id=job.id, label_set=LabelSet.from_json(job.label_set), row_count=job.row_count)
         with _held(database, job.id, token) as check:
-            return refine(ending, check)
+            return refine(scored, check)
     except (CompletionLost, ServiceUnavailable):
         raise
     except NotRefined as error:
@@ -182,7 +182,7 @@ def _refined_or_not(database: Database, job: Row[Any], token: uuid.UUID, refine:
         return Refinement(rows=(), report=RefinementOmitted(state="failed", reason=message_of(error)))
 
 
-def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refinement | None) -> bool:
+def _complete(database: Database, job_id: int, token: uuid.UUID, refinement: Refinement | None) -> bool:
     with database.begin() as connection:
         job = connection.execute(
             select(
@@ -198,7 +198,7 @@ def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refineme
         ).one_or_none()
         if job is None:
             return False
-        # With statistics older than the job, PostgreSQL would join row by row, and take hours over a large one.
+        # With statistics older than the job, PostgreSQL would join row by row, which takes hours for a large job.
         connection.execute(text("SET LOCAL enable_nestloop = off"))
         if refinement is not None:
             _store(connection, job_id, refinement)
@@ -224,7 +224,7 @@ def _end(database: Database, job_id: int, token: uuid.UUID, refinement: Refineme
 
 
 def _store(connection: Connection, job_id: int, refinement: Refinement) -> None:
-    """Put the new decisions in the place of earlier ones."""
+    """Replace the rows of earlier refinements."""
     connection.execute(delete(Refined).where(Refined.job_id == job_id))
     copy_rows(
         connection,

@@ -1,4 +1,4 @@
-"""The rows behind a cell of the confusion matrix: those with one gold label that got another, or the same."""
+"""Rows of a cell of the confusion matrix: those with one gold label and one predicted label."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from yeban.results import queries
 from yeban.results import rows as results
 from yeban.results.rows import TaggedRow
 
-#: Rows of the file that one call looks at, at most; the next goes on behind them.
+#: Rows of the file that one call searches at most; the next call continues behind them.
 LOOKED_AT_ROWS = 200_000
 
 _BLOCK_ROWS = 20_000
@@ -19,7 +19,7 @@ _BLOCK_ROWS = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Rows in the order of the file; ``next_after`` is where to go on, ``None`` at the end of the file."""
+    """Rows in file order; ``next_after`` continues the search, ``None`` at the end of the file."""
 
     rows: tuple[TaggedRow, ...]
     next_after: int | None
@@ -28,12 +28,12 @@ class Found:
 def confused(
     database: Database, job: JobView, *, gold: int | None, predicted: int | None, after: int = 0, limit: int = 25
 ) -> Found:
-    """Rows with a row number over ``after`` that have these labels, by number, as they stand now.
+    """Find rows numbered over ``after`` with these labels, given as indexes into the label set.
 
-    ``gold`` of ``None`` is a gold label outside the label set, ``predicted`` of ``None`` no label. There may be fewer
-    than ``limit`` rows, or none, and still more to come: a call looks at :data:`LOOKED_AT_ROWS` rows.
+    ``gold`` of ``None`` is a gold label outside the label set, ``predicted`` of ``None`` no label. A call searches
+    :data:`LOOKED_AT_ROWS` rows, so it may return fewer than ``limit`` rows although more follow.
 
-    Raises ``InvalidRequest`` for a number that is no label's, and for a job where labels do not exclude one another.
+    Raises ``InvalidRequest`` for an index out of range, and for a multi-label job.
     """
     label_set = job.label_set
     if label_set.multi_label:

@@ -1,4 +1,4 @@
-"""Corrections: the labels that people give rows. They win over predictions, and teach when a job is refined again."""
+"""Corrections: labels that people give rows. They override predictions, and later refinements learn from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from yeban.results.rows import TaggedRow
 #: Rows that one call may correct.
 MAX_CORRECTIONS = 1_000
 MAX_AUTHOR_CHARS = 200
-#: Rows among which the least certain are sought where refinement has suggested none.
+#: First rows of a file, among which the least certain are suggested for a job without refinement.
 LOOKED_AT_ROWS = 20_000
 
 _SHOWN = 10
@@ -35,7 +35,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Changed:
-    """How many rows have another correction than before. What was so already does not count."""
+    """Counts of rows whose correction changed."""
 
     stored: int
     removed: int
@@ -43,7 +43,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """The labels that a person gave one row; none where none fits."""
+    """The labels that a person gave a row; empty where no label fits."""
 
     row_no: int
     file_row: int
@@ -61,10 +61,10 @@ def correct(
     author: str = "",
     viewer: Viewer,
 ) -> Changed:
-    """Give rows the labels that they ought to have, by row number; all of them, or none if one cannot be.
+    """Correct the labels of rows, by row number; all of them, or none if one is invalid.
 
-    An empty sequence says that no label fits, ``None`` takes an earlier correction back. The counts in the summary of
-    a job that has ended follow; its evaluation is of the job's end. Doing it twice changes nothing more.
+    An empty sequence means that no label fits; ``None`` removes an earlier correction. The counts in the summary of a
+    completed job follow at once, its evaluation with the next refinement. Repeating a call changes nothing more.
 
     Raises ``NotFound``; ``InvalidRequest`` for more than :data:`MAX_CORRECTIONS`, for rows or labels that the job does
     not have, and for more labels than a row can have; ``Conflict`` for rows that have no result yet.
@@ -87,7 +87,7 @@ def correct(
             field="author",
         )
     with database.begin() as connection:
-        # Held to the end: corrections of one job come one after the other, and after its summary or before it.
+        # Serializes the corrections of a job with each other and with its completion.
         job = connection.execute(
             select(Job.id, Job.state, Job.label_set, Job.row_count, Job.summary)
             .where(
@@ -100,7 +100,7 @@ def correct(
             raise NotFound(msg("There is no job %(public_id)s.", public_id=public_id), job_id=str(public_id))
         label_set = LabelSet.from_json(job.label_set)
         wanted = _numbered(label_set, job.row_count, corrections)
-        before = _standing(connection, job.id, label_set, wanted)
+        before = _effective(connection, job.id, label_set, wanted)
         if missing := sorted(wanted.keys() - before.keys()):
             raise Conflict(
                 msg("Row %(row)s has no result yet; correct rows that are done.", row=missing[0])
@@ -130,13 +130,13 @@ def correct(
                 delete(CorrectedRow).where(CorrectedRow.job_id == job.id, CorrectedRow.row_no.in_(removed))
             )
         if job.summary is not None and (stored or removed):
-            after = _standing(connection, job.id, label_set, wanted)
+            after = _effective(connection, job.id, label_set, wanted)
             _recount(connection, job, label_set.names, before.values(), after.values())
     return Changed(stored=len(stored), removed=len(removed))
 
 
 def list_corrections(database: Database, job: JobView, *, after: int = 0, limit: int = 100) -> list[Correction]:
-    """Up to ``limit`` corrections of rows with a row number over ``after``, in the order of the file."""
+    """Read up to ``limit`` corrections of rows numbered over ``after``, in file order."""
     names = job.label_set.names
     with database.begin() as connection:
         found = connection.execute(
@@ -167,7 +167,7 @@ def list_corrections(database: Database, job: JobView, *, after: int = 0, limit:
 
 
 def newest(database: Database, job: JobView, limit: int) -> list[TaggedRow]:
-    """The rows that were corrected last, the newest first."""
+    """Read the rows that were corrected last, newest first."""
     with database.begin() as connection:
         row_nos = connection.scalars(
             select(CorrectedRow.row_no)
@@ -179,11 +179,11 @@ def newest(database: Database, job: JobView, limit: int) -> list[TaggedRow]:
 
 
 def suggested(database: Database, job: JobView, limit: int, *, skip: int = 0) -> list[TaggedRow]:
-    """Up to ``limit`` rows that are worth a person's look, the most useful first, without those corrected already.
+    """Read up to ``limit`` uncorrected rows that are worth correcting, the most useful first.
 
-    They are those that the job's refinement chose: in doubt, and like many others. Where there is none, they are the
-    rows with the smallest margins among the first :data:`LOOKED_AT_ROWS` of the file, so that a large job costs no more
-    than a small one. ``skip`` passes over as many of the first, as a person does who leaves them undecided.
+    They are the rows that the job's refinement suggested: uncertain, and similar to many others. Without a refinement,
+    they are the rows with the smallest margins among the first :data:`LOOKED_AT_ROWS` of the file, so that a large job
+    costs no more than a small one. ``skip`` leaves out the first, which a person left undecided.
     """
     report = job.refinement
     with database.begin() as connection:
@@ -225,7 +225,7 @@ _STORE = _INSERT.on_conflict_do_update(
 def _numbered(
     label_set: LabelSet, row_count: int, corrections: Mapping[int, Sequence[str] | None]
 ) -> dict[int, list[int] | None]:
-    """The labels as numbers into the label set, each row's checked."""
+    """Check the labels and turn them into indexes into the label set."""
     if strange := sorted(row_no for row_no in corrections if not 1 <= row_no <= row_count):
         raise InvalidRequest(
             msg("The job has no row %(row)s; its rows are 1 to %(row_count)s.", row=strange[0], row_count=row_count)
@@ -276,10 +276,10 @@ def _numbered(
     return numbered
 
 
-def _standing(
+def _effective(
     connection: Connection, job_id: int, label_set: LabelSet, row_nos: Collection[int]
 ) -> dict[int, Found[Any]]:
-    """What holds for those of the rows that have a result."""
+    """Read the effective results of the rows that have one."""
     found = connection.execute(
         queries.EFFECTIVE,
         {
@@ -299,12 +299,12 @@ def _recount(
     before: Collection[Found[Any]],
     after: Collection[Found[Any]],
 ) -> None:
-    """Let the counts of an ended job follow its corrections, without counting a million rows again."""
+    """Update the counts of a completed job by the difference, without counting its rows again."""
     summary = Summary.from_json(job.summary)
     counts = {Status.OK: summary.ok, Status.ABSTAINED: summary.abstained, Status.ERROR: summary.errors}
     labels, scores = dict(summary.labels), list(summary.scores)
-    for step, standing in ((-1, before), (1, after)):
-        for row in standing:
+    for step, effective in ((-1, before), (1, after)):
+        for row in effective:
             counts[Status(row.status)] += step
             for index in row.assigned:
                 labels[names[index]] += step
@@ -325,7 +325,7 @@ def _recount(
 
 
 def _listed(row_nos: Sequence[int]) -> str | Message:
-    """The first of them, and how many more there are."""
+    """List the first row numbers and the number of the rest."""
     listed = ", ".join(map(str, row_nos[:_SHOWN]))
     return (
         listed

@@ -1,4 +1,4 @@
-"""How the labels and the scores of a job are distributed, while it runs and at its end."""
+"""Distribution of a job's labels and scores, while it runs and afterwards."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from yeban.jobs.views import JobView
 from yeban.labels import Status
 from yeban.results import queries
 
-#: Equal parts of [0, 1] that scores are counted in.
+#: Equal parts of [0, 1] in which scores are counted.
 BINS = 20
-#: Rows, the first of the file, that are looked at before a job's end: a page that asks again and again must not cost
-#: more for a large job.
+#: First rows of the file that are counted before a job is completed, so that polling a large job costs no more.
 LOOKED_AT_ROWS = 20_000
 
-_LOOKED_AT_SCORES = 400_000  # where several labels may apply, every score is looked at
+_LOOKED_AT_SCORES = 400_000  # of multi-label jobs, where every score counts
 _FEWEST_ROWS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """Counts of ``rows`` rows: by label, without a label, and by score.
+    """Counts of ``rows`` rows by label, status and score.
 
-    ``whole`` tells that they are of every row and of what finally holds; else they are of the first rows of the file as
-    far as they have a result, and of what each says by itself.
+    If ``whole``, they count the effective labels of every row; else the row labels of the first rows of the file that
+    have a result.
     """
 
     rows: int
@@ -36,7 +35,7 @@ class Distribution:
 
 
 def distribution(database: Database, job: JobView) -> Distribution:
-    """From the summary of a job that has one, else from its first :data:`LOOKED_AT_ROWS` rows."""
+    """Read it from the summary of a completed job, else count the first :data:`LOOKED_AT_ROWS` rows."""
     if (summary := job.summary) is not None:
         return Distribution(
             rows=summary.rows,

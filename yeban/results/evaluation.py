@@ -1,4 +1,4 @@
-"""Accuracy, macro-F1, confusions and thresholds against gold labels. Pure: counts in, figures out."""
+"""Accuracy, macro-F1, confusions and thresholds against gold labels, computed from counts of rows."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Collection, Iterable, Sequence
 from yeban.jobs.reports import ConfusionMatrix, Evaluation, LabelFigures, Threshold
 from yeban.labels import MAX_LABELS
 
-#: Shares of right rows for which a job names the threshold.
+#: Precisions for which a threshold is computed.
 PRECISIONS = (0.8, 0.9, 0.95)
-#: Cells of a confusion matrix that are kept, the largest; a full one of 1,000 labels would have a million.
+#: Largest cells of a confusion matrix that are kept; a full matrix of 1,000 labels has a million.
 MAX_CELLS = 2_000
 
 _MAX_UNKNOWN_LISTED = 20
-_FEWEST_ROWS = 20  # a precision measured on fewer rows says little
+_FEWEST_ROWS = 20  # fewer rows do not give a reliable precision
 
 
 class Agreement:
-    """How predicted labels agree with gold ones.
+    """Agreement of predicted labels with gold labels.
 
-    Gold and prediction are sets: of one label each where labels exclude one another, of any number where they do
-    not, and a prediction is empty for a row that abstained or failed. A row without a gold label is not judged. A gold
-    label outside the label set is a miss, whatever was predicted; such labels are listed, so that a person can see why.
+    Gold and prediction are sets of one label where labels exclude one another, else of any number. The prediction is
+    empty for a row that abstained or failed. A row without a gold label is not judged. A gold label outside the label
+    set counts as a miss, and such labels are listed.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
@@ -53,7 +53,7 @@ class Agreement:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of judged rows whose labels are exactly the gold ones; ``None`` without judged rows."""
+        """Share of judged rows whose labels equal the gold labels; ``None`` without judged rows."""
         return self._exact / self._rows if self._rows else None
 
     @property
@@ -93,10 +93,10 @@ class Agreement:
 
 
 class Confusion:
-    """Which labels are taken for which, where labels exclude one another: a sparse confusion matrix.
+    """Sparse confusion matrix of labels that exclude one another.
 
-    Labels are numbers into the label set. A gold label of ``None`` is one outside the label set, a predicted one of
-    ``None`` stands for rows that abstained or failed. Rows without a gold label are left out.
+    Labels are indexes into the label set. A gold label of ``None`` is outside the label set, a predicted label of
+    ``None`` means that the row abstained or failed. Rows without a gold label are left out.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
@@ -116,13 +116,13 @@ class Confusion:
 
 
 def _most_first(cell: tuple[tuple[int | None, int | None], int]) -> tuple[int, ...]:
-    """Ties in the order of the labels, what is no label of the set last."""
+    """Sort key: most rows first, then in label order, with other labels last."""
     labels, count = cell
     return -count, *(MAX_LABELS if number is None else number for number in labels)
 
 
 def curve(scored: Iterable[tuple[float, bool, int]]) -> tuple[tuple[float, float, float], ...]:
-    """What each threshold gives: ``[threshold, coverage, accuracy]``, from the lowest threshold on.
+    """Compute ``(threshold, coverage, accuracy)`` for each threshold, from the lowest on.
 
     ``scored`` is as for :func:`thresholds`; every score in it makes a point: 101 at most of two decimals.
     """
@@ -134,7 +134,7 @@ def curve(scored: Iterable[tuple[float, bool, int]]) -> tuple[tuple[float, float
 
 
 def thresholds(scored: Iterable[tuple[float, bool, int]]) -> tuple[Threshold, ...]:
-    """For each of :data:`PRECISIONS` that can be met, the lowest threshold over which that share of the rows is right.
+    """Compute the lowest threshold for each of :data:`PRECISIONS` that can be reached.
 
     ``scored`` are counts of rows by their score and whether their label is right. ``coverage`` is the share of them
     that reach the threshold. Thresholds that fewer than twenty rows reach are not named.
@@ -150,7 +150,7 @@ def thresholds(scored: Iterable[tuple[float, bool, int]]) -> tuple[Threshold, ..
 
 
 def _kept(scored: Iterable[tuple[float, bool, int]]) -> list[tuple[float, int, int]]:
-    """For each score, highest first, how many rows reach it and how many of them are right."""
+    """Count the rows that reach each score, highest first, and the right ones among them."""
     at: dict[float, list[int]] = {}
     for score, right, count in scored:
         found = at.setdefault(score, [0, 0])

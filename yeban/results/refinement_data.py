@@ -1,4 +1,4 @@
-"""What refinement reads of a job, and how it is asked for once more."""
+"""Data that refinement reads, and the request to refine a job once more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from yeban.results import queries
 
 @dataclass(frozen=True, slots=True)
 class ScoredRow:
-    """A row with its own label and scores, these as PostgreSQL's binary array of float4, and its packed embedding.
+    """A row with its row label, its scores as a binary float4 array of PostgreSQL, and its packed embedding.
 
     ``text`` is its beginning; ``refined`` is the label that an earlier refinement gave it.
     """
@@ -44,16 +44,16 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What of a job can be refined: rows with scores, and the models and sizes of what embeds them."""
+    """Scored rows of a job, and the encoders and sizes of their embeddings."""
 
     scored: int
-    complete: bool  # whether every scored row has an embedding
+    complete: bool  # every scored row has an embedding
     encoders: tuple[str, ...]
     bytes_a_row: int
 
 
 def survey(database: Database, job_id: int) -> Material:
-    """How many rows have scores and how many embeddings, without reading them."""
+    """Count scores and embeddings without reading them."""
     with database.begin() as connection:
         has_scores = Chunk.ok + Chunk.abstained > 0
         chunks = connection.execute(
@@ -83,7 +83,7 @@ def survey(database: Database, job_id: int) -> Material:
 
 
 def corrected(database: Database, job_id: int) -> dict[int, list[int]]:
-    """The labels that people gave, by row number."""
+    """Read the corrected labels, by row number."""
     with database.begin() as connection:
         rows = connection.execute(
             select(Correction.row_no, Correction.labels).where(Correction.job_id == job_id).order_by(Correction.row_no)
@@ -94,7 +94,7 @@ def corrected(database: Database, job_id: int) -> dict[int, list[int]]:
 def sampled(
     database: Database, job_id: int, row_nos: Sequence[int], *, chars: int, bytes_a_row: int
 ) -> list[ScoredRow]:
-    """The scored rows among ``row_nos``, in order, with the first ``chars`` of their texts and their embeddings."""
+    """Read the scored rows among ``row_nos``, in order, with ``chars`` characters of text and embeddings."""
     with database.begin() as connection:
         found = connection.execute(
             queries.SAMPLED, {"id": job_id, "row_nos": list(row_nos), "chars": chars, "width": bytes_a_row}
@@ -105,7 +105,7 @@ def sampled(
 def read_range(
     database: Database, job_id: int, first: int, last: int, *, chars: int
 ) -> tuple[list[ScoredRow], list[Block]]:
-    """The scored rows numbered from ``first`` to ``last``, and the blocks that hold their embeddings."""
+    """Read the scored rows from ``first`` to ``last`` and the blocks of their embeddings."""
     with database.begin() as connection:
         # With statistics older than the job, PostgreSQL would compare every row of the range with every other.
         connection.execute(text("SET LOCAL enable_nestloop = off"))
@@ -121,9 +121,10 @@ def read_range(
 
 
 def ask_again(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> int:
-    """Let a completed job be refined once more, with what people corrected meanwhile; returns its internal number.
+    """Request another refinement of a completed job; return its internal number.
 
-    It stays readable. Asking again while that goes on begins it anew, since rows may have been corrected meanwhile.
+    The refinement learns from corrections made meanwhile, and the job stays readable. A request during a refinement
+    restarts it, since rows may have been corrected meanwhile.
     Raises ``NotFound``, and ``Conflict`` for a job that is not completed or keeps no embeddings.
     """
     with database.begin() as connection:

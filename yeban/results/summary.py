@@ -1,4 +1,4 @@
-"""The summary of a job at its end: counts, scores, and how it agrees with the gold column. Every row is read, once."""
+"""Summary of a scored job: counts, scores and agreement with the gold column. Each row is read once."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from yeban.results import queries
 from yeban.results.distribution import BINS
 from yeban.results.evaluation import Agreement, Confusion, curve, thresholds
 
-# A wrongly chosen gold column may have a million values: not all at once.
+# A wrongly chosen gold column may have a million values, so they are read in blocks.
 _IN_BLOCKS = {"yield_per": 10_000}
 
 
 def summarize(connection: Connection, job: Row[Any], *, refined: bool) -> Summary:
-    """The summary of a job all of whose rows have a result.
+    """Summarize a job whose rows all have a result.
 
-    ``job`` has ``id``, ``label_set``, ``gold_index``, ``row_count``, ``running_at`` and ``until``, its end.
+    ``job`` has ``id``, ``label_set``, ``gold_index``, ``row_count``, ``running_at`` and ``until``, when it finished.
     """
     label_set = LabelSet.from_json(job.label_set)
     names = label_set.names
@@ -78,7 +78,7 @@ def _agreement_by_row(connection: Connection, job_id: int, label_set: LabelSet) 
 
 
 def _scored(connection: Connection, job_id: int, label_set: LabelSet) -> list[tuple[float, bool, int]]:
-    """Rows by score and whether their best label is the gold one; rows without a gold label are left out."""
+    """Count rows by score and agreement with the gold label; rows without a gold label are left out."""
     counts: Counter[tuple[float, bool]] = Counter()
     for score, gold, label, count in connection.execute(
         queries.SCORES_WITH_GOLD, {"id": job_id}, execution_options=_IN_BLOCKS
@@ -89,7 +89,7 @@ def _scored(connection: Connection, job_id: int, label_set: LabelSet) -> list[tu
 
 
 def _gold_labels(gold: str | None, label_set: LabelSet) -> list[str]:
-    """The labels of a gold cell; in a multi-label job they are joined as in our own downloads."""
+    """Split a gold cell into labels; a multi-label job joins them as the tagged file does."""
     cell = (gold or "").strip()
     if not label_set.multi_label:
         return [cell] if cell else []

@@ -1,4 +1,4 @@
-"""Jobs, their rows, and what became of each."""
+"""Jobs, their rows, chunks and results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from yeban.labels import Status
 
 
 class Job(Base):
-    """One uploaded table and what to tag it with. ``public_id`` is what callers see."""
+    """An uploaded table and the labels to tag it with. Callers see ``public_id``."""
 
     __tablename__ = "job"
     __table_args__ = (
@@ -48,10 +48,10 @@ class Job(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     public_id: Mapped[uuid.UUID] = mapped_column(unique=True, server_default=func.gen_random_uuid())
-    owner: Mapped[str] = mapped_column(server_default="")  # name of an account; "" where there were none
-    team: Mapped[str] = mapped_column(server_default="")  # the owner's, when it was made
+    owner: Mapped[str] = mapped_column(server_default="")  # name of an account; "" without accounts
+    team: Mapped[str] = mapped_column(server_default="")  # the owner's, at creation
     state: Mapped[str]
-    # Snapshot of the request: later changes to a label set or a model never touch a job.
+    # A snapshot of the request: later changes to a label set or a model do not affect a job.
     label_set: Mapped[dict[str, Any]]
     model: Mapped[str]
     model_fingerprint: Mapped[str | None]  # pinned by the first worker that claims a chunk
@@ -70,7 +70,7 @@ class Job(Base):
     request_sha256: Mapped[str]
     start_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
-    # When the job last entered each state; ``ended_at`` serves all final states.
+    # When the job last entered each state; ``ended_at`` is for all finished states.
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     queued_at: Mapped[datetime | None]
     running_at: Mapped[datetime | None]
@@ -79,14 +79,14 @@ class Job(Base):
     cancelling_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     error: Mapped[dict[str, Any] | None]  # why the job failed
-    summary: Mapped[dict[str, Any] | None]  # written when the job ends
-    # Refinement: whether it is wanted, what came of it, and who is ending the job until when.
+    summary: Mapped[dict[str, Any] | None]  # written at completion
+    # Refinement: requested, its report, and the lease of the worker that completes the job.
     refine: Mapped[bool] = mapped_column(server_default="false")
     refinement: Mapped[dict[str, Any] | None]
     ender_token: Mapped[uuid.UUID | None]
     ender_until: Mapped[datetime | None]
-    announced_at: Mapped[datetime | None]  # when its end was last told to webhooks
-    deleted_at: Mapped[datetime | None]  # no longer shown; what it holds is removed in batches
+    announced_at: Mapped[datetime | None]  # when webhooks were last told that it finished
+    deleted_at: Mapped[datetime | None]  # hidden since then; its rows are removed in batches
 
 
 class Row(Base):
@@ -105,7 +105,7 @@ class Row(Base):
 
 
 class Chunk(Base):
-    """A run of rows, the unit of work: claimed under a lease, finished in one transaction."""
+    """A run of rows: the unit of work, claimed under a lease and finished in one transaction."""
 
     __tablename__ = "chunk"
     __table_args__ = (
@@ -141,7 +141,7 @@ class Chunk(Base):
 
 
 class Result(Base):
-    """What became of one row. Label numbers point into the job's label set."""
+    """The result of a row. Labels are indexes into the job's label set."""
 
     __tablename__ = "result"
     __table_args__ = (
@@ -160,7 +160,7 @@ class Result(Base):
 
 
 class Embedding(Base):
-    """The embeddings of a chunk's rows, packed one after the other; zeros for a row that has none."""
+    """The embeddings of a chunk's rows, packed in row order; zeros for a row without one."""
 
     __tablename__ = "embedding"
 
@@ -172,7 +172,7 @@ class Embedding(Base):
 
 
 class Refined(Base):
-    """What the whole file says of one scored row; what the row said by itself stays in its result."""
+    """The refined label of a scored row; its row label stays in its result."""
 
     __tablename__ = "refined"
     __table_args__ = (one_of("status", Status),)
@@ -186,7 +186,7 @@ class Refined(Base):
 
 
 class Correction(Base):
-    """The labels that a person gave one row, none where none fits; they win over whatever was predicted."""
+    """The labels that a person gave a row, empty where no label fits; they override predictions."""
 
     __tablename__ = "correction"
 

@@ -17,7 +17,7 @@ from yeban.database.tables.base import Base
 
 
 class Worker(Base):
-    """A live worker process, as its last heartbeat told."""
+    """A live worker process, as of its last heartbeat."""
 
     __tablename__ = "worker"
 
