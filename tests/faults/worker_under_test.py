@@ -35,8 +35,8 @@ from yeban.webhooks.notifier import Notifier
 #: Further models that every worker under test has loaded, beside the one of the settings.
 OTHER_MODELS = ("predictable-b",)
 _CLOCK_POLL_S = 0.1
-# A minute in production; a job whose ender was killed is not to hold up a run for that long.
-_ENDER_LEASE_S = 4.0
+# A minute in production; a job whose worker was killed during completion is not to hold up a run for that long.
+_COMPLETION_LEASE_S = 4.0
 # Ten minutes and a minute in production; and so few rows at once that a purge takes several transactions.
 _GRACE_S = 1.0
 _TIDYING_S = 0.5
@@ -73,10 +73,10 @@ def _tell_of_phases(points: Points, process: WorkerProcess) -> None:
     _wrap(points, leases, "claim", before=Phase.HINTED, commit=Phase.CLAIMING, after=Phase.CLAIMED)
     _wrap(points, outcomes, "finish_chunks", commit=Phase.STORING, after=Phase.STORED)
     _wrap_copy(points, outcomes, {"result": (Phase.FENCED, None), "embedding": (None, Phase.COPIED)})
-    completion.COMPLETION_LEASE_S = _ENDER_LEASE_S
-    _wrap(points, completion, "_take", after=Phase.END_TAKEN, only=lambda job: job is not None)
+    completion.COMPLETION_LEASE_S = _COMPLETION_LEASE_S
+    _wrap(points, completion, "_lease", after=Phase.END_TAKEN, only=lambda job: job is not None)
     _wrap_copy(points, completion, {"refined": (Phase.END_COPYING, None)})
-    _wrap(points, completion, "_end", commit=Phase.END_STORING, after=Phase.ENDED)
+    _wrap(points, completion, "_complete", commit=Phase.END_STORING, after=Phase.ENDED)
 
     retention.purge = partial(retention.purge, grace_s=_GRACE_S)
     retention._BATCH_ROWS = _PURGED_ROWS
