@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 import redis
 
+from tests.fixtures.jobs import UNCHANGED
 from yeban.labels import Status
 from yeban.messaging.queues import BULK_QUEUE, FINISH_JOB
 from yeban.results.completion import Refinement, finish_job
@@ -32,11 +34,17 @@ def refine(work):
     """Stands in for the bulk workers: ends a job as refined, with the rows given as 退款."""
 
     def end(public_id: str, *rows: int, suggested: tuple[int, ...] = ()) -> None:
-        report = {
-            "state": "done", "rows": 3, "changed": len(rows), "moves": [[0, 1, len(rows)]], "examples": list(rows),
-            "suggested": list(suggested), "changed_since": None, "corrections": 0, "sample_rows": 3, "temper": 0.5,
-            "seconds": 0.1,
-        }  # fmt: skip
+        report = replace(
+            UNCHANGED,
+            rows=3,
+            changed=len(rows),
+            moves=((0, 1, len(rows)),),
+            examples=tuple(rows),
+            suggested=tuple(suggested),
+            sample_rows=3,
+            temper=0.5,
+            seconds=0.1,
+        )
         work.execute("UPDATE job SET refine = true WHERE public_id = :id", id=public_id)
         (internal_id,) = work.column("SELECT id FROM job WHERE public_id = :id", id=public_id)
         decided = [(row, Status.OK, 1, 0.9, 0.8) for row in rows]
