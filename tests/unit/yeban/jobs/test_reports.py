@@ -48,6 +48,6 @@ def test_a_summary_is_stored_as_it_was_read(stored):
     assert json.loads(json.dumps(Summary.from_json(stored).to_json())) == stored
 
 
-@pytest.mark.parametrize("stored", [REFINED, {"state": "skipped", "reason": "too few rows"}])
+@pytest.mark.parametrize("stored", [REFINED, {"state": "skipped", "reason": {"id": "too few rows", "parameters": {}}}])
 def test_a_refinement_is_stored_as_it_was_read(stored):
     assert json.loads(json.dumps(refinement_to_json(refinement_from_json(stored)))) == stored
