@@ -1,17 +1,34 @@
-"""Cursors of paged lists: the key of the last item, opaque to callers."""
+"""Paged lists: their queries, and cursors with the key of the last item, opaque to callers."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+from pydantic import Field
+
+from web.http.parsing import Fields
 from yeban.errors import InvalidRequest, msg
 
 _MAX_KEY = 2**63 - 1
 
 Item = TypeVar("Item")
+
+
+class PageQuery(Fields):
+    """Page of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: str | None = None
+    """The `next_cursor` of the previous page."""
+
+
+class RowsQuery(PageQuery):
+    """Page of a list of rows."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 def encode(kind: str, key: int | None) -> str | None:

@@ -28,7 +28,7 @@ def actions(job: JobView) -> list[str]:
 
 
 def refinable(job: JobView) -> bool:
-    """Whether the job can be refined again in its present state."""
+    """Return whether the job can be refined again in its present state."""
     return job.embedded and job.state in REFINABLE
 
 

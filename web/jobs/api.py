@@ -7,13 +7,14 @@ from http import HTTPStatus
 from typing import Annotated
 
 from flask import Response, request, url_for
-from pydantic import Field, StringConstraints
+from pydantic import StringConstraints
 
 from web.auth.authentication import viewer
 from web.blueprints import SIGNED_IN, api, signed_in
 from web.http import pagination
 from web.http.json import json_response
-from web.http.parsing import Fields, fields, query
+from web.http.pagination import PageQuery
+from web.http.parsing import fields, query
 from web.http.refusals import Refusal
 from web.jobs import schemas
 from web.jobs.actions import change
@@ -38,12 +39,9 @@ from yeban.jobs.retention import delete_job
 from yeban.jobs.views import MAX_NAME_CHARS, get_job, list_jobs
 
 
-class JobsQuery(Fields):
+class JobsQuery(PageQuery):
     """Filters of the list of jobs."""
 
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: str | None = None
-    """The `next_cursor` of the previous page."""
     state: JobState | None = None
     name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_NAME_CHARS)] = ""
     """Only jobs whose file name contains this, ignoring case; up to 200 characters."""

@@ -14,7 +14,8 @@ from web.auth.authentication import viewer
 from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
-from web.http.parsing import SET_BYTES, Fields, documented_limit, json_body, query
+from web.http.pagination import PageQuery
+from web.http.parsing import SET_BYTES, documented_limit, json_body, query
 from web.label_sets import schemas
 from web.label_sets.input import LabelSetBody
 from web.openapi.documentation import Answer, Header, documented
@@ -22,14 +23,6 @@ from web.services import services
 from yeban import label_sets
 from yeban.errors import Conflict, InvalidLabels, InvalidTemplate
 from yeban.label_sets import MAX_NAME_CHARS
-
-
-class SetsQuery(Fields):
-    """Page of a list of label sets or versions."""
-
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: str | None = None
-    """The `next_cursor` of the previous page."""
 
 
 class _Name(BaseModel):
@@ -67,10 +60,10 @@ _LOCATION = Header(description="Path of the label set.", schema={"type": "string
 
 
 @api.get("/label-sets", policy=SIGNED_IN)
-@documented(group="Label sets", summary="List label sets", query=SetsQuery, answers={200: schemas.LabelSetPage})
+@documented(group="Label sets", summary="List label sets", query=PageQuery, answers={200: schemas.LabelSetPage})
 def index_label_sets() -> Response:
     """List label sets, newest first."""
-    asked = query(SetsQuery)
+    asked = query(PageQuery)
     page = label_sets.list_sets(
         services().database,
         viewer=viewer(),
@@ -157,12 +150,12 @@ def delete_label_set(label_set_id: uuid.UUID) -> Response:
 @documented(
     group="Label sets",
     summary="List the versions of a label set",
-    query=SetsQuery,
+    query=PageQuery,
     answers={200: schemas.LabelSetVersionPage},
 )
 def list_label_set_versions(label_set_id: uuid.UUID) -> Response:
     """List the versions of a label set, newest first."""
-    asked = query(SetsQuery)
+    asked = query(PageQuery)
     found = label_sets.list_versions(
         services().database,
         label_set_id,

@@ -47,7 +47,7 @@ class Confusions:
 
 
 def evaluation_of(job: JobView) -> Evaluation:
-    """Return the job's evaluation. Raises ``Conflict`` with the reason if there is none yet."""
+    """Return the job's evaluation. Raises ``Conflict`` with the reason without one."""
     if job.gold_index is None:
         raise Conflict(msg("The job has no gold column. Submit the file with one to see its accuracy."))
     if job.summary is None or job.summary.evaluation is None:

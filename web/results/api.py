@@ -5,16 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 from flask import Response
-from pydantic import Field
 
 from web.auth.authentication import viewer
 from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.downloads import Format, download
 from web.http.json import json_response
+from web.http.pagination import RowsQuery
 from web.http.parsing import Fields, query
 from web.i18n.messages import translated
 from web.openapi.documentation import Answer, documented
@@ -29,12 +29,9 @@ from yeban.tabular import MAX_XLSX_ROWS
 Table = tuple[Sequence[str], Iterable[Sequence[str | float | None]]]
 
 
-class ResultsQuery(Fields):
+class ResultsQuery(RowsQuery):
     """Filters of the list of rows."""
 
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    cursor: str | None = None
-    """The `next_cursor` of the previous page."""
     status: Literal["ok", "abstained", "error", "pending"] | None = None
 
 

@@ -14,6 +14,7 @@ from web.auth.authentication import author, viewer
 from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
+from web.http.pagination import RowsQuery
 from web.http.parsing import Fields, JsonBody, documented_limit, json_body, query
 from web.jobs.actions import refine_again
 from web.jobs.schemas import Job
@@ -24,14 +25,6 @@ from yeban.errors import Conflict, InvalidRequest, msg
 from yeban.jobs.views import get_job
 from yeban.results import corrections
 from yeban.results.corrections import MAX_AUTHOR_CHARS, MAX_CORRECTIONS
-
-
-class CorrectionsQuery(Fields):
-    """Page of the list of corrections."""
-
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    cursor: str | None = None
-    """The `next_cursor` of the previous page."""
 
 
 class SuggestionsQuery(Fields):
@@ -69,12 +62,12 @@ class CorrectionsBody(JsonBody):
 @documented(
     group="Corrections",
     summary="List corrections",
-    query=CorrectionsQuery,
+    query=RowsQuery,
     answers={200: schemas.CorrectionPage},
 )
 def list_corrections(job_id: uuid.UUID) -> Response:
     """List corrections in the order of the file."""
-    asked = query(CorrectionsQuery)
+    asked = query(RowsQuery)
     after = pagination.decode("corrections", asked.cursor) or 0
     database = services().database
     found = corrections.list_corrections(

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from flask import Response
 from pydantic import Field
@@ -15,7 +15,8 @@ from web.auth.authentication import viewer
 from web.blueprints import SIGNED_IN, api
 from web.http import pagination
 from web.http.json import json_response
-from web.http.parsing import Fields, JsonBody, documented_limit, json_body, query
+from web.http.pagination import PageQuery
+from web.http.parsing import JsonBody, documented_limit, json_body, query
 from web.openapi.documentation import Answer, documented
 from web.services import services
 from web.webhooks import schemas
@@ -33,14 +34,6 @@ class WebhookBody(JsonBody):
     """Starts with `https://`, or with `http://` for an address in a private network."""
 
     example: ClassVar[Mapping[str, Any]] = {"url": "https://example.com/hooks/yeban"}
-
-
-class DeliveriesQuery(Fields):
-    """Page of the list of deliveries."""
-
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: str | None = None
-    """The `next_cursor` of the previous page."""
 
 
 @api.get("/webhooks", policy=SIGNED_IN)
@@ -123,12 +116,12 @@ def test_webhook(webhook_id: uuid.UUID) -> Response:
 @documented(
     group="Webhooks",
     summary="List deliveries",
-    query=DeliveriesQuery,
+    query=PageQuery,
     answers={200: schemas.DeliveryPage},
 )
 def list_deliveries(webhook_id: uuid.UUID) -> Response:
     """List deliveries, newest first."""
-    asked = query(DeliveriesQuery)
+    asked = query(PageQuery)
     page = deliveries.list_deliveries(
         services().database,
         webhook_id,
