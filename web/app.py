@@ -21,7 +21,7 @@ _JSON_BYTES_A_CHAR = 12
 
 
 def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
-    """Make the app. Nothing is connected until a request needs it.
+    """Create the app. It connects on the first request that needs a server.
 
     Raises :class:`~yeban.errors.ConfigurationError` for a malformed URL.
     """

@@ -77,7 +77,7 @@ def install(app: Flask) -> None:
 
 
 def current_policy() -> Policy | None:
-    """Return the policy of the route in use; ``None`` where no route matches or it declares none."""
+    """Return the policy of the matched route; ``None`` without one."""
     return getattr(request.url_rule, "policy", None)
 
 

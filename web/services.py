@@ -1,4 +1,4 @@
-"""What a web process is connected to; made once with the app and shared by its threads."""
+"""Connections of a web process, made once with the app and shared by its threads."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 _EXTENSION = "yeban"
 _REDIS_CONNECT_TIMEOUT_S = 2
-#: How far past the deadline a blocked read may last before the connection is given up.
+#: Seconds past the deadline after which a blocked read fails.
 _REDIS_SLACK_S = 2
-#: Most connections of a process to the database that stay open, and as many again under load. A request holds one only
-#: while it asks; an upload, which holds one throughout, is admitted for itself.
+#: Connections to the database that stay open; under load there may be twice as many. A request holds one during a
+#: query only. An upload holds one throughout, so uploads have a limit of their own.
 _DATABASE_CONNECTIONS = 10
-#: Of the threads, those that may wait for workers; the others serve whatever is not that slow.
+#: Share of the threads that may wait for workers; the others serve fast requests.
 _WAITING_SHARE = 0.75
-#: Texts in progress that are always allowed: one in the engine, one behind it.
+#: Texts that are always admitted: one in the engine, one behind it.
 _LEAST_TEXTS = 2
 
 
@@ -43,7 +43,7 @@ class Services:
     uploads: Admission
 
     def send_hints(self) -> None:
-        """Queue the next chunks. Where that fails, the sweep of a worker does it, and their jobs start later."""
+        """Queue the next chunks. If that fails, a worker's sweep queues them later."""
         try:
             hints.top_up(self.database, self.sender)
         except ServiceUnavailable as error:
@@ -57,10 +57,10 @@ class Services:
 
 
 def open_services(settings: Settings, database_url: str, redis_url: str) -> Services:
-    """Make the pools; nothing is connected yet. Raises :class:`~yeban.errors.ConfigurationError` for a bad URL."""
+    """Create the pools, without connecting yet. Raises :class:`~yeban.errors.ConfigurationError` for a bad URL."""
     client = make_redis(
         redis_url,
-        # One connection a request thread, and one to spare.
+        # One connection per request thread, and a spare one.
         max_connections=settings.web_threads + 1,
         connect_timeout_s=_REDIS_CONNECT_TIMEOUT_S,
         timeout_s=settings.interactive_deadline_ms / 1000 + _REDIS_SLACK_S,
@@ -81,10 +81,10 @@ def open_services(settings: Settings, database_url: str, redis_url: str) -> Serv
 
 
 def install(extensions: dict[str, object], services: Services) -> None:
-    """Put the services where :func:`services` finds them."""
+    """Store the services of an app for :func:`services`."""
     extensions[_EXTENSION] = services
 
 
 def services() -> Services:
-    """The services of the app that handles the present request."""
+    """Return the services of the current app."""
     return cast("Services", current_app.extensions[_EXTENSION])

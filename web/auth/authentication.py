@@ -100,7 +100,7 @@ def current_account() -> Account:
 
 
 def author(given: str) -> str:
-    """Return the name to store with a correction: the account's, or ``given`` where accounts are off."""
+    """Return the account's name, or ``given`` where accounts are off."""
     return given if g.account is None else cast("Account", g.account).name
 
 
@@ -131,7 +131,7 @@ def start_session(account: Account) -> None:
 
 
 def end_session() -> None:
-    """End the session on the server, so that a copy of its cookie is useless too."""
+    """End the session, so that copies of its cookie are invalid too."""
     if g.account is not None:
         people.end_session(services().database, current_user.session_id)
         logout_user()
@@ -211,7 +211,7 @@ def _ask_to_sign_in() -> Response:
 
 
 def _page_of_part() -> str:
-    """Return the path of the page that htmx updates; the first page where the request does not name one of ours."""
+    """Return the path of the page that htmx updates, or of the first page."""
     try:
         page = urlsplit(request.headers.get("HX-Current-URL", ""))
     except ValueError:

@@ -68,7 +68,7 @@ class RateLimits:
     def count_attempt(self, name: str, address: str) -> None:
         """Count an attempt to sign in, before the password is checked. Raises :class:`~yeban.errors.RateLimited`."""
         limits = [(_ATTEMPTS_OF_ADDRESS, ("address", address)), (_ATTEMPTS, ("name", _digest(name), address))]
-        if not self._is_known(name, address):
+        if not self._is_known(name, address):  # guesses from elsewhere must not lock the account out
             limits.append((_ATTEMPTS_ANYWHERE, ("name", _digest(name))))
         for item, keys in limits:
             if wait_s := self._hit(item, *keys):
@@ -90,7 +90,7 @@ class RateLimits:
             self._own.clear(_ATTEMPTS, *keys)
 
     def _is_known(self, name: str, address: str) -> bool:
-        """Return whether the name has signed in from here lately; guesses from elsewhere then do not lock it out."""
+        """Return whether the name has signed in from this address lately."""
         try:
             return bool(self._client.exists(_known_key(name, address)))
         except redis.RedisError:
@@ -104,7 +104,7 @@ class RateLimits:
             )
 
     def _hit(self, item: RateLimitItem, *keys: str, cost: int = 1) -> int:
-        """Charge ``cost`` and return 0, or charge nothing and return the whole seconds to wait, at least 1."""
+        """Charge ``cost`` and return 0, or return the whole seconds to wait."""
         try:
             return _hit(self._shared, item, keys, cost)
         except StorageError as error:

@@ -43,9 +43,10 @@ def download(
 
 
 def disposition(name: str, *, unnamed: str = "job") -> str:
-    """Return a ``Content-Disposition`` header (RFC 6266) with the name in UTF-8, and in ASCII for old clients.
+    """Return a ``Content-Disposition`` header (RFC 6266).
 
-    ``unnamed`` replaces a name that has no ASCII characters before its extension.
+    It has the name in UTF-8, and in ASCII for old clients. ``unnamed`` replaces a name that has no ASCII characters
+    before its extension.
     """
     name = "".join("_" if unicodedata.category(char) in {"Cc", "Cs"} or char in "/\\" else char for char in name)
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()

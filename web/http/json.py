@@ -37,7 +37,7 @@ class AnswerBody(BaseModel):
 
     @classmethod
     def of(cls, view: Any) -> Self:
-        """Build the answer from a view's attributes, or from a mapping; others it has are left out."""
+        """Build the answer from attributes or a mapping, ignoring unknown ones."""
         return cls.model_validate(view, from_attributes=True, extra="ignore")
 
 
@@ -54,7 +54,7 @@ def dumps(value: Any) -> bytes:
 def json_response(
     answer: AnswerBody, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Send an answer. It describes the present state, so no cache may keep it."""
+    """Send an answer, which no cache may store."""
     response = Response(answer.model_dump_json(by_alias=True), status, headers, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response

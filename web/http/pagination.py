@@ -32,7 +32,7 @@ class RowsQuery(PageQuery):
 
 
 def encode(kind: str, key: int | None) -> str | None:
-    """Return the cursor of the page after item ``key`` of the list ``kind``; ``None`` without a key."""
+    """Return the cursor behind item ``key`` of the list ``kind``."""
     if key is None:
         return None
     return base64.urlsafe_b64encode(f"{kind}:{key}".encode()).decode().rstrip("=")
@@ -41,7 +41,10 @@ def encode(kind: str, key: int | None) -> str | None:
 def split(
     kind: str, items: Sequence[Item], limit: int, key: Callable[[Item], int]
 ) -> tuple[Sequence[Item], str | None]:
-    """Return the first ``limit`` items and the cursor of the next page, given one item more if there is a next page."""
+    """Return the first ``limit`` items and the cursor of the next page.
+
+    There is a next page if ``items`` has more than ``limit`` items.
+    """
     page = items[:limit]
     return page, encode(kind, key(page[-1])) if len(items) > limit else None
 

@@ -44,7 +44,7 @@ SET_BYTES = 8 * 2**20
 
 
 class _FormParser(FormDataParser):
-    """Werkzeug's parser with the same limits for both types of forms, and errors that name the limit.
+    """Werkzeug's parser, with limits for both types of forms.
 
     Fields are limited too: an empty one takes a byte to send and a hundred times that in memory.
     """
@@ -81,7 +81,7 @@ class _FormParser(FormDataParser):
 
 
 class _UploadBody:
-    """A body that records whether the body itself was too large, not one of its parts."""
+    """A body that records whether it was too large as a whole."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -96,7 +96,7 @@ class _UploadBody:
 
 
 class Request(FlaskRequest):
-    """A request that closes the temporary files of its uploads, even if reading the form failed.
+    """A request that closes the temporary files of its uploads.
 
     Werkzeug stores an upload over 500 KB in a file without a name, which vanishes when it is closed.
     Reading a form raises :class:`~yeban.errors.TooLarge` if it has too many fields or one is too large.
@@ -124,7 +124,10 @@ class JsonBody(BaseModel):
 
 
 def documented_limit(**schema: Any) -> dict[str, Any]:
-    """Return arguments of ``Field`` that document a limit which the domain checks, with an error of its own."""
+    """Return arguments of ``Field`` that document a limit without checking it.
+
+    The domain checks it, and raises an error of its own.
+    """
     return {"json_schema_extra": schema}
 
 
@@ -158,9 +161,10 @@ def query(model: type[Model]) -> Model:
 
 
 def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
-    """Parse the fields of a query or form; only fields with a list type may be repeated.
+    """Parse the fields of a query or form.
 
-    A blank field counts as absent: browsers send empty inputs too. Raises :class:`~yeban.errors.InvalidRequest`.
+    Only fields with a list type may be repeated. A blank field counts as absent: browsers send empty inputs too.
+    Raises :class:`~yeban.errors.InvalidRequest`.
     """
     given: dict[str, str | list[str]] = {}
     for found_name, found in values.lists():

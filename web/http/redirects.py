@@ -8,7 +8,7 @@ from werkzeug.routing import RequestRedirect
 
 
 def own_path(given: str | None) -> str:
-    """Return ``given`` if it is the path of a page of this site, with or without a query; else the first page.
+    """Return ``given`` if it is the path of a page, else the first page.
 
     Browsers take ``//host`` and ``/\\host`` for another site.
     """

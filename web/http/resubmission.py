@@ -1,4 +1,4 @@
-"""Resubmission: the page of a temporary error shows the submitted form again, ready to be sent.
+"""Submitted forms that the page of a temporary error offers to send again.
 
 The values are on that page alone and stored nowhere. Files are not included, and passwords have to be typed again.
 """

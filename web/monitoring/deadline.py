@@ -31,9 +31,9 @@ class TimedCall(Generic[T]):
         self._finished_at = 0.0
 
     def start(self) -> Callable[[], T]:
-        """Start the call, or join the one in progress, and return a function that waits for the result.
+        """Start or join a call, and return a function that waits for its result.
 
-        That function raises what the call raises, and :class:`~yeban.errors.ServiceUnavailable` on a timeout.
+        The function raises what the call raises, and :class:`~yeban.errors.ServiceUnavailable` on a timeout.
         """
         with self._lock:
             result = self._result

@@ -109,7 +109,7 @@ class ServiceState:
             yield metrics.UNACKNOWLEDGED.family([((), waiting.unacknowledged)])
 
     def _count_in_database(self) -> _DatabaseCounts | None:
-        """Return the counts; ``None`` if the database is up but too slow, or has another schema."""
+        """Return the counts; ``None`` if counting failed but the database is up."""
         self._services.database.ping()
         try:
             return count(self._services.database)

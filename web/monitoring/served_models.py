@@ -27,9 +27,9 @@ def check_model(services: Services, name: str | None, *, role: str) -> str:
 
 
 def model_choices(services: Services, *, role: str) -> dict[str, str]:
-    """Return the models for a form, the default first, each with the precisions and sessions of its workers.
+    """Return the models to offer, the default first, with their precisions and sessions.
 
-    Without a live worker that is "". While the database is unreachable the default is the only choice.
+    A model without a live worker has "". While the database is unreachable the default is the only choice.
     """
     default = services.settings.model
     found: dict[str, set[str]] = {default: set()}

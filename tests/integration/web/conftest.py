@@ -35,7 +35,7 @@ CSV = "id,text,label\n1,包裹三天没动了,物流\n2,退款一直没到账,�
 
 
 class FakeInteractiveWorker(threading.Thread):
-    """Takes the next messages off the interactive queue, as Celery would, and pushes what ``answer`` returns."""
+    """Take messages from the interactive queue, and push the results of ``answer``."""
 
     def __init__(self, redis_url: str, answer: Callable[[TextRequest], TextReply | bytes | None]) -> None:
         super().__init__(daemon=True)
@@ -121,7 +121,7 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def start_worker(redis_url: str) -> Iterator[Callable[..., FakeInteractiveWorker]]:
-    """Start a fake interactive worker; by default its scores fall from the first label to the last."""
+    """Start a fake interactive worker, whose scores fall from label to label."""
     started: list[FakeInteractiveWorker] = []
 
     def answer(request: TextRequest) -> TextReply:
@@ -176,7 +176,7 @@ def job_id(upload: Callable[..., Any]) -> str:
 
 @pytest.fixture
 def tag(database: Database) -> Callable[[str], None]:
-    """Tag a job as bulk workers would: the first label for each row, an error for rows with a problem."""
+    """Tag every row with the first label; rows with a problem become errors."""
 
     def tag_job(public_id: str) -> None:
         with database.begin() as connection:

@@ -74,7 +74,7 @@ def test_wrong_tokens_are_limited_and_do_not_affect_valid_ones(accounts, databas
 
 
 def test_guessing_is_limited_while_redis_is_unreachable(make_app, database, monkeypatch):
-    # A process by itself counts in windows that begin with the clock's; one must not end meanwhile.
+    # The in-memory limiter has fixed windows; none may end during the test.
     monkeypatch.setattr(memory, "time", SimpleNamespace(time=lambda: 1_800_000_100.0))
     people.create_account(database, "wang", PASSWORD, role=people.Role.MEMBER)
     client = make_app(accounts=True, redis_url="redis://127.0.0.1:1/0").test_client()

@@ -1,4 +1,4 @@
-"""Forms that are made to cost more than they took to send: refused before anything is made of them."""
+"""Forms that cost more to parse than to send are refused early."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ URLENCODED = "application/x-www-form-urlencoded"
 
 @pytest.fixture
 def measured(client):
-    """Post, and see that it cost neither time nor memory."""
+    """Post a form and check that it costs little time and memory."""
 
     def post(path: str, body: bytes, content_type: str = URLENCODED, *, memory: int = 64 * MIB):
         client.get("/")
@@ -47,13 +47,13 @@ def test_eight_megabytes_of_empty_rows(measured):
     assert measured("/label-sets/new", b"do=add&" + b"label=&" * 1_150_000).status_code == 413
 
 
-def test_rows_are_counted_before_they_are_made(measured):
+def test_rows_are_counted_before_they_are_created(measured):
     response = measured("/label-sets/new", b"do=add&" + b"label=&" * (MAX_ROWS + 1))
     assert response.status_code == 422
     assert f"{MAX_ROWS + 1} rows" in html.unescape(response.text)
 
 
-def test_the_last_row_is_not_followed_by_one_that_would_be_refused(client):
+def test_a_full_form_offers_no_further_row(client):
     page = client.post("/label-sets/new", data={"do": "add", "label": ["a"] * MAX_ROWS})
     assert page.status_code == 200
     assert page.text.count('name="label"') == MAX_ROWS + 1  # and the pattern of a new one
@@ -65,13 +65,13 @@ def test_millions_of_labels_in_one_field(measured):
     assert "1500000 labels are over the limit of 1000" in response.json["detail"]
 
 
-def test_a_form_of_an_upload_that_is_no_upload_is_as_small_as_any(measured):
+def test_a_form_without_a_file_has_the_usual_limits(measured):
     response = measured("/upload", b"file=" + b"x" * 4_500_000)
     assert response.status_code == 413
     assert "larger than 4194304 bytes" in html.unescape(response.text)
 
 
-def test_a_header_of_a_part_that_is_too_large_is_not_called_a_large_file(measured):
+def test_a_large_part_header_is_not_reported_as_a_large_file(measured):
     name = b"x" * 4_300_000
     body = b'--x\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\nv\r\n--x--\r\n'
     page = html.unescape(measured("/upload", body, "multipart/form-data; boundary=x").text)
@@ -79,7 +79,7 @@ def test_a_header_of_a_part_that_is_too_large_is_not_called_a_large_file(measure
     assert "MiB" not in page.split("its header")[0].rsplit("<p", 1)[-1]
 
 
-def test_more_parts_than_a_form_has(measured):
+def test_too_many_parts(measured):
     part = b'--x\r\nContent-Disposition: form-data; name="labels"\r\n\r\na\r\n'
     response = measured("/api/v1/jobs", part * 1_200 + b"--x--\r\n", "multipart/form-data; boundary=x")
     assert (response.status_code, response.json["code"]) == (413, "too_large")
@@ -94,7 +94,7 @@ def test_a_large_text_that_cannot_be_imported_is_not_shown_again(measured, clien
     assert "[&#34;small" in client.post("/label-sets/import", data={"text": '["small'}).text
 
 
-def test_no_more_files_wait_than_an_owner_may_have(client):
+def test_the_drafts_of_an_owner_are_limited(client):
     # Written out, since the test client would leave a temporary file open.
     part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
     body = part + b"x\n" * 520_000 + b"\r\n--x--\r\n"
@@ -119,7 +119,7 @@ def _file(labels: bytes) -> bytes:
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/jobs", "/upload", "/label-sets/import", "/preferences"])
 @pytest.mark.parametrize("times", [1, 2])
-def test_parts_without_a_name_are_the_senders_mistake(client, path, times):
+def test_parts_without_a_name_are_refused(client, path, times):
     body = b"--x\r\nContent-Disposition: form-data\r\n\r\nv\r\n" * times + b"--x--\r\n"
     response = client.post(path, data=body, content_type="multipart/form-data; boundary=x")
     assert response.status_code < 500

@@ -1,4 +1,4 @@
-"""Whatever is sent to any route: an answer that is documented, in time, and no defect in the log."""
+"""Random requests to every route get documented answers, without unexpected errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from web.http import pagination
 from yeban.labels import LabelSet
 from yeban.tabular import write_table
 
-#: What may be told besides the caller's own mistakes: the model failed, Redis is away, nobody answered.
+#: Expected errors of the server: the model failed, Redis is unreachable, no worker answered.
 EXPECTED_5XX = {502, 503, 504}
 ANSWER_S = 30.0
 CSV = b"id,text,label\n1,a,x\n2,,y\n3,c,x\n"
@@ -122,7 +122,7 @@ HEADERS = st.dictionaries(HEADER, TEXT.map(lambda text: re.sub(r"[^\x20-\xff]", 
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
-    """Bytes with some changed, cut out, put in or doubled."""
+    """Bytes with some changed, removed, inserted or doubled."""
     changed = bytearray(whole)
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, max(0, len(changed) - 1)))
@@ -160,7 +160,7 @@ def _path(data: Any, route: str, ids: dict[str, str]) -> str:
 
 
 def _body(data: Any, route: str) -> dict[str, Any]:
-    """A body of any kind, most often that which the route wants."""
+    """A body of any kind, mostly the kind that the route expects."""
     kind = data.draw(st.sampled_from(["json", "json", "form", "file", "bytes", "none"]))
     if kind == "json":
         wanted = BODIES.get(route.rpartition("/")[2], JSON)
@@ -230,7 +230,7 @@ THERE = [
 
 @pytest.fixture
 def fuzzed(make_app, start_worker, live_worker, upload, tag, database):
-    """An app with a worker that answers, a tagged job, and what else there is."""
+    """An app with a fake worker, a tagged job and one object of each kind."""
     live_worker("interactive")
     live_worker("bulk")
     start_worker()
@@ -241,7 +241,7 @@ def fuzzed(make_app, start_worker, live_worker, upload, tag, database):
     ids |= {"job_id": job_id, "version": "1", "name": "nobody", "token_id": "1", "filename": "moon.svg"}
 
     def there() -> None:
-        """Whatever somebody has deleted is there again."""
+        """Restore deleted objects."""
         with database.begin() as connection:
             for statement in THERE:
                 connection.execute(

@@ -1,3 +1,5 @@
+"""Listen address, Host header, origin and security headers."""
+
 from __future__ import annotations
 
 import pytest
@@ -7,19 +9,19 @@ from yeban.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_it_listens_on_this_machine(settings, host):
+def test_loopback_addresses_need_no_accounts(settings, host):
     check_listen_address(settings.model_copy(update={"host": host}))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "tickets.example", "127.0.0.1.example"])  # noqa: S104
-def test_it_refuses_to_listen_beyond_unless_told(settings, host):
+def test_other_addresses_need_accounts(settings, host):
     with pytest.raises(ConfigurationError, match="YEBAN_ACCOUNTS"):
         check_listen_address(settings.model_copy(update={"host": host}))
     check_listen_address(settings.model_copy(update={"host": host, "accounts": True}))
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8400", "127.0.0.1:1", "[::1]:8400", "LocalHost"])
-def test_it_answers_to_loopback_names(client, host):
+def test_loopback_names_are_answered(client, host):
     assert client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
@@ -27,7 +29,7 @@ def test_it_answers_to_loopback_names(client, host):
     "host", ["evil.example", "localhost.evil.example", "10.0.0.1", "[::2]", "127.0.0.1.evil.example:8400"]
 )
 @pytest.mark.parametrize("path", ["/healthz", "/api/v1/jobs", "/", "/static/css/base.css"])
-def test_it_answers_to_no_other_name(client, host, path):
+def test_other_names_are_refused(client, host, path):
     response = client.get(path, headers={"Host": host})
     assert response.status_code == 421
 
@@ -43,7 +45,7 @@ def test_further_names_can_be_allowed(make_app):
     assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 421
 
 
-def test_in_a_trusted_network_it_answers_to_addresses_but_not_to_strange_names(make_app):
+def test_with_accounts_addresses_are_answered_and_unknown_names_are_not(make_app):
     client = make_app(accounts=True, host="0.0.0.0").test_client()  # noqa: S104
     assert client.get("/healthz", headers={"Host": "192.168.1.5:8400"}).status_code == 200
     assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 421
@@ -80,14 +82,14 @@ def test_own_pages_and_programs_may_post(client, job_id, headers):
     assert client.post(f"/api/v1/jobs/{job_id}/cancel", headers=headers).status_code == 200
 
 
-def test_reading_from_elsewhere_gets_no_permission(client):
+def test_other_sites_may_not_read_answers(client):
     response = client.get("/api/v1/jobs", headers={"Origin": "https://evil.example"})
     assert not [name for name, _ in response.headers if name.startswith("Access-Control")]
     assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("path", ["/", "/upload", "/jobs", "/api/v1/jobs", "/healthz", "/nowhere", "/api/nowhere"])
-def test_every_answer_is_marked(client, path):
+def test_every_answer_has_security_headers(client, path):
     headers = client.get(path).headers
     assert headers["Content-Security-Policy"].startswith("default-src 'self';")
     assert "unsafe" not in headers["Content-Security-Policy"]
@@ -96,11 +98,11 @@ def test_every_answer_is_marked(client, path):
     assert headers["X-Request-ID"]
 
 
-def test_a_request_keeps_the_number_it_came_with(client):
+def test_a_valid_request_id_is_kept(client):
     assert client.get("/healthz", headers={"X-Request-ID": "abc-1"}).headers["X-Request-ID"] == "abc-1"
     assert client.get("/healthz", headers={"X-Request-ID": "a b<>"}).headers["X-Request-ID"].isalnum()
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs", "/upload", "/nothing"])
-def test_no_page_is_kept(client, path):
+def test_no_page_is_cached(client, path):
     assert client.get(path).headers["Cache-Control"] == "no-store"

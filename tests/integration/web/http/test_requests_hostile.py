@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a problem with a 4xx status: never a 5xx, HTML or a traceback."""
+"""Malformed requests are answered with 4xx problems, never a 5xx, HTML or a traceback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _refused(response, *statuses: int) -> dict:
     ],
     ids=range(11),
 )
-def test_bodies_that_are_no_json(client, body):
+def test_bodies_that_are_not_json(client, body):
     problem = _refused(client.post(CLASSIFY, data=body, content_type="application/json"), 400)
     assert problem["code"] == "malformed"
 
@@ -112,7 +112,7 @@ def test_an_unknown_field_is_named(client):
     assert (problem["field"], problem["detail"]) == ("lables", "lables: there is no such field.")
 
 
-def test_a_wrong_label_is_pointed_at(client):
+def test_an_invalid_label_is_located(client):
     problem = _refused(client.post(CLASSIFY, json={"text": "x", "labels": ["a", 3]}), 422)
     assert problem["detail"] == "labels.1: a label is a name, or an object with a name."
 
@@ -150,7 +150,7 @@ def test_an_upload_needs_its_content_type(client, content_type):
     ],
     ids=range(10),
 )
-def test_bodies_that_are_no_form(client, body):
+def test_bodies_that_are_not_forms(client, body):
     _refused(client.post(JOBS, data=body, content_type="multipart/form-data; boundary=x"))
 
 
@@ -275,7 +275,7 @@ def _zip_bomb() -> bytes:
     ],
     ids=range(13),
 )
-def test_files_that_are_no_table(upload, content):
+def test_files_that_are_not_tables(upload, content):
     _refused(upload(content), 413, 422)
 
 
@@ -323,7 +323,7 @@ def test_half_surrogate_pairs_do_no_harm(client, upload, content, fields):
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"),
+    ("name", "stored"),
     [
         ("../../../etc/passwd", "passwd"),
         ("C:\\\\Users\\\\me\\\\工单.csv", "工单.csv"),
@@ -334,10 +334,10 @@ def test_half_surrogate_pairs_do_no_harm(client, upload, content, fields):
         ("<script>.csv", "<script>.csv"),
     ],
 )
-def test_a_file_name_is_only_a_name(upload, name, kept):
+def test_a_file_name_has_no_folders(upload, name, stored):
     response = upload(CSV, name=name)
     assert response.status_code == 201, response.text
-    assert response.json["source"]["name"] == kept
+    assert response.json["source"]["name"] == stored
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_bad_queries_of_downloads(client, job_id, query):
         "/api/v1/" + "x" * 10_000,
     ],
 )
-def test_paths_that_lead_nowhere(client, path):
+def test_unknown_paths(client, path):
     assert _refused(client.get(path), 404)["code"] == "not_found"
 
 
@@ -417,18 +417,18 @@ def test_paths_that_lead_nowhere(client, path):
         ("PATCH", JOBS),
     ],
 )
-def test_methods_that_a_route_does_not_have(client, method, path):
+def test_methods_that_are_not_allowed(client, method, path):
     response = client.open(path, method=method)
     _refused(response, 405)
     assert response.headers["Allow"]
 
 
 @pytest.mark.parametrize("action", ["explode", "pause%00", "PAUSE"])
-def test_actions_that_a_job_does_not_have(client, job_id, action):
+def test_unknown_actions(client, job_id, action):
     _refused(client.post(f"{JOBS}/{job_id}/{action}"), 404)
 
 
-def test_a_defect_is_told_by_its_number_only(make_app, caplog):
+def test_an_unexpected_error_shows_its_request_id_only(make_app, caplog):
     app = make_app()
     app.view_functions["api.list_models"] = lambda: 1 / 0
     response = app.test_client().get("/api/v1/models", headers={"X-Request-ID": "r-1"})

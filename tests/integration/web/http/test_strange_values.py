@@ -1,4 +1,4 @@
-"""Values that PostgreSQL cannot take, in every form and every cursor: refused, never a defect."""
+"""Values that PostgreSQL cannot store are refused in every form and cursor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yeban.accounts.viewer import UNRESTRICTED
 from yeban.webhooks import endpoints
 
 SET = {"name": "售后", "labels": ["物流", "退款"]}
-#: Percent-encoded: a NUL, one inside a value, half of a pair, and what is no UTF-8.
+#: Percent-encoded: a NUL, a NUL inside a value, a lone surrogate, and invalid UTF-8.
 STRANGE = ["%00", "a%00b", "%ED%A0%80", "%FF"]
 #: Every field that a page's form has, and one that none has.
 NAMES = [
@@ -29,13 +29,13 @@ NUMBERS = [2**31 - 1, 2**31, 2**32, 2**63 - 1]
 
 @pytest.fixture
 def settings(settings):
-    """No worker runs here."""
+    """A short deadline, since no worker runs."""
     return settings.model_copy(update={"interactive_deadline_ms": 100})
 
 
 @pytest.fixture
 def things(client, upload, tag, database):
-    """One of everything, by the parameter of a route."""
+    """An object for each variable of the routes."""
     job_id = upload(gold_column="label").json["id"]
     tag(job_id)
     with_file = {"file": (io.BytesIO(b"id,text\n1,a\n"), "a.csv")}
@@ -55,7 +55,7 @@ def things(client, upload, tag, database):
 
 
 def _rank(path: str) -> tuple[bool, str]:
-    """What takes things away comes last; a job that is made of a draft does, too."""
+    """Sort routes that delete objects, and the one that turns a draft into a job, last."""
     return (path.count("/") == 2 and path.startswith("/upload/")) or path.endswith(("/delete", "/discard")), path
 
 
@@ -67,7 +67,7 @@ def _posted_to(app, things: dict[str, str]) -> list[str]:
 
 
 def _honest(client, path: str) -> dict[str, str]:
-    """What a browser would send."""
+    """Return the fields that a browser would send."""
     if path.startswith("/upload/"):
         form = form_fields(client.get("/upload/" + path.split("/")[2]).text, "draft")
         return {**form, "labels": "物流,退款", "rows": "1"}

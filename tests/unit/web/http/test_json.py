@@ -10,12 +10,12 @@ from pydantic import Field, ValidationError
 from web.http.json import AnswerBody, Moment, dumps, json_response, maybe_absent
 
 
-def test_text_stays_readable_and_half_a_surrogate_pair_is_escaped():
+def test_text_stays_readable_and_lone_surrogates_are_escaped():
     assert dumps({"a": "夜班"}) == '{"a":"夜班"}'.encode()
     assert json.loads(dumps("x\ud800\x00\u2028")) == "x\ud800\x00\u2028"
 
 
-def test_what_json_has_no_word_for_is_a_defect():
+def test_values_without_json_are_errors():
     with pytest.raises(ValueError, match="JSON"):
         dumps(float("nan"))
 
