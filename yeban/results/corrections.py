@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import BigInteger, Connection, and_, delete, func, literal, select, update
 from sqlalchemy import Row as Found
 from sqlalchemy.dialects.postgresql import insert
 
@@ -149,7 +149,8 @@ def list_corrections(database: Database, job: JobView, *, after: int = 0, limit:
                 CorrectedRow.made_at,
             )
             .join(Row, and_(Row.job_id == CorrectedRow.job_id, Row.row_no == CorrectedRow.row_no))
-            .where(CorrectedRow.job_id == job.internal_id, CorrectedRow.row_no > after)
+            # A cursor may hold a number above the column's type.
+            .where(CorrectedRow.job_id == job.internal_id, CorrectedRow.row_no > literal(after, BigInteger))
             .order_by(CorrectedRow.row_no)
             .limit(limit)
         ).all()
