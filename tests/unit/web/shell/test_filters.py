@@ -9,6 +9,8 @@ from flask import Flask
 
 from web.i18n import locale
 from web.shell import filters
+from yeban.database.tables.states import JobState
+from yeban.errors import Message, msg
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +47,9 @@ def said(app: Flask) -> Callable[..., str]:
         (filters.duration, 3599.6, "1 h 0 min", "1 小时 0 分"),
         (filters.duration, 7265, "2 h 1 min", "2 小时 1 分"),
         (filters.duration, 180000, "2 d 2 h", "2 天 2 小时"),
-        (filters.words, "completed_with_errors", "completed with errors", "已完成，有错误"),
-        (filters.words, "abstained", "abstained", "未判定"),
-        (filters.words, "of_a_later_version", "of a later version", "of a later version"),
-        (filters.sentence, "The file is empty.", "The file is empty.", "文件是空的。"),
-        (filters.sentence, None, "", ""),
+        (filters.sentence, JobState.COMPLETED_WITH_ERRORS.message, "completed with errors", "已完成，有错误"),
+        (filters.sentence, msg("The file is empty."), "The file is empty.", "文件是空的。"),
+        (filters.sentence, Message.verbatim("CUDA error"), "CUDA error", "CUDA error"),
     ],
 )
 def test_figures_and_words(said, write, value, english, chinese):
