@@ -149,7 +149,7 @@ def test_a_failed_job_keeps_its_reason_and_may_be_resumed(work):
     job = work.job(4)
     control.fail_job(work.database, job.internal_id, msg("no model"))
     view = work.view(job)
-    assert (view.state, view.error) == (JobState.FAILED, "no model")
+    assert (view.state, view.error) == (JobState.FAILED, msg("no model"))
     control.resume(work.database, job.id, viewer=UNRESTRICTED)
     assert (work.view(job).state, work.view(job).error) == (JobState.QUEUED, None)
 
