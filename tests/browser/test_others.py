@@ -15,7 +15,7 @@ from tests.browser.site import HTTP_S, Site
 from tests.browser.tickets import LABELS, write_tickets
 
 HOOK = "https://hooks.example.com/yeban"
-_API_WORDS = ["get", "put", "delete", "application", "multipart", "form", "data", "auto", "false"]
+_API_WORDS = ["get", "put", "delete", "application", "multipart", "form", "data", "auto", "en", "false"]
 
 
 @pytest.mark.parametrize("look", TWO_LOOKS, ids=str)
