@@ -126,7 +126,7 @@ def test_an_open_page_reports_once_that_its_session_has_ended(accounts, method, 
 
 
 def test_without_accounts_no_page_asks_to_sign_in(client):
-    assert "whoever uses this machine" in client.get("/").text
+    assert "anyone who uses this machine" in client.get("/").text
     assert "Accounts are off" in client.get("/account").text
     assert client.get("/sign-in").headers["Location"] == "/"
     assert client.get("/accounts").status_code == 404

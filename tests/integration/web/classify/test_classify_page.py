@@ -277,7 +277,7 @@ def test_labels_too_many_for_a_link_are_told(client, start_worker):
     start_worker()
     page = _post(client, labels=",".join(f"标签{number}" for number in range(200))).text
     assert "share-link" not in page
-    assert "too many for a link" in page
+    assert "too many labels for a link" in page
 
 
 def test_a_saved_set_makes_a_short_link_until_something_is_changed(client, start_worker):
@@ -358,7 +358,7 @@ def test_models_are_offered_with_what_they_are(client, live_worker):
     assert options == [
         ("e5-small", "", "e5-small · int8, openvino"),
         ("structbert", "", "structbert · int8, openvino"),
-        ("gone", " selected", "gone · not served now"),
+        ("gone", " selected", "gone · not available now"),
     ]
 
 

@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_read_says_why_and_can_be_read_otherwise(
     place = draft(content)
     page = _page(client.get(place))
     assert problem in page
-    assert "The file is kept" in page
+    assert "The file is stored" in page
     assert 'id="counts"' not in page
     form = {**form_fields(client.get(place).text, "draft"), "labels": "甲,乙", **override}
     page = _page(client.post(f"{place}/preview", data=form))
@@ -219,7 +219,7 @@ def test_columns_that_were_chosen_are_found_anew_when_the_file_is_read_otherwise
     page = client.post(f"{place}/preview", data={**form, "delimiter": "tab"}).text
     found = form_fields(page, "draft")
     assert (found["text_column"], found["gold_column"]) == ("", "")
-    assert "Choose the one that holds the texts" in page
+    assert "Choose the column with the texts" in page
     chosen = {**found, "text_column": "#1"}
     again = form_fields(client.post(f"{place}/preview", data=chosen).text, "draft")
     assert again["text_column"] == "#1"
@@ -229,16 +229,16 @@ def test_columns_of_another_reading_do_not_make_a_job(client, draft, filled):
     place = draft("text,x\tb\n1,2\t3\n")
     form = filled(place, text_column="#2", delimiter="tab")
     page = _page(client.post(place, data=form), 422)
-    assert "other columns than those you chose from" in page
+    assert "different columns; choose the columns again" in page
     assert client.get("/api/v1/jobs").json["jobs"] == []
     for path in ("try", "counts"):
-        assert "other columns" in html.unescape(client.post(f"{place}/{path}", data=form, headers=SCRIPT).text)
+        assert "different columns" in html.unescape(client.post(f"{place}/{path}", data=form, headers=SCRIPT).text)
 
 
 def test_a_column_that_is_called_like_a_number_is_not_mistaken(client, draft, filled):
     place = draft("#2,text\nwrong,right\n")
     page = _page(client.post(place, data={**filled(place), "text_column": "#2"}), 422)
-    assert "rename it in the file" in page
+    assert "rename that column in the file" in page
     assert client.get("/api/v1/jobs").json["jobs"] == []
 
 
@@ -252,7 +252,7 @@ def test_one_column_for_two_things_is_told_and_the_page_kept(client, draft, fill
 def test_no_column_that_is_known_by_name(client, draft, filled):
     place = draft("a,b\nx,y\n")
     page = _page(client.get(place))
-    assert "Choose the one that holds the texts" in page
+    assert "Choose the column with the texts" in page
     assert "choose …" in page
     assert 'id="counts"' not in page
     assert "Name the text column" in _page(client.post(place, data=filled(place)), 422)
@@ -291,8 +291,8 @@ def test_counts_over_the_whole_file(client, draft, filled):
     assert "the longest text has 750 characters" in page
     part = _page(client.post(f"{place}/counts", data=filled(place, gold_column="#3"), headers=SCRIPT))
     assert "<html" not in part
-    assert "<dt>Right labels</dt><dd>2</dd>" in part
-    assert "<dt>Rows without one</dt><dd>1</dd>" in part
+    assert "<dt>Gold labels</dt><dd>2</dd>" in part
+    assert "<dt>Rows without a gold label</dt><dd>1</dd>" in part
     assert 'data-labels="物流, 退款"' in part
 
 
@@ -342,7 +342,7 @@ def test_the_first_rows_are_tried(client, draft, filled, start_worker):
     form = filled(place, gold_column="#3")
     part = _page(client.post(f"{place}/try", data=form, headers=SCRIPT))
     assert "<html" not in part
-    assert "15 of 20 rows agree" in part
+    assert "15 of 20 rows match" in part
     assert sorted(request.text for request in worker.seen) == sorted(f"文{n}" for n in range(20))
     assert part.count('<span class="tag">物流</span>') == 20
     assert "A7" not in part
@@ -365,7 +365,7 @@ def test_of_long_label_sets_fewer_rows_are_tried(client, draft, filled, start_wo
     assert len(worker.seen) == tried
     assert ("With so many labels" in part) == (tried < 20)
     if tried == 10:
-        assert "only the first 10 rows were tried" in part
+        assert "only the first 10 rows were tagged" in part
 
 
 def test_an_answer_with_many_labels_is_waited_for_longer(make_app, start_worker):
@@ -398,7 +398,7 @@ def test_several_right_labels_agree_in_any_order(client, draft, filled, start_wo
     start_worker(lambda _: TextReply(scores=[0.9, 0.8, 0.1], model="e5-small"))
     place = draft("text,gold\na,退款|物流\nb,物流\n")
     form = filled(place, gold_column="#2", multi_label="on", labels="物流,退款,发票")
-    assert "1 of 2 rows agree" in _page(client.post(f"{place}/try", data=form, headers=SCRIPT))
+    assert "1 of 2 rows match" in _page(client.post(f"{place}/try", data=form, headers=SCRIPT))
 
 
 def test_what_goes_wrong_with_one_row_stands_beside_it(client, draft, filled, start_worker):
@@ -463,8 +463,8 @@ def test_without_a_worker_trying_ends_soon_and_says_so(make_app, filled):
         ({"text_column": "#9"}, "no column “#9”"),
         ({"start": "at"}, "date and time"),
         ({"start": "at", "start_at": "soon"}, "start_at"),
-        ({"start": "at", "start_at": "2999-01-02T00:00", "expires_at": "2999-01-01T00:00"}, "after the time to begin"),
-        ({"start": "at", "start_at": "2001-01-01T00:00"}, "The time to begin is past"),
+        ({"start": "at", "start_at": "2999-01-02T00:00", "expires_at": "2999-01-01T00:00"}, "after the start time"),
+        ({"start": "at", "start_at": "2001-01-01T00:00"}, "The start time is in the past"),
         ({"start": "later"}, "start"),
         ({"start": "tonight", "tonight_at": "25:00"}, "tonight_at"),
         ({"expires_at": "2001-01-01T00:00"}, "in the future"),
@@ -523,10 +523,7 @@ def test_tonight_is_the_next_time_the_clock_shows_it(client, draft, filled):
 
 def test_the_time_it_takes_is_told_from_jobs_like_it(client, draft, filled, upload, tag, database):
     place = draft()
-    assert (
-        "no job of this model with 100 rows or more has been measured"
-        in client.post(f"{place}/estimate", data=filled(place)).text
-    )
+    assert "No estimate yet" in client.post(f"{place}/estimate", data=filled(place)).text
     job_id = upload("text\n" + "a\n" * 400).json["id"]
     tag(job_id)
     with database.begin() as connection:
@@ -534,11 +531,11 @@ def test_the_time_it_takes_is_told_from_jobs_like_it(client, draft, filled, uplo
             text("UPDATE job SET running_at = ended_at - interval '4 s', queued_at = ended_at - interval '9 s'")
         )
     page = _page(client.post(f"{place}/counts", data=filled(place)))
-    assert "Likely to take" in page
+    assert "Estimated" in page
     assert "Measured on one job" in page
     part = _page(client.post(f"{place}/counts", data=filled(place), headers=SCRIPT))
     assert 'hx-swap-oob="true"' in part
-    assert "once there are labels" in client.post(f"{place}/estimate", data={"rows": "5"}).text
+    assert "Add labels to see an" in client.post(f"{place}/estimate", data={"rows": "5"}).text
     assert 'id="estimate"' in client.post(f"{place}/estimate", data={"rows": "9" * 30, "labels": "a,b"}).text
 
 
@@ -550,19 +547,19 @@ def test_each_time_has_its_zone_beside_it(client, draft, filled, monkeypatch, zo
     page = _page(client.get(place))
     told = f"UTC{datetime.now().astimezone().isoformat()[-6:]}, {zone}"
     assert page.count(f'<span class="hint">{told}</span>') == 3
-    assert f"Times are the server's, {told}." in page
+    assert f"Times are in the server's time zone, {told}." in page
     job = client.post(place, data=filled(place, start="at", start_at="2999-01-01T22:00")).headers["Location"]
-    assert f"Times are the server's, {told}." in html.unescape(client.get(job).text)
+    assert f"Times are in the server's time zone, {told}." in html.unescape(client.get(job).text)
     monkeypatch.undo()
     time.tzset()
 
 
 def test_a_file_that_was_handed_in_before_is_told(client, draft, upload):
     place = draft()
-    assert "submitted before" not in client.get(place).text
+    assert "already submitted this file" not in client.get(place).text
     job_id = upload(CSV, name="gestern.csv").json["id"]
     page = _page(client.get(place))
-    assert "submitted before" in page
+    assert "already submitted this file" in page
     assert f"/jobs/{job_id}" in page
     assert "gestern.csv" in page
     assert draft() != place

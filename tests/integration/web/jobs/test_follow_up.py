@@ -27,7 +27,7 @@ def _told(client, response) -> str | None:
 
 def test_a_deleted_job_is_named(client, job_id, tag):
     tag(job_id)
-    assert _told(client, client.post(f"/jobs/{job_id}/delete")) == "The job of tickets.csv is deleted."
+    assert _told(client, client.post(f"/jobs/{job_id}/delete")) == "The job “tickets.csv” has been deleted."
 
 
 def test_a_label_set_is_saved_and_deleted(client):
@@ -38,7 +38,7 @@ def test_a_label_set_is_saved_and_deleted(client):
     assert _told(client, client.post(f"{path}/edit", data=form)) == "Saved as version 2."
     restored = client.post(f"{path}/restore", data={"version": "1", "base": "2"})
     assert _told(client, restored) == "Saved as version 3."
-    assert _told(client, client.post(f"{path}/delete")) == "The label set “售后” is deleted."
+    assert _told(client, client.post(f"{path}/delete")) == "The label set “售后” has been deleted."
 
 
 def test_what_was_done_with_a_webhook_is_said(client):
@@ -67,11 +67,11 @@ def _post(client, path, **data):
 
 def test_an_admin_is_told_what_became_of_an_account(admin):
     added = _post(admin, "/accounts", name="小李", password=PASSWORD, role="member")
-    assert _told(admin, added) == "The account 小李 is added."
+    assert _told(admin, added) == "The account 小李 has been added."
     changed = _post(admin, "/accounts/小李", team="售后", role="member")
-    assert _told(admin, changed) == "What you changed of 小李 is saved."
+    assert _told(admin, changed) == "Your changes to 小李 have been saved."
     reset = _post(admin, "/accounts/小李/password", password="quite another one")
-    assert _told(admin, reset) == "小李 has the new password, and is signed out everywhere."
+    assert _told(admin, reset) == "The password of 小李 has been reset. All their sessions have ended."
 
 
 def test_a_person_is_told_of_the_password_and_of_signing_out(admin):

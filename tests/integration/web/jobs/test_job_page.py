@@ -36,7 +36,7 @@ def _text(response) -> str:
 def test_a_running_job_shows_what_it_found_so_far(client, half_done):
     page = _text(client.get(f"/jobs/{half_done}"))
     assert "2 of 4 rows · 50.0%" in page
-    assert "Of the first 2 rows of the file that are done" in page
+    assert "Row labels of the first 2 finished rows" in page
     labels = page.partition('id="h-labels"')[2].partition("</table>")[0]
     assert re.findall(r'scope="row">([^<]+)<', labels) == ["退款", "物流", "发票"]
     assert "50.0%" in labels

@@ -216,7 +216,7 @@ def test_an_added_row_does_not_hide_that_others_saved(client):
 def test_a_deleted_set_is_gone(client):
     path = _create(client)
     assert _path(client.post(f"{path}/delete")) == "/label-sets"
-    assert "“售后” is deleted" in client.get("/label-sets").text
+    assert "“售后” has been deleted" in client.get("/label-sets").text
     assert "售后" not in client.get("/label-sets").text
     for suffix in ("", "/edit", "/export.json", "/versions/1"):
         assert client.get(path + suffix).status_code == 404
@@ -229,7 +229,7 @@ def test_a_file_is_looked_at_before_it_is_saved(client):
     page = client.post(
         "/label-sets/import", data={"file": (io.BytesIO(file), "set.json")}, content_type="multipart/form-data"
     ).text
-    assert "not saved yet" in page
+    assert "Not saved yet" in page
     assert "No label sets yet" in client.get("/label-sets").text
     path = _path(client.post("/label-sets/new", data=_form(page)))
     assert _content(client, path) == EXPORT
@@ -252,7 +252,7 @@ def test_a_table_of_excel_becomes_a_version(client):
     [
         ("", "nothing to import"),
         ('["a", {"name": "退款", "description": 7}]', "Label 2 (“退款”)"),
-        ("a,b\n", "The first row"),
+        ("a,b\nc,d\n", "The first row"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told_where(client, text, problem):

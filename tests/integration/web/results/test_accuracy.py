@@ -46,7 +46,7 @@ def test_the_page_has_the_figures(client, judged):
     page = _text(client.get(f"/jobs/{judged()}/accuracy"))
     assert "<dt>Accuracy</dt><dd>33.3%</dd>" in page
     assert "<dt>Rows compared</dt><dd>6</dd>" in page
-    assert "<dt>Without a right label</dt><dd>1</dd>" in page
+    assert "<dt>Without a gold label</dt><dd>1</dd>" in page
     assert _table(page, 'id="h-per-label"') == [
         ["退款", "3", "0.0%", "0.0%", "0.0%"],
         ["物流", "2", "50.0%", "100.0%", "66.7%"],
@@ -59,7 +59,7 @@ def test_the_page_has_the_figures(client, judged):
 def test_of_many_right_labels_that_are_none_of_the_jobs_it_says_how_many_more(client, judged):
     job_id = judged("text,label\n" + "".join(f"文{number},g{number}\n" for number in range(1_050)))
     listed = (
-        _text(client.get(f"/jobs/{job_id}/accuracy")).partition("that the job does not have")[2].partition("</p>")[0]
+        _text(client.get(f"/jobs/{job_id}/accuracy")).partition("that are not in the label set")[2].partition("</p>")[0]
     )
     assert listed.count('class="tag"') == 20
     assert "and 1,030 more" in listed
@@ -127,7 +127,7 @@ def test_where_several_labels_may_apply_the_page_has_what_applies(client, upload
     job_id = upload(CSV, gold_column="label", multi_label="true").json["id"]
     tag(job_id)
     page = _text(client.get(f"/jobs/{job_id}/accuracy"))
-    assert "no confusions and no thresholds" in page
+    assert "no confusion matrix" in page
     assert _table(page, 'id="h-per-label"')[0][:2] == ["退款", "3"]
     assert "h-confusions" not in page
     assert "<polyline" not in page
@@ -138,7 +138,7 @@ def test_where_several_labels_may_apply_the_page_has_what_applies(client, upload
 def test_a_job_without_gold_column_says_how_to_have_accuracy(client, job_id, tag):
     tag(job_id)
     for path in (f"/jobs/{job_id}/accuracy", f"/jobs/{job_id}/accuracy/rows?gold=0&predicted=0"):
-        assert "Upload a file with a column that has the right label" in _text(client.get(path))
+        assert "Upload a file with a gold column" in _text(client.get(path))
     assert f"/jobs/{job_id}/accuracy" not in client.get(f"/jobs/{job_id}").text
     answer = client.get(f"/api/v1/jobs/{job_id}/accuracy")
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
@@ -146,7 +146,7 @@ def test_a_job_without_gold_column_says_how_to_have_accuracy(client, job_id, tag
 
 def test_before_the_end_the_page_says_to_wait(client, upload):
     job_id = upload(gold_column="label").json["id"]
-    assert "counted once every row is tagged" in _text(client.get(f"/jobs/{job_id}/accuracy"))
+    assert "available once every row is tagged" in _text(client.get(f"/jobs/{job_id}/accuracy"))
     client.post(f"/jobs/{job_id}/cancel")
     assert "Resume it" in _text(client.get(f"/jobs/{job_id}/accuracy"))
     answer = client.get(f"/api/v1/jobs/{job_id}/accuracy.csv")
@@ -156,7 +156,7 @@ def test_before_the_end_the_page_says_to_wait(client, upload):
 def test_an_empty_gold_column_is_told(client, judged):
     job_id = judged("text,label\n一,\n二,\n三,\n")
     page = _text(client.get(f"/jobs/{job_id}/accuracy"))
-    assert "the column with the right labels is empty" in page
+    assert "the gold column is empty" in page
 
 
 @pytest.mark.parametrize(
@@ -188,8 +188,8 @@ def test_the_rows_of_a_cell_come_in_pages(client, judged):
 def test_a_cell_whose_rows_were_corrected_says_that_none_is_left(client, judged):
     job_id = judged()
     client.post(f"/jobs/{job_id}/review", data={"shown": "2", "row-2": "1"})
-    assert "There are no such rows any more" in _text(client.get(f"/jobs/{job_id}/accuracy/rows?gold=1&predicted=0"))
-    assert "Counted when the job last ended" in _text(client.get(f"/jobs/{job_id}/accuracy"))
+    assert "There are no such rows" in _text(client.get(f"/jobs/{job_id}/accuracy/rows?gold=1&predicted=0"))
+    assert "Measured when the job last finished" in _text(client.get(f"/jobs/{job_id}/accuracy"))
 
 
 def test_programs_get_all_of_it(client, judged):

@@ -314,8 +314,8 @@ def test_the_page_tells_what_the_whole_file_changed(client, tagged, embed, work)
         " SELECT id, row_no, 'ok', 2, 0.9, 0.8 FROM job, unnest('{3,4}'::int[]) AS row_no"
     )
     page = _page(client.get(f"/jobs/{job_id}"))
-    assert "2 of 30 rows have another label" in page
-    assert "Learnt with 1 corrected row." in page
+    assert "changed 2 of 30 labels" in page
+    assert "Learned from 1 corrected row." in page
     surest = page.partition("Most confident changes")[2].partition("</table>")[0]
     assert re.findall(r'<span class="tag">([^<]+)</span>', surest) == ["物流", "发票"] * 2
     assert _shown(_page(client.get(f"/jobs/{job_id}/review"))) == [9, 8]

@@ -86,7 +86,7 @@ def test_an_ended_job_shows_counts_labels_accuracy_and_errors(client, tag):
     assert "empty text" in page
     assert "job.js" not in page
     assert re.findall(r'href="(/api[^"]+)"', page) == [
-        f"/api/v1{location}/{end}" for end in ("results.csv", "results.xlsx", "results.jsonl", "errors.csv")
+        f"/api/v1{location}/{end}" for end in ("results.csv", "results.xlsx", "results.jsonl", "errors.csv?language=en")
     ]
 
 
@@ -153,7 +153,7 @@ def test_what_is_not_there_is_a_page(client, path):
 def test_pages_stand_while_the_servers_are_away(make_app):
     client = make_app(database_url="postgresql://127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0").test_client()
     checked_page(client.get("/"))
-    assert "cannot be told just now" in checked_page(client.get("/upload"))
+    assert "earlier uploads can" in checked_page(client.get("/upload"))
     checked_page(client.get("/jobs"), 503)
     checked_page(client.post("/", data={"text": "x", "labels": "a,b"}), 503)
 

@@ -3,6 +3,12 @@ import pytest
 from web.jobs.pages import _about
 from web.results.accuracy import confusions_of, steps, suggested
 from web.shell.filters import compact
+from yeban.jobs.reports import ConfusionMatrix, Evaluation, Threshold
+
+
+def _evaluation(**fields):
+    figures = {"accuracy": 0.5, "macro_f1": 0.5, "per_label": {}, "unknown_gold": {}, "unknown_gold_left_out": 0}
+    return Evaluation(rows=10, without_gold=0, **figures, **fields)
 
 
 def test_between_two_scores_the_next_one_holds():
@@ -16,17 +22,21 @@ def test_between_two_scores_the_next_one_holds():
 
 
 def test_shares_are_of_the_rows_with_that_gold_label():
-    found = confusions_of({"confusion": {"cells": [[0, 0, 6], [0, 1, 2], [None, 0, 3]], "left_out": 4}})
+    matrix = ConfusionMatrix(cells=((0, 0, 6), (0, 1, 2), (None, 0, 3)), left_out=4)
+    found = confusions_of(_evaluation(confusion=matrix))
     assert [cell.share for cell in found.cells] == [0.75, 0.25, 1.0]
     assert [(cell.gold, cell.predicted) for cell in found.mistakes()] == [(0, 1), (None, 0)]
-    assert confusions_of({}) is None
+    assert confusions_of(_evaluation()) is None
 
 
 def test_the_suggestion_is_for_nine_of_ten():
-    given = [{"wanted": 0.8, "threshold": 0.3}, {"wanted": 0.9, "threshold": 0.6}]
-    assert suggested({"thresholds": given}) == given[1]
-    assert suggested({"thresholds": given[:1]}) is None
-    assert suggested({}) is None
+    given = tuple(
+        Threshold(wanted=wanted, threshold=threshold, precision=wanted, coverage=0.5)
+        for wanted, threshold in ((0.8, 0.3), (0.9, 0.6))
+    )
+    assert suggested(_evaluation(thresholds=given)) == given[1]
+    assert suggested(_evaluation(thresholds=given[:1])) is None
+    assert suggested(_evaluation()) is None
 
 
 @pytest.mark.parametrize(
