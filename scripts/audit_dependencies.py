@@ -51,7 +51,7 @@ class Ignored:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What to say, a line each, and whether the run fails."""
+    """Report lines, and a flag for failure."""
 
     lines: tuple[str, ...]
     failed: bool

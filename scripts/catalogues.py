@@ -18,7 +18,7 @@ from web.i18n.locale import LANGUAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 TRANSLATIONS = ROOT / "web" / "translations"
-#: What is translated; English is what the sources say.
+#: Languages with a catalogue; English is the language of the sources.
 TRANSLATED = tuple(code for code in LANGUAGES if code != "en")
 
 PACKAGES = ("web", "worker", "yeban")
@@ -86,12 +86,12 @@ def extracted() -> Catalog:
 
 
 def path_of(code: str) -> Path:
-    """The catalogue of a language, as people edit it."""
+    """Path of the catalogue that translators edit."""
     return TRANSLATIONS / code / "LC_MESSAGES" / "messages.po"
 
 
 def read(code: str) -> Catalog:
-    """The catalogue of a language; an empty one if there is none yet."""
+    """Read a language's catalogue; a new one is empty."""
     path = path_of(code)
     if not path.exists():
         return Catalog(locale=code, project="Yeban", fuzzy=False)
@@ -100,8 +100,8 @@ def read(code: str) -> Catalog:
 
 
 def updated(catalogue: Catalog) -> Catalog:
-    """``catalogue`` with what is to be translated now: new messages are empty, those no longer used are gone."""
-    # Nothing is guessed from what resembles it: a guess looks translated, and is wrong.
+    """Update ``catalogue``: add new messages untranslated, remove unused ones."""
+    # No fuzzy matching: a guess looks translated but is wrong.
     catalogue.update(extracted(), no_fuzzy_matching=True, update_header_comment=False, keep_user_comments=True)
     catalogue.obsolete.clear()
     catalogue.creation_date = catalogue.revision_date = _ALWAYS
@@ -109,14 +109,14 @@ def updated(catalogue: Catalog) -> Catalog:
 
 
 def written(catalogue: Catalog) -> bytes:
-    """A catalogue as text: no dates and no line numbers, so that a change shows what was changed and nothing else."""
+    """Write a catalogue without dates and line numbers, which would clutter diffs."""
     file = io.BytesIO()
     write_po(file, catalogue, width=120, include_lineno=False, include_previous=False, ignore_obsolete=True)
     return _UNSTEADY.sub("", file.getvalue().decode()).encode()
 
 
 def compiled(catalogue: Catalog) -> bytes:
-    """A catalogue as the pages read it."""
+    """Compile a catalogue for the pages."""
     catalogue.creation_date = catalogue.revision_date = _ALWAYS
     file = io.BytesIO()
     write_mo(file, catalogue)
@@ -124,7 +124,7 @@ def compiled(catalogue: Catalog) -> bytes:
 
 
 def missing(catalogue: Catalog) -> Iterator[str]:
-    """The messages that have no translation yet."""
+    """Yield untranslated messages."""
     for message in catalogue:
         strings = message.string if isinstance(message.string, tuple | list) else (message.string,)
         if message.id and not all(strings):
@@ -132,7 +132,7 @@ def missing(catalogue: Catalog) -> Iterator[str]:
 
 
 def main() -> int:
-    """Extract, update and compile; says what is still to be translated."""
+    """Extract, update and compile; print untranslated messages."""
     untranslated = 0
     for code in TRANSLATED:
         catalogue = updated(read(code))

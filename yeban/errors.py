@@ -1,7 +1,6 @@
-"""Every error a user can meet: one shallow tree, each class with a stable ``code``.
+"""Errors that users can meet, each class with a stable ``code``, and their messages.
 
-The codes are part of the public contract (API ``code``, log field, exit codes);
-how each maps to an HTTP status is the web's business.
+The codes are part of the public contract (API ``code``, log field, exit status). The web maps them to HTTP statuses.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeAlias
 
-#: A value of a message: a message of its own, a list of them, or plain JSON.
+#: A parameter of a message: another message, several messages, or a JSON scalar.
 Parameter: TypeAlias = "Message | tuple[Message, ...] | str | int | float | bool | None"
 
 _MAX_CHARS = 500
@@ -33,7 +32,7 @@ class Message:
 
     @classmethod
     def verbatim(cls, text: str) -> Self:
-        """A message that says ``text`` in every language."""
+        """Return a message with the same ``text`` in every language."""
         return cls(text.replace("%", "%%"))
 
     def to_json(self) -> dict[str, Any]:
@@ -46,12 +45,12 @@ class Message:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """The message that ``to_json`` wrote."""
+        """Read the form that :meth:`to_json` writes."""
         return cls(document["id"], {name: _from_json(value) for name, value in document["parameters"].items()})
 
 
 def msg(message_id: str, /, **parameters: object) -> Message:
-    """A message; ``scripts/translate`` extracts the literal id of each call into the catalogue.
+    """Create a message. ``scripts/translate`` extracts the literal id of each call into the catalogue.
 
     An error as a parameter becomes its message; other values that are not JSON become ``str(value)``.
     """
@@ -59,12 +58,12 @@ def msg(message_id: str, /, **parameters: object) -> Message:
 
 
 def stored_message(document: Mapping[str, Any] | None) -> Message | None:
-    """The message in a nullable ``jsonb`` column."""
+    """Read the message of a nullable ``jsonb`` column."""
     return None if document is None else Message.from_json(document)
 
 
 def message_of(error: BaseException) -> Message:
-    """The message of an expected error, or the type and text of another one; values are cut to 500 characters."""
+    """Return an expected error's message, or the type and text of another, cut to 500 characters."""
     if isinstance(error, YebanError):
         parameters = error.message.parameters.items()
         return Message(error.message.id, {name: _shortened(value) for name, value in parameters})
@@ -104,7 +103,7 @@ def _from_json(value: Any) -> Parameter:
 class YebanError(Exception):
     """Base of all expected failures.
 
-    ``message`` is one sentence for a person: what is wrong, where, and what to do.
+    ``message`` is one sentence for a person: the fault, its place and the remedy.
     ``context`` holds JSON-serialisable facts for programs (``row``, ``column``, ``limit``, …).
     """
 
@@ -146,7 +145,7 @@ class InvalidTable(YebanError):
 
 
 class UnknownColumn(InvalidTable):
-    """A column was named that the table's header does not have."""
+    """The table's header has no column of this name."""
 
     code = "unknown_column"
 
@@ -158,31 +157,31 @@ class TooLarge(YebanError):
 
 
 class NotFound(YebanError):
-    """No such job (or it is not the caller's)."""
+    """The thing does not exist, or the viewer may not see it."""
 
     code = "not_found"
 
 
 class Unauthorized(YebanError):
-    """Nobody may do that without signing in, or the name, password or token is wrong."""
+    """The request needs an account, or its name, password or token is wrong."""
 
     code = "unauthorized"
 
 
 class RateLimited(YebanError):
-    """Whoever asks has asked too often; ``context["retry_after_s"]`` says when to try again."""
+    """The account sent too many requests; ``context["retry_after_s"]`` is the time to wait."""
 
     code = "rate_limited"
 
 
 class Forbidden(YebanError):
-    """Whoever asks may not do that."""
+    """The account lacks the permission."""
 
     code = "forbidden"
 
 
 class Conflict(YebanError):
-    """The request does not fit the job's present state, or an idempotency key was reused for another request."""
+    """The request conflicts with the current state, or reuses another request's idempotency key."""
 
     code = "conflict"
 
@@ -200,7 +199,7 @@ class ModelUnusable(YebanError):
 
 
 class EngineUnavailable(YebanError):
-    """A session or device was asked for that cannot run here (missing package, driver or hardware)."""
+    """The requested session or device cannot run here (missing package, driver or hardware)."""
 
     code = "engine_unavailable"
 
@@ -212,7 +211,7 @@ class EngineFailed(YebanError):
 
 
 class Overloaded(YebanError):
-    """The interactive queue is full; ``context["retry_after_s"]`` says when to try again."""
+    """The interactive queue is full; ``context["retry_after_s"]`` is the time to wait."""
 
     code = "overloaded"
 
@@ -236,12 +235,12 @@ class ConfigurationError(YebanError):
 
 
 def error_from_code(code: str, message: Message) -> YebanError:
-    """The error that ``code`` stands for, as when a worker's answer names one; an unknown code gives the base."""
+    """Return the error for ``code``, as in a worker's answer; the base class for an unknown code."""
     return error_classes().get(code, YebanError)(message)
 
 
 def error_classes() -> dict[str, type[YebanError]]:
-    """Every error class by its code."""
+    """Return every error class by its code."""
     found = [YebanError]
     for known in found:
         found.extend(known.__subclasses__())

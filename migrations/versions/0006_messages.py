@@ -113,7 +113,7 @@ def _distinct(column: str, reason: str) -> list[str]:
 
 
 def _convert(pairs: list[dict[str, str]], to: str) -> None:
-    """Rewrite the columns, and the reasons within reports, by ``pairs`` of what is and what will be stored."""
+    """Rewrite the columns, and the reasons within reports, by ``pairs`` of old and new values."""
     connection = op.get_bind()
     connection.execute(sa.text("CREATE TEMPORARY TABLE conversion (before text, after text)"))
     if pairs:

@@ -63,7 +63,7 @@ def fit_sigmoid(files: Sequence[tuple[Floats, NDArray[np.intp]]], *, rounds: int
     """``(midpoint, width)`` of the sigmoid, by Newton's method on the likelihood of "is the right label".
 
     Each file is ``(n_texts, n_labels)`` lifts, and ``(n_texts,)`` indices of the right label, and
-    counts the same whatever its size.
+    counts the same regardless of its size.
     """
     values, targets, weights = [], [], []
     for lifts, gold in files:

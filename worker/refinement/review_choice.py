@@ -15,7 +15,7 @@ def suggest(rows: Rows, probabilities: Floats, known: Labels, count: int) -> lis
     """Up to ``count`` places in ``rows``, the most useful first; rows with a known label are left out.
 
     A row's worth is how close its best two labels are, times how similar it is to its nearest rows, and falls with its
-    similarity to what is known or chosen before it, so that the choice spreads over the file.
+    similarity to known and already chosen rows, so that the choice spreads over the file.
     """
     step = -(-len(rows) // _CANDIDATES)
     places = np.unique(np.concatenate([np.arange(0, len(rows), step), np.flatnonzero(known != UNKNOWN)]))

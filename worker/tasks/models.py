@@ -48,7 +48,7 @@ class Model:
         """Run a plan, within a turn. Raises the engine's errors, and ``EngineFailed`` for infinite or NaN scores."""
         with tracing.span("engine", {"yeban.model": self.classifier.info.name}) as span:
             scored = self.classifier.run(plan, progress=work.progress)
-            # NaN must never be stored or shown, whatever the engine.
+            # NaN must never be stored or shown, for any engine.
             if not all(np.isfinite(scores).all() for scores in scored.scores):
                 raise EngineFailed(msg("The engine returned scores that are not finite."))
             stats = scored.stats

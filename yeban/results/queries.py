@@ -150,7 +150,7 @@ EFFECTIVE = statement(
 )
 
 #: Numbers of the rows of a block of the file with one gold label and one effective label. Results are looked up by key
-#: and only for rows with that gold label, whatever the statistics say.
+#: and only for rows with that gold label, regardless of the statistics.
 CONFUSED = statement(
     """
     SELECT "row".row_no

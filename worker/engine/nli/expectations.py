@@ -1,4 +1,4 @@
-"""What every build of one cross-encoder must say: questions and answers, kept beside the model.
+"""Expected answers of a cross-encoder, stored beside the model and checked for every build.
 
 Random pairs of several shapes are answered by the NumPy oracle: they catch a graph that is wrong at some length. Pairs
 of sample texts and labels are answered by the float32 graph once it has passed: they tell what a lower precision costs.

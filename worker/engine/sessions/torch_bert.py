@@ -122,7 +122,7 @@ class Bert:
 def read_bert(path: Path, *, device: torch.device, dtype: torch.dtype) -> Bert:
     """Take the network out of the ONNX graph at ``path``: its constants by their names, its geometry by its metadata.
 
-    Raises :class:`~yeban.errors.ModelUnusable` when the graph is none, or not of a BERT cross-encoder.
+    Raises :class:`~yeban.errors.ModelUnusable` if the file is not a graph of a BERT cross-encoder.
     """
     try:
         model = onnx.load(path)
@@ -134,7 +134,7 @@ def read_bert(path: Path, *, device: torch.device, dtype: torch.dtype) -> Bert:
             epsilon=float(facts["epsilon"]),
             classes=int(facts["classes"]),
         )
-        # Copied, since the arrays share the model's memory and may be written to by nobody.
+        # Copied, since the arrays share the model's read-only memory.
         weights = {each.name: torch.from_numpy(numpy_helper.to_array(each).copy()) for each in model.graph.initializer}
         if "emb.pos" not in weights:
             weights["emb.pos"] = weights["positions"]
@@ -151,7 +151,7 @@ def read_bert(path: Path, *, device: torch.device, dtype: torch.dtype) -> Bert:
         raise ModelUnusable(
             msg("The GPU has no memory for %(path)s: %(error)s", path=path.name, error=error)
         ) from error
-    except Exception as error:  # onnx and protobuf raise whatever they like
+    except Exception as error:  # onnx and protobuf raise arbitrary errors
         raise ModelUnusable(msg("torch cannot load %(path)s: %(error)s", path=path.name, error=error)) from error
 
 

@@ -3,7 +3,7 @@
 The ``tokenizers`` library has a BERT normaliser too, but a faster one that differs: its tables of control
 characters, punctuation and ideographs are those of another Unicode version, and it does not compose characters
 (NFC) before it splits them. So texts are normalised here, to words between spaces, and the library only
-looks the pieces of words up. What is kept on disk is a common ``tokenizer.json``, which says the same in the
+looks the pieces of words up. The file on disk is a common ``tokenizer.json``, which describes the same in the
 library's terms.
 """
 
