@@ -42,6 +42,5 @@ def create_app(settings: Settings, database_url: str, redis_url: str) -> Flask:
     csrf.install(app)
     locale.install(app)
     errors.install(app)
-    parsing.install(app, settings)
     blueprints.install(app)
     return app

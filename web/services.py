@@ -33,7 +33,7 @@ _LEAST_TEXTS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """The settings, a pool of connections to each server, and how many texts and uploads are in progress."""
+    """The settings, a pool of connections to each server, and how many texts, uploads and downloads are in progress."""
 
     settings: Settings
     database: Database
@@ -41,6 +41,7 @@ class Services:
     sender: TaskSender
     texts: Admission
     uploads: Admission
+    downloads: Admission
 
     def send_hints(self) -> None:
         """Queue the next chunks. If that fails, a worker's sweep queues them later."""
@@ -77,6 +78,7 @@ def open_services(settings: Settings, database_url: str, redis_url: str) -> Serv
             target_s=settings.interactive_target_ms / 1000,
         ),
         uploads=Admission(msg("uploads"), most=min(settings.upload_limit, max(1, settings.web_threads // 4))),
+        downloads=Admission(msg("downloads"), most=max(1, settings.web_threads // 2)),
     )
 
 

@@ -68,7 +68,7 @@ def install(app: Flask, settings: Settings, redis_url: str) -> None:
         return
     client = make_redis(
         redis_url,
-        max_connections=settings.web_threads + 1,
+        max_connections=2 * settings.web_threads,  # uploads have threads of their own
         connect_timeout_s=_REDIS_TIMEOUT_S,
         timeout_s=_REDIS_TIMEOUT_S,
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from contextlib import ExitStack
+from itertools import chain, islice
 from typing import Literal
 from urllib.parse import quote
 
 from flask import Response
 
+from web.services import services
 from yeban.tabular import write_table
 
 Format = Literal["csv", "xlsx", "jsonl"]
@@ -19,6 +22,10 @@ _TYPES: dict[Format, str] = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "jsonl": "application/jsonl",
 }
+
+#: Downloads that read rows at a time: more would keep the interpreter from short requests.
+_READING = threading.BoundedSemaphore(2)
+_BATCH_ROWS = 256
 
 
 def download(
@@ -31,15 +38,31 @@ def download(
     guard: bool,
     bom: bool,
 ) -> Response:
-    """Stream a table, named after its source. Memory does not grow with it."""
-    blocks: Iterator[bytes] = iter(write_table(file_format, columns, rows, guard=guard, bom=bom))
-    # The first block before the status line, so that a server that is away is an error and not a broken file.
-    first = next(blocks, b"")
-    response = Response(chain([first], blocks), content_type=_TYPES[file_format])
+    """Stream a table, named after its source. Memory does not grow with it.
+
+    Raises :class:`~yeban.errors.Overloaded` while too many downloads are in progress.
+    """
+    with ExitStack() as place:
+        place.enter_context(services().downloads.admit())
+        blocks = iter(write_table(file_format, columns, _in_turn(rows), guard=guard, bom=bom))
+        # Make the first block before the status line, so that an unreachable server is an error and not a broken file.
+        first = next(blocks, b"")
+        response = Response(chain([first], blocks), content_type=_TYPES[file_format])
+        response.call_on_close(place.pop_all().close)
     stem = source_name.rpartition(".")[0] or source_name
     response.headers["Content-Disposition"] = disposition(f"{stem}-{ending}.{file_format}")
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _in_turn(rows: Iterable[Sequence[str | float | None]]) -> Iterator[Sequence[str | float | None]]:
+    remaining = iter(rows)
+    while True:
+        with _READING:
+            batch = list(islice(remaining, _BATCH_ROWS))
+        if not batch:
+            return
+        yield from batch
 
 
 def disposition(name: str, *, unnamed: str = "job") -> str:

@@ -18,6 +18,7 @@ from web.http.refusals import Refusal
 from web.http.resubmission import resubmission
 from web.i18n.library_messages import of_request
 from web.i18n.messages import translated
+from web.server.asgi import RequestStalled
 from web.services import services
 from yeban import errors
 from yeban.errors import Message, TooLarge, Unauthorized, YebanError, msg
@@ -92,6 +93,7 @@ def install(app: Flask) -> None:
     """Handle every error of ``app``."""
     app.register_error_handler(YebanError, answer)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(RequestStalled, _stalled)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -162,6 +164,11 @@ def _http_error(error: HTTPException) -> AnyResponse:
     if isinstance(error, Refusal):
         detail = error.message
     return _respond(status, Problem(title, detail, code), headers)
+
+
+def _stalled(error: RequestStalled) -> AnyResponse:
+    message = msg("The request stalled for %(seconds)s s.", seconds=format(error.seconds, "g"))
+    return _http_error(Refusal(HTTPStatus.REQUEST_TIMEOUT, message))
 
 
 def _unexpected(error: Exception) -> Response:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import socket
-import threading
-import time
-from functools import partial
 from http import HTTPStatus
 from typing import IO, Any, TypeVar, cast
 
-from flask import Flask, Response, request
 from flask import Request as FlaskRequest
+from flask import request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -21,21 +16,13 @@ from werkzeug.formparser import FormDataParser
 from web.http import csrf
 from web.http.refusals import Refusal
 from web.i18n.library_messages import located, of_value
-from web.server.slow_clients import DEADLINES
 from yeban.errors import InvalidRequest, TooLarge, msg
-from yeban.settings import Settings
 
 #: Most fields of a form without files: a thousand labels with descriptions and examples, and room.
 MAX_FORM_FIELDS = 12_000
 
 _MAX_PROBLEMS = 10
 _READ_BYTES = 1 << 16
-#: Answers that are given before the request's body is read.
-_BODY_UNREAD = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS})
-_DRAIN_BYTES = 1 << 16
-_DRAIN_S = 30.0
-#: Refused bodies that are read on for at a time; each takes a request thread.
-_DRAINS = threading.BoundedSemaphore(8)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -190,88 +177,6 @@ def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
         return model.model_validate(given)
     except ValidationError as error:
         raise invalid(error) from None
-
-
-def install(app: Flask, settings: Settings) -> None:
-    """Let no client of ``app`` hold a thread by saying nothing, in the midst of its request or of the answer."""
-
-    def lose_patience() -> None:
-        connection = request.environ.get("gunicorn.socket")
-        if connection is not None:
-            connection.settimeout(settings.client_timeout_s)
-            request.environ["wsgi.input"] = _Body(request.environ["wsgi.input"], settings.client_timeout_s)
-            if request.method not in {"GET", "HEAD"}:
-                DEADLINES.set(connection, DEADLINES.body_s)
-
-    def regain_patience(_error: BaseException | None = None) -> None:
-        # The answer may be as long as it likes.
-        if (connection := request.environ.get("gunicorn.socket")) is not None:
-            DEADLINES.lift(connection)
-
-    app.before_request(lose_patience)
-    app.teardown_request(regain_patience)
-    app.after_request(_finish_body)
-
-
-def take_time() -> None:
-    """Let the body of this request come as slowly as it likes, as long as something comes."""
-    if (connection := request.environ.get("gunicorn.socket")) is not None:
-        DEADLINES.lift(connection)
-
-
-class _Body:
-    """A request's body whose sender may fall silent."""
-
-    def __init__(self, stream: IO[bytes], patience_s: float) -> None:
-        self._stream = stream
-        self._patience_s = patience_s
-
-    def read(self, *size: int) -> bytes:
-        try:
-            return self._stream.read(*size)
-        except TimeoutError:
-            raise Refusal(
-                HTTPStatus.REQUEST_TIMEOUT,
-                msg("The request stalled for %(seconds)s s.", seconds=format(self._patience_s, "g")),
-            ) from None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def _finish_body(response: Response) -> Response:
-    """See to what was not read of a request's body before its answer."""
-    if response.status_code == HTTPStatus.REQUEST_TIMEOUT:
-        response.call_on_close(partial(_read_no_more, request.environ.get("gunicorn.socket")))
-    elif response.status_code in _BODY_UNREAD:
-        response.call_on_close(partial(_drain, request.environ["wsgi.input"], request.environ.get("gunicorn.socket")))
-    return response
-
-
-def _read_no_more(connection: socket.socket | None) -> None:
-    """Keep the server from waiting for the rest of a body itself, as it does before it takes the next request."""
-    if connection is not None:
-        with contextlib.suppress(OSError):  # the caller has gone
-            connection.shutdown(socket.SHUT_RD)
-
-
-def _drain(stream: Any, connection: socket.socket | None) -> None:
-    """Read on, once the answer is sent, what the caller still sends of a body that was refused.
-
-    Closing with data unread resets the connection, and the caller would see that in place of the answer. But where many
-    are refused, reading on for all would take the threads that refusing was to keep free.
-    """
-    if not _DRAINS.acquire(blocking=False):
-        _read_no_more(connection)
-        return
-    end = time.monotonic() + _DRAIN_S
-    try:
-        while time.monotonic() < end and stream.read(_DRAIN_BYTES):
-            pass
-    except (OSError, ValueError, Refusal):
-        return  # the caller has gone
-    finally:
-        _DRAINS.release()
 
 
 def invalid(error: ValidationError) -> InvalidRequest:

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from werkzeug.datastructures import FileStorage
 
 from web.auth.authentication import viewer
-from web.http.parsing import Fields, take_time
+from web.http.parsing import Fields
 from web.label_sets.input import LabelSetForm, label_set_of_form
 from web.monitoring.served_models import check_model
 from web.services import Services
@@ -100,7 +100,6 @@ def expect_upload(services: Services) -> Iterator[None]:
     request.max_form_memory_size = FORM_BYTES
     request.max_form_parts = MAX_FORM_PARTS
     with services.uploads.admit():
-        take_time()
         yield
 
 

