@@ -18,7 +18,7 @@ from web.http.refusals import Refusal
 from web.http.resubmission import resubmission
 from web.i18n.library_messages import of_request
 from web.i18n.messages import translated
-from web.server.asgi import RequestStalled
+from web.server.connection import RequestStalled
 from web.services import services
 from yeban import errors
 from yeban.errors import Message, TooLarge, Unauthorized, YebanError, msg

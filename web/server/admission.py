@@ -1,7 +1,7 @@
-"""How much of one kind of work is taken on at a time, so that what is taken on is done in time.
+"""Admission control: limit the work in progress, so that admitted work finishes on time.
 
-A queue that takes everything serves nobody once more comes in than goes out: each answer is later than the one before,
-until all are too late. Here the excess is refused at once, with word when to try again.
+Under overload an unbounded queue delays every answer more than the one before, until all are late. Rejecting the excess
+at once, with a time to retry, keeps the others fast.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from yeban.errors import Message, NoAnswer, Overloaded, msg
 from yeban.telemetry import metrics
 
 _RETRY_AFTER_S = 1
-#: What is left of the limit when answers take too long. TCP's half would leave workers idle; this is near enough to
-#: what they bear that a few steps find it.
+#: Factor on the limit after a late answer. TCP's half would leave workers idle; a few steps of this size find their
+#: capacity.
 _DECREASE = 0.8
 
 
 class Admission:
-    """Counts what is in progress in this process, and refuses what would exceed the limit. Thread-safe.
+    """Limit on the work in progress in this process. Thread-safe.
 
-    With a target the limit adapts, as TCP's congestion window does: it grows by at most one for each limit's worth of
-    answers within the target, and shrinks by a fifth when one comes later. So it finds what the workers can bear, which
-    depends on the model, the labels and whatever else they do, and nobody has to know it.
+    With a target the limit adapts like TCP's congestion window: it grows by at most one for each limit's worth of
+    answers within the target, and shrinks by a fifth after a late one. It thus finds the capacity of the workers, which
+    depends on the model, the labels and their other work.
     """
 
     def __init__(
@@ -50,19 +50,19 @@ class Admission:
 
     @property
     def limit(self) -> int:
-        """How many may be in progress at present."""
+        """Current limit."""
         return int(self._limit)
 
     @property
     def in_progress(self) -> int:
-        """How many are."""
+        """Work in progress."""
         return self._in_progress
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Hold a place for the length of the block. Raises :class:`~yeban.errors.Overloaded` when there is none.
+        """Admit the block as work in progress. Raises :class:`~yeban.errors.Overloaded` at the limit.
 
-        A block that fails says nothing of how long answers take, unless it fails for want of one.
+        A failed block does not change the limit, unless it failed with ``NoAnswer``.
         """
         started = self._clock()
         with self._lock:
@@ -77,7 +77,7 @@ class Admission:
                     retry_after_s=_RETRY_AFTER_S,
                 )
             self._in_progress += 1
-            self._tell()
+            self._record()
         try:
             yield
         except NoAnswer:
@@ -88,9 +88,9 @@ class Admission:
         finally:
             with self._lock:
                 self._in_progress -= 1
-                self._tell()
+                self._record()
 
-    def _tell(self) -> None:
+    def _record(self) -> None:
         metrics.IN_PROGRESS.labels(what=str(self._what)).set(self._in_progress)
         metrics.ADMISSION_LIMIT.labels(what=str(self._what)).set(self.limit)
 
@@ -99,9 +99,9 @@ class Admission:
             return
         with self._lock:
             if not late:
-                # Only a limit that is made use of is known to be borne.
+                # Raise only a limit that is in use.
                 if self._in_progress >= self._limit / 2:
                     self._limit = min(self._most, self._limit + 1 / self._limit)
-            elif started >= self._shrunk_at:  # those that were under way when it shrank could not know
+            elif started >= self._shrunk_at:  # work admitted before the limit shrank does not count
                 self._limit = max(self._least, self._limit * _DECREASE)
                 self._shrunk_at = self._clock()

@@ -25,12 +25,13 @@ from gunicorn.workers.base import Worker
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn import Config, Server
 
-from web.server.asgi import HEAD_BYTES, Connection, Limits, ThreadedApp
+from web.server.bridge import ThreadedApp
+from web.server.connection import HEAD_BYTES, Connection, Limits
 from yeban.settings import Settings
 from yeban.telemetry import metrics, tracing
 
 _GRACEFUL_S = 30
-#: Seconds before the master kills a process in which the process cuts off what is still in progress.
+#: Seconds before the master kills a process, at which the process aborts requests in progress.
 _CUT_S = 2
 
 _FILES = resource.RLIMIT_NOFILE
@@ -48,7 +49,7 @@ _PR_SET_PDEATHSIG = 1
 def _end_with_master(_arbiter: Arbiter, worker: Any) -> None:
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != worker.ppid:  # it died before that
+    if os.getppid() != worker.ppid:  # the master died before
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -173,7 +174,7 @@ def _most_connections() -> int:
 
 
 class GunicornLog(Logger):  # type: ignore[misc]
-    """Leaves handlers and form to the root logger."""
+    """A logger that leaves handlers and format to the root logger."""
 
     def setup(self, cfg: Any) -> None:
         """Called by gunicorn once it knows its configuration, and again when that is reloaded."""
@@ -181,5 +182,5 @@ class GunicornLog(Logger):  # type: ignore[misc]
         for logger in (self.error_log, self.access_log):
             logger.handlers.clear()
             logger.propagate = True
-        # Below that it tells the paths of requests, which are whatever the caller typed.
+        # Lower levels log request paths, which callers control.
         self.error_log.setLevel(max(self.error_log.level, logging.INFO))

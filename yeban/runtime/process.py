@@ -76,15 +76,15 @@ class SupervisedProcess(ABC):
         asked_at, self._asked_at = self._asked_at or 0.0, None
         if process is None:
             return
-        for step, (number, patience_s) in enumerate(self.stop_steps):
+        for step, (number, stop_timeout_s) in enumerate(self.stop_steps):
             if step:
                 process.send_signal(number)
             else:
-                patience_s = max(0.1, asked_at + patience_s - time.monotonic())  # noqa: PLW2901
+                stop_timeout_s = max(0.1, asked_at + stop_timeout_s - time.monotonic())  # noqa: PLW2901
             try:
-                process.wait(patience_s)
+                process.wait(stop_timeout_s)
             except subprocess.TimeoutExpired:
-                log.warning("%s did not stop within %.3g s of %s", self.title, patience_s, number.name)
+                log.warning("%s did not stop within %.3g s of %s", self.title, stop_timeout_s, number.name)
             else:
                 break
         else:

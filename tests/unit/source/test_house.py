@@ -36,7 +36,6 @@ _SMALL = {
     "web.app": "the factory that programs and tests import",
     "web.auth.first_account": "runs before the server starts",
     "web.auth.sign_in_pages": "its routes, beside the other pages of accounts",
-    "web.shell.api_docs_page": "its routes",
     "web.shell.preferences": "its routes",
     "worker.engine.models.verification": "a check of its own",
     "yeban.cli.database": "a command",

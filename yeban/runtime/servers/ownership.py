@@ -111,8 +111,8 @@ def published(data_dir: Path) -> Started | None:
         os.close(lock)
 
 
-def _acquire(lock: int, patience_s: float, *, shared: bool = False) -> bool:
-    deadline = time.monotonic() + patience_s
+def _acquire(lock: int, stop_timeout_s: float, *, shared: bool = False) -> bool:
+    deadline = time.monotonic() + stop_timeout_s
     while True:
         try:
             fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from web.server.asgi import wsgi_environ
+from web.server.bridge import wsgi_environ
 
 
 def environ(target: bytes = b"/", headers: tuple[tuple[bytes, bytes], ...] = ()) -> dict[str, Any]:
