@@ -47,7 +47,8 @@ class Heartbeat:
         except OSError as error:
             raise ConfigurationError(
                 msg(
-                    "YEBAN_HEARTBEAT_FILE: cannot write %(path)s: %(reason)s. Name a file in a folder of yours.",
+                    "YEBAN_HEARTBEAT_FILE: cannot write %(path)s: %(reason)s. Choose a file in a folder you "
+                    "can write to.",
                     path=self._path,
                     reason=error.strerror,
                 )

@@ -91,8 +91,8 @@ class WorkerServer(ThreadingHTTPServer):
         except OSError as error:
             raise ConfigurationError(
                 msg(
-                    "Port %(port)s of %(host)s cannot serve metrics (%(reason)s). Each worker of a machine "
-                    "needs a port of its own: set YEBAN_METRICS_PORT to another.",
+                    "Cannot serve metrics on port %(port)s of %(host)s (%(reason)s). Each worker on a "
+                    "machine needs its own port: set YEBAN_METRICS_PORT to another.",
                     port=port,
                     host=host,
                     reason=error.strerror,

@@ -44,8 +44,8 @@ class MemoryLimit:
         if self._limit_mb is not None and (taken := self._resident()) > self._limit_mb:
             raise ConfigurationError(
                 msg(
-                    "YEBAN_MAX_RSS_MB=%(limit_mb)s, but with its model loaded this worker takes %(taken)s "
-                    "MiB; set it to %(suggested)s or more, or unset it.",
+                    "YEBAN_MAX_RSS_MB=%(limit_mb)s is too low: with its model loaded, this worker uses "
+                    "%(taken)s MiB. Set it to %(suggested)s or more, or unset it.",
                     limit_mb=self._limit_mb,
                     taken=format(taken, ".0f"),
                     suggested=format(2 * taken, ".0f"),

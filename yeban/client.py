@@ -33,7 +33,9 @@ class Client:
     def __init__(self, url: str, *, token: str | None = None) -> None:
         """``url`` is the server's root, such as ``http://127.0.0.1:8400``; ``token`` is for one with accounts."""
         if not url.startswith(("http://", "https://")):
-            raise InvalidRequest(msg("%(url)s is not a server URL; it starts with http:// or https://.", url=repr(url)))
+            raise InvalidRequest(
+                msg("%(url)s is not a server URL. It must start with http:// or https://.", url=repr(url))
+            )
         try:
             # Ignore proxies of the environment: the server may be on this machine.
             self._http = httpx.Client(
@@ -46,7 +48,7 @@ class Client:
         except httpx.InvalidURL as error:
             raise InvalidRequest(msg("%(url)s is not a server URL: %(error)s.", url=repr(url), error=error)) from error
         if not self._http.base_url.host:
-            raise InvalidRequest(msg("%(url)s is not a server URL: it names no host.", url=repr(url)))
+            raise InvalidRequest(msg("%(url)s is not a server URL: it has no host name.", url=repr(url)))
 
     def __enter__(self) -> Self:
         return self
@@ -189,8 +191,8 @@ class Client:
         except UnicodeEncodeError as error:
             raise InvalidRequest(
                 msg(
-                    "The text or a label holds bytes that this system's locale cannot read; use one with "
-                    "UTF-8, as C.UTF-8."
+                    "The text or a label contains bytes that this system's locale cannot decode. Use a UTF-8 "
+                    "locale, such as C.UTF-8."
                 )
             ) from error
 
@@ -209,7 +211,7 @@ class Client:
     def _foreign(self, answer: str) -> YebanError:
         return ServiceUnavailable(
             msg(
-                "What answers at %(base_url)s does not speak as a Yeban server does (%(answer)s). Is the URL right?",
+                "The server at %(base_url)s is not a Yeban server (%(answer)s). Check the URL.",
                 base_url=self._http.base_url,
                 answer=answer,
             )

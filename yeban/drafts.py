@@ -217,7 +217,8 @@ def _check_room(connection: Connection, owner: str, most: int, most_bytes: int |
     if count > most:
         raise Conflict(
             msg(
-                "%(max_drafts)s uploaded files wait already; start or discard one first. None waits longer than a day.",
+                "%(max_drafts)s uploaded files are already waiting. Start or discard one first. Uploads are "
+                "kept for one day.",
                 max_drafts=MAX_DRAFTS,
             ),
             limit=MAX_DRAFTS,
@@ -225,8 +226,8 @@ def _check_room(connection: Connection, owner: str, most: int, most_bytes: int |
     if most_bytes is not None and size_bytes > most_bytes:
         raise Conflict(
             msg(
-                "The uploaded files that wait take too much room together with this one; start or "
-                "discard one first. None waits longer than a day."
+                "Together with this file, the uploaded files that are waiting take up too much space. Start "
+                "or discard one first. Uploads are kept for one day."
             )
         )
 
@@ -242,6 +243,7 @@ def _draft(row: Row[*tuple[Any, ...]]) -> Draft:
 def _gone() -> NotFound:
     return NotFound(
         msg(
-            "There is no such upload, or it became a job, was discarded, or is older than a day. Upload the file again."
+            "This upload is no longer available: it became a job, was discarded, or is more than a day old. "
+            "Upload the file again."
         )
     )

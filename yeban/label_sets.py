@@ -179,7 +179,7 @@ def save(
         if base != now.newest:
             raise Conflict(
                 msg(
-                    "Version %(newest)s of “%(now)s” was saved meanwhile by %(author)s; yours was made from "
+                    "%(author)s has since saved version %(newest)s of “%(now)s”; your changes are based on "
                     "version %(base)s.",
                     newest=now.newest,
                     now=now.name,
@@ -188,7 +188,7 @@ def save(
                 )
                 if now.content.author
                 else msg(
-                    "Version %(newest)s of “%(now)s” was saved meanwhile; yours was made from version %(base)s.",
+                    "Version %(newest)s of “%(now)s” has since been saved; your changes are based on version %(base)s.",
                     newest=now.newest,
                     now=now.name,
                     base=base,
@@ -286,13 +286,13 @@ def _unique_name(name: str) -> Iterator[None]:
         if _UNIQUE_NAME not in str(error.orig):
             raise
         raise Conflict(
-            msg("There is a label set “%(name)s” already; choose another name.", name=name), name=name
+            msg("The label set “%(name)s” already exists. Choose another name.", name=name), name=name
         ) from None
 
 
 def _not_found(public_id: uuid.UUID) -> NotFound:
     return NotFound(
-        msg("There is no label set %(public_id)s; it may have been deleted.", public_id=public_id),
+        msg("The label set %(public_id)s does not exist; it may have been deleted.", public_id=public_id),
         label_set=str(public_id),
     )
 
@@ -310,7 +310,8 @@ def _normalized_name(name: str) -> str:
     if not 1 <= len(name) <= MAX_NAME_CHARS or "\x00" in name:
         raise InvalidRequest(
             msg(
-                "A label set's name has 1 to %(max_name_chars)s characters, and no NUL.", max_name_chars=MAX_NAME_CHARS
+                "The name of a label set must have 1 to %(max_name_chars)s characters, and no NUL.",
+                max_name_chars=MAX_NAME_CHARS,
             ),
             field="name",
         )

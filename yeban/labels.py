@@ -74,7 +74,7 @@ class Label:
                 )
             if "\x00" in value:
                 raise InvalidLabels(
-                    msg("%(what)s of the label “%(name)s” holds a NUL character.", what=what, name=name), label=name
+                    msg("%(what)s of the label “%(name)s” contains a NUL character.", what=what, name=name), label=name
                 )
         return Label(name=name, description=description, examples=examples)
 
@@ -101,7 +101,8 @@ class LabelSet:
         if self.multi_label and (joined := next((name for name in names if LABEL_JOINER in name), None)) is not None:
             raise InvalidLabels(
                 msg(
-                    "The label “%(joined)s” holds a %(label_joiner)s, which stands between the labels of one text.",
+                    "The label “%(joined)s” contains %(label_joiner)s, which separates the labels of one "
+                    "text. Rename the label.",
                     joined=joined,
                     label_joiner=LABEL_JOINER,
                 ),
@@ -172,7 +173,7 @@ class LabelSet:
         if chars > MAX_SET_CHARS:
             raise TooLarge(
                 msg(
-                    "The label set has %(chars)s characters; the limit is %(max_set_chars)s. Leave out some examples.",
+                    "The label set has %(chars)s characters; the limit is %(max_set_chars)s. Remove some examples.",
                     chars=chars,
                     max_set_chars=MAX_SET_CHARS,
                 ),
@@ -257,7 +258,7 @@ def check_count(labels: int) -> None:
     """Raise ``InvalidLabels`` for more than :data:`MAX_LABELS` labels, before millions are created."""
     if labels > MAX_LABELS:
         raise InvalidLabels(
-            msg("%(labels)s labels are over the limit of %(max_labels)s.", labels=labels, max_labels=MAX_LABELS),
+            msg("There are %(labels)s labels; the limit is %(max_labels)s.", labels=labels, max_labels=MAX_LABELS),
             limit=MAX_LABELS,
         )
 
@@ -281,9 +282,9 @@ def _check_names(names: tuple[str, ...]) -> None:
                 limit=MAX_LABEL_CHARS,
             )
         if "\x00" in name:
-            raise InvalidLabels(msg("The label %(name)s holds a NUL character.", name=repr(name)), field="labels")
+            raise InvalidLabels(msg("The label %(name)s contains a NUL character.", name=repr(name)), field="labels")
         if name in seen:
-            raise InvalidLabels(msg("The label “%(name)s” is given twice; keep one.", name=name), label=name)
+            raise InvalidLabels(msg("The label “%(name)s” appears twice. Keep one.", name=name), label=name)
         seen.add(name)
 
 
@@ -305,4 +306,4 @@ def _check_template(template: str) -> None:
             limit=MAX_TEMPLATE_CHARS,
         )
     if "\x00" in template:
-        raise InvalidTemplate(msg("The template holds a NUL character."), field="template")
+        raise InvalidTemplate(msg("The template contains a NUL character."), field="template")

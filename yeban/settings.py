@@ -177,7 +177,7 @@ def load_settings(**overrides: Any) -> Settings:
         problems = "; ".join(
             f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()
         )
-        raise ConfigurationError(msg("Bad settings: %(problems)s.", problems=problems)) from error
+        raise ConfigurationError(msg("Invalid settings: %(problems)s.", problems=problems)) from error
 
 
 @lru_cache(maxsize=1)
@@ -205,5 +205,5 @@ def _secret_from_file(name: str) -> str | None:
             )
         ) from error
     if not secret:
-        raise ConfigurationError(msg("%(variable)s_FILE: there is nothing in %(path)s.", variable=variable, path=path))
+        raise ConfigurationError(msg("%(variable)s_FILE: the file %(path)s is empty.", variable=variable, path=path))
     return secret

@@ -106,7 +106,10 @@ def test_an_unknown_job_is_refused(up: Yeban) -> None:
     ended = up.run("job", "status", "00000000-0000-0000-0000-000000000000")
 
     assert ended.returncode == 6
-    assert ended.stderr == "yeban: There is no job 00000000-0000-0000-0000-000000000000.\n"
+    assert ended.stderr == (
+        "yeban: The job 00000000-0000-0000-0000-000000000000 does not exist, or you do not have access to it. To "
+        "see a colleague's job, ask them to add you to their team.\n"
+    )
 
 
 def test_a_text_is_classified_by_the_server_found_and_by_the_one_named(up: Yeban, url: str, yeban: Yeban) -> None:
@@ -143,7 +146,7 @@ def test_a_second_up_says_who_owns_the_data_directory(up: Yeban) -> None:
     ended = up.run("up", "--port", "0")
 
     assert ended.returncode == 2
-    assert "already belong to process" in ended.stderr
+    assert "already uses the bundled servers" in ended.stderr
 
 
 def test_up_says_that_its_port_is_taken(url: str, yeban: Yeban) -> None:

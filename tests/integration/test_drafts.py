@@ -41,7 +41,7 @@ def keep(
 
 def test_an_owner_has_so_many_drafts_and_no_more(database):
     kept = [keep(database) for _ in range(MAX_DRAFTS)]
-    with pytest.raises(Conflict, match="start or discard one first") as refused:
+    with pytest.raises(Conflict, match="Start or discard one first") as refused:
         keep(database)
     assert refused.value.context == {"limit": MAX_DRAFTS}
     assert counts(database) == (MAX_DRAFTS, MAX_DRAFTS)
@@ -56,10 +56,10 @@ def test_an_owners_drafts_take_so_much_and_no_more(database, viewer):
         return keep(database, b"x" * size_bytes, viewer=viewer, most_bytes=3_000)
 
     first = keep_some(2_000)
-    with pytest.raises(Conflict, match="take too much room"):
+    with pytest.raises(Conflict, match="take up too much space"):
         keep_some(1_001)
     keep_some(1_000)
-    with pytest.raises(Conflict, match="take too much room"):
+    with pytest.raises(Conflict, match="take up too much space"):
         keep_some(1)
     assert counts(database) == (2, 2)
     delete_draft(database, first.id, viewer=viewer)

@@ -234,8 +234,8 @@ def test_a_name_that_is_none_is_refused(database, name):
         (Label(name="退款", description="x" * 501), "description of the label “退款” has 501"),
         (Label(name="退款", examples=("x" * 501,)), "example of the label “退款” has 501"),
         (Label(name="退款", examples=("x",) * 21), "label “退款” has 21 examples"),
-        (Label(name="退款", description="a\x00"), "label “退款” holds a NUL"),
-        (Label(name="物\n流"), "given twice"),
+        (Label(name="退款", description="a\x00"), "label “退款” contains a NUL"),
+        (Label(name="物\n流"), "appears twice"),
     ],
 )
 def test_what_is_wrong_with_a_label_names_it(database, label, problem):

@@ -51,7 +51,7 @@ def change_password() -> AnyResponse:
         form = fields(PasswordForm, request.form)
         authentication.check_password(account, form.present)
         if form.password != form.again:
-            raise InvalidRequest(msg("The two new passwords are not the same."), field="again")
+            raise InvalidRequest(msg("The two new passwords do not match."), field="again")
         people.change_password(services().database, account, form.password, revoke_tokens=form.revoke_tokens)
     except (InvalidRequest, RateLimited, Unauthorized) as error:
         return problems.page(_TEMPLATE, error, **_context())

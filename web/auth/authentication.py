@@ -95,7 +95,7 @@ def current_account() -> Account:
     """Return the account of the session or token. Raises ``NotFound`` where accounts are off."""
     found: Account | None = g.account
     if found is None:
-        raise NotFound(msg("This server has no accounts; everyone who can reach it may use it."))
+        raise NotFound(msg("This server has no accounts: anyone who can reach it can use it."))
     return found
 
 
@@ -119,7 +119,7 @@ def sign_in(name: str, password: str) -> None:
     """Start a session. Raises ``Unauthorized``, and ``RateLimited`` after too many failures."""
     account = _verify(name, password)
     if account is None:
-        raise Unauthorized(msg("The name or the password is wrong."))
+        raise Unauthorized(msg("The name or password is wrong."))
     start_session(account)
 
 

@@ -45,9 +45,9 @@ class RateLimits:
         self._client = client
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._limits: dict[Limit, tuple[RateLimitItem, Message]] = {
-            "texts": (RateLimitItemPerMinute(settings.rate_texts), msg("texts a minute")),
-            "uploads": (RateLimitItemPerHour(settings.rate_uploads), msg("uploads an hour")),
-            "requests": (RateLimitItemPerMinute(settings.rate_requests), msg("requests a minute")),
+            "texts": (RateLimitItemPerMinute(settings.rate_texts), msg("texts per minute")),
+            "uploads": (RateLimitItemPerHour(settings.rate_uploads), msg("uploads per hour")),
+            "requests": (RateLimitItemPerMinute(settings.rate_requests), msg("requests per minute")),
         }
 
     def charge(self, limit: Limit, account_id: int, *, cost: int) -> None:
@@ -56,7 +56,7 @@ class RateLimits:
         if wait_s := self._hit(item, limit, str(account_id), cost=cost):
             raise RateLimited(
                 msg(
-                    "The limit is %(amount)s %(words)s; try again in %(wait_s)s s.",
+                    "The limit is %(amount)s %(words)s. Try again in %(wait_s)s s.",
                     amount=item.amount,
                     words=words,
                     wait_s=wait_s,
@@ -74,7 +74,7 @@ class RateLimits:
             if wait_s := self._hit(item, *keys):
                 raise RateLimited(
                     msg(
-                        "Too many failed sign-ins; try again in %(minutes)s minutes.",
+                        "Too many failed sign-ins. Try again in %(minutes)s minutes.",
                         minutes=-(-wait_s // 60),
                     ),
                     retry_after_s=wait_s,
@@ -100,7 +100,7 @@ class RateLimits:
         """Count an invalid token. Raises :class:`~yeban.errors.RateLimited` after too many."""
         if wait_s := self._hit(_WRONG_TOKENS, "tokens", address):
             raise RateLimited(
-                msg("Too many invalid tokens; try again in %(wait_s)s s.", wait_s=wait_s), retry_after_s=wait_s
+                msg("Too many invalid tokens. Try again in %(wait_s)s s.", wait_s=wait_s), retry_after_s=wait_s
             )
 
     def _hit(self, item: RateLimitItem, *keys: str, cost: int = 1) -> int:

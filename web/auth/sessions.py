@@ -57,7 +57,7 @@ def secret_key(settings: Settings) -> str:
         if len(settings.secret_key) < _MIN_KEY_CHARS:
             raise ConfigurationError(
                 msg(
-                    "YEBAN_SECRET_KEY is too short: use at least %(min_chars)s random characters.",
+                    "YEBAN_SECRET_KEY is too short. Use at least %(min_chars)s random characters.",
                     min_chars=_MIN_KEY_CHARS,
                 )
             )
@@ -68,7 +68,7 @@ def secret_key(settings: Settings) -> str:
     except OSError as error:
         raise ConfigurationError(
             msg(
-                "Cannot store the key that signs sessions in %(path)s: %(reason)s. Set YEBAN_SECRET_KEY.",
+                "Cannot save the session signing key in %(path)s: %(reason)s. Set YEBAN_SECRET_KEY.",
                 path=path,
                 reason=error.strerror,
             )

@@ -92,5 +92,5 @@ def _label_set(body: ClassifyBody) -> LabelSet:
     if body.label_set is not None:
         return find_saved(reference(body.label_set)).content.label_set
     if body.labels is None:
-        raise InvalidRequest(msg("Give labels or a label_set."), field="labels")
+        raise InvalidRequest(msg("Give either labels or a label_set."), field="labels")
     return body.with_labels(body.labels)

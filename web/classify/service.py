@@ -72,7 +72,7 @@ def classify(
     started = time.perf_counter()
     settings = services.settings
     if not text.strip():
-        raise InvalidRequest(msg("Give a text that is not blank."), field="text")
+        raise InvalidRequest(msg("Enter a text that is not blank."), field="text")
     if len(text) > settings.max_text_chars:
         raise TooLarge(
             msg(
@@ -128,7 +128,7 @@ def _ask(services: Services, text: str, label_set: LabelSet, model: str, wait_s:
         waiting = services.redis.llen(INTERACTIVE_QUEUE)
         if waiting >= settings.interactive_queue_limit:
             raise Overloaded(
-                msg("%(waiting)s texts are waiting already; try again in a second.", waiting=waiting),
+                msg("%(waiting)s texts are already waiting. Try again in a second.", waiting=waiting),
                 waiting=waiting,
                 retry_after_s=1,
             )
@@ -156,13 +156,13 @@ def _read(answer: bytes, label_set: LabelSet) -> TextReply:
         reply = TextReply.model_validate_json(answer)
     except ValidationError as error:
         raise EngineFailed(
-            msg("The worker's answer could not be read; web and worker may differ in version.")
+            msg("The worker's answer could not be read. The web server and the worker may run different versions.")
         ) from error
     if reply.error_code is not None:
         message = stored_message(reply.error_message) or msg("The worker could not score this text.")
         raise error_from_code(reply.error_code, message)
     if len(reply.scores) != len(label_set) or not all(0.0 <= score <= 1.0 for score in reply.scores):
-        raise EngineFailed(msg("The worker did not answer with %(count)s probabilities.", count=len(label_set)))
+        raise EngineFailed(msg("The worker did not return %(count)s probabilities as expected.", count=len(label_set)))
     return reply
 
 
@@ -173,7 +173,7 @@ def _no_answer(services: Services, wait_s: float) -> NoAnswer:
         served = True  # unknown: report only known facts
     if served:
         return NoAnswer(
-            msg("No worker answered within %(wait_s)s s; they may be busy. Try again.", wait_s=format(wait_s, "g"))
+            msg("No worker answered within %(wait_s)s s. They may be busy; try again.", wait_s=format(wait_s, "g"))
         )
     return NoAnswer(
         msg("No worker answered within %(wait_s)s s: no interactive worker is running.", wait_s=format(wait_s, "g"))

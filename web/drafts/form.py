@@ -74,7 +74,7 @@ def check_times(asked: JobFields, now: datetime | None = None) -> None:
     now = now or datetime.now().astimezone()
     # A field has minutes only, so the current minute counts as now.
     if asked.start_at is not None and asked.start_at <= now - timedelta(minutes=1):
-        raise InvalidRequest(msg("The start time is in the past; choose a later one, or start now."), field="start_at")
+        raise InvalidRequest(msg("The start time is in the past. Choose a later one, or start now."), field="start_at")
     if asked.expires_at is not None and asked.expires_at <= max(now, asked.start_at or now):
         raise InvalidRequest(msg("The deadline must be in the future and after the start time."), field="expires_at")
 

@@ -155,7 +155,7 @@ def check_columns(reading: Reading, header: Header) -> None:
     """Raise :class:`~yeban.errors.InvalidRequest` if the chosen columns belong to another header."""
     if reading.columns not in {None, fingerprint(header.columns)}:
         raise InvalidRequest(
-            msg("With these settings the file has different columns; choose the columns again."),
+            msg("With these settings, the file has different columns. Choose the columns again."),
             field="columns",
         )
     for name, index in (("text_column", header.text_index), ("gold_column", header.gold_index)):
@@ -163,7 +163,7 @@ def check_columns(reading: Reading, header: Header) -> None:
         if wanted is not None and wanted.startswith("#") and index is not None and wanted != f"#{index + 1}":
             raise InvalidRequest(
                 msg(
-                    "The column number %(name)s is also the name of a column; rename that column in the file.",
+                    "The column number %(name)s is also the name of another column. Rename that column in the file.",
                     name=wanted,
                 ),
                 field=name,

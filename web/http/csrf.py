@@ -31,7 +31,7 @@ def protect(*, read_form: bool = True) -> None:
         validate_csrf(token)
     except ValidationError:
         g.form_refused = True
-        raise Forbidden(msg("This form has expired, or cookies are disabled; reload the page.")) from None
+        raise Forbidden(msg("This form has expired, or cookies are disabled. Reload the page.")) from None
 
 
 def was_refused() -> bool:

@@ -141,7 +141,7 @@ def upload_too_large() -> TooLarge:
         megabytes = services().settings.max_upload_mb
         return TooLarge(
             msg(
-                "The upload is larger than %(megabytes)s MiB; split the file, or raise YEBAN_MAX_UPLOAD_MB.",
+                "The upload is larger than %(megabytes)s MiB. Split the file, or raise YEBAN_MAX_UPLOAD_MB.",
                 megabytes=megabytes,
             ),
             limit=megabytes * 2**20,

@@ -38,9 +38,9 @@ def check_listen_address(settings: Settings) -> None:
         return
     raise ConfigurationError(
         msg(
-            "YEBAN_HOST=%(host)s can be reached from other machines, and without accounts whoever "
-            "reaches it can read every ticket. Keep 127.0.0.1; or set YEBAN_ACCOUNTS=true, and make "
-            "the first account with `yeban account add NAME --admin`.",
+            "YEBAN_HOST=%(host)s can be reached from other machines, and without accounts anyone who reaches "
+            "it can read every ticket. Keep 127.0.0.1, or set YEBAN_ACCOUNTS=true and create the first "
+            "account with `yeban account add NAME --admin`.",
             host=settings.host,
         )
     )
@@ -65,7 +65,7 @@ def install(app: Flask, settings: Settings) -> None:
             return
         raise Refusal(
             HTTPStatus.MISDIRECTED_REQUEST,
-            msg("This service does not answer to that host name (YEBAN_ALLOWED_HOSTS adds names)."),
+            msg("This service does not accept this host name. Add it to YEBAN_ALLOWED_HOSTS."),
         )
 
     def check_origin() -> None:

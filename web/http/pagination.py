@@ -59,5 +59,5 @@ def decode(kind: str, cursor: str | None) -> int | None:
     except (binascii.Error, UnicodeError, ValueError):
         found, key = "", ""
     if found != kind or not (key.isdigit() and len(key) < 20 and int(key) <= _MAX_KEY):
-        raise InvalidRequest(msg("The cursor is not from this list; start without one."), field="cursor")
+        raise InvalidRequest(msg("The cursor is not from this list. Start without a cursor."), field="cursor")
     return int(key)

@@ -60,7 +60,7 @@ class _FormParser(FormDataParser):
                 raise
             raise TooLarge(
                 msg(
-                    "The form has more than %(max_form_parts)s fields, or one of them, or its header, is too large.",
+                    "The form has more than %(max_form_parts)s fields, or a field or its header is too large.",
                     max_form_parts=self.max_form_parts,
                 )
             ) from None
@@ -137,7 +137,7 @@ def json_body(model: type[Model]) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "json_invalid":
-            problem = msg("The body is not JSON: %(problem)s.", problem=first["ctx"]["error"])
+            problem = msg("The body is not valid JSON: %(problem)s.", problem=first["ctx"]["error"])
             raise Refusal(HTTPStatus.BAD_REQUEST, problem) from None
         raise invalid(error) from None
 
@@ -165,7 +165,7 @@ def fields(model: type[Model], values: MultiDict[str, str]) -> Model:
         elif len(found) > 1:
             raise InvalidRequest(
                 msg(
-                    "The field %(name)s is given %(count)s times; give it once.",
+                    "The field %(name)s appears %(count)s times. Give it once.",
                     name=repr(name[:100]),
                     count=len(found),
                 ),

@@ -96,7 +96,7 @@ def create_job() -> Response:
         refuse_both(values)
         if strange := [name for name in request.files if name != "file"]:
             raise InvalidRequest(
-                msg("There is no file field %(name)s; send one file, in the field “file”.", name=repr(strange[0][:100]))
+                msg("Unknown file field %(name)s. Send one file, in the field “file”.", name=repr(strange[0][:100]))
             )
         source = source_of(request.files.getlist("file"))
         created = submit(services(), source, values, request.headers.get("Idempotency-Key"))

@@ -49,7 +49,7 @@ def states_of(choice: str) -> list[JobState]:
         return sorted(FINISHED)
     if choice not in set(JobState):
         raise InvalidRequest(
-            msg("There is no job state %(choice)s; choose one from the list.", choice=repr(choice[:_MAX_SHOWN])),
+            msg("There is no job state %(choice)s. Choose one from the list.", choice=repr(choice[:_MAX_SHOWN])),
             field="state",
         )
     return [JobState(choice)]

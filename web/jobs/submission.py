@@ -40,7 +40,7 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 def _iso_moment(value: Any) -> Any:
     # Pydantic accepts "123" as a Unix time, and PostgreSQL stores years that Python cannot read back.
     if isinstance(value, str) and not (_ISO.match(value) and "2000" <= value[:4] <= "2999"):
-        raise ValueError(msg("give a time like 2026-11-22T22:00:00+08:00"))
+        raise ValueError(msg("use a time such as 2026-11-22T22:00:00+08:00"))
     return value
 
 
@@ -108,9 +108,9 @@ def source_of(files: Sequence[FileStorage]) -> Source:
     chosen = [file for file in files if file.filename]
     if len(chosen) != 1:
         raise InvalidRequest(
-            msg("The upload has no file; send one, in the field “file”.")
+            msg("The upload has no file. Send one, in the field “file”.")
             if not chosen
-            else msg("The upload has %(count)s files; send one, in the field “file”.", count=len(chosen)),
+            else msg("The upload has %(count)s files. Send one, in the field “file”.", count=len(chosen)),
             field="file",
         )
     stream = cast("BinaryIO", chosen[0].stream)
@@ -146,7 +146,7 @@ def submit(
     """
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         raise InvalidRequest(
-            msg("An Idempotency-Key has 1 to 200 printable ASCII characters."), field="Idempotency-Key"
+            msg("An Idempotency-Key must have 1 to 200 printable ASCII characters."), field="Idempotency-Key"
         )
     settings = services.settings
     new = NewJob(

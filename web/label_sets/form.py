@@ -49,7 +49,7 @@ def rows_of_form(form: MultiDict[str, str]) -> list[LabelRow]:
     if (rows := max(map(len, columns))) > MAX_ROWS:
         raise InvalidLabels(
             msg(
-                "The form has %(rows)s rows; a label set has %(max_labels)s labels at most.",
+                "The form has %(rows)s rows; a label set can have at most %(max_labels)s labels.",
                 rows=rows,
                 max_labels=MAX_LABELS,
             ),
@@ -82,7 +82,7 @@ def set_of_form(rows: Sequence[LabelRow], asked: SetForm) -> LabelSet:
             continue
         if not row.label.strip():
             raise InvalidLabels(
-                msg("Row %(number)s has no name; give it one, or remove it.", number=number), field="label"
+                msg("Row %(number)s has no name. Enter one, or remove the row.", number=number), field="label"
             )
         labels.append(
             Label(

@@ -62,7 +62,7 @@ def decoded(content: bytes) -> str:
     try:
         return "".join(text_blocks(file, find_encoding(file, None).name))
     except Undecodable as error:
-        raise InvalidLabels(msg("The file is neither UTF-8 nor GB18030; save it as UTF-8.")) from error
+        raise InvalidLabels(msg("The file is neither UTF-8 nor GB18030. Save it as UTF-8.")) from error
 
 
 def _of_json(document: str) -> tuple[str, LabelSet]:
@@ -79,7 +79,7 @@ def _of_json(document: str) -> tuple[str, LabelSet]:
 def _what_is_wrong(error: ValidationError, document: str) -> Message:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        return msg("This is not JSON: %(problem)s.", problem=first["ctx"]["error"])
+        return msg("This is not valid JSON: %(problem)s.", problem=first["ctx"]["error"])
     place = [part for part in first["loc"] if not str(part).startswith("@")]
     if place[:1] == ["labels"]:
         place = place[1:]
@@ -116,13 +116,13 @@ def _check_columns(columns: list[str]) -> None:
     if "name" not in columns:
         raise InvalidLabels(
             msg(
-                "The first row must name the columns: name, and optionally description and examples. "
-                "JSON begins with { or [."
+                "The first row must name the columns: name, and optionally description and examples. JSON "
+                "starts with { or [."
             )
         )
     if unknown := [column for column in columns if column not in _COLUMNS.values()]:
         raise InvalidLabels(
-            msg("There is no column “%(name)s”; the columns are name, description and examples.", name=unknown[0][:40])
+            msg("Unknown column “%(name)s”. The columns are name, description and examples.", name=unknown[0][:40])
         )
     if len(set(columns)) < len(columns):
         raise InvalidLabels(msg("A column appears twice in the first row."))
@@ -136,7 +136,7 @@ def _label(number: int, columns: list[str], cells: tuple[str, ...]) -> LabelObje
     if any(map(str.strip, cells[len(columns) :])):
         raise InvalidLabels(
             msg(
-                "Row %(number)s (“%(name)s”) has more cells than the first row; put text with commas in quotes.",
+                "Row %(number)s (“%(name)s”) has more cells than the first row. Put text with commas in quotes.",
                 number=number,
                 name=name[:40],
             )

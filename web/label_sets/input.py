@@ -69,7 +69,7 @@ _OneLabel = Annotated[
     Discriminator(
         _kind_of_label,
         custom_error_type="label",
-        custom_error_message=str(msg("a label is a name, or an object with a name")),
+        custom_error_message=str(msg("a label must be a name, or an object with a name")),
     ),
 ]
 
@@ -79,7 +79,7 @@ LabelsField = Annotated[
     Discriminator(
         _kind_of_labels,
         custom_error_type="labels",
-        custom_error_message=str(msg("labels are a list, or a string with commas between them")),
+        custom_error_message=str(msg("labels must be a list, or a comma-separated string")),
     ),
 ]
 
@@ -170,7 +170,7 @@ def labels_of_form(values: Sequence[str]) -> str | Sequence[str | LabelObject]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise InvalidLabels(
-            msg("The labels begin with [ but are not a JSON list of labels: %(problem)s.", problem=of_value(first))
+            msg("The labels start with [ but are not a JSON list of labels: %(problem)s.", problem=of_value(first))
         ) from None
 
 
@@ -210,7 +210,7 @@ LabelSetField = Annotated[
     Discriminator(
         _kind_of_reference,
         custom_error_type="label_set",
-        custom_error_message=str(msg("a label set is its id, or an object with its id and a version")),
+        custom_error_message=str(msg("a label set must be an id, or an object with an id and a version")),
     ),
 ]
 
@@ -220,7 +220,7 @@ def reference(given: str | LabelSetObject) -> Reference:
     if isinstance(given, LabelSetObject):
         found = reference(given.id)
         if found.version is not None and given.version is not None:
-            raise InvalidRequest(msg("label_set: the version is given twice."), field="label_set")
+            raise InvalidRequest(msg("label_set: the version appears twice. Give it once."), field="label_set")
         return found if given.version is None else Reference(id=found.id, version=given.version)
     parts = _REFERENCE.fullmatch(given)
     try:
@@ -229,7 +229,8 @@ def reference(given: str | LabelSetObject) -> Reference:
         return Reference(id=uuid.UUID(parts[1]), version=int(parts[2]) if parts[2] else None)
     except ValueError:
         raise InvalidRequest(
-            msg("label_set: give the id of a label set, or the id, @ and the number of a version."), field="label_set"
+            msg("label_set: give the id of a label set, optionally followed by @ and a version number."),
+            field="label_set",
         ) from None
 
 

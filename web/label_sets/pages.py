@@ -85,7 +85,7 @@ def import_label_set() -> AnyResponse:
         if file is not None and file.filename:
             document = decoded(file.stream.read())
         if not document.strip():
-            raise InvalidLabels(msg("There is nothing to import: choose a file, or paste its text."))
+            raise InvalidLabels(msg("There is nothing to import. Choose a file, or paste its text."))
         name, content = imported(document)
     except YebanError as error:
         # A large file is corrected at its source, not in a form field.

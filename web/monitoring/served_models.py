@@ -20,7 +20,7 @@ def check_model(services: Services, name: str | None, *, role: str) -> str:
         return name
     raise UnknownModel(
         msg(
-            "No worker serves the model %(name)s; available: %(known)s.", name=repr(name[:100]), known=", ".join(known)
+            "No worker serves the model %(name)s. Available: %(known)s.", name=repr(name[:100]), known=", ".join(known)
         ),
         models=known,
     )

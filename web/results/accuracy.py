@@ -53,12 +53,13 @@ def evaluation_of(job: JobView) -> Evaluation:
     if job.summary is None or job.summary.evaluation is None:
         raise Conflict(
             msg(
-                "Accuracy is not available for a job that is %(state)s; resume it to get it when the job finishes.",
+                "Accuracy is not available for a job that is %(state)s. Resume the job to get it when the "
+                "job finishes.",
                 state=job.state.message,
             )
             if job.state in FINISHED
             else msg(
-                "Accuracy is not available for a job that is %(state)s; it will be when the job finishes.",
+                "Accuracy is not available for a job that is %(state)s. Try again when the job has finished.",
                 state=job.state.message,
             ),
             state=job.state,

@@ -77,8 +77,8 @@ def _number(field: str, absent: str) -> int | None:
     if not (value.isascii() and value.isdigit() and len(value) < 5):
         raise InvalidRequest(
             msg(
-                "In the address, %(field)s must be the number of a label (from 0) or “%(absent)s”; open "
-                "a cell of the matrix.",
+                "In the URL, %(field)s must be the number of a label (from 0) or “%(absent)s”. Open a cell "
+                "of the matrix.",
                 field=field,
                 absent=absent,
             ),

@@ -116,7 +116,7 @@ def download_xlsx(job_id: uuid.UUID) -> Response:
     if rows > MAX_XLSX_ROWS:
         raise TooLarge(
             msg(
-                "The job has %(rows)s rows, but a workbook holds %(max_xlsx_rows)s; download the CSV.",
+                "The job has %(rows)s rows, but a workbook can hold %(max_xlsx_rows)s. Download the CSV.",
                 rows=rows,
                 max_xlsx_rows=MAX_XLSX_ROWS,
             ),

@@ -99,7 +99,7 @@ def correct(job_id: uuid.UUID) -> Response:
         given = [item.row for item in body.corrections]
         doubled = next(row for row in given if given.count(row) > 1)
         raise InvalidRequest(
-            msg("Row %(doubled)s is given twice; give it once.", doubled=doubled), field="corrections", row=doubled
+            msg("Row %(doubled)s appears twice. Give each row once.", doubled=doubled), field="corrections", row=doubled
         )
     database = services().database
     changed = corrections.correct(database, job_id, wanted, author=author(body.author), viewer=viewer())

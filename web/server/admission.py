@@ -69,7 +69,7 @@ class Admission:
             if self._in_progress >= self.limit:
                 raise Overloaded(
                     msg(
-                        "%(in_progress)s %(what)s are in progress already; try again in a second.",
+                        "%(in_progress)s %(what)s are already in progress. Try again in a second.",
                         in_progress=self._in_progress,
                         what=self._what,
                     ),

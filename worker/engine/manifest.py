@@ -139,20 +139,20 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError:
         raise ModelUnusable(
             msg(
-                "%(folder)s holds no built model: it has no %(manifest_file)s.",
+                "%(folder)s is not a built model: it has no %(manifest_file)s.",
                 folder=folder,
                 manifest_file=MANIFEST_FILE,
             )
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise ModelUnusable(
-            msg("%(path)s cannot be read (%(error)s); build the model again.", path=folder / MANIFEST_FILE, error=error)
+            msg("%(path)s cannot be read (%(error)s). Build the model again.", path=folder / MANIFEST_FILE, error=error)
         ) from error
     try:
         if document["schema"] != SCHEMA:
             raise ModelUnusable(
                 msg(
-                    "%(folder)s was built by another release (schema %(document)s, not %(schema)s); build it again.",
+                    "%(folder)s was built by another release (schema %(document)s, not %(schema)s). Build it again.",
                     folder=folder,
                     document=document["schema"],
                     schema=SCHEMA,
@@ -163,7 +163,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelUnusable(
             msg(
-                "%(path)s is malformed (%(error)s); build the model again.",
+                "%(path)s is malformed (%(error)s). Build the model again.",
                 path=folder / MANIFEST_FILE,
                 error=repr(error),
             )

@@ -78,7 +78,7 @@ def _read(path: Path, options: ReadOptions, labels: Sequence[Label] | None, temp
     if not golds:
         raise InvalidTable(
             msg(
-                "No row has both a text and a right label in the column “%(gold_column)s”.",
+                "No row has both a text and a gold label in the column “%(gold_column)s”.",
                 gold_column=options.gold_column,
             )
         )
@@ -88,7 +88,7 @@ def _read(path: Path, options: ReadOptions, labels: Sequence[Label] | None, temp
     )
     if len(label_set) < 2:
         raise InvalidLabels(
-            msg("There is one label, “%(name)s”; at least two are needed to tell apart.", name=label_set.names[0])
+            msg("There is only one label, “%(name)s”. An evaluation needs at least two.", name=label_set.names[0])
         )
     candidates = set(label_set.names)
     others = tuple(name for name in found if name not in candidates)

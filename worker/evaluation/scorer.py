@@ -101,7 +101,7 @@ class Scorer:
                 self._geometry = self._open_geometry()
             vectors = None if self._geometry is None else self._geometry.embed(texts)
         if vectors is None:
-            raise ModelUnusable(msg("There is no model that embeds the texts, which refinement needs."))
+            raise ModelUnusable(msg("Refinement needs a model that embeds the texts, and there is none."))
         return vectors
 
 

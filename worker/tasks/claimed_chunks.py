@@ -128,7 +128,7 @@ class ChunkReader:
         if pinned != mine:
             raise ModelUnusable(
                 msg(
-                    "This job began with another build of %(model)s (%(pinned)s, here %(mine)s); submit it "
+                    "This job started with another build of %(model)s (%(pinned)s, here %(mine)s). Submit it "
                     "again to tag every row with one model.",
                     model=lease.model,
                     pinned=pinned[:12],

@@ -163,7 +163,7 @@ class _Changes:
 
 def _check(job: ScoredJob, material: Material) -> None:
     if not job.label_set.refinable:
-        raise NotRefined(msg("Refinement needs at least two labels that exclude one another."))
+        raise NotRefined(msg("Refinement needs at least two mutually exclusive labels."))
     least = max(MIN_ROWS, MIN_ROWS_A_LABEL * len(job.label_set))
     if material.scored < least:
         raise NotRefined(
@@ -174,9 +174,9 @@ def _check(job: ScoredJob, material: Material) -> None:
             )
         )
     if not material.complete:
-        raise NotRefined(msg("Not every row has an embedding: the model for them could not run on the workers."))
+        raise NotRefined(msg("Some rows have no embedding: the workers could not run the embedding model."))
     if len(material.encoders) > 1:
-        raise NotRefined(msg("The rows were embedded by different builds of the model; submit the job again."))
+        raise NotRefined(msg("The rows were embedded by different builds of the model. Submit the job again."))
 
 
 def _rows(scored: Sequence[ScoredRow], vectors: NDArray[np.float32]) -> Rows:

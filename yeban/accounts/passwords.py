@@ -30,7 +30,7 @@ def check_password(password: str, *, name: str) -> None:
     if not LEAST_CHARS <= len(password) <= MOST_CHARS:
         raise InvalidRequest(
             msg(
-                "A password has %(least_chars)s to %(most_chars)s characters.",
+                "The password must have %(least_chars)s to %(most_chars)s characters.",
                 least_chars=LEAST_CHARS,
                 most_chars=MOST_CHARS,
             ),
@@ -39,7 +39,8 @@ def check_password(password: str, *, name: str) -> None:
     has_name = len(name) >= _NAME_CHARS and name.lower() in password.lower()
     if len(set(password)) < LEAST_CHARS // 2 or has_name:
         raise InvalidRequest(
-            msg("The password is too easy to guess: use more different characters, and not the name."), field="password"
+            msg("The password is too easy to guess. Use more different characters, and do not use the account name."),
+            field="password",
         )
 
 
@@ -74,7 +75,9 @@ def _dummy_hash() -> str:
 @contextmanager
 def _turn() -> Iterator[None]:
     if not _HASHING.acquire(timeout=_MAX_WAIT_S):
-        raise Overloaded(msg("Too many people sign in at once; try again in a moment."), retry_after_s=_MAX_WAIT_S)
+        raise Overloaded(
+            msg("Too many people are signing in at once. Try again in a moment."), retry_after_s=_MAX_WAIT_S
+        )
     try:
         yield
     finally:

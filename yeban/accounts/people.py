@@ -70,7 +70,7 @@ def create_account(database: Database, name: str, password: str, *, role: Role, 
                 .returning(tables.Account)
             ).one()
     except IntegrityError as error:
-        raise Conflict(msg("There is an account “%(name)s” already.", name=name)) from error
+        raise Conflict(msg("The account “%(name)s” already exists.", name=name)) from error
     log.info("account created", extra={"account": row.id, "role": role.value})
     return account_of_row(row)
 
@@ -196,7 +196,7 @@ def _update(database: Database, account_id: int, **values: Any) -> None:
 def _check_an_admin_is_left(connection: Connection) -> None:
     admins = exists().where(tables.Account.role == Role.ADMIN, tables.Account.disabled_at.is_(None))
     if not connection.scalar(select(admins)):
-        raise Conflict(msg("This is the last admin; make somebody else one first."))
+        raise Conflict(msg("This is the last admin. Make another account an admin first."))
 
 
 def account_of_row(row: Row[*tuple[Any, ...]]) -> Account:
@@ -222,8 +222,8 @@ def _checked(name: str, field: Message) -> str:
     if len(normal) > _MAX_NAME_CHARS or not _NAME.fullmatch(normal):
         raise InvalidRequest(
             msg(
-                "A %(field)s has 1 to %(max_name_chars)s letters, digits and . _ - + @, and begins with "
-                "a letter or digit.",
+                "The %(field)s must have 1 to %(max_name_chars)s letters, digits or . _ - + @, and start "
+                "with a letter or digit.",
                 field=field,
                 max_name_chars=_MAX_NAME_CHARS,
             ),

@@ -58,11 +58,11 @@ def create_token(
     name = name.strip()
     if not 1 <= len(name) <= _MAX_NAME_CHARS or "\x00" in name:
         raise InvalidRequest(
-            msg("Name the token, in at most %(max_name_chars)s characters.", max_name_chars=_MAX_NAME_CHARS),
+            msg("Enter a name of at most %(max_name_chars)s characters for the token.", max_name_chars=_MAX_NAME_CHARS),
             field="name",
         )
     if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise InvalidRequest(msg("The token would have expired already."), field="expires_at")
+        raise InvalidRequest(msg("The expiry time must be in the future."), field="expires_at")
     prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
     secret = f"{PREFIX}{prefix}_{secrets.token_urlsafe(32)}"
     with database.begin() as connection:
@@ -72,7 +72,7 @@ def create_token(
         )
         if valid is not None and valid >= MAX_TOKENS:
             raise Conflict(
-                msg("An account has at most %(max_tokens)s tokens; revoke one first.", max_tokens=MAX_TOKENS),
+                msg("An account can have at most %(max_tokens)s tokens. Revoke one first.", max_tokens=MAX_TOKENS),
                 limit=MAX_TOKENS,
             )
         row = connection.execute(
@@ -131,7 +131,7 @@ def revoke_token(database: Database, account: Account, token_id: int) -> None:
             .values(revoked_at=func.coalesce(ApiToken.revoked_at, func.now()))
         ).rowcount
     if not revoked:
-        raise NotFound(msg("There is no such token."))
+        raise NotFound(msg("This token does not exist."))
     log.info("token revoked", extra={"account": account.id, "token": token_id})
 
 

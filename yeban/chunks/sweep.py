@@ -122,7 +122,7 @@ def _requeue_lost_leases(database: Database) -> int:
         ).all()
         failed: list[tuple[int, FailureAction]] = []
         for chunk in lost:
-            reason = msg("its worker was lost %(attempt)s times", attempt=chunk.attempt)
+            reason = msg("its worker stopped unexpectedly %(attempt)s times", attempt=chunk.attempt)
             if chunk.rows > 1 and chunk.attempt >= MAX_LOST_LEASES:
                 bisect(connection, chunk.id, reason)
                 failed.append((chunk.id, FailureAction.BISECTED))

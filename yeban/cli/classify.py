@@ -32,7 +32,9 @@ def classify(text: str, label_set: LabelSet, model: str | None, server: str | No
     if text == "-":
         text = _standard_input()
     if not text.strip():
-        raise InvalidRequest(msg("There is no text to classify."))
+        raise InvalidRequest(
+            msg("There is no text to classify. Pass one as an argument, or pipe it to standard input.")
+        )
     body = {"text": text, **label_set.to_json()} | ({"model": model} if model else {})
     screen = console(stderr=True)
     with ExitStack() as stack:

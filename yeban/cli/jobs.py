@@ -139,7 +139,7 @@ def download(job_id: uuid.UUID, output: Path, errors: bool, server: str | None) 
     """Write the table of a job with the tags so far."""
     format_ = options.output_format(output)
     if errors and format_ != "csv":
-        raise InvalidRequest(msg("The rows that could not be scored come as CSV; end the output's name in .csv."))
+        raise InvalidRequest(msg("Failed rows are saved as CSV. Choose an output name that ends in .csv."))
     options.check_output(output)
     with open_client(existing_server_url(server)) as client:
         if errors:

@@ -90,7 +90,10 @@ def output_format(path: Path) -> str:
     format_ = _FORMATS.get(path.suffix.lower())
     if format_ is None:
         raise InvalidRequest(
-            msg("Cannot tell a format from %(path)s; end it in .csv, .xlsx or .jsonl.", path=path.name)
+            msg(
+                "Cannot tell the format from the name %(path)s. Choose a name that ends in .csv, .xlsx or .jsonl.",
+                path=path.name,
+            )
         )
     return format_
 
@@ -104,5 +107,5 @@ def check_output(path: Path) -> None:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise InvalidRequest(
-            msg("The folder %(parent)s cannot be written to: %(reason)s.", parent=path.parent, reason=error.strerror)
+            msg("Cannot write to the folder %(parent)s: %(reason)s.", parent=path.parent, reason=error.strerror)
         ) from error

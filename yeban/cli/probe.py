@@ -47,7 +47,7 @@ def worker(path: Path | None, max_age_s: float) -> int:
     """Check the age of a worker's heartbeat file."""
     path = path or get_settings().heartbeat_file
     if path is None:
-        raise ConfigurationError(msg("There is no file to look at: set YEBAN_HEARTBEAT_FILE, or give --file."))
+        raise ConfigurationError(msg("There is no heartbeat file to check. Set YEBAN_HEARTBEAT_FILE, or pass --file."))
     try:
         age_s = max(0.0, time.time() - path.stat().st_mtime)
     except FileNotFoundError:

@@ -48,7 +48,7 @@ def tag(
     format_ = options.output_format(output)
     options.check_output(output)
     if output.exists() and output.samefile(file):
-        raise InvalidRequest(msg("The output would overwrite the input; choose another --output."))
+        raise InvalidRequest(msg("The output would overwrite the input. Choose another --output."))
     screen = console(stderr=True)
     with ExitStack() as stack:
         with phase(screen, "Starting…"):

@@ -61,7 +61,7 @@ class Database:
             raise _unavailable(error) from error
         except PoolTimeout as error:
             raise ServiceUnavailable(
-                msg("Every database connection of this process is busy; try again soon.")
+                msg("All database connections of this process are busy. Try again soon.")
             ) from error
 
     def ping(self) -> None:
@@ -83,7 +83,7 @@ class Database:
         if found != SCHEMA_REVISION:
             raise ConfigurationError(
                 msg(
-                    "The database's schema is %(found)s, and this version needs %(schema_revision)s: run "
+                    "The database schema is %(found)s, but this version needs %(schema_revision)s. Run "
                     "`yeban migrate` with the newest version in use.",
                     found=found or "empty",
                     schema_revision=SCHEMA_REVISION,
@@ -135,12 +135,12 @@ def parse_database_url(text_url: str) -> URL:
     if backend not in {"postgresql", "postgres"}:
         raise ConfigurationError(
             msg(
-                "YEBAN_DATABASE_URL names %(backend)s; only PostgreSQL (postgresql://…) is supported.",
+                "YEBAN_DATABASE_URL uses %(backend)s, but only PostgreSQL (postgresql://…) is supported.",
                 backend=repr(backend),
             )
         )
     if "@" in (url.host or ""):
-        raise ConfigurationError(msg("YEBAN_DATABASE_URL: an @ in the password is written as %%40."))
+        raise ConfigurationError(msg("YEBAN_DATABASE_URL: write an @ in the password as %%40."))
     if "sslrootcert" in url.query and "sslmode" not in url.query:
         url = url.update_query_dict({"sslmode": "verify-full"})
     mode = url.query.get("sslmode")
@@ -171,11 +171,12 @@ def database_problem(error: BaseException | None) -> Message:
     """Describe a lost or failed connection in one sentence, with advice for a TLS failure."""
     if (trouble := _tls_trouble(error)) is not None:
         return msg(
-            "The database cannot be trusted: %(trouble)s. Check YEBAN_DATABASE_URL and the server's certificate.",
+            "Cannot make a trusted TLS connection to the database: %(trouble)s. Check YEBAN_DATABASE_URL and "
+            "the server's certificate.",
             trouble=trouble,
         )
     if isinstance(error, psycopg.errors.DiskFull):
-        return msg("The disk of the database is full. Nothing was stored; make room and try again.")
+        return msg("The database disk is full, so nothing was saved. Free some space and try again.")
     return msg("The database did not answer: %(reason)s.", reason=reason_of(error))
 
 

@@ -34,7 +34,7 @@ def migrate(url: str, revision: str = "head") -> None:
             connection.commit()
     except CommandError as error:
         raise InvalidRequest(
-            msg("The schema cannot go to revision %(revision)s: %(error)s.", revision=repr(revision), error=error)
+            msg("Cannot migrate the schema to revision %(revision)s: %(error)s.", revision=repr(revision), error=error)
         ) from error
     except DBAPIError as error:
         raise ServiceUnavailable(database_problem(error.orig)) from error

@@ -46,21 +46,22 @@ class NewJob:
     def __post_init__(self) -> None:
         if self.idempotency_key is not None and not 1 <= len(self.idempotency_key) <= _MAX_KEY_CHARS:
             raise InvalidRequest(
-                msg("An idempotency key has 1 to %(max_key_chars)s characters.", max_key_chars=_MAX_KEY_CHARS),
+                msg("An idempotency key must have 1 to %(max_key_chars)s characters.", max_key_chars=_MAX_KEY_CHARS),
                 field="Idempotency-Key",
             )
         for moment, name in ((self.start_at, msg("start_at")), (self.expires_at, msg("expires_at"))):
             if moment is not None and moment.tzinfo is None:
                 raise InvalidRequest(
-                    msg("%(name)s needs a time zone, as in 2026-11-22T22:00:00+08:00.", name=name), field=str(name)
+                    msg("%(name)s needs a time zone, for example 2026-11-22T22:00:00+08:00.", name=name),
+                    field=str(name),
                 )
         if self.refine and not self.label_set.refinable:
             raise InvalidRequest(
-                msg("Refinement needs at least two labels that exclude one another; leave refine out."), field="refine"
+                msg("Refinement needs at least two mutually exclusive labels. Turn refine off."), field="refine"
             )
         now = datetime.now(UTC)
         if self.expires_at is not None and self.expires_at <= max(now, self.start_at or now):
-            raise InvalidRequest(msg("expires_at must lie in the future and after start_at."), field="expires_at")
+            raise InvalidRequest(msg("expires_at must be in the future and after start_at."), field="expires_at")
 
     @property
     def refined(self) -> bool:
@@ -144,7 +145,7 @@ def create_job(database: Database, new: NewJob, table: Table, request_sha256: st
             rows = copy_rows(connection, "row", _ROW_COLUMNS, _copied(job.id, table))
         except UnicodeEncodeError as error:  # some encodings, such as UTF-7, can spell it
             raise InvalidTable(
-                msg("The file holds half a surrogate pair, which is no character. Save it as UTF-8.")
+                msg("The file contains half a surrogate pair, which is not a valid character. Save the file as UTF-8.")
             ) from error
         if rows == 0:
             raise InvalidTable(msg("The table has a header but no data rows."), row=1)
@@ -193,6 +194,7 @@ def _replay(connection: Connection, new: NewJob, request_sha256: str) -> Created
         return None
     if earlier.request_sha256 != request_sha256:
         raise Conflict(
-            msg("This idempotency key was used for a different request; use a new key."), job_id=str(earlier.public_id)
+            msg("This idempotency key was already used for a different request. Use a new key."),
+            job_id=str(earlier.public_id),
         )
     return Created(public_id=earlier.public_id, replayed=True)

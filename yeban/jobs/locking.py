@@ -32,5 +32,12 @@ def lock_job(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer) ->
         .with_for_update()
     ).one_or_none()
     if job is None:
-        raise NotFound(msg("There is no job %(public_id)s.", public_id=public_id), job_id=str(public_id))
+        raise NotFound(
+            msg(
+                "The job %(public_id)s does not exist, or you do not have access to it. To see a colleague's job, "
+                "ask them to add you to their team.",
+                public_id=public_id,
+            ),
+            job_id=str(public_id),
+        )
     return LockedJob(id=job.id, state=JobState(job.state))

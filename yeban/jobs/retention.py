@@ -39,7 +39,7 @@ def delete_job(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> N
         job = lock_job(connection, public_id, viewer=viewer)
         if job.state not in FINISHED:
             raise Conflict(
-                msg("A job that is %(state)s cannot be deleted; cancel it first.", state=job.state.message),
+                msg("A job that is %(state)s cannot be deleted. Cancel it first.", state=job.state.message),
                 state=job.state,
             )
         connection.execute(update(Job).where(Job.id == job.id).values(_HIDDEN))

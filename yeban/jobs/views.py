@@ -110,7 +110,14 @@ def find_job(connection: Connection, public_id: uuid.UUID, *, viewer: Viewer) ->
         queries.jobs().where(Job.public_id == public_id, visible(viewer, owner=Job.owner, team=Job.team))
     ).one_or_none()
     if row is None:
-        raise NotFound(msg("There is no job %(public_id)s.", public_id=public_id), job_id=str(public_id))
+        raise NotFound(
+            msg(
+                "The job %(public_id)s does not exist, or you do not have access to it. To see a colleague's job, "
+                "ask them to add you to their team.",
+                public_id=public_id,
+            ),
+            job_id=str(public_id),
+        )
     return _view(row)
 
 

@@ -70,14 +70,14 @@ def restore(url: str, source: Path) -> int:
             msg("Cannot read %(source)s: %(reason)s.", source=source, reason=error.strerror)
         ) from error
     if magic != _MAGIC:
-        raise InvalidRequest(msg("%(source)s is no backup that `yeban backup` has written.", source=source))
+        raise InvalidRequest(msg("%(source)s is not a backup made by `yeban backup`.", source=source))
     database = Database(url, pool_size=1)
     try:
         if held := _held(database):
             raise Conflict(
                 msg(
-                    "The database has %(held)s, and a restore replaces everything. Name an empty database in "
-                    "YEBAN_DATABASE_URL, or a fresh folder in YEBAN_DATA_DIR.",
+                    "The database has %(held)s, and a restore replaces everything. Set YEBAN_DATABASE_URL to "
+                    "an empty database, or YEBAN_DATA_DIR to a new folder.",
                     held=held,
                 )
             )
@@ -175,7 +175,10 @@ def _handed_over(url: URL) -> Iterator[tuple[str, dict[str, str]]]:
         if "sslpassword" in secrets:
             if "service" in url.query or "PGSERVICE" in environment:
                 raise ConfigurationError(
-                    msg("A database URL with a service has its sslpassword in that service's file.")
+                    msg(
+                        "YEBAN_DATABASE_URL has both a service and an sslpassword. Set the sslpassword in the "
+                        "service file."
+                    )
                 )
             # Libpq has no environment variable for it, only a service file.
             file = cleaning.enter_context(tempfile.NamedTemporaryFile("w", prefix="yeban-service-", encoding="utf-8"))
@@ -215,8 +218,8 @@ def _find(program: str, url: URL) -> Path:
 
 def _needs_tls(program: str, path: Path) -> Message:
     return msg(
-        "YEBAN_DATABASE_URL asks for TLS, and %(path)s is built without it: install PostgreSQL's client programs, "
-        "so that %(program)s is on the PATH.",
+        "YEBAN_DATABASE_URL requires TLS, but %(path)s was built without it. Install PostgreSQL's client "
+        "programs, with %(program)s on the PATH.",
         path=path,
         program=program,
     )

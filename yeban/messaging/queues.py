@@ -115,7 +115,9 @@ def redis_problem(error: BaseException) -> Message:
     reason = tls_failure(error)
     if reason is not None:
         return msg(
-            "Redis cannot be trusted: %(reason)s. Check YEBAN_REDIS_URL and the server's certificate.", reason=reason
+            "Cannot make a trusted TLS connection to Redis: %(reason)s. Check YEBAN_REDIS_URL and the "
+            "server's certificate.",
+            reason=reason,
         )
     return msg("Redis does not answer (%(error)s). Check YEBAN_REDIS_URL.", error=error)
 

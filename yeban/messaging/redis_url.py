@@ -53,17 +53,15 @@ def parse_redis_url(url: str) -> RedisAddress:
     except ValueError:
         raise ConfigurationError(
             msg(
-                "%(advice)s: its host or port cannot be read. In a password / ? # @ [ are written as "
-                "%%2F %%3F %%23 %%40 %%5B.",
+                "%(advice)s: its host or port cannot be read. In a password, write / ? # @ [ as %%2F %%3F "
+                "%%23 %%40 %%5B.",
                 advice=_NO_URL,
             )
         ) from None
     if parts.scheme not in _SCHEMES:
         raise ConfigurationError(msg("%(advice)s.", advice=_NO_URL))
     if "@" in unquote(parts.hostname or "") or parts.fragment:
-        raise ConfigurationError(
-            msg("%(advice)s: a # or @ in the password is written as %%23 or %%40.", advice=_NO_URL)
-        )
+        raise ConfigurationError(msg("%(advice)s: write a # or @ in the password as %%23 or %%40.", advice=_NO_URL))
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     database = _database(parts, options)
     tls = _tls(parts.scheme, options)
@@ -80,14 +78,14 @@ def _database(parts: SplitResult, options: dict[str, str]) -> int:
     if unknown:
         raise ConfigurationError(
             msg(
-                "YEBAN_REDIS_URL has options that are not known: %(unknown)s. There are: %(options)s.",
+                "YEBAN_REDIS_URL has unknown options: %(unknown)s. Supported options: %(options)s.",
                 unknown=", ".join(unknown),
                 options=", ".join(_OPTIONS),
             )
         )
     said = options.get("db") or ("" if parts.scheme == "unix" else parts.path.strip("/"))
     if said and not (said.isascii() and said.isdigit()):
-        raise ConfigurationError(msg("YEBAN_REDIS_URL names a database that is no number; it ends like :6379/0."))
+        raise ConfigurationError(msg("YEBAN_REDIS_URL: the database must be a number, as in :6379/0."))
     return int(said or 0)
 
 
@@ -96,9 +94,7 @@ def _tls(scheme: str, options: dict[str, str]) -> dict[str, Any] | None:
     if scheme != "rediss":
         if given:
             raise ConfigurationError(
-                msg(
-                    "YEBAN_REDIS_URL has %(given)s, but is not encrypted: it must be rediss://.", given=", ".join(given)
-                )
+                msg("YEBAN_REDIS_URL has %(given)s, but is not encrypted. Use rediss://.", given=", ".join(given))
             )
         return None
     tls: dict[str, Any] = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
@@ -109,7 +105,7 @@ def _tls(scheme: str, options: dict[str, str]) -> dict[str, Any] | None:
     if tls["ssl_cert_reqs"] is ssl.CERT_NONE:
         tls["ssl_check_hostname"] = False
     if "ssl_keyfile" in tls and "ssl_certfile" not in tls:
-        raise ConfigurationError(msg("YEBAN_REDIS_URL has ssl_keyfile without ssl_certfile."))
+        raise ConfigurationError(msg("YEBAN_REDIS_URL has ssl_keyfile without ssl_certfile. Set both."))
     return tls
 
 
@@ -120,7 +116,7 @@ def _value(name: str, value: str) -> Any:
     known = kinds[name]
     if value not in known:
         raise ConfigurationError(
-            msg("YEBAN_REDIS_URL: %(name)s is one of %(known)s.", name=name, known=", ".join(known))
+            msg("YEBAN_REDIS_URL: %(name)s must be one of %(known)s.", name=name, known=", ".join(known))
         )
     return known[value]
 
@@ -132,7 +128,7 @@ def _check_file(name: str, path: str) -> None:
     except OSError as error:
         raise ConfigurationError(
             msg(
-                "YEBAN_REDIS_URL: %(name)s cannot be read: %(path)s: %(reason)s.",
+                "YEBAN_REDIS_URL: cannot read %(name)s %(path)s: %(reason)s.",
                 name=name,
                 path=path,
                 reason=error.strerror,

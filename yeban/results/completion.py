@@ -169,7 +169,7 @@ def _refined(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine
 def _refined_or_not(database: Database, job: Row[Any], token: uuid.UUID, refine: Refine | None) -> Refinement:
     try:
         if refine is None:
-            raise NotRefined(msg("This worker cannot refine."))
+            raise NotRefined(msg("This worker does not support refinement."))
         scored = ScoredJob(id=job.id, label_set=LabelSet.from_json(job.label_set), row_count=job.row_count)
         with _held(database, job.id, token) as check:
             return refine(scored, check)

@@ -37,12 +37,12 @@ def confused(
     """
     label_set = job.label_set
     if label_set.multi_label:
-        raise InvalidRequest(msg("A job whose rows can have several labels has no confusions."), field="gold")
+        raise InvalidRequest(msg("A job whose rows can have several labels has no confusion matrix."), field="gold")
     for field, number in (("gold", gold), ("predicted", predicted)):
         if number is not None and not 0 <= number < len(label_set):
             raise InvalidRequest(
                 msg(
-                    "The job has %(count)s labels, numbered from 0; there is no %(number)s.",
+                    "The job has %(count)s labels, numbered from 0; there is no label %(number)s.",
                     count=len(label_set),
                     number=number,
                 ),

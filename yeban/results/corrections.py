@@ -72,7 +72,7 @@ def correct(
     if not 1 <= len(corrections) <= MAX_CORRECTIONS:
         raise InvalidRequest(
             msg(
-                "%(count)s corrections were sent; a call takes 1 to %(max_corrections)s.",
+                "The request has %(count)s corrections. Send 1 to %(max_corrections)s at a time.",
                 count=len(corrections),
                 max_corrections=MAX_CORRECTIONS,
             ),
@@ -82,7 +82,8 @@ def correct(
     if len(author) > MAX_AUTHOR_CHARS or "\x00" in author:
         raise InvalidRequest(
             msg(
-                "An author has at most %(max_author_chars)s characters, and no NUL.", max_author_chars=MAX_AUTHOR_CHARS
+                "The author must have at most %(max_author_chars)s characters, and no NUL.",
+                max_author_chars=MAX_AUTHOR_CHARS,
             ),
             field="author",
         )
@@ -97,15 +98,22 @@ def correct(
             .with_for_update(key_share=True)
         ).one_or_none()
         if job is None:
-            raise NotFound(msg("There is no job %(public_id)s.", public_id=public_id), job_id=str(public_id))
+            raise NotFound(
+                msg(
+                    "The job %(public_id)s does not exist, or you do not have access to it. To see a colleague's "
+                    "job, ask them to add you to their team.",
+                    public_id=public_id,
+                ),
+                job_id=str(public_id),
+            )
         label_set = LabelSet.from_json(job.label_set)
         wanted = _numbered(label_set, job.row_count, corrections)
         before = _effective(connection, job.id, label_set, wanted)
         if missing := sorted(wanted.keys() - before.keys()):
             raise Conflict(
-                msg("Row %(row)s has no result yet; correct rows that are done.", row=missing[0])
+                msg("Row %(row)s has no result yet. Correct rows that are finished.", row=missing[0])
                 if len(missing) == 1
-                else msg("Rows %(rows)s have no result yet; correct rows that are done.", rows=_listed(missing)),
+                else msg("Rows %(rows)s have no result yet. Correct rows that are finished.", rows=_listed(missing)),
                 row=missing[0],
                 state=job.state,
             )
@@ -249,7 +257,7 @@ def _numbered(
             listed = ", ".join(f"“{name[:50]}”" for name in unknown[:_SHOWN])
             raise InvalidRequest(
                 msg(
-                    "Row %(row_no)s: the job has no label %(label)s; give labels as the job has them.",
+                    "Row %(row_no)s: the job has no label %(label)s. Write labels exactly as in the job.",
                     row_no=row_no,
                     label=listed,
                 ),
@@ -259,14 +267,14 @@ def _numbered(
             )
         if len(set(labels)) < len(labels):
             raise InvalidRequest(
-                msg("Row %(row_no)s: a label is given twice; give it once.", row_no=row_no),
+                msg("Row %(row_no)s: a label appears twice. Give each label once.", row_no=row_no),
                 field="corrections",
                 row=row_no,
             )
         if len(labels) > 1 and not label_set.multi_label:
             raise InvalidRequest(
                 msg(
-                    "Row %(row_no)s: %(count)s labels are given; a row of this job has one.",
+                    "Row %(row_no)s: %(count)s labels are given, but each row of this job has one label.",
                     row_no=row_no,
                     count=len(labels),
                 ),

@@ -131,13 +131,15 @@ def ask_again(database: Database, public_id: uuid.UUID, *, viewer: Viewer) -> in
         job = lock_job(connection, public_id, viewer=viewer)
         if job.state not in REFINABLE | {JobState.FINISHING}:
             raise Conflict(
-                msg("A job that is %(state)s cannot be refined; it must be completed first.", state=job.state.message),
+                msg("A job that is %(state)s cannot be refined. It must be completed first.", state=job.state.message),
                 state=job.state,
             )
         # Not in one statement with the lock, which would see the embeddings as they were before it waited.
         if not connection.scalar(select(embedded()).where(Job.id == job.id)):
             raise Conflict(
-                msg("This job kept no embeddings, so it cannot be refined; submit it with refine switched on.")
+                msg(
+                    "This job kept no embeddings, so it cannot be refined. Submit the file again with refine turned on."
+                )
             )
         # A worker that is refining the job loses its lease and leaves the job to the next.
         connection.execute(

@@ -103,7 +103,9 @@ def stream(database: Database, job: JobView, *, status: str | None = None) -> It
         if len(batch) < _PAGE_ROWS:
             break
     if status is None and after < job.progress.rows:
-        raise NotFound(msg("The job %(job)s was deleted while it was read.", job=job.id), job_id=str(job.id))
+        raise NotFound(
+            msg("The job %(job)s was deleted while its results were being read.", job=job.id), job_id=str(job.id)
+        )
 
 
 def export_columns(job: JobView) -> list[str]:

@@ -55,7 +55,7 @@ def _read_labels(_ctx: click.Context, _option: click.Parameter, path: Path | Non
             msg("Cannot read the labels in %(path)s: %(reason)s.", path=path, reason=error.strerror)
         ) from error
     except UnicodeDecodeError as error:
-        raise InvalidLabels(msg("The labels in %(path)s are not UTF-8; save the file as UTF-8.", path=path)) from error
+        raise InvalidLabels(msg("The labels in %(path)s are not UTF-8. Save the file as UTF-8.", path=path)) from error
     if content.lstrip().startswith(("[", "{")):
         return _json_labels(path, content)
     lines = (line.strip() for line in content.splitlines())
@@ -66,10 +66,12 @@ def _json_labels(path: Path, content: str) -> tuple[Label, ...]:
     try:
         listed = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InvalidLabels(msg("%(path)s begins like JSON but is not: %(error)s.", path=path, error=error)) from error
+        raise InvalidLabels(
+            msg("%(path)s starts like JSON but is not valid JSON: %(error)s.", path=path, error=error)
+        ) from error
     if not isinstance(listed, list):
         raise InvalidLabels(
-            msg("%(path)s holds a JSON object; labels are a JSON array, or one name a line.", path=path)
+            msg("%(path)s contains a JSON object. Give the labels as a JSON array, or one name per line.", path=path)
         )
     return tuple(_json_label(path, number, item) for number, item in enumerate(listed, 1))
 
@@ -83,8 +85,8 @@ def _json_label(path: Path, number: int, item: Any) -> Label:
             return Label(name=name.strip(), description=description, examples=tuple(examples))
     raise InvalidLabels(
         msg(
-            "Label %(number)s in %(path)s is neither a name nor an object with a name, a description "
-            "and a list of examples.",
+            "Label %(number)s in %(path)s must be a name, or an object with a name, a description and a list "
+            "of examples.",
             number=number,
             path=path,
         )

@@ -135,7 +135,7 @@ class SupervisedProcess(ABC):
             file.seek(max(self._log_start, self.log.stat().st_size - _QUOTED_BYTES))
             lines = file.read().decode("utf-8", "replace").splitlines()[-_QUOTED_LINES:]
             if quoted := "\n".join(f"  {line}" for line in lines if line.strip()):
-                return msg("Its log (%(log)s) ends:\n%(lines)s", log=self.log, lines=quoted)
+                return msg("Its log (%(log)s) ends with:\n%(lines)s", log=self.log, lines=quoted)
         return msg("Its log (%(log)s) is empty.", log=self.log)
 
     def failure(self, problem: Message, kind: type[YebanError] = ServiceUnavailable) -> YebanError:

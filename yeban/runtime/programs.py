@@ -38,7 +38,7 @@ def require_extras(*extras: str) -> None:
         if find_spec(_PACKAGES[extra]) is None:
             raise ConfigurationError(
                 msg(
-                    "%(packages)s is not installed here: pip install 'yeban[%(extra)s]'.",
+                    "%(packages)s is not installed. Run: pip install 'yeban[%(extra)s]'",
                     packages=_PACKAGES[extra],
                     extra=extra,
                 )

@@ -160,7 +160,7 @@ def _make_logs(settings: Settings) -> Path:
     except OSError as error:
         raise ConfigurationError(
             msg(
-                "Cannot write logs to %(logs)s: %(reason)s. Set YEBAN_DATA_DIR to a path of your own.",
+                "Cannot write logs to %(logs)s: %(reason)s. Set YEBAN_DATA_DIR to a folder you can write to.",
                 logs=logs,
                 reason=error.strerror,
             )
@@ -175,7 +175,7 @@ def _worker_environment(settings: Settings, place: int, role: str) -> dict[str, 
         if settings.metrics_port + place > _MAX_PORT:
             raise ConfigurationError(
                 msg(
-                    "YEBAN_METRICS_PORT=%(metrics_port)s leaves no port for the second worker; set it to another.",
+                    "YEBAN_METRICS_PORT=%(metrics_port)s leaves no port for the second worker. Set it to another port.",
                     metrics_port=settings.metrics_port,
                 )
             )
@@ -194,7 +194,7 @@ def _free_port(host: str, port: int) -> int:
         except OSError as error:
             raise ServiceUnavailable(
                 msg(
-                    "Port %(port)s of %(host)s cannot be used (%(reason)s); set YEBAN_PORT or --port to another.",
+                    "Cannot use port %(port)s of %(host)s (%(reason)s). Choose another port with YEBAN_PORT or --port.",
                     port=port,
                     host=host,
                     reason=error.strerror,

@@ -97,13 +97,15 @@ class Supervisor:
         facts = {"status": status, "log": process.log}
         if status is not None and status == process.hopeless_status:
             deaths.restart_at = float("inf")
-            deaths.failure = process.failure(msg("%(process)s cannot run.", process=process.title), ConfigurationError)
+            deaths.failure = process.failure(
+                msg("%(process)s cannot start.", process=process.title), ConfigurationError
+            )
             log.critical("%s cannot run", process.title, extra=facts)
             return
         if status is not None and status == process.recycled_status:
             log.info("%s asked for a restart", process.title, extra=facts)
         elif deaths.count() > _MAX_RESTARTS:
-            deaths.complaint = process.failure(msg("%(process)s keeps ending.", process=process.title))
+            deaths.complaint = process.failure(msg("%(process)s keeps exiting.", process=process.title))
             log.critical(
                 "%s ended %d times within %g s; trying again every %g s. Read its log and fix the cause.",
                 process.title,

@@ -52,7 +52,7 @@ def find_column(columns: Sequence[str], name: str, *, role: Message) -> int:
         numbers = [f"#{index + 1}" for index in found]
         raise UnknownColumn(
             msg(
-                "The header has %(count)s columns named “%(name)s”: %(numbers)s. Name the %(role)s by its number.",
+                "The header has %(count)s columns named “%(name)s”: %(numbers)s. Choose the %(role)s by its number.",
                 count=len(found),
                 name=name,
                 numbers=", ".join(numbers),
@@ -94,8 +94,8 @@ def find_text_column(columns: Sequence[str], name: str | None, *, first_row: tup
         if first_row is not None and first_row[1] > 1:
             raise UnknownColumn(
                 msg(
-                    "The first line has one cell, “%(cell)s”, but row %(row)s has %(second)s. If it is a "
-                    "title above the header, delete it; otherwise name the text column.",
+                    "The first line has one cell, “%(cell)s”, but row %(row)s has %(second)s. If the first "
+                    "line is a title above the header, delete it; otherwise choose the text column.",
                     cell=columns[0],
                     row=first_row[0],
                     second=first_row[1],
@@ -106,7 +106,7 @@ def find_text_column(columns: Sequence[str], name: str | None, *, first_row: tup
         return 0
     raise UnknownColumn(
         msg(
-            "Name the text column; no column has a name such as text or 内容. The columns are: %(columns)s.",
+            "Choose the text column: no column has a name such as text or 内容. The columns are: %(columns)s.",
             columns=describe(columns),
         ),
         columns=list(columns),
@@ -120,7 +120,8 @@ def find_gold_column(columns: Sequence[str], name: str | None, *, text_index: in
     index = find_column(columns, name, role=msg("gold column"))
     if index == text_index:
         raise InvalidRequest(
-            msg("The column “%(name)s” cannot hold both the text and the known label.", name=name), field="gold_column"
+            msg("The column “%(name)s” cannot be both the text column and the gold column.", name=name),
+            field="gold_column",
         )
     return index
 

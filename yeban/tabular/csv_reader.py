@@ -122,8 +122,8 @@ class CsvReader:
         if lines.ended:
             raise InvalidTable(
                 msg(
-                    "Row %(row)s (line %(line)s): a quote opens there and is not closed before the end of "
-                    'the file. Close it, or write "" for a quote within a cell.',
+                    "Row %(row)s (line %(line)s): a quote opens here and is never closed. Close it, or write "
+                    '"" for a quote within a cell.',
                     row=row,
                     line=line,
                 ),
@@ -137,8 +137,8 @@ class CsvReader:
                 return records[0]
         raise InvalidTable(
             msg(
-                "Row %(row)s (line %(line)s): a quote opens there and is closed in the middle of another "
-                'cell, on line %(last_line)s. Write "" for a quote within a cell.',
+                "Row %(row)s (line %(line)s): a quote opens here and closes in the middle of another cell, "
+                'on line %(last_line)s. Write "" for a quote within a cell.',
                 row=row,
                 line=line,
                 last_line=line + self._reader.line_num - self._record_line - 1,
@@ -151,8 +151,8 @@ class CsvReader:
         line = self._next_line
         return TooLarge(
             msg(
-                "Row %(row)s (line %(line)s) does not end within %(max_record_chars)s characters; most "
-                "often a quote opens there that is never closed.",
+                "Row %(row)s (line %(line)s) does not end within %(max_record_chars)s characters. It "
+                "probably opens a quote that is never closed.",
                 row=row,
                 line=line,
                 max_record_chars=self._max_record_chars,
@@ -167,8 +167,8 @@ def undecodable(error: Undecodable, row: int) -> InvalidTable:
     """The error for an invalid byte in ``row``."""
     return InvalidTable(
         msg(
-            "Row %(row)s: byte %(offset)s of the file is not valid %(encoding)s. Save the file as "
-            "UTF-8, or name its encoding if it is another one.",
+            "Row %(row)s: byte %(offset)s of the file is not valid %(encoding)s. Save the file as UTF-8, or "
+            "choose its actual encoding.",
             row=row,
             offset=error.offset,
             encoding=error.encoding.upper(),

@@ -18,7 +18,8 @@ _FOREIGN = (
     (
         _OLE,
         msg(
-            "This is an old Excel workbook (.xls) or one with a password. Save it as .xlsx without a password, or CSV."
+            "This is an old Excel workbook (.xls) or one with a password. Save it as .xlsx without a "
+            "password, or as CSV."
         ),
     ),
     (b"%PDF-", msg("This is a PDF, not a table. Export the table as CSV or XLSX.")),
@@ -72,7 +73,9 @@ def text_format(file: BinaryIO, encoding: str, name: str, options: ReadOptions) 
     if first_line.startswith("{") and is_object(first_line):
         return "jsonl"
     if named_json and (first_block.startswith("[") or (suffix == ".json" and first_line.rstrip() == "{")):
-        raise InvalidTable(msg("This is one JSON document. Write one object a line (JSONL), or use CSV or XLSX."))
+        raise InvalidTable(
+            msg("This is a single JSON document. Write one object per line (JSONL), or use CSV or XLSX.")
+        )
     if named_json:
         return "jsonl"
     return "tsv" if suffix in {".tsv", ".tab"} else "csv"

@@ -130,7 +130,7 @@ def _resolve(override: str, mark: str | None) -> str:
     if codec is None or not getattr(codec, "_is_text_encoding", True) or codec.name in _NOT_FOR_FILES:
         raise InvalidRequest(
             msg(
-                "The encoding %(override)s is not known. Try utf-8, gb18030, big5, utf-16 or leave it out.",
+                "The encoding %(override)s is unknown. Use utf-8, gb18030, big5 or utf-16, or leave it out.",
                 override=repr(override),
             ),
             field="encoding",
@@ -165,7 +165,7 @@ def _refuse_unmarked_utf16(sample: bytes) -> None:
         if latin or (nuls * 100 >= len(sample) and _reads_as(sample, encoding)):
             raise InvalidTable(
                 msg(
-                    "The file looks like UTF-16 without a byte order mark. Save it as UTF-8, or name its "
+                    "The file looks like UTF-16 without a byte order mark. Save it as UTF-8, or choose its "
                     "encoding: %(encoding)s.",
                     encoding=encoding,
                 ),

@@ -91,7 +91,7 @@ class JsonLinesReader:
         if first_problem is not None:
             number, problem = first_problem
             raise InvalidTable(
-                msg("Line %(number)s: %(problem)s. JSONL has one object a line.", number=number, problem=problem),
+                msg("Line %(number)s: %(problem)s. JSONL needs one object per line.", number=number, problem=problem),
                 row=number,
             )
         raise InvalidTable(msg("The file has no data rows."))
@@ -122,7 +122,7 @@ def _parse(line: str) -> dict[str, Any]:
             msg("not a JSON object (%(problem)s at character %(position)s)", problem=error.msg, position=error.pos + 1)
         ) from None
     except _RepeatedKeyError as error:
-        raise _BadLineError(msg("the key %(key)s occurs twice in one object", key=repr(error.args[0]))) from None
+        raise _BadLineError(msg("the key %(key)s appears twice in one object", key=repr(error.args[0]))) from None
     except (ValueError, RecursionError):
         # Python limits the digits of an integer and the depth of nesting.
         raise _BadLineError(msg("not a JSON object (a number or its nesting is too large)")) from None

@@ -176,7 +176,7 @@ def _rows(records: Iterator[Record], header: Header, options: ReadOptions) -> It
         if row_no > max_rows:
             raise TooLarge(
                 msg(
-                    "Row %(file_row)s is over the limit of %(max_rows)s data rows. Split the file.",
+                    "Row %(file_row)s exceeds the limit of %(max_rows)s data rows. Split the file.",
                     file_row=file_row,
                     max_rows=max_rows,
                 ),
@@ -231,8 +231,8 @@ def _check_limits(cells: list[str], file_row: int, options: ReadOptions) -> None
         if len(cell) > options.max_cell_chars:
             raise TooLarge(
                 msg(
-                    "Row %(file_row)s, column #%(number)s: %(count)s characters in one cell; the limit is "
-                    "%(max_cell_chars)s. If this is not your text, a quote may be left open there.",
+                    "Row %(file_row)s, column #%(number)s: one cell has %(count)s characters; the limit is "
+                    "%(max_cell_chars)s. If your text is shorter, a quote may not be closed there.",
                     file_row=file_row,
                     number=number,
                     count=len(cell),

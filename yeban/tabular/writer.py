@@ -51,7 +51,7 @@ def write_table(
     if format == "xlsx":
         return write_xlsx(columns, rows)
     raise InvalidRequest(
-        msg("The format %(format)s is unknown; choose csv, xlsx or jsonl.", format=repr(format)), field="format"
+        msg("The format %(format)s is unknown. Choose csv, xlsx or jsonl.", format=repr(format)), field="format"
     )
 
 

@@ -29,7 +29,7 @@ def check_archive(file: BinaryIO) -> None:
     ``zipfile`` for a damaged archive.
     """
     if _directory_bytes(file) > _MAX_DIRECTORY_BYTES:
-        raise TooLarge(msg("The workbook is a zip archive of too many files."), limit=_MAX_DIRECTORY_BYTES)
+        raise TooLarge(msg("The workbook contains too many files. Save the table as CSV."), limit=_MAX_DIRECTORY_BYTES)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         _check_sizes(members)
@@ -39,7 +39,10 @@ def check_archive(file: BinaryIO) -> None:
 def _check_sizes(members: list[zipfile.ZipInfo]) -> None:
     if len(members) > _MAX_MEMBERS:
         raise TooLarge(
-            msg("The workbook is a zip archive of more than %(max_members)s files.", max_members=_MAX_MEMBERS),
+            msg(
+                "The workbook contains more than %(max_members)s files. Save the table as CSV.",
+                max_members=_MAX_MEMBERS,
+            ),
             limit=_MAX_MEMBERS,
         )
     unpacked_bytes = sum(member.file_size for member in members)
@@ -56,7 +59,7 @@ def _check_sizes(members: list[zipfile.ZipInfo]) -> None:
     if unpacked_bytes > _RATIO_FREE_BYTES and unpacked_bytes > _MAX_RATIO * packed_bytes:
         raise TooLarge(
             msg(
-                "The workbook unpacks to more than %(max_ratio)s times its size. Save it again, or as CSV.",
+                "The workbook unpacks to more than %(max_ratio)s times its size. Save it again, or save it as CSV.",
                 max_ratio=_MAX_RATIO,
             ),
             limit=_MAX_RATIO,
@@ -68,7 +71,7 @@ def _check_kind(members: list[zipfile.ZipInfo]) -> None:
     if "xl/workbook.bin" in names:
         raise InvalidTable(msg("This is a binary workbook (.xlsb). Save it as .xlsx or CSV."))
     if "[Content_Types].xml" not in names:
-        raise InvalidTable(msg("This is a zip archive but no Excel workbook. Save the table as .xlsx or CSV."))
+        raise InvalidTable(msg("This is a zip archive, not an Excel workbook. Save the table as .xlsx or CSV."))
     if any(member.flag_bits & 1 for member in members):
         raise InvalidTable(msg("The workbook is encrypted. Save it as .xlsx without a password, or as CSV."))
 

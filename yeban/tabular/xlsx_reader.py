@@ -56,7 +56,11 @@ class XlsxReader:
                 for number, row in enumerate(sheet.iter_rows(), start=1):
                     if number > MAX_ROW:
                         raise InvalidTable(
-                            msg("The sheet has a row beyond %(max_row)s, the last that Excel knows.", max_row=MAX_ROW)
+                            msg(
+                                "The sheet has a row beyond %(max_row)s, the last row that Excel supports. Save "
+                                "the table as CSV.",
+                                max_row=MAX_ROW,
+                            )
                         )
                     cells = [_text(cell, book.epoch) for cell in row]
                     while cells and not cells[-1]:
@@ -83,19 +87,24 @@ class XlsxReader:
         except Exception as error:
             cause = error.__cause__ or error
             if isinstance(cause, DefusedXmlException):
-                raise InvalidTable(msg("The workbook defines XML entities, which XLSX does not allow.")) from error
+                raise InvalidTable(
+                    msg(
+                        "The workbook defines XML entities, which XLSX does not allow. Save it again in Excel, or "
+                        "save it as CSV."
+                    )
+                ) from error
             reason = str(cause)[:_MAX_REASON_CHARS]
             raise InvalidTable(
                 msg(
-                    "The workbook is damaged after row %(row)s, or of an unknown kind (%(reason)s). Open it "
-                    "in Excel and save it again as .xlsx, or as CSV.",
+                    "The workbook is damaged after row %(row)s, or its kind is unknown (%(reason)s). Open it "
+                    "in Excel and save it again as .xlsx or CSV.",
                     row=self._row,
                     reason=reason,
                 )
                 if self._row
                 else msg(
-                    "The workbook is damaged, or of an unknown kind (%(reason)s). Open it in Excel and save "
-                    "it again as .xlsx, or as CSV.",
+                    "The workbook is damaged, or its kind is unknown (%(reason)s). Open it in Excel and save "
+                    "it again as .xlsx or CSV.",
                     reason=reason,
                 ),
                 row=self._row + 1,

@@ -73,14 +73,16 @@ def _discard(sheet: Any) -> None:
 def _check_fits(number: int, row: Sequence[str | float | None]) -> None:
     if number > MAX_ROW:
         raise TooLarge(
-            msg("An XLSX sheet holds %(max_xlsx_rows)s rows below its header; use CSV.", max_xlsx_rows=MAX_XLSX_ROWS),
+            msg(
+                "An XLSX sheet can hold %(max_xlsx_rows)s rows below its header. Use CSV.", max_xlsx_rows=MAX_XLSX_ROWS
+            ),
             row=number,
             limit=MAX_XLSX_ROWS,
         )
     if len(row) > MAX_COLUMN:
         raise TooLarge(
             msg(
-                "Row %(number)s has %(count)s cells; an XLSX sheet holds %(max_column)s. Use CSV.",
+                "Row %(number)s has %(count)s cells; an XLSX sheet can hold %(max_column)s. Use CSV.",
                 number=number,
                 count=len(row),
                 max_column=MAX_COLUMN,

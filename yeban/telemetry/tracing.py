@@ -49,7 +49,7 @@ def check(settings: Settings) -> None:
         if find_spec(_EXPORTER) is not None:
             return
     raise ConfigurationError(
-        msg("YEBAN_OTLP_ENDPOINT is set and OpenTelemetry is not installed here: pip install 'yeban[tracing]'.")
+        msg("YEBAN_OTLP_ENDPOINT is set, but OpenTelemetry is not installed. Run: pip install 'yeban[tracing]'")
     )
 
 

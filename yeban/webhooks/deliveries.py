@@ -210,7 +210,7 @@ def try_again(database: Database, webhook_id: uuid.UUID, delivery_id: uuid.UUID,
         ).one_or_none()
     if row is None:
         raise NotFound(
-            msg("There is no delivery %(delivery_id)s of that webhook.", delivery_id=delivery_id),
+            msg("This webhook has no delivery %(delivery_id)s.", delivery_id=delivery_id),
             delivery_id=str(delivery_id),
         )
     return _view(row)

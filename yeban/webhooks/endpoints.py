@@ -104,7 +104,7 @@ def create_webhook(database: Database, url: str, *, private: bool, viewer: Viewe
         count = connection.scalar(select(func.count()).where(tables.Webhook.owner == viewer.name)) or 0
         if count >= MAX_WEBHOOKS:
             raise Conflict(
-                msg("There are %(count)s webhooks already; delete one first.", count=count), limit=MAX_WEBHOOKS
+                msg("There are already %(count)s webhooks. Delete one first.", count=count), limit=MAX_WEBHOOKS
             )
         public_id = connection.execute(
             insert(tables.Webhook)
@@ -217,4 +217,7 @@ def _visible(viewer: Viewer) -> ColumnElement[bool]:
 
 
 def _not_found(public_id: uuid.UUID) -> NotFound:
-    return NotFound(msg("There is no webhook %(public_id)s.", public_id=public_id), webhook_id=str(public_id))
+    return NotFound(
+        msg("The webhook %(public_id)s does not exist; it may have been deleted.", public_id=public_id),
+        webhook_id=str(public_id),
+    )

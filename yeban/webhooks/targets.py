@@ -50,7 +50,7 @@ def parse(url: str) -> Target:
         raise _invalid(msg("The URL is longer than %(max_url_chars)s characters.", max_url_chars=MAX_URL_CHARS))
     if _STRANGE.search(url):
         raise _invalid(
-            msg("The URL contains a blank, a backslash or a control character; percent-encode it (a blank is %%20).")
+            msg("The URL contains a space, a backslash or a control character. Percent-encode it (a space is %%20).")
         )
     try:
         parts = urlsplit(url)
@@ -60,18 +60,21 @@ def parse(url: str) -> Target:
         if "[" in parts.netloc and ":" not in host:
             raise ValueError("brackets are for IPv6 addresses")
     except ValueError:
-        raise _invalid(msg("That is not a URL; one looks like https://example.com/hooks/yeban.")) from None
+        raise _invalid(msg("This is not a URL. Enter one such as https://example.com/hooks/yeban.")) from None
     scheme = parts.scheme
     if scheme not in {"http", "https"} or not host:
-        raise _invalid(msg("The URL must begin with https:// (or http://) and a host."))
+        raise _invalid(msg("The URL must start with https:// (or http://) and a host name."))
     if "@" in parts.netloc:
         raise _invalid(
-            msg("The URL contains a user or a password, which would not be sent; messages are signed instead.")
+            msg(
+                "The URL contains a user name or password, which would not be sent. Remove it: messages are "
+                "signed instead."
+            )
         )
     if parts.fragment:
-        raise _invalid(msg("The URL has a part after “#”, which is never sent; leave it out."))
+        raise _invalid(msg("The URL has a part after “#”, which is never sent. Remove it."))
     if port == 0:
-        raise _invalid(msg("Port 0 cannot be used."))
+        raise _invalid(msg("Port 0 cannot be used. Choose another port."))
     known: Literal["http", "https"] = "https" if scheme == "https" else "http"
     return Target(scheme=known, host=host, port=port or _PORTS[known], path=path)
 
@@ -87,12 +90,12 @@ def check(url: str, *, private: bool) -> Target:
     if local or (address is not None and is_private(address)):
         if not private:
             raise _invalid(
-                msg("That address is inside this network; set YEBAN_WEBHOOK_PRIVATE_ADDRESSES=true to allow it.")
+                msg("This address is inside the network. To allow it, set YEBAN_WEBHOOK_PRIVATE_ADDRESSES=true.")
             )
     elif address is not None and not may_be_called(address, private=private):
-        raise _invalid(msg("Webhooks cannot be sent to that address."))
+        raise _invalid(msg("Webhooks cannot be sent to this address. Use the address of a server."))
     elif target.scheme == "http" and (address is not None or not private):
-        raise _invalid(msg("Use https://; http:// is for addresses inside this network only."))
+        raise _invalid(msg("Use https://. Only addresses inside the network may use http://."))
     return target
 
 

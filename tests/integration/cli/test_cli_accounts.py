@@ -68,7 +68,7 @@ def test_another_password_revokes_tokens_only_where_that_is_asked_for(run, datab
     [
         (("add", "-x"), PASSWORD, Exit.USAGE, "No such option"),
         (("add", "a/b"), PASSWORD, Exit.USAGE, "name has"),
-        (("add", "wang"), "short", Exit.USAGE, "password has"),
+        (("add", "wang"), "short", Exit.USAGE, "password must have"),
         (("add", "boss"), PASSWORD, Exit.REFUSED, "already"),
         (("password", "nobody"), PASSWORD, Exit.REFUSED, "no account"),
         (("change", "boss", "--member"), "", Exit.REFUSED, "last admin"),

@@ -14,7 +14,7 @@ _FULL = "RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'"
 
 
 def test_a_full_disk_is_told_as_such(database):
-    with pytest.raises(ServiceUnavailable, match="disk of the database is full"), database.begin() as connection:
+    with pytest.raises(ServiceUnavailable, match="database disk is full"), database.begin() as connection:
         connection.execute(text(f"DO $$ BEGIN {_FULL}; END $$"))
 
 
@@ -34,7 +34,7 @@ def test_a_disk_that_is_full_in_mid_copy_leaves_nothing(database):
     def rows() -> Iterator[tuple[int]]:
         yield from ((number,) for number in range(5))
 
-    with pytest.raises(ServiceUnavailable, match="disk of the database is full"), database.begin() as connection:
+    with pytest.raises(ServiceUnavailable, match="database disk is full"), database.begin() as connection:
         copy_rows(connection, "small", ("n",), rows())
     with database.begin() as connection:
         assert connection.scalar(text("SELECT count(*) FROM small")) == 0

@@ -116,7 +116,7 @@ def test_a_job_that_may_go_on_cannot_be_deleted(work, stop):
     work.claim(work.chunk_ids(job))
     if stop is not None:
         stop(work.database, job.id, viewer=UNRESTRICTED)
-    with pytest.raises(Conflict, match="cancel it first"):
+    with pytest.raises(Conflict, match="Cancel it first"):
         retention.delete_job(work.database, job.id, viewer=UNRESTRICTED)
     assert rows_of(work, job)["row"] == 4
 
@@ -179,5 +179,5 @@ def test_a_download_of_a_job_that_is_removed_meanwhile_does_not_pass_for_all_of_
     assert next(rows).row_no == 1
     retention.delete_job(work.database, refined.id, viewer=UNRESTRICTED)
     retention.purge(work.database, grace_s=0)
-    with pytest.raises(NotFound, match="deleted while it was read"):
+    with pytest.raises(NotFound, match="deleted while its results were being read"):
         list(rows)

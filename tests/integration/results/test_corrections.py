@@ -172,7 +172,7 @@ def test_corrected_rows_count_with_the_label_they_got_against_gold(work):
         ({-1: ["甲"], 2**70: ["甲"]}, "no rows -1, 1180591620717411303424"),
         ({1: ["甲"], 2: ["丁"]}, "Row 2: the job has no label “丁”"),
         ({1: ["甲", "乙"]}, "Row 1: 2 labels"),
-        ({1: ["甲", "甲"]}, "given twice"),
+        ({1: ["甲", "甲"]}, "appears twice"),
     ],
     ids=range(8),
 )

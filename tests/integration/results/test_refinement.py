@@ -231,7 +231,7 @@ def test_a_threshold_holds_for_what_the_whole_file_says(work, made, ended, end_j
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ("DELETE FROM embedding WHERE first_row = 51", "Not every row has an embedding"),
+        ("DELETE FROM embedding WHERE first_row = 51", "Some rows have no embedding"),
         ("UPDATE embedding SET encoder = 'other' WHERE first_row = 51", "different builds"),
         ("UPDATE chunk SET ok = 0 WHERE first_row < 151", "scored rows for these labels"),
     ],

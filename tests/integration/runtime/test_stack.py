@@ -48,7 +48,7 @@ def test_a_program_whose_settings_are_wrong_is_not_started_again(
 ) -> None:
     settings = make_settings(host="0.0.0.0")  # noqa: S104 - that is the mistake
 
-    with pytest.raises(ConfigurationError, match="The web process cannot run") as caught, run_stack(settings, port=0):
+    with pytest.raises(ConfigurationError, match="The web process cannot start") as caught, run_stack(settings, port=0):
         pass
     assert "YEBAN_ACCOUNTS" in caught.value.detail
     assert (tmp_path / "logs/web.log").read_text(encoding="utf-8").count("YEBAN_ACCOUNTS") == 1
@@ -110,11 +110,11 @@ def test_each_worker_has_a_port_of_its_own_for_metrics(
         port = other.getsockname()[1]
         settings = make_settings(metrics_port=str(port - place))
         with (
-            pytest.raises(ConfigurationError, match=f"The {worker} process cannot run") as caught,
+            pytest.raises(ConfigurationError, match=f"The {worker} process cannot start") as caught,
             run_stack(settings, port=0),
         ):
             pass
-    assert f"Port {port} of 127.0.0.1 cannot serve metrics" in caught.value.detail
+    assert f"Cannot serve metrics on port {port} of 127.0.0.1" in caught.value.detail
 
 
 def test_there_must_be_a_port_for_each_worker(make_settings: Callable[..., Settings]) -> None:

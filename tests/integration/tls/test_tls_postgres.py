@@ -59,7 +59,7 @@ def test_a_server_that_cannot_be_verified_is_refused(
     for act in (who, migrate):
         with pytest.raises(ServiceUnavailable) as caught:
             act(url)
-        assert "The database cannot be trusted" in caught.value.detail
+        assert "Cannot make a trusted TLS connection to the database" in caught.value.detail
         assert reason in caught.value.detail
         assert PASSWORD not in caught.value.detail
 

@@ -131,7 +131,7 @@ def test_migrate_refuses_the_database(urls: Servers, run: Callable[..., subproce
     ended = run("yeban.cli", "migrate", database=urls.bad["expired"].database, redis=urls.good.redis)
 
     assert ended.returncode == 5
-    assert ended.stderr.startswith("yeban: The database cannot be trusted: ")
+    assert ended.stderr.startswith("yeban: Cannot make a trusted TLS connection to the database: ")
 
 
 def test_a_backup_goes_over_tls_and_so_does_the_restore(
@@ -174,14 +174,14 @@ def test_a_restore_into_a_server_that_cannot_be_verified_is_refused(
     ended = run("yeban.cli", "restore", str(file), database=urls.bad["expired"].database, redis=urls.good.redis)
 
     assert ended.returncode == 5
-    assert ended.stderr.startswith("yeban: The database cannot be trusted: ")
+    assert ended.stderr.startswith("yeban: Cannot make a trusted TLS connection to the database: ")
 
 
 def test_a_worker_ends_with_the_reason(urls: Servers, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     ended = run("worker", "--role", "bulk", database=urls.good.database, redis=urls.bad["elsewhere"].redis)
 
     assert ended.returncode == 1
-    assert "yeban: Redis cannot be trusted: its certificate was refused: Hostname mismatch" in ended.stderr
+    assert "Redis: its certificate was refused: Hostname mismatch" in ended.stderr
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -190,7 +190,7 @@ def test_a_worker_refuses_either_server(urls: Servers, role: Role, bad: str) -> 
     good, wrong = urls.good, urls.bad[bad]
 
     for database, redis, what in (
-        (wrong.database, good.redis, "The database cannot be trusted"),
+        (wrong.database, good.redis, "Cannot make a trusted TLS connection to the database"),
         (good.database, wrong.redis, "its certificate was refused"),
     ):
         endpoints = Endpoints(database_url=database, redis_url=redis)
@@ -204,8 +204,8 @@ def test_doctor_refuses_both(urls: Servers, run: Callable[..., subprocess.Comple
     ended = run("yeban.cli", "doctor", database=urls.bad["expired"].database, redis=urls.bad["expired"].redis)
 
     assert ended.returncode == 5
-    assert "PostgreSQL: The database cannot be trusted" in ended.stdout
-    assert "Redis: Redis cannot be trusted: its certificate was refused: certificate has expired" in ended.stdout
+    assert "PostgreSQL: Cannot make a trusted TLS connection to the database" in ended.stdout
+    assert "TLS connection to Redis: its certificate was refused: certificate has expired" in ended.stdout
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -218,6 +218,6 @@ def test_the_web_is_not_ready_and_says_why(urls: Servers, tmp_path: Path, bad: s
 
     assert (answer.status_code, asked.status_code) == (503, 503)
     parts = answer.get_json()["checks"]
-    assert "The database cannot be trusted" in parts["database"]["detail"]
+    assert "Cannot make a trusted TLS connection to the database" in parts["database"]["detail"]
     assert "its certificate was refused" in parts["redis"]["detail"]
     assert PASSWORD not in answer.text + asked.text

@@ -79,7 +79,7 @@ def test_a_server_that_cannot_be_verified_is_refused_by_both(
     url = tls_redis(getattr(certificates, shown)).redis_url(**options)
 
     for said in refusal(url):
-        assert "Redis cannot be trusted: its certificate was refused" in said
+        assert "Cannot make a trusted TLS connection to Redis: its certificate was refused" in said
         assert reason in said
 
 

@@ -48,9 +48,9 @@ _PLACE = re.compile(r"\$\{(\w+)(?:\*(\d+))?\}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Values that differ from run to run. Moments of this century are now; those that requests name are of a later one.
 _VOLATILE = (
-    (re.compile(r"(?<!like )(?<!as in )20\d\d-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.\d+)?"), r"<date>\1<time>"),
+    (re.compile(r"(?<!such as )(?<!for example )20\d\d-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.\d+)?"), r"<date>\1<time>"),
     (re.compile(r"whsec_[A-Za-z0-9+/]{43}="), "<secret>"),
-    (re.compile(r"try again in \d+ s"), "try again in <seconds> s"),
+    (re.compile(r"Try again in \d+ s"), "Try again in <seconds> s"),
     (re.compile(r"this version needs \d+"), "this version needs <revision>"),
 )
 _DURATIONS = frozenset({"eta_s", "ms", "retry_after_s", "rows_per_s", "seconds", "total_ms"})

@@ -53,7 +53,7 @@ def test_a_limit_that_the_model_alone_exceeds_is_refused_at_the_start():
     taken = Taken(500)
     taken.limit.check_start()
     taken.mb = 612.4
-    with pytest.raises(ConfigurationError, match=r"YEBAN_MAX_RSS_MB=500.* takes 612 MiB; set it to 1225"):
+    with pytest.raises(ConfigurationError, match=r"YEBAN_MAX_RSS_MB=500.* uses 612 MiB. Set it to 1225"):
         taken.limit.check_start()
     assert taken.ended == 0
 

@@ -122,9 +122,9 @@ def test_waiting_for_readiness_ends_when_there_is_nothing_to_wait_for(server: On
     server.say("503 Service Unavailable", b'{"checks": {}}')
 
     def gone() -> None:
-        raise ServiceUnavailable(msg("The web process keeps ending."))
+        raise ServiceUnavailable(msg("The web process keeps exiting."))
 
-    with pytest.raises(ServiceUnavailable, match="keeps ending"):
+    with pytest.raises(ServiceUnavailable, match="keeps exiting"):
         wait_until_ready(client, 60.0, gone)
 
 

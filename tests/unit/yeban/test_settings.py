@@ -54,5 +54,5 @@ def test_every_setting_has_a_description_and_stands_in_the_example_file():
 def test_a_secret_s_file_with_nothing_in_it_is_told_of(monkeypatch, tmp_path):
     (tmp_path / "token").write_text(" \n", encoding="utf-8")
     monkeypatch.setenv("YEBAN_TOKEN_FILE", str(tmp_path / "token"))
-    with pytest.raises(ConfigurationError, match="YEBAN_TOKEN_FILE: there is nothing in"):
+    with pytest.raises(ConfigurationError, match=r"YEBAN_TOKEN_FILE: the file .* is empty"):
         load_settings()

@@ -69,8 +69,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelUnusable(
             msg(
-                "%(folder)s is no model folder: it has no %(config_file)s. Give the folder that holds "
-                "the model's %(config_file)s, weights and vocabulary.",
+                "%(folder)s is not a model folder: it has no %(config_file)s. Give the folder with the "
+                "model's %(config_file)s, weights and vocabulary.",
                 folder=folder,
                 config_file=CONFIG_FILE,
             )
@@ -97,10 +97,10 @@ def _read_object(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelUnusable(
-            msg("%(path)s cannot be read (%(error)s); download it again.", path=path, error=error)
+            msg("%(path)s cannot be read (%(error)s). Download it again.", path=path, error=error)
         ) from error
     if not isinstance(document, dict):
-        raise ModelUnusable(msg("%(path)s is not a JSON object; download it again.", path=path))
+        raise ModelUnusable(msg("%(path)s is not a JSON object. Download it again.", path=path))
     return document
 
 
@@ -124,7 +124,7 @@ def bert_config(path: Path, document: Mapping[str, Any], *, classes: int) -> Ber
         if type(value) is not int or value < 1:
             raise ModelUnusable(
                 msg(
-                    "%(path)s has %(key)s %(value)s, which is no count; download it again.",
+                    "%(path)s has %(key)s %(value)s, which is not a valid count. Download it again.",
                     path=path,
                     key=key,
                     value=json.dumps(value),
@@ -136,7 +136,7 @@ def bert_config(path: Path, document: Mapping[str, Any], *, classes: int) -> Ber
     if hidden % heads:
         raise ModelUnusable(
             msg(
-                "%(path)s has hidden_size %(hidden)s, which its %(heads)s attention heads do not divide.",
+                "%(path)s has hidden_size %(hidden)s, which is not a multiple of its %(heads)s attention heads.",
                 path=path,
                 hidden=hidden,
                 heads=heads,
@@ -145,7 +145,7 @@ def bert_config(path: Path, document: Mapping[str, Any], *, classes: int) -> Ber
     if types < 2:
         raise ModelUnusable(
             msg(
-                "%(path)s has type_vocab_size %(types)s: a model of pairs needs two token types.",
+                "%(path)s has type_vocab_size %(types)s, but a model for text pairs needs two token types.",
                 path=path,
                 types=types,
             )
@@ -153,7 +153,11 @@ def bert_config(path: Path, document: Mapping[str, Any], *, classes: int) -> Ber
     epsilon = document["layer_norm_eps"]
     if not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
         raise ModelUnusable(
-            msg("%(path)s has layer_norm_eps %(epsilon)s; download it again.", path=path, epsilon=json.dumps(epsilon))
+            msg(
+                "%(path)s has the invalid layer_norm_eps %(epsilon)s. Download it again.",
+                path=path,
+                epsilon=json.dumps(epsilon),
+            )
         )
     entailment, contradiction = _meanings(path, document, classes)
     return BertConfig(
@@ -180,7 +184,7 @@ def _meanings(path: Path, document: Mapping[str, Any], classes: int) -> tuple[in
         if classes != 3:
             raise ModelUnusable(
                 msg(
-                    "%(parent)s has a classifier of %(classes)s classes; a StructBERT for zero-shot "
+                    "%(parent)s has a classifier with %(classes)s classes; a StructBERT for zero-shot "
                     "classification has 3 (entailment, neutral, contradiction).",
                     parent=path.parent,
                     classes=classes,
@@ -195,9 +199,9 @@ def _meanings(path: Path, document: Mapping[str, Any], classes: int) -> tuple[in
     if len(entailment) != 1 or len(contradiction) != 1 or max(entailment + contradiction) >= classes:
         raise ModelUnusable(
             msg(
-                "%(path)s does not say which of the %(classes)s classes mean entailment and "
-                "contradiction. Its classes are named %(names)s; name them in id2label, if this is a "
-                "model of natural language inference.",
+                "%(path)s does not say which of the %(classes)s classes mean entailment and contradiction. "
+                "Its classes are named %(names)s. If this is a natural language inference model, name them "
+                "in id2label.",
                 path=path,
                 classes=classes,
                 names=", ".join(map(repr, names.values())) or "nothing",

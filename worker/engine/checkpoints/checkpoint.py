@@ -79,7 +79,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         if not (np.isfinite(tensor.min()) and np.isfinite(tensor.max())):
             raise ModelUnusable(
                 msg(
-                    "%(file)s holds numbers that are not finite, in %(name)s; download it again.",
+                    "%(file)s contains numbers that are not finite, in %(name)s. Download it again.",
                     file=stored[name].file,
                     name=name,
                 )
@@ -120,7 +120,7 @@ def _named(
     if found and max(found) + 1 != layers:
         raise ModelUnusable(
             msg(
-                "%(folder)s has weights of %(layers)s layers, but %(config_file)s says %(expected)s.",
+                "%(folder)s has weights for %(layers)s layers, but %(config_file)s says %(expected)s.",
                 folder=folder,
                 layers=max(found) + 1,
                 config_file=CONFIG_FILE,
@@ -153,7 +153,7 @@ def _present(folder: Path, tensors: Mapping[str, StoredTensor], key: str) -> str
             return older
     raise ModelUnusable(
         msg(
-            "%(folder)s lacks the weight %(key)s; it is incomplete, or no classifier of the BERT family.",
+            "%(folder)s lacks the weight %(key)s. It is incomplete, or not a classifier of the BERT family.",
             folder=folder,
             key=key,
         )
@@ -173,7 +173,7 @@ def _one_prefix(folder: Path, tensors: Mapping[str, StoredTensor], name: str, wh
     if not prefixes:
         raise ModelUnusable(
             msg(
-                "The weights in %(folder)s do not hold %(what)s (nothing is named %(name)s).",
+                "The weights in %(folder)s do not include %(what)s (no weight is named %(name)s).",
                 folder=folder,
                 what=what,
                 name=name,
@@ -182,7 +182,7 @@ def _one_prefix(folder: Path, tensors: Mapping[str, StoredTensor], name: str, wh
     if len(prefixes) > 1:
         keys = ", ".join(sorted(prefix + name for prefix in prefixes))
         raise ModelUnusable(
-            msg("The weights in %(folder)s hold more than one model: %(keys)s.", folder=folder, keys=keys)
+            msg("The weights in %(folder)s contain more than one model: %(keys)s.", folder=folder, keys=keys)
         )
     return prefixes[0]
 
@@ -210,7 +210,7 @@ def _check_shapes(config: BertConfig, stored: Mapping[str, StoredTensor]) -> Non
         if tensor.shape != expected:
             raise ModelUnusable(
                 msg(
-                    "%(file)s has %(name)s in the shape %(shape)s; by %(config_file)s it should be "
+                    "%(file)s has %(name)s with the shape %(shape)s, but %(config_file)s implies "
                     "%(expected)s. The two files do not belong together.",
                     file=tensor.file,
                     name=name,
@@ -226,8 +226,8 @@ def _check_vocabulary(folder: Path, config: BertConfig) -> None:
     if not config.vocab - _MOST_UNNAMED <= size <= config.vocab:
         raise ModelUnusable(
             msg(
-                "The vocabulary in %(folder)s has %(size)s tokens, but the model was made for %(vocab)s; "
-                "the files do not belong together, or one of them is cut short. Download them again.",
+                "The vocabulary in %(folder)s has %(size)s tokens, but the model needs %(vocab)s. The files "
+                "do not belong together, or one of them is incomplete. Download them again.",
                 folder=folder,
                 size=size,
                 vocab=config.vocab,

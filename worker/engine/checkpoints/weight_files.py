@@ -65,7 +65,7 @@ def open_weights(folder: Path) -> dict[str, StoredTensor]:
             return tensors
     raise ModelUnusable(
         msg(
-            "%(folder)s has no weights: it should hold %(safetensors)s or %(pickle)s. Download the whole model again.",
+            "%(folder)s has no weights: it needs %(safetensors)s or %(pickle)s. Download the whole model again.",
             folder=folder,
             safetensors=SAFETENSORS,
             pickle=PICKLE,
@@ -93,7 +93,7 @@ def _shards(index: Path) -> list[Path]:
         if not (index.parent / name).is_file():
             raise ModelUnusable(
                 msg(
-                    "%(path)s is missing, though %(index)s names it; %(again)s",
+                    "%(path)s is missing, but %(index)s lists it; %(again)s",
                     path=index.parent / name,
                     index=index.name,
                     again=_AGAIN,
@@ -109,7 +109,7 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
         return {name: _stored(path, name, data, entry) for name, entry in header.items() if name != "__metadata__"}
     except _NOT_AS_EXPECTED as error:
         raise ModelUnusable(
-            msg("%(path)s is damaged or cut short (%(error)s); %(again)s", path=path, error=error, again=_AGAIN)
+            msg("%(path)s is damaged or incomplete (%(error)s); %(again)s", path=path, error=error, again=_AGAIN)
         ) from error
 
 
@@ -161,8 +161,8 @@ def _read_pickle(path: Path) -> dict[str, StoredTensor]:
     except ImportError as error:
         raise EngineUnavailable(
             msg(
-                "Reading %(path)s needs PyTorch, which is not installed: pip install 'yeban[models]'. A "
-                "folder with %(safetensors)s instead needs nothing more.",
+                "Reading %(path)s needs PyTorch, which is not installed. Run: pip install 'yeban[models]'. A "
+                "folder with %(safetensors)s does not need it.",
                 path=path,
                 safetensors=SAFETENSORS,
             )
@@ -170,7 +170,7 @@ def _read_pickle(path: Path) -> dict[str, StoredTensor]:
     state = _load_pickle(torch, path)
     if not isinstance(state, Mapping):
         raise ModelUnusable(
-            msg("%(path)s holds a %(name)s, not tensors by name.", path=path, name=type(state).__name__)
+            msg("%(path)s contains a %(name)s instead of named tensors.", path=path, name=type(state).__name__)
         )
     return {
         name: StoredTensor(file=path, shape=tuple(tensor.shape), load=_loader(torch, path, name, tensor))
@@ -187,15 +187,15 @@ def _load_pickle(torch: Any, path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise ModelUnusable(
             msg(
-                "%(path)s is refused: it is damaged, or holds more than tensors, such as code to run on "
-                "loading. Take the model from its publisher again, if possible as safetensors.",
+                "%(path)s is not safe to load: it is damaged, or contains more than tensors, such as code "
+                "that runs on loading. Get the model from its publisher again, preferably as safetensors.",
                 path=path,
             )
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise ModelUnusable(
-            msg("%(path)s is damaged or cut short (%(reason)s); %(again)s", path=path, reason=reason, again=_AGAIN)
+            msg("%(path)s is damaged or incomplete (%(reason)s); %(again)s", path=path, reason=reason, again=_AGAIN)
         ) from error
 
 
@@ -221,8 +221,8 @@ def _refuse_pointer(path: Path) -> None:
         if file.read(len(_GIT_LFS)) == _GIT_LFS:
             raise ModelUnusable(
                 msg(
-                    "%(path)s is only a pointer that stands for the weights: the folder was cloned without "
-                    "Git LFS. Run: git lfs pull",
+                    "%(path)s is a Git LFS pointer, not the weights: the folder was cloned without Git LFS. "
+                    "Run: git lfs pull",
                     path=path,
                 )
             )

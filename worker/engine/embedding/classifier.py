@@ -70,8 +70,8 @@ class EmbeddingClassifier(Classifier):
             if length > self._spec.max_tokens:
                 raise InvalidLabels(
                     msg(
-                        "The label “%(name)s” in its template takes %(length)s tokens, and the model reads at "
-                        "most %(max_tokens)s; shorten the label, its description or the template.",
+                        "The label “%(name)s” in its template has %(length)s tokens; the model reads at most "
+                        "%(max_tokens)s. Shorten the label, its description or the template.",
                         name=name[:40],
                         length=length,
                         max_tokens=self._spec.max_tokens,

@@ -43,7 +43,7 @@ def measure(folder: Path, spec: EmbeddingSpec, variants: tuple[Variant, ...]) ->
             raise ModelUnusable(
                 msg(
                     "%(precision)s in %(session)s is too far from %(reference)s: cosine %(worst)s for "
-                    "%(sample)s, where %(worst_cosine)s is wanted.",
+                    "%(sample)s; at least %(worst_cosine)s is required.",
                     precision=figure.precision,
                     session=figure.session,
                     reference=REFERENCE,

@@ -132,7 +132,7 @@ def build_engine(name: str, max_batch: int | None, model_dir: Path, as_json: boo
     if not isinstance(spec, NliSpec):
         raise ModelUnusable(
             msg(
-                "%(manifest)s is of the kind %(kind)s; engines are built of cross-encoders.",
+                "%(manifest)s is a model of the kind %(kind)s, but engines can only be built for cross-encoders.",
                 manifest=manifest.name,
                 kind=manifest.kind,
             )

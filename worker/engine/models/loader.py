@@ -83,7 +83,8 @@ def _parts(name: str) -> list[str]:
     if len(parts) != 2 or not all(parts):
         raise UnknownModel(
             msg(
-                "There is no model %(name)s: a shortlist is two models, EMBEDDING%(shortlist_joiner)sCROSS-ENCODER.",
+                "There is no model %(name)s. A shortlist combines two models: "
+                "EMBEDDING%(shortlist_joiner)sCROSS-ENCODER.",
                 name=name,
                 shortlist_joiner=SHORTLIST_JOINER,
             ),
@@ -97,7 +98,7 @@ def _shortlist(ranker: Classifier, scorer: Classifier, keep: int) -> ShortlistCl
     if kinds != ("embedding", "nli"):
         raise UnknownModel(
             msg(
-                "A shortlist is an embedding model and a cross-encoder, in this order, and not %(kinds)s.",
+                "A shortlist is an embedding model followed by a cross-encoder, not %(kinds)s.",
                 kinds=" and ".join(kinds),
             )
         )

@@ -50,8 +50,8 @@ def find_recipe(name_or_path: str, *, called: str | None = None, scheme: str | N
         if called not in (None, known.name):
             raise UnknownModel(
                 msg(
-                    "The model %(known)s has its name; --name is for the model of a folder. If a folder is "
-                    "meant, write ./%(known)s.",
+                    "The model %(known)s already has a name; --name is for a model in a folder. If you mean "
+                    "a folder, write ./%(known)s.",
                     known=known.name,
                 ),
                 model=name_or_path,
@@ -61,9 +61,8 @@ def find_recipe(name_or_path: str, *, called: str | None = None, scheme: str | N
     if not source.is_dir():
         raise UnknownModel(
             msg(
-                "The model %(name_or_path)s cannot be built here; these can: %(recipes)s; and so can a "
-                "folder with a checkpoint (%(config_file)s, weights, vocabulary), to which a name can be "
-                "given.",
+                "The model %(name_or_path)s cannot be built. Available: %(recipes)s, or a folder with a "
+                "checkpoint (%(config_file)s, weights, vocabulary), named with --name.",
                 name_or_path=name_or_path,
                 recipes=", ".join(RECIPES),
                 config_file=CONFIG_FILE,
@@ -74,8 +73,8 @@ def find_recipe(name_or_path: str, *, called: str | None = None, scheme: str | N
     if not _GOOD_NAME.fullmatch(name) or name in RECIPES:
         raise UnknownModel(
             msg(
-                "A model cannot be called %(name)s; give it a name of letters, digits, dots, dashes and "
-                "underscores that is not taken, with --name.",
+                "The model name %(name)s is invalid or taken. Use --name to choose another of letters, "
+                "digits, dots, dashes and underscores.",
                 name=repr(name),
             ),
             model=name,

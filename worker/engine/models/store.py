@@ -31,15 +31,15 @@ def find(name_or_path: str, model_dir: Path) -> Path:
     if name_or_path in RECIPES:
         raise UnknownModel(
             msg(
-                "The model %(name_or_path)s is not built yet; run: yeban models build %(name_or_path)s",
+                "The model %(name_or_path)s has not been built yet. Run: yeban models build %(name_or_path)s",
                 name_or_path=name_or_path,
             ),
             model=name_or_path,
         )
     raise UnknownModel(
         msg(
-            "There is no model %(name_or_path)s: it is neither built in %(model_dir)s nor a folder "
-            "with a %(manifest_file)s. Models that can be built here: %(recipes)s.",
+            "There is no model %(name_or_path)s: it is neither built in %(model_dir)s nor a folder with a "
+            "%(manifest_file)s. Models you can build: %(recipes)s.",
             name_or_path=name_or_path,
             model_dir=model_dir,
             manifest_file=MANIFEST_FILE,

@@ -75,7 +75,7 @@ class Expected:
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise ModelUnusable(
                 msg(
-                    "%(path)s cannot be read (%(error)s); build the model again.",
+                    "%(path)s cannot be read (%(error)s). Build the model again.",
                     path=folder / EXPECTED_FILE,
                     error=error,
                 )

@@ -55,8 +55,8 @@ class Hypotheses:
             if len(ids) > self._longest:
                 raise InvalidLabels(
                     msg(
-                        "The label “%(name)s” in its template takes %(count)s tokens, and the model reads at "
-                        "most %(longest)s, so that room is left for a text; shorten the label or the template.",
+                        "The label “%(name)s” in its template has %(count)s tokens; the limit is "
+                        "%(longest)s, which leaves room for a text. Shorten the label or the template.",
                         name=name[:40],
                         count=len(ids),
                         longest=self._longest,

@@ -59,8 +59,8 @@ def hold_against(session: Session, expected: Expected, spec: NliSpec, *, precisi
         if not (np.isfinite(difference) and difference <= allowed):
             raise ModelUnusable(
                 msg(
-                    "%(precision)s in %(session)s is %(difference)s from the oracle for %(rows)s pairs of "
-                    "%(tokens)s tokens, where %(allowed)s is allowed.",
+                    "%(precision)s in %(session)s differs by %(difference)s from the oracle for %(rows)s "
+                    "pairs of %(tokens)s tokens; at most %(allowed)s is allowed.",
                     precision=precision,
                     session=session.name,
                     difference=format(difference, ".4g"),
@@ -73,7 +73,7 @@ def hold_against(session: Session, expected: Expected, spec: NliSpec, *, precisi
     if not np.isfinite(logits).all():
         raise ModelUnusable(
             msg(
-                "%(precision)s in %(session)s answers sample texts with what is no number.",
+                "%(precision)s in %(session)s returns values that are not numbers for sample texts.",
                 precision=precision,
                 session=session.name,
             )
@@ -84,8 +84,8 @@ def hold_against(session: Session, expected: Expected, spec: NliSpec, *, precisi
     if not same >= SAME_TOP_LABEL:
         raise ModelUnusable(
             msg(
-                "%(precision)s in %(session)s keeps the best label of %(same)s of the sample texts, "
-                "where %(same_top_label)s is wanted.",
+                "%(precision)s in %(session)s keeps the best label of %(same)s of the sample texts; at least "
+                "%(same_top_label)s is required.",
                 precision=precision,
                 session=session.name,
                 same=format(same, ".1%"),

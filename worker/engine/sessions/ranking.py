@@ -81,7 +81,7 @@ def choose(
     if session not in ("auto", *SESSIONS):
         raise EngineUnavailable(
             msg(
-                "There is no session %(session)s; known are %(sessions)s.",
+                "There is no session %(session)s. Available: %(sessions)s.",
                 session=session,
                 sessions=", ".join(SESSIONS),
             ),
@@ -107,7 +107,7 @@ def choose(
     if not passed_over:
         raise EngineUnavailable(
             msg(
-                "The session %(session)s does not run on %(device)s; ask for another device or another session.",
+                "The session %(session)s does not run on %(device)s. Choose another device or session.",
                 session=session,
                 device=device,
             ),
@@ -117,7 +117,7 @@ def choose(
     # Each once: without a GPU, all CUDA sessions share one obstacle.
     why_not = "; ".join(dict.fromkeys(passed_over))
     raise EngineUnavailable(
-        msg("No session can run the model as asked: %(why_not)s.", why_not=why_not), session=session, device=device
+        msg("No session can run the model as requested: %(why_not)s.", why_not=why_not), session=session, device=device
     )
 
 

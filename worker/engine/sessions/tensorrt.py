@@ -64,7 +64,7 @@ class TensorRtSession(Session):
             self._stream = Stream()
         except CudaFailed as error:
             raise EngineUnavailable(
-                msg("CUDA does not start: %(error)s. Check the NVIDIA driver with: yeban doctor", error=error),
+                msg("CUDA cannot start: %(error)s. Check the NVIDIA driver with: yeban doctor", error=error),
                 session=self.name,
             ) from error
         self._engine = self._load(path, plan)
@@ -99,7 +99,7 @@ class TensorRtSession(Session):
             self._runtime = tensorrt.Runtime(self._logger)
         except TypeError as error:  # the bindings return None on failure
             raise EngineUnavailable(
-                msg("TensorRT does not start: %(last_error)s.", last_error=self._logger.last_error), session=self.name
+                msg("TensorRT cannot start: %(last_error)s.", last_error=self._logger.last_error), session=self.name
             ) from error
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
@@ -116,7 +116,7 @@ class TensorRtSession(Session):
         if set(inputs) != set(self._inputs):
             raise EngineFailed(
                 msg(
-                    "The engine takes %(engine_inputs)s, and got %(inputs)s.",
+                    "The engine expects %(engine_inputs)s, but got %(inputs)s.",
                     engine_inputs=", ".join(self._inputs),
                     inputs=", ".join(inputs),
                 )
@@ -128,7 +128,7 @@ class TensorRtSession(Session):
             longest = max(profile.tokens.most for profile in self._profiles)
             raise EngineFailed(
                 msg(
-                    "The engine is built for rows of 1 to %(longest)s tokens, and got %(tokens)s.",
+                    "The engine is built for rows of 1 to %(longest)s tokens, but got %(tokens)s.",
                     longest=longest,
                     tokens=tokens,
                 )
@@ -154,7 +154,7 @@ class TensorRtSession(Session):
         if shape != output.shape:
             raise EngineFailed(
                 msg(
-                    "The engine wants to return the shape %(shape)s where %(expected)s was expected.",
+                    "The engine returns the shape %(shape)s instead of %(expected)s.",
                     shape=shape,
                     expected=output.shape,
                 )
@@ -189,8 +189,7 @@ class TensorRtSession(Session):
         if not inputs or not good_inputs or len(outputs) != 1 or kinds[outputs[0]] != tensorrt.DataType.FLOAT:
             raise ModelUnusable(
                 msg(
-                    "%(path)s takes or returns other tensors than int64 rows and float32 scores: %(kinds)s. "
-                    "Build it again.",
+                    "%(path)s must accept int64 rows and return float32 scores, but has %(kinds)s. Build it again.",
                     path=path,
                     kinds=kinds,
                 )
@@ -213,5 +212,5 @@ class TensorRtSession(Session):
             return {**buffers, self._output: new_buffer((rows, width), np.float32)}
         except CudaFailed as error:
             raise EngineUnavailable(
-                msg("The GPU has no memory for the engine: %(error)s.", error=error), session=self.name
+                msg("The GPU does not have enough memory for the engine: %(error)s.", error=error), session=self.name
             ) from error

@@ -112,7 +112,7 @@ def _start_cuda() -> None:
     except (RuntimeError, AssertionError) as error:
         raise EngineUnavailable(
             msg(
-                "torch cannot start CUDA: %(error)s. It needs a build of torch for CUDA, and an NVIDIA driver for it.",
+                "torch cannot start CUDA: %(error)s. Install a CUDA build of torch and a matching NVIDIA driver.",
                 error=error,
             ),
             session="torch",

@@ -142,14 +142,14 @@ def read_bert(path: Path, *, device: torch.device, dtype: torch.dtype) -> Bert:
     except KeyError as error:
         raise ModelUnusable(
             msg(
-                "torch cannot run %(path)s: it has no %(error)s. It runs BERT cross-encoders.",
+                "torch cannot run %(path)s: it has no %(error)s. The torch session runs only BERT cross-encoders.",
                 path=path.name,
                 error=error,
             )
         ) from error
     except torch.cuda.OutOfMemoryError as error:
         raise ModelUnusable(
-            msg("The GPU has no memory for %(path)s: %(error)s", path=path.name, error=error)
+            msg("The GPU does not have enough memory for %(path)s: %(error)s", path=path.name, error=error)
         ) from error
     except Exception as error:  # onnx and protobuf raise arbitrary errors
         raise ModelUnusable(msg("torch cannot load %(path)s: %(error)s", path=path.name, error=error)) from error

@@ -72,7 +72,7 @@ def _build(graph: Path, ranges: Sequence[Profile], timing_cache: Path) -> bytes:
         builder = tensorrt.Builder(logger)
     except (TypeError, RuntimeError) as error:  # the bindings return None on failure
         raise EngineUnavailable(
-            msg("TensorRT does not start: %(last_error)s.", last_error=logger.last_error), session="tensorrt"
+            msg("TensorRT cannot start: %(last_error)s.", last_error=logger.last_error), session="tensorrt"
         ) from error
     # From TensorRT 11 on, networks are always strongly typed and the flag has no effect.
     flags = 1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)

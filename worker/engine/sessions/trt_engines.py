@@ -49,10 +49,10 @@ def key(machine: Machine) -> str:
     gpu = machine.gpu
     if gpu is None:
         raise EngineUnavailable(
-            msg("There is no GPU to build or run an engine on: %(reason)s.", reason=machine.devices.reason)
+            msg("There is no GPU to build or run an engine: %(reason)s.", reason=machine.devices.reason)
         )
     if machine.tensorrt is None:
-        raise EngineUnavailable(msg("tensorrt is not installed (pip install the extra yeban[gpu])."))
+        raise EngineUnavailable(msg("tensorrt is not installed. Run: pip install 'yeban[gpu]'"))
     major, minor = gpu.compute_capability
     return "-".join(
         (
@@ -96,7 +96,7 @@ def read(path: Path) -> bytes:
         ) from error
     if hashlib.sha256(plan).hexdigest() != recorded:
         raise ModelUnusable(
-            msg("The TensorRT engine %(path)s does not have the recorded contents. Build it again.", path=path)
+            msg("The TensorRT engine %(path)s does not match its recorded contents. Build it again.", path=path)
         )
     return plan
 

@@ -44,12 +44,12 @@ class LibraryTokeniser:
             frame = _frame(self._tokenizer)
         except Exception as error:  # the library raises Exception itself
             raise ModelUnusable(
-                msg("%(path)s cannot be read as a tokeniser (%(error)s); download it again.", path=path, error=error)
+                msg("%(path)s cannot be read as a tokeniser (%(error)s). Download it again.", path=path, error=error)
             ) from error
         if frame is None:
             raise ModelUnusable(
                 msg(
-                    "%(path)s frames a pair of texts in another way than BERT does; such models cannot be run.",
+                    "%(path)s joins a pair of texts in another way than BERT. Such models are not supported.",
                     path=path,
                 )
             )
@@ -114,8 +114,8 @@ class PairTokeniser:
             if room < 1:
                 raise InvalidLabels(
                     msg(
-                        "A label with its template takes %(count)s tokens; at most %(limit)s leave room for a "
-                        "text. Shorten the label or the template.",
+                        "A label with its template has %(count)s tokens; the limit is %(limit)s, which "
+                        "leaves room for a text. Shorten the label or the template.",
                         count=len(hypothesis_ids),
                         limit=self._room - 1,
                     ),

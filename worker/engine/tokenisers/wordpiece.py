@@ -143,8 +143,8 @@ def read_spec(folder: Path) -> Spec:
         return read_tokenizer_json(folder / TOKENIZER_FILE)
     raise ModelUnusable(
         msg(
-            "%(folder)s has no vocabulary: it should hold %(vocabulary_file)s or %(tokenizer_file)s. "
-            "Download the whole model again.",
+            "%(folder)s has no vocabulary: it needs %(vocabulary_file)s or %(tokenizer_file)s. Download the "
+            "whole model again.",
             folder=folder,
             vocabulary_file=VOCABULARY_FILE,
             tokenizer_file=TOKENIZER_FILE,
@@ -171,7 +171,7 @@ def read_tokenizer_json(path: Path) -> Spec:
         if kinds != _BERT_KINDS:
             raise ModelUnusable(
                 msg(
-                    "%(path)s describes a tokeniser of another kind (%(kinds)s) than BERT's.",
+                    "%(path)s describes a tokeniser (%(kinds)s) that is not BERT's.",
                     path=path,
                     kinds=", ".join(kinds),
                 )
@@ -182,7 +182,7 @@ def read_tokenizer_json(path: Path) -> Spec:
         split = bool(normalizer["handle_chinese_chars"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelUnusable(
-            msg("%(path)s cannot be read as a tokeniser (%(error)s); download it again.", path=path, error=repr(error))
+            msg("%(path)s cannot be read as a tokeniser (%(error)s). Download it again.", path=path, error=repr(error))
         ) from error
     _check(path, vocabulary, added)
     return Spec(
@@ -205,7 +205,7 @@ def _from_vocabulary(folder: Path) -> Spec:
     if not config.get("do_basic_tokenize", True) or config.get("never_split"):
         raise ModelUnusable(
             msg(
-                "%(path)s asks for a tokeniser that is not supported: do_basic_tokenize must be on and "
+                "%(path)s requires a tokeniser that is not supported: do_basic_tokenize must be on and "
                 "never_split empty.",
                 path=folder / CONFIG_FILE,
             )
@@ -231,12 +231,12 @@ def _check(path: Path, vocabulary: Mapping[str, int], added: Sequence[str]) -> N
     for token in (_PAD, _UNKNOWN, _FIRST, _SEPARATOR):
         if token not in vocabulary:
             raise ModelUnusable(
-                msg("%(path)s lacks the token %(token)s; it is cut short or not BERT's.", path=path, token=token)
+                msg("%(path)s lacks the token %(token)s: it is incomplete or not BERT's.", path=path, token=token)
             )
     if others := sorted(set(added) - set(_SPECIAL.values())):
         raise ModelUnusable(
             msg(
-                "The tokeniser in %(parent)s has special tokens of its own (%(others)s); only BERT's are "
+                "The tokeniser in %(parent)s has its own special tokens (%(others)s), but only BERT's are "
                 "supported (%(special_tokens)s).",
                 parent=path.parent,
                 others=", ".join(others),
@@ -252,10 +252,10 @@ def _options(path: Path) -> dict[str, Any]:
         document = json.loads(_read(path))
     except (ValueError, RecursionError) as error:
         raise ModelUnusable(
-            msg("%(path)s cannot be read (%(error)s); download it again.", path=path, error=error)
+            msg("%(path)s cannot be read (%(error)s). Download it again.", path=path, error=error)
         ) from error
     if not isinstance(document, dict):
-        raise ModelUnusable(msg("%(path)s is not a JSON object; download it again.", path=path))
+        raise ModelUnusable(msg("%(path)s is not a JSON object. Download it again.", path=path))
     return document
 
 
@@ -264,7 +264,7 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelUnusable(
-            msg("%(path)s cannot be read (%(error)s); download it again.", path=path, error=error)
+            msg("%(path)s cannot be read (%(error)s). Download it again.", path=path, error=error)
         ) from error
 
 

@@ -81,7 +81,7 @@ def find_endpoints(settings: Settings) -> Endpoints:
     if endpoints is None:
         raise ConfigurationError(
             msg(
-                "There is no database or no Redis: set YEBAN_DATABASE_URL and YEBAN_REDIS_URL, or start "
+                "No database or no Redis is configured. Set YEBAN_DATABASE_URL and YEBAN_REDIS_URL, or start "
                 "everything with `yeban up`."
             )
         )

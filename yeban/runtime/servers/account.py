@@ -53,9 +53,8 @@ def choose(existing: Path) -> Account | None:
             return found
     raise ConfigurationError(
         msg(
-            "The bundled servers do not run as root and this system has no unprivileged account "
-            "(%(candidates)s). Run Yeban as an ordinary user, or set YEBAN_DATABASE_URL and "
-            "YEBAN_REDIS_URL.",
+            "The bundled servers cannot run as root, and this system has no unprivileged account "
+            "(%(candidates)s). Run Yeban as an ordinary user, or set YEBAN_DATABASE_URL and YEBAN_REDIS_URL.",
             candidates=" or ".join(_CANDIDATES),
         )
     )

@@ -73,8 +73,8 @@ def own(data_dir: Path) -> Iterator[Ownership]:
             pid = _read_pid(lock)
             raise ConfigurationError(
                 msg(
-                    "The bundled servers of %(data_dir)s already belong to process %(pid)s. Stop it first, "
-                    "or give this one another YEBAN_DATA_DIR.",
+                    "Process %(pid)s already uses the bundled servers in %(data_dir)s. Stop it first, or set "
+                    "YEBAN_DATA_DIR to another folder.",
                     data_dir=data_dir,
                     pid=pid,
                 ),

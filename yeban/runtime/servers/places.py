@@ -56,8 +56,8 @@ class Places:
         if not _make_private(path, self.account):
             raise ConfigurationError(
                 msg(
-                    "%(path)s cannot be used by the user the bundled servers run as. Mend its owner and "
-                    "permissions, or set YEBAN_DATA_DIR to another path.",
+                    "The account of the bundled servers cannot use %(path)s. Fix its owner and permissions, "
+                    "or set YEBAN_DATA_DIR to another path.",
                     path=path,
                 )
             )
@@ -97,7 +97,11 @@ def _home(data_dir: Path) -> tuple[Path, Account | None]:
         home = link.resolve()
         if not home.is_dir():
             raise ConfigurationError(
-                msg("%(link)s points to %(home)s, which is gone. Restore it, or remove the link.", link=link, home=home)
+                msg(
+                    "%(link)s points to %(home)s, which no longer exists. Restore it, or remove the link.",
+                    link=link,
+                    home=home,
+                )
             )
         return home, accounts.choose(home / "run")
     account = accounts.choose(data_dir / "run")
@@ -105,13 +109,13 @@ def _home(data_dir: Path) -> tuple[Path, Account | None]:
         return data_dir, account
     if account is None:
         raise ConfigurationError(
-            msg("%(path)s is not writable. Set YEBAN_DATA_DIR to a path of your own.", path=data_dir / "run")
+            msg("%(path)s is not writable. Set YEBAN_DATA_DIR to a folder you can write to.", path=data_dir / "run")
         )
     if (data_dir / "postgres").exists():
         raise ConfigurationError(
             msg(
-                "%(path)s holds data, but the account of the bundled servers (user id %(uid)s) cannot "
-                "reach it any more. Let other users enter the folders above it, or set YEBAN_DATA_DIR.",
+                "%(path)s contains data, but the account of the bundled servers (user id %(uid)s) can no "
+                "longer access it. Give other users access to its parent folders, or set YEBAN_DATA_DIR.",
                 path=data_dir / "postgres",
                 uid=account.uid,
             )
@@ -142,9 +146,9 @@ def _fallback_home(data_dir: Path, account: Account) -> Path:
         problem = "is out of its reach too"
     raise ConfigurationError(
         msg(
-            "The bundled servers cannot run as root, the account they run as (user id %(uid)s) "
-            "cannot reach %(data_dir)s, and %(fallback_root)s %(problem)s. Set YEBAN_DATA_DIR to a "
-            "folder that other users can enter.",
+            "The bundled servers cannot run as root, the account they run as (user id %(uid)s) cannot access "
+            "%(data_dir)s, and %(fallback_root)s %(problem)s. Set YEBAN_DATA_DIR to a folder that other "
+            "users can access.",
             uid=account.uid,
             data_dir=data_dir,
             fallback_root=FALLBACK_ROOT,
@@ -169,8 +173,8 @@ def _run_dir(home: Path, account: Account | None) -> Path:
             return run
     raise ConfigurationError(
         msg(
-            "No private folder for sockets could be made in %(candidates)s, and %(home)s is too long "
-            "a path for them. Set YEBAN_DATA_DIR to a shorter path.",
+            "Cannot create a private folder for sockets in %(candidates)s, and the path %(home)s is too long "
+            "for them. Set YEBAN_DATA_DIR to a shorter path.",
             candidates=" or ".join(map(str, candidates)),
             home=home,
         )

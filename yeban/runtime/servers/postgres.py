@@ -119,7 +119,8 @@ class Postgres(Server):
         except OSError:
             raise ConfigurationError(
                 msg(
-                    "%(data)s is not a PostgreSQL cluster. Move it away to have a new one made, or set YEBAN_DATA_DIR.",
+                    "%(data)s is not a PostgreSQL cluster. Move it away so that a new one can be created, or "
+                    "set YEBAN_DATA_DIR.",
                     data=self._data,
                 )
             ) from None

@@ -98,8 +98,9 @@ class Server(SupervisedProcess):
                 if time.monotonic() >= deadline:
                     raise ConfigurationError(
                         msg(
-                            "A %(title)s process of an earlier run still uses %(path)s and has not ended within "
-                            "%(predecessor_s)s s. Find it with `lsof %(data_dir)s/%(name)s.lock` and stop it.",
+                            "A %(title)s process from an earlier run still uses %(path)s and did not exit "
+                            "within %(predecessor_s)s s. Find it with `lsof %(data_dir)s/%(name)s.lock` and "
+                            "stop it.",
                             title=self.title,
                             path=self.places.home / self.name,
                             predecessor_s=format(_PREDECESSOR_S, "g"),
@@ -115,7 +116,7 @@ class Server(SupervisedProcess):
         began = time.monotonic()
         while True:
             if self.pid is None:
-                raise self.failure(msg("The bundled %(server)s ended while starting.", server=self.title))
+                raise self.failure(msg("The bundled %(server)s exited during startup.", server=self.title))
             try:
                 self.probe()
             except NotYet as error:

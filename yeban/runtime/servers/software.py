@@ -75,8 +75,8 @@ def within_reach(software: Software, places: Places) -> Software:
     if not _usable(moved, places):
         raise ConfigurationError(
             msg(
-                "The account that runs the bundled %(software)s can neither execute %(executable)s nor a "
-                "copy in %(copy)s. Set YEBAN_DATA_DIR to a folder on a file system that allows programs.",
+                "The account that runs the bundled %(software)s can execute neither %(executable)s nor a "
+                "copy in %(copy)s. Set YEBAN_DATA_DIR to a folder on a file system that allows executables.",
                 software=software.name,
                 executable=software.executable,
                 copy=copy,

@@ -106,7 +106,7 @@ def test_data_that_became_unreachable_is_not_replaced_by_an_empty_database(
     with open_servers(settings):
         pass
     settings.data_dir.chmod(0o700)
-    with pytest.raises(ConfigurationError, match="cannot reach it any more"):
+    with pytest.raises(ConfigurationError, match="can no longer access it"):
         open_servers(settings).__enter__()
 
 

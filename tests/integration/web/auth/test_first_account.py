@@ -33,7 +33,7 @@ def test_without_a_password_the_log_explains_how_to_create_one(settings, databas
 
 
 def test_an_invalid_password_is_a_configuration_error(settings, database_url):
-    with pytest.raises(ConfigurationError, match="YEBAN_ADMIN_PASSWORD: A password has") as caught:
+    with pytest.raises(ConfigurationError, match="YEBAN_ADMIN_PASSWORD: The password must have") as caught:
         make_first_account(settings.model_copy(update={"admin_password": "short"}), database_url)
     assert "short" not in caught.value.detail
 

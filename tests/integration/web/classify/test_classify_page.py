@@ -71,7 +71,7 @@ def test_htmx_gets_the_answer_alone_and_failures_too(client, start_worker):
     refused = _post(client, HTMX, labels="a,a")
     assert refused.status_code == 422
     assert 'role="alert"' in refused.text
-    assert "given twice" in refused.text
+    assert "appears twice" in refused.text
     assert "<html" not in refused.text
 
 

@@ -229,7 +229,7 @@ def test_columns_of_another_reading_do_not_make_a_job(client, draft, filled):
     place = draft("text,x\tb\n1,2\t3\n")
     form = filled(place, text_column="#2", delimiter="tab")
     page = _page(client.post(place, data=form), 422)
-    assert "different columns; choose the columns again" in page
+    assert "different columns. Choose the columns again" in page
     assert client.get("/api/v1/jobs").json["jobs"] == []
     for path in ("try", "counts"):
         assert "different columns" in html.unescape(client.post(f"{place}/{path}", data=form, headers=SCRIPT).text)
@@ -238,14 +238,14 @@ def test_columns_of_another_reading_do_not_make_a_job(client, draft, filled):
 def test_a_column_that_is_called_like_a_number_is_not_mistaken(client, draft, filled):
     place = draft("#2,text\nwrong,right\n")
     page = _page(client.post(place, data={**filled(place), "text_column": "#2"}), 422)
-    assert "rename that column in the file" in page
+    assert "Rename that column in the file" in page
     assert client.get("/api/v1/jobs").json["jobs"] == []
 
 
 def test_one_column_for_two_things_is_told_and_the_page_kept(client, draft, filled):
     place = draft()
     page = _page(client.post(f"{place}/preview", data=filled(place, gold_column="#2")))
-    assert "cannot hold both" in page
+    assert "cannot be both" in page
     assert "First rows" in page
 
 
@@ -255,7 +255,7 @@ def test_no_column_that_is_known_by_name(client, draft, filled):
     assert "Choose the column with the texts" in page
     assert "choose …" in page
     assert 'id="counts"' not in page
-    assert "Name the text column" in _page(client.post(place, data=filled(place)), 422)
+    assert "Choose the text column" in _page(client.post(place, data=filled(place)), 422)
     assert _job(client, client.post(place, data=filled(place, text_column="#2")))["text_column"] == "b"
 
 
@@ -454,7 +454,7 @@ def test_without_a_worker_trying_ends_soon_and_says_so(make_app, filled):
     ("fields", "problem"),
     [
         ({"labels": ""}, "at least one label"),
-        ({"labels": "a,a"}, "given twice"),
+        ({"labels": "a,a"}, "appears twice"),
         ({"template": "none"}, "exactly once"),
         ({"threshold": "2"}, "between 0 and 1"),
         ({"threshold": "much"}, "threshold"),
@@ -756,9 +756,9 @@ def test_a_label_set_that_is_gone_is_told_beside_what_was_entered(client, draft,
     place = draft()
     client.delete(f"/api/v1/label-sets/{saved}")
     page = _page(client.post(place, data=filled(place, labels="", label_set=saved, template="关于{}")), 404)
-    assert "There is no label set" in page
+    assert "it may have been deleted" in page
     assert "关于{}" in page
-    assert "There is no label set" in _page(client.get(f"{place}?label_set={saved}"), 404)
+    assert "it may have been deleted" in _page(client.get(f"{place}?label_set={saved}"), 404)
 
 
 def test_files_that_wait_are_found_again_until_they_are_started_or_discarded(client, draft, filled):

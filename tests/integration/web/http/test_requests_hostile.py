@@ -114,7 +114,7 @@ def test_an_unknown_field_is_named(client):
 
 def test_an_invalid_label_is_located(client):
     problem = _refused(client.post(CLASSIFY, json={"text": "x", "labels": ["a", 3]}), 422)
-    assert problem["detail"] == "labels.1: a label is a name, or an object with a name."
+    assert problem["detail"] == "labels.1: a label must be a name, or an object with a name."
 
 
 @pytest.mark.parametrize(

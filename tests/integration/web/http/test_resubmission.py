@@ -75,7 +75,7 @@ def test_a_form_over_the_rate_limit_is_shown_with_every_value(signed_in, path, f
     page = checked_page(response, 429)
     assert int(response.headers["Retry-After"]) >= 1
     assert response.headers["Cache-Control"] == "no-store"
-    assert "try again in" in page
+    assert "Try again in" in page
     assert f'action="{html.escape(path)}"' in page
     assert _sent(page) == _as_lists(form)
 

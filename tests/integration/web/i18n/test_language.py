@@ -126,7 +126,7 @@ def test_a_program_is_answered_in_english_whatever_it_asks_for(client):
     answer = client.post("/api/v1/classify", json={"text": "x", "labels": "a,a"}, headers=CHINESE)
 
     assert answer.json["title"] == "The labels are not valid"
-    assert answer.json["detail"] == "The label “a” is given twice; keep one."
+    assert answer.json["detail"] == "The label “a” appears twice. Keep one."
 
 
 def test_figures_and_states_of_a_job_are_chinese(client, tag, job_id):

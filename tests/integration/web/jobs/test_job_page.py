@@ -123,7 +123,7 @@ def test_an_ended_job_can_be_deleted_once_asked(client, job_id, tag):
 def test_a_job_that_may_go_on_is_not_deleted(client, job_id):
     response = client.post(f"/jobs/{job_id}/delete")
     assert response.status_code == 409
-    assert "cancel it first" in response.text
+    assert "Cancel it first" in response.text
     assert client.get(f"/jobs/{job_id}").status_code == 200
 
 

@@ -73,7 +73,7 @@ def test_a_job_may_wait_for_its_time(upload):
 
 
 def test_a_time_that_is_none_is_refused_with_how_one_is_written(upload):
-    detail = "start_at: give a time like 2026-11-22T22:00:00+08:00."
+    detail = "start_at: use a time such as 2026-11-22T22:00:00+08:00."
     assert upload(start_at="tonight").json["detail"] == detail
 
 

@@ -114,7 +114,7 @@ def test_rows_are_added_and_removed_without_losing_what_was_typed(client):
     ("changes", "problem"),
     [
         ({"name": ""}, "1 to 100 characters"),
-        ({"label": ["a", "a"]}, "given twice"),
+        ({"label": ["a", "a"]}, "appears twice"),
         ({"label": ["", ""], "description": ["", ""]}, "at least one label"),
         ({"label": ["a", ""]}, "Row 2 has no name"),
         ({"description": ["", "x" * 501]}, "description of the label “b” has 501"),
@@ -177,7 +177,7 @@ def test_a_change_is_a_new_version_and_the_old_one_can_be_restored(client):
     assert "Version 3" in client.get(path).text
     late = client.post(f"{path}/restore", data={"version": "2", "base": "2"})
     assert late.status_code == 409
-    assert "Version 3 of “售后” was saved meanwhile" in late.text
+    assert "Version 3 of “售后” has since been saved" in late.text
     assert _content(client, path) == EXPORT
 
 
@@ -190,7 +190,7 @@ def test_of_two_who_edit_at_once_the_second_keeps_what_they_entered(app):
     assert _path(anna.post(f"{path}/edit", data=forms[0])) == path
     refused = bob.post(f"{path}/edit", data=forms[1])
     assert refused.status_code == 409
-    assert "Version 2 of “售后” was saved meanwhile" in refused.text
+    assert "has since saved version 2 of “售后”" in refused.text
     assert f'href="{path}/versions/2"' in refused.text
     assert [row[0] for row in _rows(refused.text)] == ["物流", "Bob's <b>"]
     assert [label["name"] for label in _content(bob, path)["labels"]] == ["Anna's", "退款"]
@@ -277,7 +277,7 @@ def test_a_full_set_goes_through_the_form_and_one_beyond_is_refused(client):
     more = {name: [*value, "x"] if isinstance(value, list) else value for name, value in form.items()}
     refused = client.post("/label-sets/new", data=more | {"name": "more"})
     assert refused.status_code == 422
-    assert "over the limit of 1000" in refused.text
+    assert "the limit is 1000" in refused.text
 
 
 def test_a_form_beyond_all_measure_is_refused(client):

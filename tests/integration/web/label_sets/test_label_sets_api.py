@@ -156,15 +156,15 @@ def test_a_text_is_tagged_with_a_saved_set(client, start_worker):
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
-        ({}, 422, "Give labels"),
+        ({}, 422, "Give either labels"),
         ({"labels": "a,b", "label_set": str(uuid.uuid4())}, 422, "either label_set or labels"),
         ({"threshold": 0.5, "template": "x{}", "label_set": str(uuid.uuid4())}, 422, "template, threshold"),
-        ({"label_set": str(uuid.uuid4())}, 404, "no label set"),
+        ({"label_set": str(uuid.uuid4())}, 404, "does not exist"),
         ({"label_set": "x" * 36}, 422, "the id of a label set"),
         ({"label_set": f"{uuid.uuid4()}@0"}, 422, "the id of a label set"),
-        ({"label_set": {"id": f"{uuid.uuid4()}@1", "version": 2}}, 422, "given twice"),
+        ({"label_set": {"id": f"{uuid.uuid4()}@1", "version": 2}}, 422, "appears twice"),
         ({"label_set": {"id": 7}}, 422, "label_set"),
-        ({"label_set": 7}, 422, "a label set is its id"),
+        ({"label_set": 7}, 422, "a label set must be an id"),
         ({"label_set": {"id": str(uuid.uuid4()), "verson": 1}}, 422, "no such field"),
     ],
 )

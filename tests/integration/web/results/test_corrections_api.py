@@ -125,7 +125,7 @@ def test_downloads_say_what_was_corrected(client, job_id, tag, put):
         ([{"row": 10**30, "labels": []}], 422, "no row 1000"),
         ([{"row": 1, "labels": ["丁"]}], 422, "“丁”"),
         ([{"row": 1, "labels": ["退款", "物流"]}], 422, "Row 1: 2 labels"),
-        ([{"row": 1, "labels": []}, {"row": 1, "labels": None}], 422, "Row 1 is given twice"),
+        ([{"row": 1, "labels": []}, {"row": 1, "labels": None}], 422, "Row 1 appears twice"),
         ([{"row": 1}], 422, "labels"),
         ([{"row": "1", "labels": []}], 422, "row"),
         ([{"row": True, "labels": []}], 422, "row"),

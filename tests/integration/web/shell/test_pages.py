@@ -45,7 +45,7 @@ def test_a_text_under_the_threshold_is_shown_without_label(client, start_worker)
     [
         ("text", " ", "not blank"),
         ("labels", "", "at least one label"),
-        ("labels", "a,a", "given twice"),
+        ("labels", "a,a", "appears twice"),
         ("template", "none", "exactly once"),
         ("threshold", "7", "between 0 and 1"),
         ("threshold", "much", "threshold"),

@@ -98,7 +98,7 @@ def test_words_of_ours_within_a_sentence_are_translated():
 
 @pytest.mark.usefixtures("chinese")
 def test_what_people_wrote_is_not_translated():
-    assert translated(msg("The label “%(name)s” is given twice; keep one.", name="paused")) == (
+    assert translated(msg("The label “%(name)s” appears twice. Keep one.", name="paused")) == (
         "标签“paused”重复了，请只保留一个。"
     )
 
@@ -108,7 +108,7 @@ def test_an_error_within_a_sentence_is_translated():
     error = EngineFailed(msg("The engine returned scores that are not finite."))
     said = msg("The engine failed %(attempt)s times: %(reason)s", attempt=3, reason=error)
 
-    assert translated(said) == "推理引擎失败了 3 次：推理引擎返回的分数不是有限数。"
+    assert translated(said) == "推理引擎失败了 3 次：推理引擎返回了无效的分数。"
 
 
 @pytest.mark.usefixtures("chinese")

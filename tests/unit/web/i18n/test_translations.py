@@ -24,6 +24,8 @@ _NAMES = re.compile(
     r"2xx|MiB|KiB|NUL|ASCII|Cookie|URL|HTTP|API|POST|Standard Webhooks|Webhook|Python|curl"
 )
 _WORD = re.compile(r"[A-Za-z]{2,}")
+#: The Chinese leaves the id out: a page's address has it, and an API answer has it as a field.
+_WITHOUT_ID = "The job %(public_id)s does not exist, or you do not have access to it."
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def test_places_are_the_same_in_the_translation(language):
         for string in _strings(message):
             if isinstance(message.id, tuple):  # Chinese has one form; the other may leave the number out
                 assert set(_NAMED.findall(string)) <= set(_NAMED.findall(message.id[1])), text
-            else:
+            elif not text.startswith(_WITHOUT_ID):
                 assert sorted(_NAMED.findall(string)) == sorted(_NAMED.findall(text)), text
 
 

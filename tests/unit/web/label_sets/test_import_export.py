@@ -76,28 +76,28 @@ def test_text_with_commas_and_quotes_is_quoted_in_a_table():
         ('["a", {"name": "退款", "examples": "x"}]', "Label 2 (“退款”): examples: "),
         ('["a", {"name": "退款", "exampels": []}]', "Label 2 (“退款”): exampels: there is no such field"),
         ('["a", {"description": "x"}]', "Label 2: name: "),
-        ('["a", 7]', "Label 2: a label is a name"),
-        ('["a", "a"]', "“a” is given twice"),
+        ('["a", 7]', "Label 2: a label must be a name"),
+        ('["a", "a"]', "“a” appears twice"),
         ('["a", " "]', "blank"),
         ('["' + "x" * 201 + '"]', "has 201 characters"),
         ('[{"name": "退款", "description": "' + "x" * 501 + '"}]', "Label 1 (“退款”): description: "),
         ("[]", "at least one label"),
         ('{"name": "x"}', "labels: "),
-        ('{"labels": ["a"', "not JSON"),
+        ('{"labels": ["a"', "not valid JSON"),
         ('{"labels": ["a"], "template": "x"}', "exactly once"),
         ('{"labels": ["a"], "threshold": NaN}', "threshold: "),
         ("a,b\nc,d", "The first row must name the columns"),
         ("", "The file is empty"),
         ("name\n", "no data rows"),
-        ("name,colour\na,red", "no column “colour”"),
+        ("name,colour\na,red", "Unknown column “colour”"),
         ("name,name\na,b", "appears twice"),
         ("name,description\na,x\n,y", "Row 3 has no name"),
         ("\n\nname,description\na,x\n,y", "Row 5 has no name"),
         ("name,description\na,x,y", "Row 2 (“a”) has more cells"),
         ("name,examples\na,x\nb," + "|".join(["x"] * 21), "Row 3 (“b”): examples: "),
         ("name,examples\na," + "x" * 501, "Row 2 (“a”): examples: "),
-        ('name\n"a', "Row 2 (line 2): a quote opens there and is not closed"),
-        ("name\na\na", "“a” is given twice"),
+        ('name\n"a', "Row 2 (line 2): a quote opens here and is never closed"),
+        ("name\na\na", "“a” appears twice"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(document, problem):
@@ -120,5 +120,5 @@ def test_files_come_in_the_encodings_that_spreadsheets_write(encoding):
 
 
 def test_a_file_that_is_no_text_is_refused():
-    with pytest.raises(InvalidLabels, match="save it as UTF-8"):
+    with pytest.raises(InvalidLabels, match="Save it as UTF-8"):
         decoded(b"PK\x03\x04\xff\xff\xff\xff")

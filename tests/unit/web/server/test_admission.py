@@ -28,7 +28,7 @@ def rounds(admission: Admission, clock: FakeClock, *, at_once: int, takes_s: flo
 def test_the_excess_is_refused_at_once_and_told_when_to_try_again():
     admission = Admission(msg("uploads"), most=2)
     with admission.admit(), admission.admit():
-        with pytest.raises(Overloaded, match="2 uploads are in progress already") as refused, admission.admit():
+        with pytest.raises(Overloaded, match="2 uploads are already in progress") as refused, admission.admit():
             pass
         assert refused.value.context == {"waiting": 2, "retry_after_s": 1}
         assert admission.in_progress == 2

@@ -53,7 +53,7 @@ def test_it_reads_what_was_written(any_manifest: Manifest, tmp_path: Path) -> No
 def test_one_of_an_older_release_says_so(schema: int, any_manifest: Manifest, tmp_path: Path) -> None:
     write(tmp_path, json.loads(any_manifest.to_json()) | {"schema": schema})
 
-    with pytest.raises(ModelUnusable, match=rf"another release \(schema {schema}, not {SCHEMA}\); build it again"):
+    with pytest.raises(ModelUnusable, match=rf"another release \(schema {schema}, not {SCHEMA}\). Build it again"):
         read_manifest(tmp_path)
 
 
@@ -85,12 +85,12 @@ def test_one_that_makes_no_sense_is_refused(change: dict[str, Any], nli_model_di
 def test_what_is_no_manifest_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / MANIFEST_FILE).write_text(text, encoding="utf-8")
 
-    with pytest.raises(ModelUnusable, match="build the model again"):
+    with pytest.raises(ModelUnusable, match="Build the model again"):
         read_manifest(tmp_path)
 
 
 def test_a_folder_without_one_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnusable, match=r"holds no built model: it has no manifest\.json"):
+    with pytest.raises(ModelUnusable, match=r"is not a built model: it has no manifest\.json"):
         read_manifest(tmp_path)
 
 

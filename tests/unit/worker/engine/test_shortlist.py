@@ -169,5 +169,5 @@ def test_another_number_of_labels_is_another_model() -> None:
 
 @pytest.mark.parametrize("name", ["e5-small+", "+e5-small", "a+b+c"])
 def test_a_shortlist_is_two_models(name: str) -> None:
-    with pytest.raises(UnknownModel, match="a shortlist is two models"):
+    with pytest.raises(UnknownModel, match="A shortlist combines two models"):
         open_classifier(name)

@@ -35,7 +35,7 @@ def assert_refused(ended: Result, status: int, *words: str) -> None:
         (("in.csv",), "--labels A,B,C or with --labels-file"),
         (("in.csv", "--labels", "a", "--labels-file", "in.csv"), "--labels A,B,C or with --labels-file"),
         (("in.csv", "--labels", " ,，"), "at least one label"),
-        (("in.csv", "--labels", "a,a"), "given twice"),
+        (("in.csv", "--labels", "a,a"), "appears twice"),
         (("in.csv", "--labels", "a", "--template", "no place"), "must contain {}"),
         (("in.csv", "--labels", "a", "--threshold", "7"), "--threshold"),
         (("in.csv", "--labels", "a", "--threshold", "nan"), "threshold"),
@@ -45,7 +45,7 @@ def assert_refused(ended: Result, status: int, *words: str) -> None:
         (("in.csv", "--labels", "a", "-o", "out.pdf"), ".csv, .xlsx or .jsonl"),
         (("in.csv", "--labels", "a", "-o", "folder.csv"), "is a directory"),
         (("in.csv", "--labels", "a", "--server", "localhost"), "http://"),
-        (("in.csv", "--labels", "a", "--server", "http://"), "names no host"),
+        (("in.csv", "--labels", "a", "--server", "http://"), "has no host name"),
         (("in.csv", "--labels", "a", "--server", "http://[::1"), "not a server URL"),
         (("in.csv", "--labels", "a", "--what"), "--what"),
         (("pipe", "--labels", "a"), "not an ordinary file"),
@@ -70,7 +70,7 @@ def test_tag_refuses(
     [
         (b"", "at least one label"),
         (b"# only a comment\n", "at least one label"),
-        (b'["a", "b"', "begins like JSON"),
+        (b'["a", "b"', "starts like JSON"),
         (b"[]", "at least one label"),
         (b'{"labels": ["a"]}', "JSON array"),
         (b'["a", 7]', "Label 2"),
@@ -80,7 +80,7 @@ def test_tag_refuses(
         (b'["a", {"name": "b", "examples": ["x", 7]}]', "Label 2"),
         (b'["a", {"name": "b", "colour": "red"}]', "Label 2"),
         ("物流".encode("gb18030"), "not UTF-8"),
-        (b"a\na\n", "given twice"),
+        (b"a\na\n", "appears twice"),
     ],
 )
 def test_a_bad_labels_file_is_refused(run: Run, table: Path, content: bytes, words: str) -> None:

@@ -20,7 +20,7 @@ def test_an_ended_job_is_deleted(run: Run, server: FakeServer) -> None:
 
 
 def test_a_job_that_may_go_on_is_refused_with_the_servers_reason(run: Run, server: FakeServer) -> None:
-    server.answers["DELETE", JOB] = (409, {"detail": "It is running; cancel it first.", "code": "conflict"})
+    server.answers["DELETE", JOB] = (409, {"detail": "It is running; Cancel it first.", "code": "conflict"})
     result = run("job", "delete", JOB_ID, "--server", server.url)
     assert (result.exit_code, result.stdout) == (6, "")
-    assert "cancel it first" in result.stderr
+    assert "Cancel it first" in result.stderr

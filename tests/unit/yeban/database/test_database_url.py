@@ -12,8 +12,8 @@ from yeban.errors import ConfigurationError
     ("url", "said"),
     [
         ("geheim", "is not a database URL"),
-        ("mysql://u:geheim@h/d", "names 'mysql'"),
-        ("nothing://u:geheim@h/d", "names 'nothing'"),
+        ("mysql://u:geheim@h/d", "uses 'mysql'"),
+        ("nothing://u:geheim@h/d", "uses 'nothing'"),
         ("postgresql://u:geheim@h:geheim/d", "is not a database URL"),
         ("postgresql://u:geheim@h:5432x/d", "is not a database URL"),
         ("postgresql://u:p@geheim@h/d", "%40"),

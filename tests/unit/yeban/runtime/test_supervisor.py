@@ -62,7 +62,9 @@ def test_a_process_that_keeps_ending_is_never_given_up(tmp_path: Path, caplog: p
     with supervised(process) as running:
         wait_until(lambda: len(process.starts) > 8, what="the restarts")
         running.check()
-        with pytest.raises(ServiceUnavailable, match=r"The script keeps ending\. Its log .* ends:\n  out of luck"):
+        with pytest.raises(
+            ServiceUnavailable, match=r"The script keeps exiting\. Its log .* ends with:\n  out of luck"
+        ):
             running.check(starting=True)
 
     levels = [record.levelno for record in caplog.records if "ended" in record.message]
@@ -95,7 +97,7 @@ def test_a_process_that_a_restart_does_not_help_is_reported(tmp_path: Path) -> N
 
         told = wait_until(failure, what="the failure")
 
-    assert "The script cannot run" in told
+    assert "The script cannot start" in told
     assert "YEBAN_PORT is taken" in told
     assert len(process.starts) == 1
 

@@ -73,7 +73,7 @@ def test_a_column_may_be_called_like_a_number(read):
 
 
 def test_text_and_gold_are_two_columns(read):
-    with pytest.raises(InvalidRequest, match="cannot hold both"):
+    with pytest.raises(InvalidRequest, match="cannot be both"):
         read("text,b\na,b\n", gold_column="text")
 
 

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from yeban.errors import InvalidRequest, InvalidTable, TooLarge
+from yeban.errors import InvalidRequest, InvalidTable, TooLarge, msg
 from yeban.tabular import ReadOptions, open_table
 
 
@@ -113,7 +113,7 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(read):
 
     assert [(row.row_no, row.file_row, row.text, row.problem) for row in table.rows] == [
         (1, 4, "two\nlines", None),
-        (2, 5, "", "empty text"),
+        (2, 5, "", msg("empty text")),
         (3, 6, "b", None),
     ]
 
@@ -123,15 +123,15 @@ def test_ragged_rows_lose_nothing(read):
 
     assert [(row.cells, row.text, row.problem) for row in table.rows] == [
         (("1", "a", "", "", ""), "a", None),
-        (("2", "", "", "", ""), "", "1 cell where the header has 5"),
+        (("2", "", "", "", ""), "", msg("%(read)s cell where the header has %(columns)s", read=1, columns=5)),
         (("3", "b", "", "", "", "x", "y"), "b", None),
-        (("4", "", "z", "", ""), "", "empty text"),
+        (("4", "", "z", "", ""), "", msg("empty text")),
         (("", "f", "", "", ""), "f", None),
     ]
 
 
 def test_several_cells_may_be_too_few(read):
-    assert read("a,b,text\n1,2\n1,2,x\n").rows[0].problem == "2 cells where the header has 3"
+    assert str(read("a,b,text\n1,2\n1,2,x\n").rows[0].problem) == "2 cells where the header has 3"
 
 
 def test_blank_rows_at_the_end_are_dropped_and_in_the_middle_kept(read):
@@ -139,7 +139,7 @@ def test_blank_rows_at_the_end_are_dropped_and_in_the_middle_kept(read):
 
     assert table.cells == [("1", "a"), ("", ""), ("", ""), ("  ", ""), ("2", "b")]
     assert [row.file_row for row in table.rows] == [2, 3, 4, 5, 6]
-    assert [row.problem for row in table.rows] == [None, "empty text", "empty text", "empty text", None]
+    assert [row.problem for row in table.rows] == [None, *[msg("empty text")] * 3, None]
 
 
 def test_blank_rows_at_the_end_may_differ_and_be_many(read):
@@ -163,7 +163,7 @@ def test_a_header_alone_is_refused(read, data):
 def test_a_quote_left_open_at_the_end_names_where_it_opened(read):
     data = 'id,text\n1,"a\nb"\n2,"open\n3,c\n4,d\n'
 
-    with pytest.raises(InvalidTable, match=r"Row 3 \(line 4\): a quote opens there and is not closed") as caught:
+    with pytest.raises(InvalidTable, match=r"Row 3 \(line 4\): a quote opens here and is never closed") as caught:
         read(data)
     assert caught.value.context == {"row": 3, "line": 4}
 
@@ -172,7 +172,7 @@ def test_a_quote_that_swallows_rows_names_where_it_opened(read):
     data = 'id,text\n1,"5 inch\n2,b\n3,a "quoted" word\n4,d\n'
 
     with pytest.raises(
-        InvalidTable, match=r"Row 2 \(line 2\).*closed in the middle of another cell, on line 4"
+        InvalidTable, match=r"Row 2 \(line 2\).*closes in the middle of another cell, on line 4"
     ) as caught:
         read(data)
     assert caught.value.context["row"] == 2
@@ -205,7 +205,7 @@ def test_a_line_without_end_stops_early(read):
 
 
 def test_limits_name_the_row(read):
-    with pytest.raises(TooLarge, match="Row 3, column #2: 11 characters in one cell; the limit is 10") as caught:
+    with pytest.raises(TooLarge, match="Row 3, column #2: one cell has 11 characters; the limit is 10") as caught:
         read("id,text\n1,a\n2,bbbbbbbbbbb\n", max_cell_chars=10)
     assert caught.value.context == {"row": 3, "column": 2, "limit": 10}
     with pytest.raises(TooLarge, match="Row 3 has 4 cells; the limit is 3") as caught:
@@ -213,7 +213,7 @@ def test_limits_name_the_row(read):
     assert caught.value.context == {"row": 3, "limit": 3}
     with pytest.raises(TooLarge, match="Row 1 has 3 cells"):
         read("id,text,c\n1,a\n", max_columns=2)
-    with pytest.raises(TooLarge, match="Row 4 is over the limit of 2 data rows") as caught:
+    with pytest.raises(TooLarge, match="Row 4 exceeds the limit of 2 data rows") as caught:
         read("id,text\n1,a\n2,b\n3,c\n", max_rows=2)
     assert caught.value.context == {"row": 4, "limit": 2}
 

@@ -112,7 +112,7 @@ def test_half_a_surrogate_pair_does_not_stop_the_export():
 
 
 def test_an_unknown_format_is_refused_at_once():
-    with pytest.raises(InvalidRequest, match="there are csv, xlsx and jsonl"):
+    with pytest.raises(InvalidRequest, match="Choose csv, xlsx or jsonl"):
         write_table("ods", ["a"], [])
 
 

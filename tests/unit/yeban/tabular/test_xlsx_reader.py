@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 import pytest
 from openpyxl import Workbook
 
-from yeban.errors import InvalidRequest, InvalidTable, TooLarge
+from yeban.errors import InvalidRequest, InvalidTable, TooLarge, msg
 from yeban.tabular import ReadOptions, open_table, sheet_names, xlsx_archive
 
 SHEET = "xl/worksheets/sheet1.xml"
@@ -136,7 +136,7 @@ def test_merged_and_missing_cells_are_empty(read, workbook):
     table = read(workbook([["text", "b", "c"], ["m", None, "x"], [None, None, "y"], ["z"]], merge), "t.xlsx")
 
     assert table.cells == [("m", "", "x", "", "far"), ("", "", "y"), ("z", "", "")]
-    assert [row.problem for row in table.rows] == [None, "empty text", None]
+    assert [row.problem for row in table.rows] == [None, msg("empty text"), None]
 
 
 def test_rows_are_numbered_as_excel_shows_them(read, plain, repack):
@@ -239,12 +239,12 @@ def test_no_rows(read, workbook):
 def test_limits_name_the_row(read, workbook):
     data = workbook([["text", "b"], ["a", "b"], ["c", "d" * 30]])
 
-    with pytest.raises(TooLarge, match="Row 3, column #2: 30 characters in one cell; the limit is 10") as caught:
+    with pytest.raises(TooLarge, match="Row 3, column #2: one cell has 30 characters; the limit is 10") as caught:
         read(data, "t.xlsx", max_cell_chars=10)
     assert caught.value.context == {"row": 3, "column": 2, "limit": 10}
     with pytest.raises(TooLarge, match="Row 1 has 2 cells; the limit is 1"):
         read(data, "t.xlsx", max_columns=1)
-    with pytest.raises(TooLarge, match="Row 3 is over the limit of 1 data rows"):
+    with pytest.raises(TooLarge, match="Row 3 exceeds the limit of 1 data rows"):
         read(data, "t.xlsx", max_rows=1)
 
 
@@ -300,7 +300,7 @@ def test_damaged_archives(read, plain, repack):
 
 
 def test_other_archives_are_explained(read, plain, repack):
-    with pytest.raises(InvalidTable, match="no Excel workbook"):
+    with pytest.raises(InvalidTable, match="not an Excel workbook"):
         read(repack(plain, {"[Content_Types].xml": None}), "t.xlsx")
     with pytest.raises(InvalidTable, match=r"binary workbook \(\.xlsb\)"):
         read(repack(plain, {"xl/workbook.bin": b"x"}), "t.xlsx")

@@ -86,5 +86,5 @@ def test_http_is_for_ones_own_network():
 
 @pytest.mark.parametrize("url", ["https://169.254.169.254/latest", "https://0.0.0.0/", "https://[ff02::1]/"])
 def test_some_addresses_are_never_called(url):
-    with pytest.raises(InvalidRequest, match="cannot be sent to that address"):
+    with pytest.raises(InvalidRequest, match="cannot be sent to this address"):
         check(url, private=True)

@@ -251,7 +251,7 @@ def test_shards_are_read_together(write: Write) -> None:
         "model-1.safetensors",
     ]
     (folder / "model-1.safetensors").unlink()
-    with pytest.raises(ModelUnusable, match=r"model-1\.safetensors is missing, though model\.safetensors\.index\.json"):
+    with pytest.raises(ModelUnusable, match=r"model-1\.safetensors is missing, but model\.safetensors\.index\.json"):
         read_checkpoint(folder)
 
 
@@ -328,15 +328,15 @@ def test_what_modelscope_calls_the_model_counts(write: Write) -> None:
         ({"hidden_act": "gelu_new"}, 'has hidden_act "gelu_new"; supported: "gelu"'),
         ({"position_embedding_type": "relative_key"}, "has position_embedding_type"),
         ({"is_decoder": True}, "has is_decoder true"),
-        ({"num_attention_heads": 3}, "8, which its 3 attention heads do not divide"),
+        ({"num_attention_heads": 3}, "8, which is not a multiple of its 3 attention heads"),
         ({"num_attention_heads": "2"}, 'has num_attention_heads "2"'),
         ({"type_vocab_size": 1}, "needs two token types"),
-        ({"layer_norm_eps": 0}, "has layer_norm_eps 0"),
-        ({"num_hidden_layers": 1}, "weights of 2 layers, but config.json says 1"),
-        ({"num_hidden_layers": 3}, "weights of 2 layers, but config.json says 3"),
-        ({"vocab_size": 10}, r"emb\.word in the shape \[11, 8\]; by config\.json it should be \[10, 8\]"),
-        ({"intermediate_size": 8}, r"l0\.fi\.w in the shape \[12, 8\]"),
-        ({"max_position_embeddings": 512}, r"emb\.pos in the shape \[16, 8\]"),
+        ({"layer_norm_eps": 0}, "invalid layer_norm_eps 0"),
+        ({"num_hidden_layers": 1}, "weights for 2 layers, but config.json says 1"),
+        ({"num_hidden_layers": 3}, "weights for 2 layers, but config.json says 3"),
+        ({"vocab_size": 10}, r"emb\.word with the shape \[11, 8\], but config\.json implies \[10, 8\]"),
+        ({"intermediate_size": 8}, r"l0\.fi\.w with the shape \[12, 8\]"),
+        ({"max_position_embeddings": 512}, r"emb\.pos with the shape \[16, 8\]"),
         ({"model_type": "bert", "id2label": [1]}, "malformed id2label"),
     ],
 )
@@ -346,7 +346,7 @@ def test_a_config_that_does_not_fit_is_refused(config: Mapping[str, Any], said: 
 
 
 def test_a_structbert_with_other_classes_is_refused(write: Write) -> None:
-    with pytest.raises(ModelUnusable, match="classifier of 2 classes; a StructBERT"):
+    with pytest.raises(ModelUnusable, match="classifier with 2 classes; a StructBERT"):
         read_checkpoint(write(make_tensors(classes=2)))
 
 
@@ -361,9 +361,9 @@ def without(name: str) -> Tensors:
     [
         ("bert.pooler.dense.weight", r"lacks the weight bert\.pooler\.dense\.weight"),
         ("bert.encoder.layer.0.output.LayerNorm.bias", r"lacks the weight bert\.encoder\.layer\.0\.output\.LayerNorm"),
-        ("classifier.weight", "do not hold a classifier"),
+        ("classifier.weight", "do not include a classifier"),
         ("classifier.bias", r"lacks the weight classifier\.bias"),
-        ("bert.embeddings.word_embeddings.weight", "do not hold a BERT encoder"),
+        ("bert.embeddings.word_embeddings.weight", "do not include a BERT encoder"),
     ],
 )
 def test_a_missing_weight_is_named(name: str, said: str, write: Write) -> None:
@@ -383,7 +383,7 @@ def test_numbers_that_are_not_finite_are_refused(number: float, write: Write) ->
     tensors = make_tensors()
     tensors["bert.encoder.layer.1.output.dense.bias"][3] = number
 
-    with pytest.raises(ModelUnusable, match=r"model\.safetensors holds numbers that are not finite, in l1\.fo\.b"):
+    with pytest.raises(ModelUnusable, match=r"model\.safetensors contains numbers that are not finite, in l1\.fo\.b"):
         read_checkpoint(write(tensors))
 
 
@@ -404,7 +404,7 @@ def test_a_missing_file_is_named(missing: str, write: Write) -> None:
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnusable, match=r"is no model folder"):
+    with pytest.raises(ModelUnusable, match=r"is not a model folder"):
         read_checkpoint(tmp_path / "absent")
 
 
@@ -422,7 +422,7 @@ def test_weights_cut_short_are_refused(kept: int, write: Write) -> None:
     path = write() / "model.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
 
-    with pytest.raises(ModelUnusable, match=r"model\.safetensors is damaged or cut short"):
+    with pytest.raises(ModelUnusable, match=r"model\.safetensors is damaged or incomplete"):
         read_checkpoint(path.parent)
 
 
@@ -467,7 +467,7 @@ def test_a_vocabulary_of_another_size_is_refused(tokens: int, write: Write) -> N
         (folder / "model.safetensors").write_bytes(safetensors(tensors))
         (folder / "config.json").write_text(json.dumps(CONFIG | {"vocab_size": 500}))
 
-    with pytest.raises(ModelUnusable, match=rf"vocabulary .* has {tokens} tokens, but the model was made for"):
+    with pytest.raises(ModelUnusable, match=rf"vocabulary .* has {tokens} tokens, but the model needs"):
         read_checkpoint(folder)
 
 
@@ -552,7 +552,7 @@ def test_a_pickle_of_something_else_is_refused(write: Write) -> None:
     (folder / "model.safetensors").unlink()
     torch.save([torch.zeros(2)], folder / "pytorch_model.bin")
 
-    with pytest.raises(ModelUnusable, match="holds a list, not tensors by name"):
+    with pytest.raises(ModelUnusable, match="contains a list instead of named tensors"):
         read_checkpoint(folder)
 
 

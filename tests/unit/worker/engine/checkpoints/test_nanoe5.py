@@ -37,8 +37,8 @@ def test_a_nibble_is_its_distance_from_eight_times_the_scale() -> None:
     [
         (lambda image: b"NOPE" + image[4:], "NOPE"),
         (lambda image: image[:4] + b"\x09" + image[5:], "version 9"),
-        (lambda image: image[:2], "damaged or cut short"),
-        (lambda image: image[:5_000], "damaged or cut short"),
+        (lambda image: image[:2], "damaged or incomplete"),
+        (lambda image: image[:5_000], "damaged or incomplete"),
         (lambda image: image[:-1], "runs past the end"),
         (lambda image: image[:8] + b"\xff\xff\xff\x7f" + image[12:], "impossible sizes"),
     ],

@@ -163,7 +163,7 @@ def test_a_label_that_does_not_fit_is_refused_by_name(classifier: EmbeddingClass
     rare = "\U0010fffd" * 200
     label_set = LabelSet(labels=(Label(name="ok"), Label(name=rare, description="\U0010fffd" * 600)))
 
-    with pytest.raises(InvalidLabels, match=r"takes 60. tokens") as caught:
+    with pytest.raises(InvalidLabels, match=r"has 60. tokens") as caught:
         classifier.check(label_set)
     assert caught.value.context["label"] == rare
     with pytest.raises(InvalidLabels):

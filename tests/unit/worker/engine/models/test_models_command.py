@@ -100,7 +100,7 @@ def test_engines_are_built_of_cross_encoders(models: Run, model_dir: Path) -> No
     ended = models("build-engine", "e5-small", "--model-dir", model_dir)
 
     assert ended.exit_code == 5
-    assert "e5-small is of the kind embedding" in ended.stderr
+    assert "e5-small is a model of the kind embedding" in ended.stderr
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many"])

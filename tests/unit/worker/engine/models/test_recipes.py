@@ -49,27 +49,27 @@ def test_a_folder_may_be_given_another_name(folder: Path) -> None:
 def test_a_bad_name_or_one_that_is_taken_is_refused(called: str, folder: Path) -> None:
     if called == "":
         folder = folder.rename(folder.with_name("有 空格"))
-    with pytest.raises(UnknownModel, match="with --name"):
+    with pytest.raises(UnknownModel, match="Use --name"):
         find_recipe(str(folder), called=called)
 
 
 def test_a_folder_named_as_a_model_needs_another_name(tmp_path: Path) -> None:
     (tmp_path / "structbert-base").mkdir()
 
-    with pytest.raises(UnknownModel, match="cannot be called 'structbert-base'"):
+    with pytest.raises(UnknownModel, match="model name 'structbert-base' is invalid or taken"):
         find_recipe(str(tmp_path / "structbert-base"))
     assert find_recipe(str(tmp_path / "structbert-base"), called="mine").name == "mine"
 
 
 def test_a_model_with_a_name_takes_no_other() -> None:
-    with pytest.raises(UnknownModel, match="e5-small has its name; --name is for the model of a folder"):
+    with pytest.raises(UnknownModel, match="e5-small already has a name; --name is for a model in a folder"):
         find_recipe("e5-small", called="mine")
 
 
 def test_what_is_neither_a_name_nor_a_folder_says_what_is(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     for path in ("gpt", str(tmp_path / "absent"), str(tmp_path / "model.safetensors")):
-        with pytest.raises(UnknownModel, match=r"these can: e5-small, structbert-base, .* a folder with a checkpoint"):
+        with pytest.raises(UnknownModel, match=r"Available: e5-small, structbert-base, .* a folder with a checkpoint"):
             find_recipe(path)
 
 

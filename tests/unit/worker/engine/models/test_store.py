@@ -139,7 +139,7 @@ def test_two_processes_that_build_at_once_agree(model_dir: Path) -> None:
 
 
 def test_a_name_that_cannot_be_built_says_which_can(tmp_path: Path) -> None:
-    with pytest.raises(UnknownModel, match="these can: e5-small"):
+    with pytest.raises(UnknownModel, match="Available: e5-small"):
         store.build("gpt", tmp_path)
     with pytest.raises(UnknownModel, match="There is no model gpt"):
         store.ensure("gpt", tmp_path)

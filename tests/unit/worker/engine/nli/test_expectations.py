@@ -98,5 +98,5 @@ def test_a_file_that_is_damaged_is_named(damage: Callable[[Path], None], nli_fol
     shutil.copy(nli_folder / EXPECTED_FILE, tmp_path)
     damage(tmp_path / EXPECTED_FILE)
 
-    with pytest.raises(ModelUnusable, match=r"expected\.npz cannot be read .* build the model again"):
+    with pytest.raises(ModelUnusable, match=r"expected\.npz cannot be read .* Build the model again"):
         Expected.load(tmp_path)

@@ -69,7 +69,7 @@ def test_a_label_that_is_too_long_is_named(tokeniser: PairTokeniser) -> None:
     long = "的" * 128
     label_set = LabelSet.of(["一", long], template="的" * 127 + "{}")
 
-    with pytest.raises(InvalidLabels, match=r"takes 255 tokens, and the model reads at most 254") as caught:
+    with pytest.raises(InvalidLabels, match=r"has 255 tokens; the limit is 254") as caught:
         Hypotheses(tokeniser).of(label_set)
     assert caught.value.context == {"label": long, "limit": 254}
     assert long[:40] in caught.value.detail

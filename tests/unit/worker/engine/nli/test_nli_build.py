@@ -148,5 +148,5 @@ def test_a_check_finds_a_graph_that_was_exchanged_together_with_its_record(
 
     (problem,) = verification.verify(str(folder), tmp_path).problems
 
-    assert "fp32 in openvino is" in problem
+    assert "fp32 in openvino differs by" in problem
     assert "from the oracle" in problem

@@ -287,7 +287,7 @@ def test_a_label_that_does_not_fit_is_refused_by_name(exact: NliClassifier) -> N
     long = "的" * 128
     label_set = LabelSet.of(["旅游", long], template="的" * 127 + "{}")
 
-    with pytest.raises(InvalidLabels, match="takes 255 tokens") as caught:
+    with pytest.raises(InvalidLabels, match="has 255 tokens") as caught:
         exact.check(label_set)
     assert caught.value.context["label"] == long
     with pytest.raises(InvalidLabels):

@@ -76,7 +76,7 @@ def test_looking_around_loads_no_library() -> None:
     import subprocess
 
     program = (
-        "import sys; from worker.engine.machine import this_machine; this_machine();"
+        "import sys; from worker.engine.sessions.machine import this_machine; this_machine();"
         "print([name for name in ('openvino', 'onnxruntime', 'tensorrt', 'torch', 'cuda') if name in sys.modules])"
     )
 

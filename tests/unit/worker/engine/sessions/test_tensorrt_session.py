@@ -147,8 +147,8 @@ def test_two_threads_at_once_get_their_own_results(session: Session, reference: 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (pairs(1, MAX_TOKENS + 1), f"1 to {MAX_TOKENS} tokens, and got {MAX_TOKENS + 1}"),
-        ({"nonsense": np.zeros((1, 6), np.int64)}, "takes input_ids, attention_mask, token_type_ids"),
+        (pairs(1, MAX_TOKENS + 1), f"1 to {MAX_TOKENS} tokens, but got {MAX_TOKENS + 1}"),
+        ({"nonsense": np.zeros((1, 6), np.int64)}, "expects input_ids, attention_mask, token_type_ids"),
     ],
 )
 def test_calls_that_the_engine_is_not_for_are_failures(session: Session, call: Any, message: str) -> None:
@@ -179,7 +179,9 @@ def test_a_gpu_without_memory_is_said_to_be_one(engine: Path, cuda: FakeCuda) ->
 
     cuda.full = True
 
-    with pytest.raises(EngineUnavailable, match="no memory for the engine: cudaErrorMemoryAllocation, out of memory"):
+    with pytest.raises(
+        EngineUnavailable, match="not have enough memory for the engine: cudaErrorMemoryAllocation, out of memory"
+    ):
         TensorRtSession(engine, threads=1)
 
 

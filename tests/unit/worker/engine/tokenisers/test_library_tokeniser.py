@@ -77,7 +77,7 @@ def test_a_build_keeps_the_file_as_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_pairs_that_are_framed_otherwise_are_refused(pair: str | None, tmp_path: Path) -> None:
-    with pytest.raises(ModelUnusable, match="frames a pair of texts in another way"):
+    with pytest.raises(ModelUnusable, match="joins a pair of texts in another way"):
         LibraryTokeniser(write(tmp_path, pair=pair) / "tokenizer.json")
 
 

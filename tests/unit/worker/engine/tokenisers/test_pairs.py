@@ -107,11 +107,11 @@ def test_what_is_typed_like_a_mask_is_text_where_the_vocabulary_has_no_mask(tmp_
     ("name", "text", "said"),
     [
         ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\na\n", r"vocab\.txt lacks the token \[SEP\]"),
-        ("vocab.txt", None, r"should hold vocab\.txt or tokenizer\.json"),
+        ("vocab.txt", None, r"needs vocab\.txt or tokenizer\.json"),
         ("tokenizer_config.json", "{", r"tokenizer_config\.json cannot be read"),
         ("tokenizer_config.json", "[]", r"tokenizer_config\.json is not a JSON object"),
         ("tokenizer_config.json", '{"do_basic_tokenize": false}', "do_basic_tokenize must be on"),
-        ("tokenizer_config.json", '{"cls_token": {"content": "<s>"}}', r"special tokens of its own \(<s>\)"),
+        ("tokenizer_config.json", '{"cls_token": {"content": "<s>"}}', r"its own special tokens \(<s>\)"),
         ("special_tokens_map.json", '{"additional_special_tokens": ["<user>"]}', r"\(<user>\)"),
         ("added_tokens.json", '{"<new>": 200}', r"\(<new>\)"),
     ],
@@ -175,7 +175,7 @@ def test_room_is_what_a_hypothesis_leaves_for_its_text(open_tokeniser: Open) -> 
 
 
 def test_a_hypothesis_that_leaves_nothing_of_the_text_is_refused(open_tokeniser: Open) -> None:
-    with pytest.raises(InvalidLabels, match="takes 7 tokens; at most 6 leave room") as caught:
+    with pytest.raises(InvalidLabels, match="has 7 tokens; the limit is 6") as caught:
         open_tokeniser(max_tokens=10).frame([5], [7] * 7)
 
     assert caught.value.context == {"tokens": 7, "limit": 6}
