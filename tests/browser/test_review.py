@@ -114,10 +114,10 @@ def test_of_many_labels_any_is_found_by_a_part_of_its_name(browser: Browser, sit
     first, second, *_ = review.rows()
 
     browser.type_keys("/", "分类", Keys.ENTER)
-    browser.wait(lambda: "9 labels have that" in review.said(), "a word that it is unclear")
+    browser.wait(lambda: "9 labels match" in review.said(), "a word that it is unclear")
     assert review.current() == first
     browser.type_keys(*(Keys.BACKSPACE,) * 2, "no such", Keys.ENTER)
-    browser.wait(lambda: "No label has that" in review.said(), "a word that there is none")
+    browser.wait(lambda: "No label matches" in review.said(), "a word that there is none")
     browser.type_keys(*(Keys.BACKSPACE,) * 7, "of STOCK", Keys.ENTER)
     browser.wait(lambda: review.current() == second, "the second row")
 

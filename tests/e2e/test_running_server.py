@@ -197,7 +197,7 @@ def test_a_folder_of_the_same_name_does_not_replace_our_programs(yeban: Yeban) -
 def test_a_model_that_cannot_be_built_has_the_documented_status(yeban: Yeban) -> None:
     ended = yeban.run("models", "build", "none-such")
 
-    assert ended.returncode == 5
+    assert ended.returncode == 2
     assert "none-such" in ended.stderr
     assert "Traceback" not in ended.stderr
 

@@ -13,13 +13,15 @@ def test_a_job_that_went_well_has_no_violation(check, tagged):
 
 
 _OK_ROW = "(SELECT min(row_no) FROM result WHERE status <> 'error')"
+_REASON = '{"id": "gone", "parameters": {}}'
 
 TAMPERINGS = {
     "a result is lost": "DELETE FROM result WHERE row_no = OK_ROW",
     "a result has another's scores": "UPDATE result SET scores = (SELECT scores FROM result WHERE status <> 'error'"
     " ORDER BY row_no DESC LIMIT 1) WHERE row_no = OK_ROW",
     "a result has another label": "UPDATE result SET label = 1 - sign(label) WHERE row_no = OK_ROW",
-    "a good row is an error": "UPDATE result SET status = 'error', error = '{}', scores = NULL WHERE row_no = OK_ROW",
+    "a good row is an error": "UPDATE result SET status = 'error', error = 'REASON', scores = NULL"
+    " WHERE row_no = OK_ROW",
     "a poison row has a result": "UPDATE result SET status = 'ok', label = 0, scores = '{1}' WHERE status = 'error'",
     "an error without a reason": "UPDATE result SET error = NULL WHERE status = 'error'",
     "a row has another text": "UPDATE \"row\" SET text = 'foreign' WHERE row_no = 7",
@@ -31,7 +33,7 @@ TAMPERINGS = {
     "the summary counts wrongly": "UPDATE job SET summary = jsonb_set(summary, '{ok}', '1')",
     "another model": "UPDATE job SET model_fingerprint = 'another'",
     "not ended": "UPDATE job SET state = 'running'",
-    "failed": "UPDATE job SET state = 'failed', error = '{}'",
+    "failed": "UPDATE job SET state = 'failed', error = 'REASON'",
     "its end is held": "UPDATE job SET ender_token = gen_random_uuid()",
     "refined in part": "INSERT INTO refined SELECT job_id, row_no, status, label, score, margin FROM result"
     " WHERE row_no = OK_ROW",
@@ -45,7 +47,7 @@ TAMPERINGS = {
 @pytest.mark.parametrize("statements", TAMPERINGS.values(), ids=TAMPERINGS.keys())
 def test_a_violation_is_found(check, work, statements):
     for statement in statements.split("; "):
-        work.execute(statement.replace("OK_ROW", _OK_ROW))
+        work.execute(statement.replace("OK_ROW", _OK_ROW).replace("REASON", _REASON))
     assert check().violations
 
 
