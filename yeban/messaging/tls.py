@@ -12,7 +12,7 @@ def tls_failure(error: BaseException) -> str | None:
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate was refused: {cause.verify_message}"
+            return f"its certificate was refused: {cause.verify_message.rstrip('.')}"
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed: {(cause.reason or 'unknown reason').lower().replace('_', ' ')}"
         cause = cause.__cause__ or cause.__context__
