@@ -55,7 +55,7 @@ def test_names_that_look_alike_are_one(database, admin):
 
 @pytest.mark.parametrize("name", ["", " ", "-x", "a/b", "a\nb", "x" * 65, "<b>", "a  b"])
 def test_what_is_no_name_is_refused(database, name):
-    with pytest.raises(InvalidRequest, match="name has"):
+    with pytest.raises(InvalidRequest, match="name must have"):
         people.create_account(database, name, PASSWORD, role=Role.MEMBER)
 
 

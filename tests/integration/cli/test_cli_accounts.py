@@ -67,7 +67,7 @@ def test_another_password_revokes_tokens_only_where_that_is_asked_for(run, datab
     ("arguments", "given", "status", "said"),
     [
         (("add", "-x"), PASSWORD, Exit.USAGE, "No such option"),
-        (("add", "a/b"), PASSWORD, Exit.USAGE, "name has"),
+        (("add", "a/b"), PASSWORD, Exit.USAGE, "name must have"),
         (("add", "wang"), "short", Exit.USAGE, "password must have"),
         (("add", "boss"), PASSWORD, Exit.REFUSED, "already"),
         (("password", "nobody"), PASSWORD, Exit.REFUSED, "no account"),

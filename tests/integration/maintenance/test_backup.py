@@ -138,7 +138,7 @@ def test_a_damaged_backup_does_not_cost_the_accounts_that_are_there(work, url, o
 @pytest.mark.parametrize("content", [b"", b"text,label\n1,2\n", b"PGDM"])
 def test_what_is_no_backup_is_refused(empty_url, tmp_path, content):
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(InvalidRequest, match="no backup"):
+    with pytest.raises(InvalidRequest, match="not a backup"):
         restore(empty_url, tmp_path / "file")
     with pytest.raises(InvalidRequest, match="Cannot read"):
         restore(empty_url, tmp_path / "none")

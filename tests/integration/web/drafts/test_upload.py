@@ -469,7 +469,7 @@ def test_without_a_worker_trying_ends_soon_and_says_so(make_app, filled):
         ({"start": "tonight", "tonight_at": "25:00"}, "tonight_at"),
         ({"expires_at": "2001-01-01T00:00"}, "in the future"),
         ({"refine": "true", "multi_label": "on"}, "Refinement"),
-        ({"encoding": "klingon"}, "not known"),
+        ({"encoding": "klingon"}, "is unknown"),
         ({"delimiter": "abc"}, "one character"),
         ({"format": "docx"}, "format"),
         ({"sheet": "Sheet1"}, "Only an XLSX"),

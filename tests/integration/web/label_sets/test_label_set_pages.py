@@ -122,7 +122,7 @@ def test_rows_are_added_and_removed_without_losing_what_was_typed(client):
         ({"template": "none"}, "exactly once"),
         ({"threshold": "7"}, "between 0 and 1"),
         ({"threshold": "much"}, "threshold"),
-        ({"label": ["a|b", "c"], "multi_label": "on"}, "holds a |"),
+        ({"label": ["a|b", "c"], "multi_label": "on"}, "contains |"),
         ({"colour": "red"}, "no such field"),
     ],
 )
@@ -190,7 +190,7 @@ def test_of_two_who_edit_at_once_the_second_keeps_what_they_entered(app):
     assert _path(anna.post(f"{path}/edit", data=forms[0])) == path
     refused = bob.post(f"{path}/edit", data=forms[1])
     assert refused.status_code == 409
-    assert "has since saved version 2 of “售后”" in refused.text
+    assert "Version 2 of “售后” has since been saved" in refused.text
     assert f'href="{path}/versions/2"' in refused.text
     assert [row[0] for row in _rows(refused.text)] == ["物流", "Bob's <b>"]
     assert [label["name"] for label in _content(bob, path)["labels"]] == ["Anna's", "退款"]
