@@ -200,13 +200,13 @@ class Ours(Contender):
 
     def score(self, texts: Sequence[str], labels: Sequence[str]) -> None:
         from worker.engine.classifier import Batch
-        from worker.tasks.models import cut
+        from worker.tasks.models import slices
         from yeban.labels import LabelSet
 
         label_set = LabelSet.of(labels)
         chunks = [tuple(texts[at : at + CHUNK_ROWS]) for at in range(0, len(texts), CHUNK_ROWS)]
         batches = [Batch(texts=chunk, label_set=label_set) for chunk in chunks]
-        for part in cut(batches, self._classifier.weight, _SLICE_TOKENS):
+        for part in slices(batches, self._classifier.weight, _SLICE_TOKENS):
             self._classifier.score(part)
 
     def logits(self, texts: Sequence[str], labels: Sequence[str]) -> list[list[list[float]]]:
