@@ -60,7 +60,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(ServiceUnavailable, match=f"Port {port} of 127"), run_stack(make_settings(), port=port):
+        with pytest.raises(ServiceUnavailable, match=f"port {port} of 127"), run_stack(make_settings(), port=port):
             pass
     assert not (tmp_path / "logs").exists()
 
