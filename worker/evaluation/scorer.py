@@ -101,7 +101,7 @@ class Scorer:
                 self._geometry = self._open_geometry()
             vectors = None if self._geometry is None else self._geometry.embed(texts)
         if vectors is None:
-            raise ModelUnusable(msg("Refinement needs a model that embeds the texts, and there is none."))
+            raise ModelUnusable(msg("Refinement needs an embedding model, and none is available."))
         return vectors
 
 
