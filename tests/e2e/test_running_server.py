@@ -155,7 +155,7 @@ def test_up_says_that_its_port_is_taken(url: str, yeban: Yeban) -> None:
     ended = yeban.run("up", "--port", port)
 
     assert ended.returncode == 5
-    assert f"Port {port} of 127.0.0.1 cannot be used" in ended.stderr
+    assert f"Cannot use port {port} of 127.0.0.1" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -174,7 +174,7 @@ def test_a_port_that_is_taken_ends_the_worker_with_a_reason(start_worker):
         port = taken.getsockname()[1]
         worker = start_worker(YEBAN_METRICS_PORT=str(port))
         assert worker.await_end() != 0
-    assert f"Port {port}" in worker.log.read_text()
+    assert f"port {port} of" in worker.log.read_text()
 
 
 def test_no_text_is_in_the_log_of_any_worker_and_every_record_is_json(

@@ -86,5 +86,5 @@ def test_there_is_nothing_else(client):
 def test_a_port_that_is_taken_is_named(state):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=rf"Port {port} of 127\.0\.0\.1 .*YEBAN_METRICS_PORT"):
+        with pytest.raises(ConfigurationError, match=rf"port {port} of 127\.0\.0\.1 .*YEBAN_METRICS_PORT"):
             WorkerServer("127.0.0.1", port, state)

@@ -96,7 +96,7 @@ def test_a_second_owner_is_refused_and_told_who_the_first_is(
     settings: Settings, start_owner: Callable[..., Any]
 ) -> None:
     owner = start_owner()
-    with pytest.raises(ConfigurationError, match=f"process {owner.process.pid}") as refusal:
+    with pytest.raises(ConfigurationError, match=f"Process {owner.process.pid}") as refusal:
         open_servers(settings).__enter__()
     assert refusal.value.context["pid"] == owner.process.pid
     found = running_endpoints(settings)

@@ -131,12 +131,15 @@ def test_hundreds_of_slow_clients_do_not_delay_a_text_or_the_health_check(serve,
             taken_s.append(probe("POST", "/api/v1/classify", json=text))
         return taken_s
 
-    # On a machine with other work to do, more than a second may pass without any slow client.
+    # On a machine with other work to do, more than a second may pass without any slow client. Single probes may take
+    # longer while all downloads begin at once.
     allowed_s = max(1.0, 10 * max(probe_both(10)))
     with Crowd(client, path) as crowd:
         wait_until(crowd.is_complete, what="a connection for each of them")
         taken_s = probe_both(PROBES)
-    assert max(taken_s) < allowed_s, taken_s  # a server that waits for clients takes minutes
+    taken_s.sort()
+    assert taken_s[int(0.95 * len(taken_s))] < allowed_s, taken_s  # a server that waits for clients takes minutes
+    assert taken_s[-1] < 3 * allowed_s, taken_s
 
 
 def _connect(client: httpx.Client, sent: bytes, *, buffer_bytes: int | None = None) -> socket.socket:
