@@ -117,19 +117,14 @@ def test_too_many_rows_are_refused(make_app):
 
 
 class Body(io.BytesIO):
-    """A request body that must not be read before the answer."""
-
-    def __init__(self, *, read_allowed: bool) -> None:
-        super().__init__(b"x" * 100)
-        self.read_allowed = read_allowed
+    """A request body that must not be read."""
 
     def read(self, size: int | None = -1) -> bytes:
-        assert self.read_allowed
-        return super().read(size)
+        raise AssertionError("The body was read.")
 
 
 def test_an_upload_over_the_limit_is_refused_unread(client):
-    body = Body(read_allowed=False)
+    body = Body(b"x" * 100)
     response = client.post(
         JOBS,
         input_stream=body,
@@ -138,9 +133,6 @@ def test_an_upload_over_the_limit_is_refused_unread(client):
     )
     assert (response.status_code, response.json["code"]) == (413, "too_large")
     assert "1 MiB" in response.json["detail"]
-    body.read_allowed = True
-    response.close()
-    assert body.read() == b""  # what is still coming is taken in, so that the caller sees the answer
 
 
 def test_a_model_must_be_served_by_a_bulk_worker(upload, live_worker):
