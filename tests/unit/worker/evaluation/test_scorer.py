@@ -54,7 +54,7 @@ def test_another_model_embeds_where_the_scoring_one_does_not_and_is_opened_once(
 
 
 def test_without_any_model_that_embeds_there_is_an_error() -> None:
-    with pytest.raises(ModelUnusable, match="embeds"):
+    with pytest.raises(ModelUnusable, match="needs an embedding model"):
         Scorer(PointClassifier(embeds=False)).rows(TEXTS, LABELS)
 
 
